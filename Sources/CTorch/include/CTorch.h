@@ -1,0 +1,214 @@
+// The C interface over libtorch. Nothing above this header sees C++.
+//
+// Conventions
+// - Every fallible function returns a CTStatus and writes its results through out-parameters, which are left
+//   untouched unless the status is CT_OK.
+// - Handles returned through an out-parameter are owned by the caller and released with the type's `_free`;
+//   arguments are borrowed for the duration of the call.
+// - The text of the last failure on this thread is ct_error_message(); read it in the same call that failed.
+// - Functions never let a C++ exception out.
+// - Recovery scopes (ct_scope_*) are per thread: once an operation inside an open scope fails for want of memory or
+//   for a device fault, later operations of the scope do nothing and return CT_SKIPPED.
+#ifndef CTORCH_H
+#define CTORCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum CTStatus {
+    CT_OK = 0,
+    CT_SKIPPED = 1,        // an earlier operation of the open recovery scope failed
+    CT_OUT_OF_MEMORY = 2,  // host or device memory
+    CT_DEVICE = 3,         // a device fault or a missing device
+    CT_USAGE = 4,          // shape, dtype or index mistake of the caller
+} CTStatus;
+
+typedef enum CTDType {
+    CT_BOOL = 0,
+    CT_UINT8 = 1,
+    CT_INT8 = 2,
+    CT_INT16 = 3,
+    CT_INT32 = 4,
+    CT_INT64 = 5,
+    CT_FLOAT16 = 6,
+    CT_BFLOAT16 = 7,
+    CT_FLOAT32 = 8,
+    CT_FLOAT64 = 9,
+    CT_UINT16 = 10,
+    CT_UINT32 = 11,
+    CT_UINT64 = 12,
+    CT_FLOAT8_E4M3 = 13,
+    CT_FLOAT8_E5M2 = 14,
+} CTDType;
+
+typedef enum CTDeviceType {
+    CT_CPU = 0,
+    CT_CUDA = 1,
+    CT_MPS = 2,
+} CTDeviceType;
+
+typedef struct CTDevice {
+    CTDeviceType type;
+    int32_t index;  // -1: the current device of the type
+} CTDevice;
+
+typedef struct CTTensor CTTensor;
+
+// MARK: Errors and recovery scopes (error.cpp)
+
+const char *ct_error_message(void);
+void ct_scope_open(void);   // scopes nest; a failure belongs to the outermost
+// Closes a scope. When it was the outermost and an operation in it failed, returns that failure's status, whose text
+// ct_error_message() then gives.
+CTStatus ct_scope_close(void);
+bool ct_scope_is_open(void);
+
+// MARK: Devices and the library (device.cpp)
+
+const char *ct_device_torch_version(void);
+// Text owned by the library, valid until the next call on this thread.
+const char *ct_device_build_summary(void);
+const char *ct_device_cpu_capability(void);
+// The folder libtorch_cpu was loaded from; valid until the next call on this thread.
+const char *ct_device_library_folder(void);
+bool ct_device_is_available(CTDeviceType type);
+int32_t ct_device_count(CTDeviceType type);
+// Loads libtorch_cuda from libtorch's own folder. CT_DEVICE when the build has none or it cannot be loaded.
+CTStatus ct_device_load_cuda(void);
+CTStatus ct_device_synchronize(CTDevice device);
+void ct_device_set_thread_count(int32_t count);
+int32_t ct_device_thread_count(void);
+
+// MARK: Tensors (tensor.cpp)
+
+void ct_tensor_free(CTTensor *tensor);
+CTStatus ct_tensor_empty(const int64_t *shape, int32_t rank, CTDType dtype, CTDevice device, CTTensor **out);
+CTStatus ct_tensor_full(const int64_t *shape, int32_t rank, double value, CTDType dtype, CTDevice device,
+                        CTTensor **out);
+CTStatus ct_tensor_arange(int64_t start, int64_t end, CTDType dtype, CTDevice device, CTTensor **out);
+// Copies `byteCount` bytes of row-major elements; CT_USAGE when they are not what shape and dtype need.
+CTStatus ct_tensor_from_bytes(const void *bytes, int64_t byteCount, const int64_t *shape, int32_t rank, CTDType dtype,
+                              CTTensor **out);
+// Wraps memory without copying; `release(context)` runs when the last tensor over it is gone.
+CTStatus ct_tensor_borrow(const void *bytes, int64_t byteCount, const int64_t *shape, int32_t rank, CTDType dtype,
+                          void (*release)(void *context), void *context, CTTensor **out);
+int32_t ct_tensor_rank(const CTTensor *tensor);
+int64_t ct_tensor_size(const CTTensor *tensor, int32_t dimension);
+int64_t ct_tensor_element_count(const CTTensor *tensor);
+CTDType ct_tensor_dtype(const CTTensor *tensor);
+CTDevice ct_tensor_device(const CTTensor *tensor);
+CTStatus ct_tensor_converted(const CTTensor *tensor, CTDType dtype, CTDevice device, CTTensor **out);
+CTStatus ct_tensor_contiguous(const CTTensor *tensor, CTTensor **out);
+CTStatus ct_tensor_clone(const CTTensor *tensor, CTTensor **out);
+// Copies the elements, row-major, to host memory of exactly `byteCount` bytes; waits for the device.
+CTStatus ct_tensor_read(const CTTensor *tensor, void *bytes, int64_t byteCount);
+// Overwrites `tensor` in place with `source` (broadcast, converted).
+CTStatus ct_tensor_assign(CTTensor *tensor, const CTTensor *source);
+
+// MARK: Autograd (autograd.cpp)
+
+bool ct_autograd_is_enabled(void);
+void ct_autograd_set_enabled(bool enabled);
+CTStatus ct_autograd_set_requires_gradient(CTTensor *tensor, bool required);
+bool ct_autograd_requires_gradient(const CTTensor *tensor);
+CTStatus ct_autograd_backward(const CTTensor *loss);
+// Writes NULL when the tensor has no gradient.
+CTStatus ct_autograd_gradient(const CTTensor *tensor, CTTensor **out);
+CTStatus ct_autograd_clear_gradient(CTTensor *tensor);
+CTStatus ct_autograd_detached(const CTTensor *tensor, CTTensor **out);
+
+// MARK: Elementwise operations and reductions (math.cpp)
+
+typedef enum CTUnary {
+    CT_NEGATE = 0,
+    CT_EXP = 1,
+    CT_LOG = 2,
+    CT_SQRT = 3,
+    CT_RSQRT = 4,
+    CT_COS = 5,
+    CT_SIN = 6,
+    CT_TANH = 7,
+    CT_SIGMOID = 8,
+    CT_RELU = 9,
+    CT_SILU = 10,
+    CT_GELU = 11,       // exact, with erf
+    CT_GELU_TANH = 12,  // tanh approximation
+    CT_ERFINV = 13,
+    CT_ABS = 14,
+    CT_IS_FINITE = 15,
+    CT_LOGICAL_NOT = 16,
+} CTUnary;
+
+typedef enum CTBinary {
+    CT_ADD = 0,
+    CT_SUBTRACT = 1,
+    CT_MULTIPLY = 2,
+    CT_DIVIDE = 3,
+    CT_MAXIMUM = 4,
+    CT_MINIMUM = 5,
+    CT_EQUAL = 6,
+    CT_LESS = 7,
+    CT_LESS_EQUAL = 8,
+    CT_POWER = 9,
+} CTBinary;
+
+typedef enum CTReduction {
+    CT_SUM = 0,
+    CT_MEAN = 1,
+    CT_MAX = 2,
+    CT_MIN = 3,
+    CT_NORM = 4,  // Euclidean
+} CTReduction;
+
+CTStatus ct_math_unary(CTUnary op, const CTTensor *a, CTTensor **out);
+CTStatus ct_math_binary(CTBinary op, const CTTensor *a, const CTTensor *b, CTTensor **out);
+CTStatus ct_math_binary_scalar(CTBinary op, const CTTensor *a, double b, CTTensor **out);
+// With `dimensionCount` 0 all dimensions are reduced.
+CTStatus ct_math_reduce(CTReduction op, const CTTensor *a, const int64_t *dimensions, int32_t dimensionCount,
+                        bool keepDimensions, CTTensor **out);
+CTStatus ct_math_argmax(const CTTensor *a, int64_t dimension, CTTensor **out);
+CTStatus ct_math_top_k(const CTTensor *a, int64_t count, int64_t dimension, CTTensor **values, CTTensor **indices);
+CTStatus ct_math_matmul(const CTTensor *a, const CTTensor *b, CTTensor **out);
+CTStatus ct_math_is_equal(const CTTensor *a, const CTTensor *b, bool *out);
+
+// MARK: Shapes and indices (shape.cpp)
+
+CTStatus ct_shape_reshape(const CTTensor *a, const int64_t *shape, int32_t rank, CTTensor **out);
+CTStatus ct_shape_transpose(const CTTensor *a, int64_t first, int64_t second, CTTensor **out);
+CTStatus ct_shape_narrow(const CTTensor *a, int64_t dimension, int64_t start, int64_t length, CTTensor **out);
+CTStatus ct_shape_concatenate(const CTTensor *const *tensors, int32_t count, int64_t dimension, CTTensor **out);
+CTStatus ct_shape_index_select(const CTTensor *a, int64_t dimension, const CTTensor *indices, CTTensor **out);
+// A zero tensor of `rows` rows to which row i of `a` is added at row indices[i].
+CTStatus ct_shape_index_add(const CTTensor *a, const CTTensor *indices, int64_t rows, CTTensor **out);
+
+// MARK: Neural network operations (nn.cpp)
+
+CTStatus ct_nn_embedding(const CTTensor *weight, const CTTensor *ids, int64_t paddingID, CTTensor **out);
+CTStatus ct_nn_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out);
+CTStatus ct_nn_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
+                          CTTensor **out);
+CTStatus ct_nn_softmax(const CTTensor *input, int64_t dimension, bool isLog, CTTensor **out);
+CTStatus ct_nn_dropout(const CTTensor *input, double probability, CTTensor **out);
+// Mean over the labels that are not `ignoreIndex`; logits [N, C] in any floating dtype, labels [N] int64.
+CTStatus ct_nn_cross_entropy(const CTTensor *logits, const CTTensor *labels, int64_t ignoreIndex, CTTensor **out);
+
+// MARK: Attention over packed sequences (attention.cpp)
+
+// softmax(q kᵀ scale) v for each sequence alone. Queries [Tq, H, d], keys and values [Tk, H, d]; sequence s owns rows
+// cu[s] ..< cu[s + 1]. The last query of a sequence stands at its last key; a query at key position p sees keys
+// p - left ... p + right (a negative bound is no bound). Differentiable.
+CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
+                                      const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey,
+                                      int32_t sequenceCount, int64_t left, int64_t right, double scale,
+                                      double dropout, CTTensor **out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
