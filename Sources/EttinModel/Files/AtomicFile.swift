@@ -1,0 +1,105 @@
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A file that appears complete under its name, or not at all.
+///
+/// Bytes go to a temporary name in the same folder; `commit()` syncs them to the disk and renames. A file that is not
+/// committed is removed when the object goes.
+final class AtomicFile {
+    let path: String
+    private let temporaryPath: String
+    private var descriptor: Int32
+    private var pending: [UInt8] = []
+    private var isCommitted = false
+
+    /// Small writes are gathered up to this many bytes.
+    private static let bufferSize = 1 << 20
+
+    init(path: String) throws {
+        guard FilePath.isPlainName(FilePath.lastComponent(of: path)), !path.utf8.contains(0) else {
+            throw CheckpointError(.inputOutput, file: quoted(path), found: "is not a file name we write")
+        }
+        self.path = path
+        let random = UInt64.random(in: 0...UInt64.max)
+        let name = ".\(FilePath.lastComponent(of: path)).\(String(random, radix: 36)).tmp"
+        temporaryPath = FilePath.joined(FilePath.folder(of: path), name)
+        descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw MappedFile.systemError(path, "cannot be created") }
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+        if !isCommitted { unlink(temporaryPath) }
+    }
+
+    /// Appends bytes.
+    func write(_ bytes: UnsafeRawBufferPointer) throws {
+        guard bytes.count < Self.bufferSize else {
+            try flush()
+            try writeOut(bytes)
+            return
+        }
+        pending.append(contentsOf: bytes)
+        if pending.count >= Self.bufferSize { try flush() }
+    }
+
+    /// Appends bytes.
+    func write(_ bytes: [UInt8]) throws {
+        try bytes.withUnsafeBytes { try write($0) }
+    }
+
+    /// Makes the file appear under its name.
+    func commit() throws {
+        try flush()
+        guard fsync(descriptor) == 0 else { throw MappedFile.systemError(path, "cannot be synced to the disk") }
+        let closed = close(descriptor)
+        descriptor = -1
+        guard closed == 0 else { throw MappedFile.systemError(path, "cannot be closed") }
+        guard rename(temporaryPath, path) == 0 else { throw MappedFile.systemError(path, "cannot be put in place") }
+        isCommitted = true
+        // The new name itself is durable only when its folder is synced; file systems that cannot do so say so here.
+        let folder = open(FilePath.folder(of: path), O_RDONLY | O_CLOEXEC)
+        if folder >= 0 {
+            _ = fsync(folder)
+            close(folder)
+        }
+    }
+
+    /// Writes a whole file.
+    static func write(_ bytes: [UInt8], to path: String) throws {
+        let file = try AtomicFile(path: path)
+        try file.write(bytes)
+        try file.commit()
+    }
+
+    private func flush() throws {
+        guard !pending.isEmpty else { return }
+        try pending.withUnsafeBytes { try writeOut($0) }
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    private func writeOut(_ bytes: UnsafeRawBufferPointer) throws {
+        #if canImport(Darwin)
+            let write = Darwin.write
+        #elseif canImport(Glibc)
+            let write = Glibc.write
+        #elseif canImport(Musl)
+            let write = Musl.write
+        #endif
+        var rest = bytes
+        while let start = rest.baseAddress, !rest.isEmpty {
+            // Linux takes at most 2 GiB − 4 KiB a time, and macOS refuses more.
+            let written = write(descriptor, start, min(rest.count, 1 << 30))
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw MappedFile.systemError(path, "cannot be written")
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+        }
+    }
+}

@@ -1,0 +1,144 @@
+/// What is wrong with a checkpoint's files or its configuration.
+///
+/// One error carries every problem that was found, so that a broken folder is repaired once and not once per attempt.
+public struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The families of problems, for callers that react differently to them.
+    public enum Kind: String, Hashable, Sendable {
+        /// A file, tensor or key that must be there is not.
+        case missing
+        /// The operating system refused to open, map, read or write.
+        case inputOutput
+        /// The bytes contradict the format or themselves.
+        case malformed
+        /// Well-formed, but something this library does not read or does not allow.
+        case unsupported
+    }
+
+    /// One problem, in the order file, item, what was found, what was expected.
+    public struct Problem: Hashable, Sendable, CustomStringConvertible {
+        /// The family of the problem.
+        public let kind: Kind
+        /// The file, as the caller named it or as its folder names it.
+        public let file: String
+        /// The tensor, key or archive entry, already quoted; nil when the whole file is meant.
+        public let item: String?
+        /// What was found, as the predicate of a sentence.
+        public let found: String
+        /// What would have been accepted, or the next step; nil when `found` says it all.
+        public let expected: String?
+
+        /// Creates a problem.
+        ///
+        /// - Parameters:
+        ///   - kind: The family of the problem.
+        ///   - file: The file's name.
+        ///   - item: The tensor, key or entry, quoted.
+        ///   - found: What was found, as the predicate of a sentence.
+        ///   - expected: What would have been accepted.
+        public init(_ kind: Kind, file: String, item: String? = nil, found: String, expected: String? = nil) {
+            self.kind = kind
+            self.file = file
+            self.item = item
+            self.found = found
+            self.expected = expected
+        }
+
+        /// `file: item found; expected …` on one line.
+        public var description: String {
+            let subject = item.map { $0 + " " } ?? ""
+            let wish = expected.map { "; expected " + $0 } ?? ""
+            return "\(file): \(subject)\(found)\(wish)"
+        }
+    }
+
+    /// Everything that was found, at least one entry.
+    public let problems: [Problem]
+
+    /// Creates an error from all problems.
+    ///
+    /// - Parameter problems: What was found.
+    public init(_ problems: [Problem]) {
+        self.problems = problems
+    }
+
+    /// Creates an error from one problem.
+    ///
+    /// - Parameters:
+    ///   - kind: The family of the problem.
+    ///   - file: The file's name.
+    ///   - item: The tensor, key or entry, quoted.
+    ///   - found: What was found, as the predicate of a sentence.
+    ///   - expected: What would have been accepted.
+    public init(_ kind: Kind, file: String, item: String? = nil, found: String, expected: String? = nil) {
+        problems = [Problem(kind, file: file, item: item, found: found, expected: expected)]
+    }
+
+    /// One line per problem.
+    ///
+    /// Beyond fifty problems the rest is counted, so that a wholly wrong file does not flood the terminal.
+    public var description: String {
+        let shown = problems.prefix(50).map(\.description)
+        let rest = problems.count - shown.count
+        return (shown + (rest > 0 ? ["… and \(rest) further problems"] : [])).joined(separator: "\n")
+    }
+}
+
+/// Quotes text that comes from a file for use in a message: control characters escaped, long text shortened.
+///
+/// - Parameters:
+///   - text: Any text.
+///   - limit: The most characters to show.
+/// - Returns: The text in double quotes, on one line.
+package func quoted(_ text: String, limit: Int = 200) -> String {
+    var result = "\""
+    var shown = 0
+    for scalar in text.unicodeScalars {
+        if shown == limit {
+            result += "…"
+            break
+        }
+        shown += 1
+        switch scalar {
+        case "\n": result += "\\n"
+        case "\r": result += "\\r"
+        case "\t": result += "\\t"
+        case "\"": result += "\\\""
+        case _
+        where scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+            || (0x200B...0x200F).contains(scalar.value) || (0x2028...0x202E).contains(scalar.value):
+            result += "\\u{" + String(scalar.value, radix: 16) + "}"
+        default: result.unicodeScalars.append(scalar)
+        }
+    }
+    return result + "\""
+}
+
+/// Writes a shape as Python does, `[2, 3]`.
+///
+/// - Parameter shape: The dimensions.
+/// - Returns: The text.
+package func spelled(_ shape: [Int]) -> String {
+    "[" + shape.map(String.init).joined(separator: ", ") + "]"
+}
+
+/// Tensor names and file names compared by their bytes.
+///
+/// Swift's `String` equates canonically equivalent spellings; a checkpoint does not.
+struct ExactName: Hashable, Comparable {
+    let text: String
+
+    init(_ text: String) { self.text = text }
+
+    static func == (left: ExactName, right: ExactName) -> Bool {
+        left.text.utf8.elementsEqual(right.text.utf8)
+    }
+
+    static func < (left: ExactName, right: ExactName) -> Bool {
+        left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
+    }
+
+    func hash(into hasher: inout Hasher) {
+        var copy = text
+        copy.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
+}

@@ -1,0 +1,174 @@
+/// A model's tensors, whatever files hold them.
+///
+/// ```swift
+/// let store = try TensorStore.open(folder: path)
+/// for name in store.names {
+///     let values = try store.bytes(name)  // no copy; keep `values.owner` while the pointer is used
+/// }
+/// ```
+/// A folder is read in the order of transformers: `model.safetensors`, `model.safetensors.index.json`,
+/// `pytorch_model.bin`, `pytorch_model.bin.index.json`; the first that exists is used and the rest ignored.
+public final class TensorStore: TensorContainer {
+    /// The forms in which a folder can hold a model.
+    public enum Form: String, Sendable, Hashable, CaseIterable {
+        /// One safetensors file.
+        case safetensors = "model.safetensors"
+        /// Several safetensors files and their index.
+        case shardedSafetensors = "model.safetensors.index.json"
+        /// One file from `torch.save`.
+        case pickle = "pytorch_model.bin"
+        /// Several files from `torch.save` and their index.
+        case shardedPickle = "pytorch_model.bin.index.json"
+    }
+
+    /// The form that was found; nil when a single file was opened by its own name.
+    public let form: Form?
+    /// The names of the files with tensors, in the order of the index.
+    public let files: [String]
+    /// The names of all tensors: in the order of the file or, when sharded, of the index.
+    public let names: [String]
+    private let containers: [any TensorContainer]
+    /// Which of `containers` holds a tensor.
+    private let places: [ExactName: Int]
+
+    private init(
+        form: Form?,
+        files: [String],
+        containers: [any TensorContainer],
+        names: [String],
+        places: [ExactName: Int]
+    ) {
+        self.form = form
+        self.files = files
+        self.containers = containers
+        self.names = names
+        self.places = places
+    }
+
+    private convenience init(form: Form?, file: String, container: any TensorContainer) {
+        let names = container.names
+        let places = Dictionary(names.map { (ExactName($0), 0) }, uniquingKeysWith: { first, _ in first })
+        self.init(form: form, files: [file], containers: [container], names: names, places: places)
+    }
+
+    /// Opens the weights of a folder.
+    ///
+    /// Only headers are read; a tensor's values are read from disk when they are first touched.
+    ///
+    /// - Parameters:
+    ///   - folder: A folder as `save_pretrained` writes it.
+    ///   - access: What stores into the values do; `.copyOnWrite` for weights that are trained in place.
+    /// - Returns: The tensors of the folder.
+    /// - Throws: `CheckpointError` with everything that is wrong: no weights, missing shards, tensors that the index
+    ///   names but its files lack, broken files.
+    public static func open(folder: String, access: MappedFile.Access = .readOnly) throws -> TensorStore {
+        guard FilePath.kind(of: folder) == .folder else {
+            let found = FilePath.kind(of: folder) == .file ? "is a file" : "does not exist"
+            throw CheckpointError(.missing, file: folder, found: found, expected: "a folder with a model")
+        }
+        for form in Form.allCases {
+            let path = FilePath.joined(folder, form.rawValue)
+            guard FilePath.exists(path) else { continue }
+            switch form {
+            case .safetensors, .pickle:
+                let container = try container(path: path, isPickle: form == .pickle, access: access)
+                return TensorStore(form: form, file: form.rawValue, container: container)
+            case .shardedSafetensors, .shardedPickle:
+                return try sharded(form, folder: folder, access: access)
+            }
+        }
+        throw try noWeights(folder)
+    }
+
+    /// Opens one file of weights by its own name.
+    ///
+    /// - Parameters:
+    ///   - file: A safetensors file, or a file from `torch.save` such as `pytorch_model.bin` or a raw training state.
+    ///   - access: What stores into the values do; see `MappedFile.Access`.
+    /// - Returns: The tensors of the file.
+    /// - Throws: `CheckpointError` when the file is of another kind or broken.
+    public static func open(file: String, access: MappedFile.Access = .readOnly) throws -> TensorStore {
+        let isPickle = try !file.hasSuffix(".safetensors") && StateDictionary.looksLikePickle(path: file)
+        let container = try container(path: file, isPickle: isPickle, access: access)
+        return TensorStore(form: nil, file: FilePath.lastComponent(of: file), container: container)
+    }
+
+    // MARK: - Tensors
+
+    /// Describes a tensor.
+    ///
+    /// - Parameter name: The tensor's name.
+    /// - Returns: Nil when there is no such tensor.
+    public func descriptor(_ name: String) -> TensorDescriptor? {
+        places[ExactName(name)].flatMap { containers[$0].descriptor(name) }
+    }
+
+    /// Gives access to a tensor's values, without a copy where the file has them contiguous and aligned.
+    ///
+    /// - Parameter name: The tensor's name.
+    /// - Returns: The values and what keeps them alive; this store itself need not be kept.
+    /// - Throws: `CheckpointError` when there is no such tensor or its values cannot be read.
+    public func bytes(_ name: String) throws -> TensorBytes {
+        guard let place = places[ExactName(name)] else {
+            let file = form?.rawValue ?? files.first ?? "the checkpoint"
+            throw CheckpointError(.missing, file: file, item: "tensor \(quoted(name))", found: "is not there")
+        }
+        return try containers[place].bytes(name)
+    }
+
+    // MARK: - Opening
+
+    private static func container(
+        path: String,
+        isPickle: Bool,
+        access: MappedFile.Access
+    ) throws -> any TensorContainer {
+        isPickle
+            ? try StateDictionary(PyTorchArchive(path: path, access: access))
+            : try SafetensorsFile(path: path, access: access)
+    }
+
+    private static func sharded(_ form: Form, folder: String, access: MappedFile.Access) throws -> TensorStore {
+        let index = try CheckpointIndex(path: FilePath.joined(folder, form.rawValue))
+        var problems: [CheckpointError.Problem] = []
+        var containers: [any TensorContainer] = []
+        var files: [ExactName: Int] = [:]
+        for file in index.files {
+            do {
+                let path = FilePath.joined(folder, file)
+                let container = try container(path: path, isPickle: form == .shardedPickle, access: access)
+                files[ExactName(file)] = containers.count
+                containers.append(container)
+            } catch let error as CheckpointError {
+                problems += error.problems
+            }
+        }
+        var names: [String] = []
+        var places: [ExactName: Int] = [:]
+        for (tensor, file) in index.map {
+            // The tensors of a file that could not be opened are not missed one by one.
+            guard let place = files[ExactName(file)] else { continue }
+            guard containers[place].descriptor(tensor) != nil else {
+                let item = "tensor \(quoted(tensor))"
+                let found = "is not in \(quoted(file)), where the index says it is"
+                problems.append(.init(.missing, file: form.rawValue, item: item, found: found))
+                continue
+            }
+            names.append(tensor)
+            places[ExactName(tensor)] = place
+        }
+        guard problems.isEmpty else { throw CheckpointError(problems) }
+        return TensorStore(form: form, files: index.files, containers: containers, names: names, places: places)
+    }
+
+    private static func noWeights(_ folder: String) throws -> CheckpointError {
+        let entries = try FilePath.names(inFolder: folder)
+        let shown = entries.prefix(8).joined(separator: ", ") + (entries.count > 8 ? ", …" : "")
+        return CheckpointError(
+            .missing,
+            file: folder,
+            found: "has no weights; it holds \(entries.isEmpty ? "nothing" : shown)",
+            expected: Form.allCases.map(\.rawValue).joined(separator: ", ")
+        )
+    }
+}
