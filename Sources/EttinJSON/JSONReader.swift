@@ -6,7 +6,7 @@
 /// ```swift
 /// var reader = JSONReader(bytes)
 /// try reader.beginObject()
-/// while let token = try reader.nextKey() {   // decoded bytes, valid until the next read
+/// while let token = try reader.nextKey() {   // decoded bytes, valid until the next string
 ///     table.insert(token, try reader.readInt())
 /// }
 /// try reader.finish()
@@ -82,7 +82,7 @@ public struct JSONReader: ~Copyable {
 
     /// Moves to the next member of the current object, or leaves the object.
     ///
-    /// - Returns: The decoded key, valid until the next call of this reader; nil when the object has ended. After a
+    /// - Returns: The decoded key, valid until the next string or key is read; nil when the object has ended. After a
     ///   key, exactly one value must be read or skipped.
     /// - Throws: `JSONError` when the text is malformed.
     public mutating func nextKey() throws(JSONError) -> UnsafeBufferPointer<UInt8>? {
@@ -177,7 +177,7 @@ public struct JSONReader: ~Copyable {
 
     /// Reads a string.
     ///
-    /// - Returns: The decoded UTF-8 bytes, valid until the next call of this reader. They lie in the source when the
+    /// - Returns: The decoded UTF-8 bytes, valid until the next string or key is read. They lie in the source when the
     ///   string has no escapes.
     /// - Throws: `JSONError` when the next value is not a string or is malformed.
     public mutating func readStringBytes() throws(JSONError) -> UnsafeBufferPointer<UInt8> {

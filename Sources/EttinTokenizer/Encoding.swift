@@ -1,0 +1,29 @@
+/// A text, or a pair of texts, as tokens.
+public struct Encoding: Sendable {
+    /// The token ids.
+    public internal(set) var ids: [Int32] = []
+    /// The part that each token belongs to, as the tokenizer's template numbers the parts.
+    public internal(set) var typeIDs: [Int32] = []
+    /// Where each token lies in its text, in Unicode scalars (Python characters) of the text as it was given.
+    ///
+    /// Tokens that were added by the template have `0..<0`. Characters that normalisation joins count to the first of
+    /// them. These are the offsets of the `tokenizers` library.
+    public internal(set) var offsets: [Range<Int>] = []
+    /// Whether each token was added by the template.
+    public internal(set) var specialTokensMask: [Bool] = []
+
+    /// Tokens whose text is not that of their id, by position.
+    var tokenTexts: [Int: String] = [:]
+    let core: TokenizerCore
+
+    /// The number of tokens.
+    public var count: Int { ids.count }
+
+    /// The text of each token as the tokenizer file writes it, computed on each call.
+    ///
+    /// Byte-level tokens are written in the printable byte alphabet (`Ġworld`). An added token that swallowed white
+    /// space is shown with it, as the `tokenizers` library does.
+    public var tokens: [String] {
+        ids.enumerated().map { position, id in tokenTexts[position] ?? core.text(of: Int(id)) ?? "" }
+    }
+}

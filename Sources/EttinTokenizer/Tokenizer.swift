@@ -1,0 +1,231 @@
+public import EttinJSON
+import Synchronization
+
+/// Byte-level BPE as ModernBERT, Ettin, OLMo and GPT-NeoX use it, token for token equal to the `tokenizers` library.
+///
+/// ```swift
+/// let tokenizer = try Tokenizer(folder: "models/ettin-encoder-17m")
+/// let encoding = tokenizer.encode("The capital of France is [MASK].")
+/// let text = tokenizer.decode(encoding.ids, skipSpecialTokens: true)
+/// ```
+///
+/// A tokenizer is a value that any number of threads may use at the same time. Copies share tables and word caches.
+public struct Tokenizer: Sendable {
+    let core: TokenizerCore
+    let workers: WorkerPool
+    var file: TokenizerFile
+    var settings: TokenizerSettings
+
+    /// Which special tokens `encode` adds; initially what the model's files ask for.
+    public var specialTokenRule: SpecialTokenRule
+
+    // MARK: - Loading
+
+    /// Loads a tokenizer from a folder.
+    ///
+    /// - Parameter folder: A folder with `tokenizer.json`, and `tokenizer_config.json` and `special_tokens_map.json` if
+    ///   the model has them.
+    /// - Throws: `TokenizerError` when a file is missing, malformed or asks for something unsupported.
+    public init(folder: String) throws {
+        func optional(_ name: String) throws -> [UInt8]? {
+            let path = "\(folder)/\(name)"
+            return fileExists(path) ? try readFile(path) : nil
+        }
+        try self.init(
+            tokenizerJSON: try readFile("\(folder)/tokenizer.json"),
+            tokenizerConfig: try optional("tokenizer_config.json"),
+            specialTokensMap: try optional("special_tokens_map.json"),
+            location: "\(folder)/"
+        )
+    }
+
+    /// Loads a tokenizer from the contents of its files.
+    ///
+    /// - Parameters:
+    ///   - tokenizerJSON: Content of `tokenizer.json`.
+    ///   - tokenizerConfig: Content of `tokenizer_config.json`.
+    ///   - specialTokensMap: Content of `special_tokens_map.json`.
+    ///   - location: What to put in front of file names in messages.
+    /// - Throws: `TokenizerError` when a content is malformed or asks for something unsupported.
+    public init(
+        tokenizerJSON: [UInt8],
+        tokenizerConfig: [UInt8]? = nil,
+        specialTokensMap: [UInt8]? = nil,
+        location: String = ""
+    ) throws {
+        let file = try tokenizerJSON.withUnsafeBufferPointer {
+            try TokenizerFileReader.read($0, name: "\(location)tokenizer.json")
+        }
+        var settings = TokenizerSettings()
+        if let tokenizerConfig {
+            settings.configuration = try TokenizerSettings.object(
+                tokenizerConfig,
+                name: "\(location)tokenizer_config.json"
+            )
+        }
+        if let specialTokensMap {
+            settings.specialTokensMap = try TokenizerSettings.object(
+                specialTokensMap,
+                name: "\(location)special_tokens_map.json"
+            )
+        }
+        try self.init(file: file, settings: settings, name: "\(location)tokenizer.json")
+    }
+
+    init(file: TokenizerFile, settings: TokenizerSettings, name: String) throws {
+        var unknownID: Int32?
+        if let token = file.unknownToken {
+            guard let id = file.vocabulary.id(of: Array(token.utf8)) else {
+                throw TokenizerError.invalid(
+                    file: name,
+                    field: "model.unk_token",
+                    found: "\"\(token)\"",
+                    expected: "a token of the vocabulary"
+                )
+            }
+            unknownID = id
+        }
+        core = TokenizerCore(
+            vocabulary: file.vocabulary,
+            merges: file.merges,
+            unknownID: unknownID,
+            fusesUnknown: file.fusesUnknown,
+            ignoresMerges: file.ignoresMerges,
+            addedTokens: file.addedTokens,
+            composesCanonically: file.composesCanonically
+        )
+        workers = WorkerPool(core)
+        self.file = file
+        self.settings = settings
+        specialTokenRule = settings.specialTokenRule
+    }
+
+    // MARK: - Variants
+
+    /// The same tokenizer with other special tokens around texts.
+    ///
+    /// - Parameter rule: Which special tokens to add.
+    /// - Returns: A tokenizer that shares all tables with this one.
+    public func withSpecialTokens(_ rule: SpecialTokenRule) -> Tokenizer {
+        var copy = self
+        copy.specialTokenRule = rule
+        return copy
+    }
+
+    /// The same tokenizer with or without a space in front of each text, as the models' pre-training data had.
+    ///
+    /// - Parameter addsPrefixSpace: Whether a text, or a part behind an added token, that does not begin with a space
+    ///   gets one.
+    /// - Returns: A tokenizer that shares all tables with this one.
+    public func withPrefixSpace(_ addsPrefixSpace: Bool) -> Tokenizer {
+        var copy = self
+        copy.file.setPrefixSpace(addsPrefixSpace)
+        return copy
+    }
+
+    /// Whether a text that does not begin with a space gets one.
+    public var addsPrefixSpace: Bool { file.splitting.addsPrefixSpace }
+
+    // MARK: - Tokens
+
+    /// The number of tokens, added ones included.
+    public var vocabularySize: Int { core.tokenCount }
+
+    /// The id of a token.
+    ///
+    /// - Parameter token: The token as the file writes it, in the byte alphabet (`Ġworld`), compared by bytes.
+    /// - Returns: The id, or nil when there is no such token.
+    public func tokenToID(_ token: String) -> Int32? {
+        let bytes = Array(token.utf8)
+        return core.addedIDsByContent[bytes] ?? core.vocabulary.id(of: bytes)
+    }
+
+    /// The token of an id.
+    ///
+    /// - Parameter id: Any number.
+    /// - Returns: The token as the file writes it, or nil when there is no such id.
+    public func idToToken(_ id: Int32) -> String? {
+        core.text(of: Int(id))
+    }
+
+    /// The added tokens with their ids, in the order of the file.
+    public var addedTokens: [(token: AddedToken, id: Int32)] { core.addedTokens }
+
+    /// Whether an id is an added token marked as special.
+    ///
+    /// - Parameter id: Any number.
+    /// - Returns: False also for ids that do not exist.
+    public func isSpecial(_ id: Int32) -> Bool {
+        id >= 0 && Int(id) < core.idLimit && core.specialFlags[Int(id)] != 0
+    }
+
+    /// Id of the token that hides a word.
+    public var maskTokenID: Int32? { specialID("mask_token") }
+    /// Id of the token that fills up batches in foreign formats.
+    public var padTokenID: Int32? { specialID("pad_token") }
+    /// Id of the classification token in front of a text.
+    public var clsTokenID: Int32? { specialID("cls_token") }
+    /// Id of the token between and behind texts.
+    public var sepTokenID: Int32? { specialID("sep_token") }
+    /// Id of the token in front of a sequence, for decoders.
+    public var bosTokenID: Int32? { specialID("bos_token") }
+    /// Id of the token behind a sequence, for decoders.
+    public var eosTokenID: Int32? { specialID("eos_token") }
+    /// Id of the token for unknown text; byte-level models never produce it.
+    public var unkTokenID: Int32? { specialID("unk_token") }
+
+    private func specialID(_ key: String) -> Int32? {
+        settings.specialToken(key).flatMap { tokenToID($0) }
+    }
+
+    // MARK: - Settings
+
+    /// The largest number of tokens the model takes; nil when the files do not limit it.
+    ///
+    /// `encode` never shortens a text; callers compare and decide.
+    public var modelMaxLength: Int? { settings.modelMaxLength }
+
+    /// The `truncation` member of `tokenizer.json`; read, never applied.
+    public var truncation: JSONValue { file.header["truncation"] ?? .null }
+
+    /// The `padding` member of `tokenizer.json`; read, never applied.
+    public var padding: JSONValue { file.header["padding"] ?? .null }
+
+    /// The content of `tokenizer_config.json`; empty when there was none.
+    public var configuration: JSONObject { settings.configuration }
+}
+
+/// Workers that wait for their next text; a thread takes one, so caches stay warm without being shared.
+final class WorkerPool: Sendable {
+    private let core: TokenizerCore
+    private let idle = Mutex<[EncodingWorker]>([])
+    /// Each idle worker keeps about 4 MB of cache.
+    private static let largestIdleCount = 64
+
+    init(_ core: TokenizerCore) {
+        self.core = core
+    }
+
+    func withWorker<Result>(_ body: (EncodingWorker) throws -> Result) rethrows -> Result {
+        let worker = idle.withLock { $0.popLast() } ?? EncodingWorker(core)
+        defer {
+            idle.withLock { if $0.count < Self.largestIdleCount { $0.append(worker) } }
+        }
+        return try body(worker)
+    }
+}
+
+extension TokenizerFile {
+    /// Changes the pre-tokenizer's prefix space, also in what is saved.
+    mutating func setPrefixSpace(_ addsPrefixSpace: Bool) {
+        splitting.addsPrefixSpace = addsPrefixSpace
+        guard case .object(var part)? = header["pre_tokenizer"] else { return }
+        if part["type"] == "Sequence", let first = part["pretokenizers"]?[0], case .object(var inner) = first {
+            inner["add_prefix_space"] = .bool(addsPrefixSpace)
+            part["pretokenizers"] = .array([.object(inner)])
+        } else {
+            part["add_prefix_space"] = .bool(addsPrefixSpace)
+        }
+        header["pre_tokenizer"] = .object(part)
+    }
+}

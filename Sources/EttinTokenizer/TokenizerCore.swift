@@ -1,0 +1,167 @@
+/// Everything that encoding reads and nothing that it writes: one per tokenizer, shared by all threads.
+final class TokenizerCore: Sendable {
+    /// How bytes become the first symbols of a word.
+    struct ByteSymbols {
+        /// The token of each byte, −1 where the vocabulary has none.
+        let ids: SharedTable<Int32>
+        /// Whether every byte has a token, as in every usual vocabulary.
+        let isComplete: Bool
+    }
+
+    let vocabulary: Vocabulary
+    let merges: MergeTable
+    let byteSymbols: ByteSymbols
+    let unknownID: Int32?
+    let fusesUnknown: Bool
+    let ignoresMerges: Bool
+
+    /// Added tokens in order, each with its id.
+    let addedTokens: [(token: AddedToken, id: Int32)]
+    let addedTokensByID: [Int32: AddedToken]
+    let addedIDsByContent: [[UInt8]: Int32]
+    let rawMatcher: AddedTokenMatcher
+    let normalizedMatcher: AddedTokenMatcher
+
+    let composesCanonically: Bool
+
+    /// Bytes of all tokens when decoded, by id.
+    let decodedBytes: SharedTable<UInt8>
+    let decodedStarts: SharedTable<UInt32>
+    /// Whether an id is a special token, by id.
+    let specialFlags: SharedTable<UInt8>
+    /// One more than the largest id, added tokens included.
+    let idLimit: Int
+    /// The number of tokens, added ones included.
+    let tokenCount: Int
+
+    init(
+        vocabulary: Vocabulary,
+        merges: MergeTable,
+        unknownID: Int32?,
+        fusesUnknown: Bool,
+        ignoresMerges: Bool,
+        addedTokens: [AddedToken],
+        composesCanonically: Bool
+    ) {
+        self.vocabulary = vocabulary
+        self.merges = merges
+        self.unknownID = unknownID
+        self.fusesUnknown = fusesUnknown
+        self.ignoresMerges = ignoresMerges
+        self.composesCanonically = composesCanonically
+
+        let symbols = MutableTable<Int32>(repeating: -1, count: 256)
+        var isComplete = true
+        for byte in 0..<256 {
+            if let id = vocabulary.id(of: ByteAlphabet.text(of: CollectionOfOne(UInt8(byte)))) {
+                symbols[byte] = id
+            } else {
+                isComplete = false
+            }
+        }
+        byteSymbols = ByteSymbols(ids: symbols.frozen(), isComplete: isComplete)
+
+        // The original ignores the ids that a file gives to added tokens: those in the vocabulary have that id, others
+        // are numbered behind it in order.
+        var numbered: [(token: AddedToken, id: Int32)] = []
+        var byID: [Int32: AddedToken] = [:]
+        var byContent: [[UInt8]: Int32] = [:]
+        var largestAdded = -1
+        for token in addedTokens {
+            let content = Array(token.content.utf8)
+            guard !content.isEmpty, byContent[content] == nil else { continue }
+            let id: Int32
+            if let known = vocabulary.id(of: content) {
+                id = known
+            } else {
+                let isBehind = largestAdded >= vocabulary.count || (vocabulary.count == 0 && largestAdded >= 0)
+                id = Int32(truncatingIfNeeded: isBehind ? largestAdded + 1 : vocabulary.count)
+            }
+            largestAdded = max(largestAdded, Int(id))
+            numbered.append((token, id))
+            byID[id] = token
+            byContent[content] = id
+        }
+        self.addedTokens = numbered
+        addedTokensByID = byID
+        addedIDsByContent = byContent
+
+        func matcher(normalized: Bool) -> AddedTokenMatcher {
+            // Special tokens take part first, as in the original; it matters when two normalise to the same text.
+            let chosen =
+                numbered.filter { $0.token.isSpecial && $0.token.isNormalized == normalized }
+                + numbered.filter { !$0.token.isSpecial && $0.token.isNormalized == normalized }
+            return AddedTokenMatcher(
+                chosen.map { entry in
+                    let content = Array(entry.token.content.utf8)
+                    let text = normalized && composesCanonically ? Self.composed(content) : content
+                    let pattern = AddedTokenMatcher.Pattern(
+                        id: entry.id,
+                        isWholeWord: entry.token.isWholeWord,
+                        stripsLeft: entry.token.stripsLeft,
+                        stripsRight: entry.token.stripsRight,
+                        matchesItsContent: text == content
+                    )
+                    return (text, pattern)
+                }
+            )
+        }
+        rawMatcher = matcher(normalized: false)
+        normalizedMatcher = matcher(normalized: true)
+
+        idLimit = max(vocabulary.idLimit, numbered.map { Int($0.id) + 1 }.max() ?? 0)
+        var tokenCount = vocabulary.count
+        var bytes: [UInt8] = []
+        var starts: [UInt32] = []
+        starts.reserveCapacity(idLimit + 1)
+        bytes.reserveCapacity(vocabulary.count * 8)
+        let flags = MutableTable<UInt8>(capacity: idLimit)
+        for id in 0..<idLimit {
+            starts.append(UInt32(truncatingIfNeeded: bytes.count))
+            if let token = byID[Int32(id)] {
+                var content = token.content
+                bytes.append(contentsOf: content.withUTF8 { ByteAlphabet.bytes(of: $0) })
+                if vocabulary.text(of: id) == nil { tokenCount += 1 }
+                if token.isSpecial { flags[id] = 1 }
+            } else if let text = vocabulary.text(of: id) {
+                Self.appendDecoded(text, to: &bytes)
+            }
+        }
+        starts.append(UInt32(truncatingIfNeeded: bytes.count))
+        decodedBytes = SharedTable(bytes)
+        decodedStarts = SharedTable(starts)
+        specialFlags = flags.frozen()
+        self.tokenCount = tokenCount
+    }
+
+    private static func appendDecoded(_ text: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]) {
+        // Most tokens are plain ASCII and stand for themselves.
+        if text.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+            bytes.append(contentsOf: text)
+        } else {
+            bytes.append(contentsOf: ByteAlphabet.bytes(of: text))
+        }
+    }
+
+    private static func composed(_ text: [UInt8]) -> [UInt8] {
+        var composer = CanonicalComposer()
+        return text.withUnsafeBufferPointer { buffer in
+            composer.normalize(buffer, aligning: false) ? Array(composer.bytes.buffer) : text
+        }
+    }
+
+    /// The bytes that an id decodes to; nil when there is no such token.
+    func decoded(_ id: Int) -> UnsafeBufferPointer<UInt8>? {
+        guard id >= 0, id < idLimit, vocabulary.text(of: id) != nil || addedTokensByID[Int32(id)] != nil else {
+            return nil
+        }
+        let start = Int(decodedStarts[id])
+        return UnsafeBufferPointer(start: decodedBytes.pointer + start, count: Int(decodedStarts[id + 1]) - start)
+    }
+
+    /// The text of a token as the original's `id_to_token` gives it.
+    func text(of id: Int) -> String? {
+        if let id = Int32(exactly: id), let added = addedTokensByID[id] { return added.content }
+        return vocabulary.text(of: id).map { String(decoding: $0, as: UTF8.self) }
+    }
+}

@@ -1,0 +1,253 @@
+import EttinJSON
+
+/// The content of a `tokenizer.json` file, checked for what this library supports.
+struct TokenizerFile: Sendable {
+    /// Everything but the model and the added tokens, kept as written so that saving loses nothing.
+    var header: JSONObject
+    /// The model's options without vocabulary and merges, as written.
+    var modelOptions: JSONObject
+    var vocabulary: Vocabulary
+    var merges: MergeTable
+    var addedTokens: [AddedToken]
+    var composesCanonically: Bool
+    var splitting: ByteLevelSplitting
+    var postProcessor: PostProcessor
+    /// Whether tokens are joined through the byte alphabet; without a decoder they are joined by spaces.
+    var decodesBytes: Bool
+    var unknownToken: String?
+    var fusesUnknown: Bool
+    var ignoresMerges: Bool
+}
+
+// MARK: - Reading
+
+/// Reads `tokenizer.json` in one pass.
+struct TokenizerFileReader {
+    private let name: String
+    private var header = JSONObject()
+    private var modelOptions = JSONObject()
+    private var vocabulary: Vocabulary?
+    private var merges: [Merge]?
+    private var mergesPosition: Range<Int>?
+    private var addedTokens: [AddedToken] = []
+    private var hasModel = false
+
+    /// Reads a file.
+    ///
+    /// - Parameters:
+    ///   - bytes: The content.
+    ///   - name: The file name for messages.
+    /// - Returns: The checked content.
+    /// - Throws: `TokenizerError` naming file, field, finding and expectation.
+    static func read(_ bytes: UnsafeBufferPointer<UInt8>, name: String) throws -> TokenizerFile {
+        var reader = TokenizerFileReader(name: name)
+        do {
+            return try reader.readFile(bytes)
+        } catch let error as JSONError {
+            throw TokenizerError.malformed(file: name, error: error)
+        }
+    }
+
+    private init(name: String) {
+        self.name = name
+    }
+
+    private mutating func readFile(_ bytes: UnsafeBufferPointer<UInt8>) throws -> TokenizerFile {
+        var reader = JSONReader(bytes)
+        try reader.beginObject()
+        while let keyBytes = try reader.nextKey() {
+            let key = String(decoding: keyBytes, as: UTF8.self)
+            guard header[key] == nil else {
+                throw invalid(key, "given twice", "one value")
+            }
+            switch key {
+            case "model":
+                // Its place in the order of members is remembered, its content is not kept.
+                header[key] = .null
+                hasModel = true
+                try readModel(&reader)
+            case "added_tokens":
+                let value = try reader.readValue()
+                addedTokens = try readAddedTokens(value)
+                header[key] = .null
+            default: header[key] = try reader.readValue()
+            }
+        }
+        try reader.finish()
+        guard hasModel, let vocabulary else { throw invalid("model.vocab", "missing", "an object of token ids") }
+        if let mergesPosition {
+            var mergeReader = JSONReader(UnsafeBufferPointer(rebasing: bytes[mergesPosition]))
+            merges = try readMerges(&mergeReader, vocabulary)
+        }
+        guard let merges else { throw invalid("model.merges", "missing", "a list of token pairs") }
+        return try assemble(vocabulary, MergeTable(merges))
+    }
+
+    private mutating func readModel(_ reader: inout JSONReader) throws {
+        guard try reader.peekKind() == .object else {
+            throw invalid("model", "a \(try reader.peekKind().rawValue)", "an object")
+        }
+        try reader.beginObject()
+        while let keyBytes = try reader.nextKey() {
+            let key = String(decoding: keyBytes, as: UTF8.self)
+            switch key {
+            case "vocab":
+                guard vocabulary == nil else { throw invalid("model.vocab", "given twice", "one value") }
+                vocabulary = try readVocabulary(&reader)
+                modelOptions[key] = .null
+            case "merges":
+                guard modelOptions[key] == nil else { throw invalid("model.merges", "given twice", "one value") }
+                modelOptions[key] = .null
+                if let vocabulary {
+                    merges = try readMerges(&reader, vocabulary)
+                } else {
+                    mergesPosition = try reader.skipValue()
+                }
+            default: modelOptions[key] = try reader.readValue()
+            }
+        }
+    }
+
+    private func readVocabulary(_ reader: inout JSONReader) throws -> Vocabulary {
+        guard try reader.peekKind() == .object else {
+            throw unsupported("model.vocab", "a \(try reader.peekKind().rawValue)", "an object of token ids")
+        }
+        var builder = VocabularyBuilder(expectedCount: 1 << 16)
+        try reader.beginObject()
+        while let token = try reader.nextKey() {
+            // The bytes of the key may lie in the reader's scratch memory, which reading a number leaves alone.
+            let id = try reader.readInt()
+            do {
+                try builder.append(token, id: id)
+            } catch {
+                let text = String(decoding: token, as: UTF8.self)
+                throw invalid("model.vocab.\(text)", String(id), "an id from 0 to \(Vocabulary.largestID)")
+            }
+        }
+        switch builder.build() {
+        case .success(let vocabulary): return vocabulary
+        case .failure(let failure):
+            let text = builder.text(entry: failure.entry)
+            switch failure.problem {
+            case .duplicateText: throw invalid("model.vocab", "\"\(text)\" twice", "each token once")
+            default:
+                throw invalid("model.vocab.\(text)", "\(builder.id(entry: failure.entry))", "an id of its own")
+            }
+        }
+    }
+
+    private func readMerges(_ reader: inout JSONReader, _ vocabulary: Vocabulary) throws -> [Merge] {
+        guard try reader.peekKind() == .array else {
+            throw invalid("model.merges", "a \(try reader.peekKind().rawValue)", "a list of token pairs")
+        }
+        var merges: [Merge] = []
+        merges.reserveCapacity(1 << 16)
+        var joined = Scratch<UInt8>()
+        try reader.beginArray()
+        while try reader.nextElement() {
+            joined.removeAll()
+            let leftLength: Int
+            switch try reader.peekKind() {
+            case .array:
+                var lengths: [Int] = []
+                try reader.beginArray()
+                while try reader.nextElement() {
+                    let part = try reader.readStringBytes()
+                    if let base = part.baseAddress { joined.append(from: base, count: part.count) }
+                    lengths.append(part.count)
+                }
+                guard lengths.count == 2 else {
+                    throw invalid("model.merges[\(merges.count)]", "a list of \(lengths.count)", "two tokens")
+                }
+                leftLength = lengths[0]
+            default:
+                let line = try reader.readStringBytes()
+                // Old files carry the header of merges.txt along.
+                if line.starts(with: "#version".utf8) { continue }
+                guard let space = line.firstIndex(of: UInt8(ascii: " ")),
+                    line.lastIndex(of: UInt8(ascii: " ")) == space,
+                    let base = line.baseAddress
+                else {
+                    let text = String(decoding: line, as: UTF8.self)
+                    throw invalid("model.merges[\(merges.count)]", "\"\(text)\"", "two tokens with one space between")
+                }
+                joined.append(from: base, count: space)
+                joined.append(from: base + space + 1, count: line.count - space - 1)
+                leftLength = space
+            }
+            let pointer = UnsafePointer(joined.pointer)
+            guard let left = vocabulary.id(pointer, leftLength),
+                let right = vocabulary.id(pointer + leftLength, joined.count - leftLength),
+                let merged = vocabulary.id(pointer, joined.count)
+            else {
+                let first = String(decoding: joined.buffer[..<leftLength], as: UTF8.self)
+                let second = String(decoding: joined.buffer[leftLength...], as: UTF8.self)
+                throw invalid(
+                    "model.merges[\(merges.count)]",
+                    "\"\(first)\" and \"\(second)\"",
+                    "two tokens that are in the vocabulary, as is what they join to"
+                )
+            }
+            merges.append(Merge(left: left, right: right, merged: merged))
+        }
+        return merges
+    }
+
+    private func readAddedTokens(_ value: JSONValue) throws -> [AddedToken] {
+        guard let elements = value.arrayValue else {
+            if value.isNull { return [] }
+            throw invalid("added_tokens", "a \(value.kind.rawValue)", "a list")
+        }
+        return try elements.enumerated().map { position, element in
+            let field = "added_tokens[\(position)]"
+            guard let content = element["content"]?.stringValue else {
+                throw invalid("\(field).content", element["content"]?.text() ?? "missing", "a string")
+            }
+            func flag(_ key: String) throws -> Bool {
+                guard let value = element[key] else { return false }
+                guard let flag = value.boolValue else {
+                    throw invalid("\(field).\(key)", value.text(), "true or false")
+                }
+                return flag
+            }
+            return AddedToken(
+                content,
+                isWholeWord: try flag("single_word"),
+                stripsLeft: try flag("lstrip"),
+                stripsRight: try flag("rstrip"),
+                isNormalized: try flag("normalized"),
+                isSpecial: try flag("special")
+            )
+        }
+    }
+
+    private func assemble(_ vocabulary: Vocabulary, _ merges: MergeTable) throws -> TokenizerFile {
+        let checker = TokenizerFileChecker(name: name)
+        let options = try checker.modelOptions(modelOptions)
+        let normalizer = header["normalizer"] ?? .null
+        return TokenizerFile(
+            header: header,
+            modelOptions: modelOptions,
+            vocabulary: vocabulary,
+            merges: merges,
+            addedTokens: addedTokens,
+            composesCanonically: try checker.composesCanonically(normalizer, field: "normalizer"),
+            splitting: try checker.splitting(header["pre_tokenizer"] ?? .null),
+            postProcessor: PostProcessor(
+                steps: try checker.postProcessorSteps(header["post_processor"] ?? .null, field: "post_processor")
+            ),
+            decodesBytes: try checker.decodesBytes(header["decoder"] ?? .null, field: "decoder"),
+            unknownToken: options.unknownToken,
+            fusesUnknown: options.fusesUnknown,
+            ignoresMerges: options.ignoresMerges
+        )
+    }
+
+    private func invalid(_ field: String, _ found: String, _ expected: String) -> TokenizerError {
+        .invalid(file: name, field: field, found: found, expected: expected)
+    }
+
+    private func unsupported(_ field: String, _ found: String, _ supported: String) -> TokenizerError {
+        .unsupported(file: name, field: field, found: found, supported: supported)
+    }
+}
