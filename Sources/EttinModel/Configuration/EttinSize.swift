@@ -80,7 +80,7 @@ extension ModernBERTConfiguration {
         result.attentionHeads = shape.heads
         result.layerTypes = LayerType.pattern(layers: shape.layers, globalEvery: 3)
         result.maxPositionEmbeddings = 7999
-        result.classifierPooling = .mean
+        if kind == .encoder { result.classifierPooling = .mean }
         result.localRope.theta = kind == .encoder ? 160_000 : size.decoderLocalTheta
         result.architectures = [kind.languageModelArchitecture]
         result.dtype = "float32"

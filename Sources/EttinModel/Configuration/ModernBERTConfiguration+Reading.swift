@@ -218,8 +218,8 @@ extension ConfigurationFields {
 
     /// The classes, from `id2label`, else `label2id`, else `num_labels`; nil when none of them is there.
     fileprivate mutating func labels() -> [String]? {
-        let byID = value("id2label").flatMap { $0.isNull ? nil : $0 }
-        let byName = value("label2id").flatMap { $0.isNull ? nil : $0 }
+        let byID = unlessNull("id2label")
+        let byName = unlessNull("label2id")
         var count: Int?
         read("num_labels", into: &count)
         if let count, !(0...ConfigurationLimits.labels).contains(count) {
@@ -239,6 +239,11 @@ extension ConfigurationFields {
         // A second map that says something else is kept as it is.
         if byID != nil, let byName, byName != .object(ModernBERTConfiguration.labelIDs(result)) { keep("label2id") }
         return result
+    }
+
+    private mutating func unlessNull(_ key: String) -> JSONValue? {
+        guard let value = value(key), !value.isNull else { return nil }
+        return value
     }
 
     private mutating func names(_ value: JSONValue) -> [String]? {
