@@ -239,6 +239,22 @@ def test_reads_a_composer_state(tmp_path):
     check_equal(listed(path), dict(weights))
 
 
+class Metric(dict):
+    def __init__(self):
+        self.total = torch.ones(2)
+        self["a"] = 1
+
+
+def test_keeps_unknown_objects_of_a_training_state_apart(tmp_path):
+    weights = OrderedDict(w=torch.arange(4.0))
+    metrics = {"m": Metric(), "t": datetime.datetime(2024, 1, 1), "c": complex(1, 2), "p": Path("x"), "r": range(3)}
+    torch.save({"state": {"model": weights, "train_metrics": metrics, "algorithms": [("x", Malicious())]}}, tmp_path / "x.pt")
+    assert "harmless names" in probe("list", tmp_path / "x.pt", ok=False)
+    lines = map(json.loads, probe("list-state", tmp_path / "x.pt").splitlines())
+    check_equal({line["name"]: line for line in lines}, dict(weights))
+    assert not Path("should-not-exist").exists()
+
+
 def test_prefers_safetensors_and_reads_sharded_bins(tmp_path):
     first, second = {"a": torch.ones(2)}, {"b": torch.zeros(3, dtype=torch.int64)}
     torch.save(first, tmp_path / "pytorch_model-00001-of-00002.bin")

@@ -53,7 +53,9 @@ enum Target: Int, CaseIterable {
 
     func read(_ bytes: [UInt8], folder: String) throws {
         switch self {
-        case .safetensors, .safetensorsHeader, .archive, .pickle, .legacy: try readTensors(folder: folder)
+        case .safetensors, .safetensorsHeader, .archive, .pickle, .legacy:
+            // The two policies take turns by the input's length.
+            try readTensors(folder: folder, unknownNames: bytes.count.isMultiple(of: 2) ? .refused : .kept)
         case .configuration:
             let configuration = try ModernBERTConfiguration(json: bytes)
             _ = configuration.parameterCount
@@ -73,8 +75,8 @@ enum Target: Int, CaseIterable {
         }
     }
 
-    private func readTensors(folder: String) throws {
-        let store = try TensorStore.open(file: folder + "/input")
+    private func readTensors(folder: String, unknownNames: PyTorchArchive.UnknownNames) throws {
+        let store = try TensorStore.open(file: folder + "/input", unknownNames: unknownNames)
         var sum: UInt64 = 0
         for name in store.names {
             guard let tensor = store.descriptor(name) else { throw BrokenPromise(reason: "a listed tensor is missing") }

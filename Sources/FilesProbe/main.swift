@@ -9,10 +9,10 @@ import EttinModel
     import Glibc
 #endif
 
-func store(_ path: String) throws -> TensorStore {
+func store(_ path: String, _ unknownNames: PyTorchArchive.UnknownNames = .refused) throws -> TensorStore {
     var status = stat()
     let isFolder = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-    return isFolder ? try TensorStore.open(folder: path) : try TensorStore.open(file: path)
+    return isFolder ? try TensorStore.open(folder: path) : try TensorStore.open(file: path, unknownNames: unknownNames)
 }
 
 func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
@@ -25,8 +25,8 @@ func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
 }
 
 /// Prints each tensor of a file or folder as one line of JSON, with its values in hexadecimal digits.
-func list(_ path: String) throws {
-    let store = try store(path)
+func list(_ path: String, _ unknownNames: PyTorchArchive.UnknownNames) throws {
+    let store = try store(path, unknownNames)
     for name in store.names {
         guard let tensor = store.descriptor(name) else { continue }
         let line: JSONValue = [
@@ -52,7 +52,8 @@ func configuration(_ input: String, _ output: String, _ format: String) throws {
 
 func run(_ arguments: [String]) throws {
     switch (arguments.first, arguments.count) {
-    case ("list", 2): try list(arguments[1])
+    case ("list", 2): try list(arguments[1], .refused)
+    case ("list-state", 2): try list(arguments[1], .kept)
     case ("rewrite", 3): try SafetensorsWriter.write(tensors(arguments[1]), to: arguments[2])
     case ("shard", 4):
         let size = try ShardSize(arguments[3])
@@ -65,7 +66,9 @@ func run(_ arguments: [String]) throws {
     case ("generation", 3):
         try GenerationConfiguration.read(folder: arguments[1])?.write(toFolder: arguments[2])
     default:
-        print("usage: FilesProbe list PATH | rewrite PATH FILE | shard PATH FOLDER SIZE | config FOLDER FOLDER 4|5")
+        print(
+            "usage: FilesProbe list PATH | list-state PATH | rewrite PATH FILE | shard PATH FOLDER SIZE | config FOLDER FOLDER 4|5"
+        )
         print("       | ettin MODEL FOLDER 4|5 | generation FOLDER FOLDER")
         exit(64)
     }

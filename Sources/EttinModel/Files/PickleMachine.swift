@@ -28,6 +28,8 @@ struct PickleLimits {
     var values = 1 << 24
     /// The most bytes of one integer.
     var integerBytes = 1024
+    /// Whether names that are not on the list are kept as descriptions instead of refused.
+    var keepsUnknownNames = false
 }
 
 /// One run over one pickle.
@@ -189,6 +191,12 @@ struct PickleMachine {
             let parts = try popLast(2)
             guard case .global(let function) = parts[0] else { throw PickleFault("it calls something that is no name") }
             stack.append(try call(function, arguments(parts[1])))
+        case .newObjectWithKeywords:
+            let parts = try popLast(3)
+            guard case .global(.inert(let name)) = parts[0] else {
+                throw PickleFault("it builds something by keywords that is no object")
+            }
+            stack.append(try call(.inert(name), arguments(parts[1])))
         case .build:
             let state = try pop()
             try build(try top(), state)
@@ -292,7 +300,8 @@ extension PickleMachine {
     }
 
     private mutating func pushGlobal(module: String, name: String) throws(PickleFault) {
-        guard let global = PickleGlobal.named(module: module, name: name) else {
+        let known = PickleGlobal.named(module: module, name: name)
+        guard let global = known ?? (limits.keepsUnknownNames ? .inert(module + "." + name) : nil) else {
             throw PickleFault(
                 "it wants \(quoted(module + "." + name)), which is not on the list of harmless names; nothing was executed",
                 kind: .unsupported
@@ -306,6 +315,9 @@ extension PickleMachine {
         guard case .node(let index) = try top() else { throw PickleFault("it adds to something that is no container") }
         switch (nodes[index].kind, opcode) {
         case (.list, .append), (.set, .addItems): break
+        case (.object, .append), (.object, .setItem):
+            // A subclass of a container; its description does not say what it holds.
+            return
         case (.dictionary, .setItem):
             guard items.count.isMultiple(of: 2) else { throw PickleFault("a dictionary has a key without a value") }
         default: throw PickleFault("it adds to a container of another kind")

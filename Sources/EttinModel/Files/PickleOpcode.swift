@@ -46,6 +46,7 @@ enum PickleOpcode: UInt8 {
     case emptySet = 0x8F
     case addItems = 0x90
     case frozenSet = 0x91
+    case newObjectWithKeywords = 0x92
     case stackGlobal = 0x93
     case memoize = 0x94
     case frame = 0x95
@@ -57,7 +58,6 @@ enum PickleOpcode: UInt8 {
         case 0x69: "INST"
         case 0x6F: "OBJ"
         case 0x82, 0x83, 0x84: "EXT"
-        case 0x92: "NEWOBJ_EX"
         case 0x50: "PERSID"
         case 0x97: "NEXT_BUFFER"
         case 0x98: "READONLY_BUFFER"

@@ -6,7 +6,7 @@ extension PyTorchArchive {
     /// 0x1950a86a20f9469cfc6c, lowest byte first.
     private static let legacyMagic: [UInt8] = [0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
 
-    static func readLegacy(_ file: MappedFile) throws -> Content {
+    static func readLegacy(_ file: MappedFile, _ limits: PickleLimits) throws -> Content {
         try file.withUnsafeBytes { bytes in
             // A pickle of protocol 2 that holds one long integer of ten bytes.
             guard bytes.count > 15, bytes[0] == 0x80, bytes[2] == 0x8A, bytes[3] == 10,
@@ -24,14 +24,19 @@ extension PyTorchArchive {
                 let found = "has values in big-endian byte order"
                 throw CheckpointError(.unsupported, file: file.path, found: found, expected: "little-endian")
             }
-            let root = try pickle(&reader, file, "the object")
+            let root = try pickle(&reader, file, "the object", limits)
             let keys = try pickle(&reader, file, "the list of storages")
             return Content(root: root, storages: try storages(&reader, keys: keys, root: root, file: file))
         }
     }
 
-    private static func pickle(_ reader: inout ByteReader, _ file: MappedFile, _ item: String) throws -> PickledValue {
-        try PickleMachine.read(&reader, file: file.path, item: item)
+    private static func pickle(
+        _ reader: inout ByteReader,
+        _ file: MappedFile,
+        _ item: String,
+        _ limits: PickleLimits = PickleLimits()
+    ) throws -> PickledValue {
+        try PickleMachine.read(&reader, file: file.path, item: item, limits: limits)
     }
 
     private static func storages(

@@ -1,7 +1,7 @@
 /// A file from `torch.save`, mapped into memory and read without executing anything.
 ///
 /// Both forms are understood: the ZIP archive of PyTorch 1.6 and later, and the older run of pickles. `root` is the
-/// saved object as a tree of plain values; `tensors(in:)` gives access to a state dict inside it.
+/// saved object as a tree of plain values; `StateDictionary` finds the weights in it.
 public final class PyTorchArchive: Sendable {
     /// The path as it was given.
     public let path: String
@@ -11,16 +11,34 @@ public final class PyTorchArchive: Sendable {
     /// Where each storage's bytes stand in the file.
     private let storages: [ExactName: Range<Int>]
 
+    /// What becomes of classes and functions that are not on the list of harmless ones.
+    ///
+    /// Nothing is executed either way.
+    public enum UnknownNames: Hashable, Sendable {
+        /// They are errors: for weights, which need none of them. The default.
+        case refused
+        /// They are kept as descriptions: for raw training states, which hold metrics and callbacks of any class.
+        case kept
+    }
+
     /// Maps a file and reads its pickle.
     ///
     /// - Parameters:
     ///   - path: The file.
     ///   - access: What stores into the values do; see `MappedFile.Access`.
+    ///   - unknownNames: What becomes of names that are not on the list of harmless ones.
     /// - Throws: `CheckpointError` when the file is not from `torch.save`, mentions a name that is not on the list of
     ///   harmless ones, or contradicts itself.
-    public init(path: String, access: MappedFile.Access = .readOnly) throws {
+    public init(
+        path: String,
+        access: MappedFile.Access = .readOnly,
+        unknownNames: UnknownNames = .refused
+    ) throws {
         let file = try MappedFile(path: path, access: access)
-        let content = try ZipArchive.isArchive(file) ? Self.readArchive(file) : Self.readLegacy(file)
+        var limits = PickleLimits()
+        limits.keepsUnknownNames = unknownNames == .kept
+        let content =
+            try ZipArchive.isArchive(file) ? Self.readArchive(file, limits) : Self.readLegacy(file, limits)
         self.path = path
         self.file = file
         root = content.root
@@ -93,10 +111,7 @@ public final class PyTorchArchive: Sendable {
 // MARK: - ZIP form
 
 extension PyTorchArchive {
-    /// The largest pickle; tensors are outside it.
-    private static let pickleLimit = 1 << 29
-
-    private static func readArchive(_ file: MappedFile) throws -> Content {
+    private static func readArchive(_ file: MappedFile, _ limits: PickleLimits) throws -> Content {
         let archive = try ZipArchive(file)
         let pickles = archive.entries.filter { $0.name.hasSuffix("/data.pkl") && $0.name.utf8.count(of: "/") == 1 }
         guard let pickle = pickles.first, pickles.count == 1 else {
@@ -119,7 +134,7 @@ extension PyTorchArchive {
         try checkByteOrder(archive, prefix: prefix)
         let root = try archive.slice(pickle).withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
-            let value = try PickleMachine.read(&reader, file: file.path, item: quoted(pickle.name))
+            let value = try PickleMachine.read(&reader, file: file.path, item: quoted(pickle.name), limits: limits)
             guard reader.remaining == 0 else {
                 let found = "has \(reader.remaining) bytes behind its end"
                 throw CheckpointError(.malformed, file: file.path, item: quoted(pickle.name), found: found)

@@ -2,7 +2,7 @@
 ///
 /// Opening reads and checks the header only; values are read from disk when they are first touched.
 ///
-/// > Source: safetensors 0.8.0, whose reader accepts and refuses the same files.
+/// > Source: safetensors 0.8.0, whose reader accepts and refuses the same files, but ignores unknown keys of a tensor.
 public final class SafetensorsFile: TensorContainer {
     /// The path as it was given.
     public let path: String

@@ -85,11 +85,16 @@ public final class TensorStore: TensorContainer {
     /// - Parameters:
     ///   - file: A safetensors file, or a file from `torch.save` such as `pytorch_model.bin` or a raw training state.
     ///   - access: What stores into the values do; see `MappedFile.Access`.
+    ///   - unknownNames: What becomes of Python names in a pickle that weights do not need; `.kept` for training states.
     /// - Returns: The tensors of the file.
     /// - Throws: `CheckpointError` when the file is of another kind or broken.
-    public static func open(file: String, access: MappedFile.Access = .readOnly) throws -> TensorStore {
+    public static func open(
+        file: String,
+        access: MappedFile.Access = .readOnly,
+        unknownNames: PyTorchArchive.UnknownNames = .refused
+    ) throws -> TensorStore {
         let isPickle = try !file.hasSuffix(".safetensors") && StateDictionary.looksLikePickle(path: file)
-        let container = try container(path: file, isPickle: isPickle, access: access)
+        let container = try container(path: file, isPickle: isPickle, access: access, unknownNames: unknownNames)
         return TensorStore(form: nil, file: FilePath.lastComponent(of: file), container: container)
     }
 
@@ -121,10 +126,11 @@ public final class TensorStore: TensorContainer {
     private static func container(
         path: String,
         isPickle: Bool,
-        access: MappedFile.Access
+        access: MappedFile.Access,
+        unknownNames: PyTorchArchive.UnknownNames = .refused
     ) throws -> any TensorContainer {
         isPickle
-            ? try StateDictionary(PyTorchArchive(path: path, access: access))
+            ? try StateDictionary(PyTorchArchive(path: path, access: access, unknownNames: unknownNames))
             : try SafetensorsFile(path: path, access: access)
     }
 

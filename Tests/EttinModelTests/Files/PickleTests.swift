@@ -104,6 +104,27 @@ struct PickleTests {
         }
     }
 
+    @Test("On request unknown names become descriptions, and still nothing runs")
+    func keptNames() throws {
+        var limits = PickleLimits()
+        limits.keepsUnknownNames = true
+        let call = PickleBuilder().global("os", "system").text("touch x").raw([0x85]).op("R").op("}b")
+        let made = PickleBuilder(version: 4).text("a.B").text("C").raw([0x93]).op("K\u{1}").raw([0x85]).op("}")
+            .raw([0x92]).op("(K\u{1}e")
+        guard case .object(let first) = try read(call.stopped, limits: limits),
+            case .object(let second) = try read(made.stopped, limits: limits)
+        else {
+            Issue.record("no objects")
+            return
+        }
+        #expect(first.name == "os.system")
+        #expect(first.arguments == [.string("touch x")])
+        #expect(first.state == .dictionary([]))
+        #expect(second.name == "a.B.C")
+        #expect(second.arguments == [.integer(1)])
+        #expect(throws: CheckpointError.self) { try read(made) }
+    }
+
     /// Programs that no honest pickler writes, by name.
     static let broken: [(String, [UInt8])] = [
         ("empty", []),
