@@ -32,6 +32,7 @@ enum ByteAlphabet {
     /// The bytes that a token stands for; text with any character outside the alphabet stands for its own UTF-8.
     ///
     /// - Parameter token: Valid UTF-8.
+    /// - Returns: The bytes.
     static func bytes(of token: UnsafeBufferPointer<UInt8>) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(token.count)

@@ -1,8 +1,18 @@
-/// Encodes texts, one after the other; holds the word cache and all memory that encoding writes.
+/// Encodes texts, one after the other, for one thread at a time.
 ///
-/// One thread uses a worker at a time. `@unchecked Sendable`: workers wait in a locked pool and are handed to one
-/// thread each.
+/// `@unchecked Sendable`: workers wait in a locked pool and are handed to one thread each.
 final class EncodingWorker: @unchecked Sendable {
+    var state: EncodingState
+
+    init(_ core: TokenizerCore) {
+        state = EncodingState(core)
+    }
+}
+
+/// The word cache and all memory that encoding writes.
+///
+/// A struct because the properties of a class are checked for exclusive access at run time, each time.
+struct EncodingState: ~Copyable {
     /// The ids of the last text.
     var ids = Scratch<Int32>(capacity: 1024)
     /// For each id where its source lies, in characters of the text; filled only when offsets are asked for.
@@ -17,7 +27,7 @@ final class EncodingWorker: @unchecked Sendable {
     }
 
     /// A part of the text between added tokens, after normalisation.
-    private struct Piece {
+    struct Piece {
         /// Start of the piece in the source text.
         let sourceStart: Int
         let text: UnsafePointer<UInt8>
@@ -45,17 +55,10 @@ final class EncodingWorker: @unchecked Sendable {
     private var cursorByte = 0
     private var cursorCharacters = 0
 
-    private let emptyText: UnsafeMutablePointer<UInt8>
-
     init(_ core: TokenizerCore) {
         self.core = core
-        emptyText = .allocate(capacity: 1)
-        emptyText.initialize(to: 0)
-        source = UnsafePointer(emptyText)
-    }
-
-    deinit {
-        emptyText.deallocate()
+        // Any valid address will do until there is a text.
+        source = UnicodeProperties.shared.flags.pointer
     }
 
     /// Encodes a text into `ids`, and `spans` when asked for.
@@ -64,7 +67,7 @@ final class EncodingWorker: @unchecked Sendable {
     ///   - text: Valid UTF-8.
     ///   - offsets: Whether to compute `spans`.
     ///   - splitting: How words are found.
-    func encode(_ text: UnsafeBufferPointer<UInt8>, offsets: Bool, splitting: ByteLevelSplitting) {
+    mutating func encode(_ text: UnsafeBufferPointer<UInt8>, offsets: Bool, splitting: ByteLevelSplitting) {
         ids.removeAll()
         spans.removeAll()
         if !tokenTexts.isEmpty { tokenTexts.removeAll() }
@@ -77,20 +80,21 @@ final class EncodingWorker: @unchecked Sendable {
         cursorByte = 0
         cursorCharacters = 0
         isASCII = isASCIIText(text)
-        split(source, 0, sourceCount, core.rawMatcher, piece: nil) { start, end in encodePiece(start, end) }
-        source = UnsafePointer(emptyText)
+        split(source, 0, sourceCount, core.rawMatcher, piece: nil) { state, start, end in
+            state.encodePiece(start, end)
+        }
     }
 
     // MARK: - Added tokens
 
     /// Cuts a text at added tokens: emits those, and calls `body` with what lies between.
-    private func split(
+    private mutating func split(
         _ text: UnsafePointer<UInt8>,
         _ start: Int,
         _ end: Int,
         _ matcher: AddedTokenMatcher,
         piece: Piece?,
-        body: (Int, Int) -> Void
+        body: (inout EncodingState, Int, Int) -> Void
     ) {
         var segmentStart = start
         var searchStart = start
@@ -112,15 +116,15 @@ final class EncodingWorker: @unchecked Sendable {
             if pattern.stripsRight {
                 while tokenEnd < end, isSpace(text, at: tokenEnd) { tokenEnd = characterEnd(text, at: tokenEnd) }
             }
-            if segmentStart < tokenStart { body(segmentStart, tokenStart) }
+            if segmentStart < tokenStart { body(&self, segmentStart, tokenStart) }
             emitAdded(pattern.id, text, min(tokenStart, tokenEnd), tokenEnd, match, piece)
             // A token behind one that swallowed its space may start inside that space: kept, as in the original.
             segmentStart = tokenEnd
         }
-        if segmentStart != end { body(segmentStart, end) }
+        if segmentStart != end { body(&self, segmentStart, end) }
     }
 
-    private func emitAdded(
+    private mutating func emitAdded(
         _ id: Int32,
         _ text: UnsafePointer<UInt8>,
         _ start: Int,
@@ -146,7 +150,7 @@ final class EncodingWorker: @unchecked Sendable {
     // MARK: - Pieces
 
     /// Encodes the source between two added tokens that match in raw text.
-    private func encodePiece(_ start: Int, _ end: Int) {
+    private mutating func encodePiece(_ start: Int, _ end: Int) {
         var piece = Piece(sourceStart: start, text: source + start, count: end - start, alignments: nil)
         if core.composesCanonically, !isASCII,
             composer.normalize(
@@ -161,13 +165,13 @@ final class EncodingWorker: @unchecked Sendable {
                 alignments: wantsOffsets ? UnsafePointer(composer.alignments.pointer) : nil
             )
         }
-        split(piece.text, 0, piece.count, core.normalizedMatcher, piece: piece) { partStart, partEnd in
-            encodeWords(piece, partStart, partEnd)
+        split(piece.text, 0, piece.count, core.normalizedMatcher, piece: piece) { state, partStart, partEnd in
+            state.encodeWords(piece, partStart, partEnd)
         }
     }
 
     /// Encodes a part of a piece that holds no added tokens.
-    private func encodeWords(_ piece: Piece, _ start: Int, _ end: Int) {
+    private mutating func encodeWords(_ piece: Piece, _ start: Int, _ end: Int) {
         if addsPrefixSpace, piece.text[start] != UInt8(ascii: " ") {
             prefixed.removeAll()
             prefixed.append(UInt8(ascii: " "))
@@ -180,10 +184,9 @@ final class EncodingWorker: @unchecked Sendable {
         }
     }
 
-    /// - Parameters:
-    ///   - shift: What to add to a position in `text` to get one in the piece.
-    ///   - prefix: The first position in the piece; an inserted space counts to the character there.
-    private func encodeWords(
+    /// Encodes words of a piece: `shift` leads from a position in `text` to one in the piece, and `prefix` is the first
+    /// position in the piece, to whose character an inserted space counts.
+    private mutating func encodeWords(
         _ text: UnsafePointer<UInt8>,
         _ start: Int,
         _ end: Int,
@@ -195,8 +198,7 @@ final class EncodingWorker: @unchecked Sendable {
         while position < end {
             let wordEnd = splitsWords ? scanner.wordEnd(text, from: position, to: end) : end
             let firstID = ids.count
-            if core.byteSymbols.isComplete {
-                encodeWord(text, position, wordEnd - position)
+            if encodeWord(text, position, wordEnd - position) {
                 if wantsOffsets { appendSpans(firstID, position + shift, piece, prefix: prefix) }
             } else {
                 encodeIncompleteWord(text, position, wordEnd, piece, shift: shift, prefix: prefix)
@@ -205,7 +207,7 @@ final class EncodingWorker: @unchecked Sendable {
         }
     }
 
-    private func appendSpans(_ firstID: Int, _ start: Int, _ piece: Piece, prefix: Int) {
+    private mutating func appendSpans(_ firstID: Int, _ start: Int, _ piece: Piece, prefix: Int) {
         var position = start
         let starts = core.decodedStarts.pointer
         for index in firstID..<ids.count {
@@ -218,36 +220,43 @@ final class EncodingWorker: @unchecked Sendable {
 
     // MARK: - Words
 
+    /// Encodes a word, unless it has bytes that the vocabulary lacks.
     @inline(__always)
-    private func encodeWord(_ text: UnsafePointer<UInt8>, _ start: Int, _ length: Int) {
+    private mutating func encodeWord(_ text: UnsafePointer<UInt8>, _ start: Int, _ length: Int) -> Bool {
         let key = WordCache.key(text, start, length, readable: readable)
-        if cache.lookUp(key, text + start, length, into: &ids) { return }
-        encodeNewWord(text + start, length)
+        if cache.lookUp(key, text + start, length, into: &ids) { return true }
+        guard encodeNewWord(text + start, length) else { return false }
         cache.insert(key, text + start, length, ids: merger.symbols.pointer, count: merger.symbols.count)
+        return true
     }
 
     @inline(never)
-    private func encodeNewWord(_ word: UnsafePointer<UInt8>, _ length: Int) {
+    private mutating func encodeNewWord(_ word: UnsafePointer<UInt8>, _ length: Int) -> Bool {
         merger.symbols.removeAll()
+        let symbols = core.byteSymbols.pointer
         if core.ignoresMerges, let id = wholeWord(word, length) {
             merger.symbols.append(id)
         } else {
             merger.symbols.reserve(length)
-            let symbols = core.byteSymbols.ids.pointer
-            for position in 0..<length { merger.symbols.append(symbols[Int(word[position])]) }
+            for position in 0..<length {
+                let symbol = symbols[Int(word[position])]
+                guard symbol >= 0 else { return false }
+                merger.symbols.append(symbol)
+            }
             merger.merge(core.merges, tracksLengths: false)
         }
         ids.append(from: merger.symbols.pointer, count: merger.symbols.count)
+        return true
     }
 
     private func wholeWord(_ word: UnsafePointer<UInt8>, _ length: Int) -> Int32? {
         core.vocabulary.id(of: ByteAlphabet.text(of: UnsafeBufferPointer(start: word, count: length)))
     }
 
-    /// Encodes a word with a vocabulary that lacks some bytes: those become the unknown token, or vanish without one.
+    /// Encodes a word of which the vocabulary lacks some bytes: those become the unknown token, or vanish without one.
     ///
     /// Lengths count bytes of the token text, as in the original: a byte that vanishes moves the offsets of the rest.
-    private func encodeIncompleteWord(
+    private mutating func encodeIncompleteWord(
         _ text: UnsafePointer<UInt8>,
         _ start: Int,
         _ end: Int,
@@ -264,7 +273,7 @@ final class EncodingWorker: @unchecked Sendable {
             let byte = text[position]
             let length: Int32 = ByteAlphabet.scalars[Int(byte)].value < 0x80 ? 1 : 2
             for _ in 0..<length { sources.append(position) }
-            let id = core.byteSymbols.ids[Int(byte)]
+            let id = core.byteSymbols[Int(byte)]
             if id >= 0 {
                 flushUnknown(&pendingUnknown)
                 merger.symbols.append(id)
@@ -293,7 +302,7 @@ final class EncodingWorker: @unchecked Sendable {
         }
     }
 
-    private func flushUnknown(_ length: inout Int32) {
+    private mutating func flushUnknown(_ length: inout Int32) {
         guard length > 0, let unknownID = core.unknownID else { return }
         merger.symbols.append(unknownID)
         merger.lengths.append(length)
@@ -304,7 +313,7 @@ final class EncodingWorker: @unchecked Sendable {
 
     /// The characters that a range of a piece came from.
     @inline(__always)
-    private func span(_ piece: Piece, _ start: Int, _ end: Int, prefix: Int) -> CharacterSpan {
+    private mutating func span(_ piece: Piece, _ start: Int, _ end: Int, prefix: Int) -> CharacterSpan {
         // An inserted space has the place of the first character.
         let first = max(start, prefix)
         let last = max(end - 1, prefix)
@@ -323,11 +332,11 @@ final class EncodingWorker: @unchecked Sendable {
 
     /// The position, counted in characters, of the character that a byte belongs to.
     @inline(__always)
-    private func character(at byte: Int) -> Int {
+    private mutating func character(at byte: Int) -> Int {
         isASCII ? byte : countedCharacter(at: byte)
     }
 
-    private func countedCharacter(at byte: Int) -> Int {
+    private mutating func countedCharacter(at byte: Int) -> Int {
         let target = byte + 1
         while cursorByte < target {
             if source[cursorByte] & 0xC0 != 0x80 { cursorCharacters += 1 }

@@ -57,9 +57,9 @@ extension Tokenizer {
             case .special(let ids, _): result.append(contentsOf: ids)
             case .text(let second, _):
                 withUTF8(second ? pair ?? "" : text) {
-                    worker.encode($0, offsets: false, splitting: file.splitting)
+                    worker.state.encode($0, offsets: false, splitting: file.splitting)
                 }
-                result.append(contentsOf: worker.ids.buffer)
+                result.append(contentsOf: worker.state.ids.buffer)
             }
         }
         return result
@@ -75,15 +75,19 @@ extension Tokenizer {
     }
 
     func part(_ worker: EncodingWorker, _ text: UnsafeBufferPointer<UInt8>) -> EncodedPart {
-        worker.encode(text, offsets: true, splitting: file.splitting)
+        worker.state.encode(text, offsets: true, splitting: file.splitting)
         var offsets: [Range<Int>] = []
-        offsets.reserveCapacity(worker.spans.count)
-        for index in 0..<worker.spans.count {
-            let span = worker.spans[index]
+        offsets.reserveCapacity(worker.state.spans.count)
+        for index in 0..<worker.state.spans.count {
+            let span = worker.state.spans[index]
             // Composition can leave a token with an end before its start; Range does not have those.
             offsets.append(span.start..<max(span.start, span.end))
         }
-        var part = EncodedPart(ids: Array(worker.ids.buffer), offsets: offsets, tokenTexts: worker.tokenTexts)
+        var part = EncodedPart(
+            ids: Array(worker.state.ids.buffer),
+            offsets: offsets,
+            tokenTexts: worker.state.tokenTexts
+        )
         for addsPrefixSpace in file.postProcessor.trimming {
             PostProcessor.trim(&part.offsets, addsPrefixSpace: addsPrefixSpace) { index in
                 outerSpaces(part.ids[index], part.tokenTexts[index])

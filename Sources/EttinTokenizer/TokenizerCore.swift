@@ -1,16 +1,9 @@
 /// Everything that encoding reads and nothing that it writes: one per tokenizer, shared by all threads.
 final class TokenizerCore: Sendable {
-    /// How bytes become the first symbols of a word.
-    struct ByteSymbols {
-        /// The token of each byte, −1 where the vocabulary has none.
-        let ids: SharedTable<Int32>
-        /// Whether every byte has a token, as in every usual vocabulary.
-        let isComplete: Bool
-    }
-
     let vocabulary: Vocabulary
     let merges: MergeTable
-    let byteSymbols: ByteSymbols
+    /// The token of each byte, −1 where the vocabulary has none.
+    let byteSymbols: SharedTable<Int32>
     let unknownID: Int32?
     let fusesUnknown: Bool
     let ignoresMerges: Bool
@@ -51,15 +44,12 @@ final class TokenizerCore: Sendable {
         self.composesCanonically = composesCanonically
 
         let symbols = MutableTable<Int32>(repeating: -1, count: 256)
-        var isComplete = true
         for byte in 0..<256 {
             if let id = vocabulary.id(of: ByteAlphabet.text(of: CollectionOfOne(UInt8(byte)))) {
                 symbols[byte] = id
-            } else {
-                isComplete = false
             }
         }
-        byteSymbols = ByteSymbols(ids: symbols.frozen(), isComplete: isComplete)
+        byteSymbols = symbols.frozen()
 
         // The original ignores the ids that a file gives to added tokens: those in the vocabulary have that id, others
         // are numbered behind it in order.

@@ -10,6 +10,7 @@ struct TokenizerSettings: Sendable {
     /// The text of a special token, which files give as a string or as an object with `content`.
     ///
     /// - Parameter key: For example `mask_token`.
+    /// - Returns: The text, or nil when neither file names the token.
     func specialToken(_ key: String) -> String? {
         for source in [configuration[key], specialTokensMap?[key]] {
             if let text = source?.stringValue ?? source?["content"]?.stringValue { return text }

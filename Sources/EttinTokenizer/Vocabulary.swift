@@ -36,9 +36,7 @@ final class Vocabulary: Sendable {
         count = idsByEntry.count
     }
 
-    /// The id of a token.
-    ///
-    /// - Parameter text: The token as the file writes it.
+    /// The id of a token as the file writes it.
     func id(of text: UnsafeBufferPointer<UInt8>) -> Int32? {
         guard let base = text.baseAddress else { return withUnsafePointer(to: 0 as UInt8) { id($0, 0) } }
         return id(base, text.count)

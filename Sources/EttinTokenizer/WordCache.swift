@@ -61,6 +61,7 @@ struct WordCache: ~Copyable {
     ///   - start: Start of the word.
     ///   - length: Bytes of the word, at least 1.
     ///   - readable: End of the memory that may be read.
+    /// - Returns: The key.
     @inline(__always)
     static func key(_ text: UnsafePointer<UInt8>, _ start: Int, _ length: Int, readable: Int) -> Key {
         if length > 16 {

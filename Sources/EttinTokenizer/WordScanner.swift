@@ -16,6 +16,7 @@ struct WordScanner {
     ///   - text: Valid UTF-8.
     ///   - start: Start of a character before `end`.
     ///   - end: End of the text.
+    /// - Returns: The position behind the word.
     @inline(__always)
     func wordEnd(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int) -> Int {
         let lead = text[start]
