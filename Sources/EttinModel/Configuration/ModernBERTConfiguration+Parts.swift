@@ -97,7 +97,7 @@ public struct RotaryParameters: Hashable, Sendable {
 }
 
 /// How far a query sees to both sides, in tokens; the query itself is always seen.
-public struct AttentionWindow: Hashable, Sendable {
+public struct LayerWindow: Hashable, Sendable {
     /// Tokens before the query; nil for all.
     public let left: Int?
     /// Tokens after the query; nil for all.

@@ -155,13 +155,13 @@ extension ModernBERTConfiguration {
     ///
     /// With `w` = `slidingWindow`, an encoder's local layer sees `w` tokens on each side; a decoder's sees itself and
     /// `w − 1` before it, one fewer than the training code's attention did.
-    public func window(layer: Int, rule: WindowRule = .transformers) -> AttentionWindow {
+    public func window(layer: Int, rule: WindowRule = .transformers) -> LayerWindow {
         switch (kind, layerTypes[layer]) {
-        case (.encoder, .fullAttention): AttentionWindow(left: nil, right: nil)
-        case (.encoder, .slidingAttention): AttentionWindow(left: slidingWindow, right: slidingWindow)
-        case (.decoder, .fullAttention): AttentionWindow(left: nil, right: 0)
+        case (.encoder, .fullAttention): LayerWindow(left: nil, right: nil)
+        case (.encoder, .slidingAttention): LayerWindow(left: slidingWindow, right: slidingWindow)
+        case (.decoder, .fullAttention): LayerWindow(left: nil, right: 0)
         case (.decoder, .slidingAttention):
-            AttentionWindow(left: rule == .training ? slidingWindow : slidingWindow - 1, right: 0)
+            LayerWindow(left: rule == .training ? slidingWindow : slidingWindow - 1, right: 0)
         }
     }
 

@@ -98,8 +98,8 @@ public indirect enum PickledValue: Sendable, Hashable {
         case .tensor: "a tensor"
         case .storage: "a storage"
         case .dtype: "a dtype"
-        case .global(let name): "the name \(name)"
-        case .object(let object): "an object of \(object.name)"
+        case .global(let name): "the name \(quoted(name))"
+        case .object(let object): "an object of \(quoted(object.name))"
         }
     }
 }

@@ -1,7 +1,7 @@
 /// A file from `torch.save`, mapped into memory and read without executing anything.
 ///
 /// Both forms are understood: the ZIP archive of PyTorch 1.6 and later, and the older run of pickles. `root` is the
-/// saved object as a tree of plain values; `StateDictionary` finds the weights in it.
+/// saved object as a tree of plain values; `PickledStateDictionary` finds the weights in it.
 public final class PyTorchArchive: Sendable {
     /// The path as it was given.
     public let path: String

@@ -93,7 +93,7 @@ public final class TensorStore: TensorContainer {
         access: MappedFile.Access = .readOnly,
         unknownNames: PyTorchArchive.UnknownNames = .refused
     ) throws -> TensorStore {
-        let isPickle = try !file.hasSuffix(".safetensors") && StateDictionary.looksLikePickle(path: file)
+        let isPickle = try !file.hasSuffix(".safetensors") && PickledStateDictionary.looksLikePickle(path: file)
         let container = try container(path: file, isPickle: isPickle, access: access, unknownNames: unknownNames)
         return TensorStore(form: nil, file: FilePath.lastComponent(of: file), container: container)
     }
@@ -130,7 +130,7 @@ public final class TensorStore: TensorContainer {
         unknownNames: PyTorchArchive.UnknownNames = .refused
     ) throws -> any TensorContainer {
         isPickle
-            ? try StateDictionary(PyTorchArchive(path: path, access: access, unknownNames: unknownNames))
+            ? try PickledStateDictionary(PyTorchArchive(path: path, access: access, unknownNames: unknownNames))
             : try SafetensorsFile(path: path, access: access)
     }
 

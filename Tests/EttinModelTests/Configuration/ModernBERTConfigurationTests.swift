@@ -119,14 +119,14 @@ struct ModernBERTConfigurationTests {
     @Test("Each layer's reach follows transformers, on request the training code")
     func reach() throws {
         let encoder = try small(#""local_attention":128"#)
-        #expect(encoder.window(layer: 0) == AttentionWindow(left: nil, right: nil))
-        #expect(encoder.window(layer: 1) == AttentionWindow(left: 64, right: 64))
-        #expect(encoder.window(layer: 1, rule: .training) == AttentionWindow(left: 64, right: 64))
+        #expect(encoder.window(layer: 0) == LayerWindow(left: nil, right: nil))
+        #expect(encoder.window(layer: 1) == LayerWindow(left: 64, right: 64))
+        #expect(encoder.window(layer: 1, rule: .training) == LayerWindow(left: 64, right: 64))
         let decoder = try small(#""local_attention":128"#, kind: "modernbert-decoder")
-        #expect(decoder.window(layer: 0) == AttentionWindow(left: nil, right: 0))
-        #expect(decoder.window(layer: 1) == AttentionWindow(left: 63, right: 0))
-        #expect(decoder.window(layer: 1, rule: .training) == AttentionWindow(left: 64, right: 0))
-        #expect(decoder.window(layer: 0, rule: .training) == AttentionWindow(left: nil, right: 0))
+        #expect(decoder.window(layer: 0) == LayerWindow(left: nil, right: 0))
+        #expect(decoder.window(layer: 1) == LayerWindow(left: 63, right: 0))
+        #expect(decoder.window(layer: 1, rule: .training) == LayerWindow(left: 64, right: 0))
+        #expect(decoder.window(layer: 0, rule: .training) == LayerWindow(left: nil, right: 0))
     }
 
     @Test("Labels come from either map or the number")

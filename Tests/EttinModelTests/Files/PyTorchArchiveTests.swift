@@ -6,12 +6,12 @@ import Testing
 struct PyTorchArchiveTests {
     private let twelve = floats((0..<12).map(Float.init))
 
-    private func open(_ bytes: [UInt8]) throws -> StateDictionary {
+    private func open(_ bytes: [UInt8]) throws -> PickledStateDictionary {
         let folder = try TemporaryFolder()
-        return try StateDictionary(PyTorchArchive(path: folder.write(bytes, "x.bin")))
+        return try PickledStateDictionary(PyTorchArchive(path: folder.write(bytes, "x.bin")))
     }
 
-    private func values(_ dictionary: StateDictionary, _ name: String) throws -> [Float] {
+    private func values(_ dictionary: PickledStateDictionary, _ name: String) throws -> [Float] {
         try dictionary.withBytes(name) { bytes in
             stride(from: 0, to: bytes.count, by: 4).map { bytes.loadUnaligned(fromByteOffset: $0, as: Float.self) }
         }
@@ -100,6 +100,16 @@ struct PyTorchArchiveTests {
         #expect(text.contains(#"tensor "n" is an integer; expected a tensor"#))
         #expect(text.contains("a key that is an integer"))
         #expect(text.contains(#"tensor "w" is there twice"#))
+    }
+
+    @Test("A name from a file cannot put control characters into a message")
+    func harmlessMessages() throws {
+        let folder = try TemporaryFolder()
+        let pickle = PickleBuilder(version: 4).text("a\u{0}").text("b\u{1b}[31m").raw([0x93]).op(")R").stopped
+        let path = try folder.write(torchFile(pickle), "x.bin")
+        let text = message { try TensorStore.open(file: path, unknownNames: .kept) }
+        #expect(text.contains(#"an object of "a\u{0}.b\u{1b}[31m""#), "\(text)")
+        #expect(!text.utf8.contains { $0 < 0x20 })
     }
 
     @Test("Storages that are missing or too small are named")

@@ -2,7 +2,7 @@
 ///
 /// Accepted are the dictionary itself, `{"state_dict": …}`, `{"model": …}` and a Composer training state
 /// `{"state": {"model": …}}`. Every value must be a tensor.
-public final class StateDictionary: TensorContainer {
+public final class PickledStateDictionary: TensorContainer {
     /// The file.
     public let archive: PyTorchArchive
     /// The names of all tensors, in the order of the dictionary.
