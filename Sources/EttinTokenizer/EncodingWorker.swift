@@ -49,6 +49,7 @@ struct EncodingState: ~Copyable {
     private var isASCII = false
     private var wantsOffsets = false
     private var addsPrefixSpace = false
+    private var prefixesFirstPiece = true
     private var splitsWords = true
     private var readable = 0
     // Characters that start in `source[0..<cursorByte]`.
@@ -76,6 +77,7 @@ struct EncodingState: ~Copyable {
         sourceCount = text.count
         wantsOffsets = offsets
         addsPrefixSpace = splitting.addsPrefixSpace
+        prefixesFirstPiece = splitting.prefixesFirstPiece
         splitsWords = splitting.splitsWords
         cursorByte = 0
         cursorCharacters = 0
@@ -172,7 +174,8 @@ struct EncodingState: ~Copyable {
 
     /// Encodes a part of a piece that holds no added tokens.
     private mutating func encodeWords(_ piece: Piece, _ start: Int, _ end: Int) {
-        if addsPrefixSpace, piece.text[start] != UInt8(ascii: " ") {
+        let isTextStart = start == 0 && piece.sourceStart == 0
+        if addsPrefixSpace, prefixesFirstPiece || !isTextStart, piece.text[start] != UInt8(ascii: " ") {
             prefixed.removeAll()
             prefixed.append(UInt8(ascii: " "))
             prefixed.append(from: piece.text + start, count: end - start)
@@ -387,6 +390,8 @@ struct EncodingState: ~Copyable {
 struct ByteLevelSplitting: Sendable, Hashable {
     /// Whether a piece that does not start with a space gets one.
     var addsPrefixSpace = false
+    /// Whether that holds at the start of the text too, which a block from the middle of a text does not want.
+    var prefixesFirstPiece = true
     /// Whether the split pattern is used at all.
     var splitsWords = true
 }

@@ -5,7 +5,8 @@
 //   time FOLDER INPUT THREADS                      seconds for ids, encodings, batches
 //   load FOLDER                                    milliseconds to load
 //   stream FOLDER FILE THREADS                     tokens and a hash of a whole text file
-//   train OUTPUT VOCABULARY PREFIX THREADS FILE…   trains a tokenizer, saves it to a folder
+//   train FOLDER SIZE PREFIX BYTES THREADS FILE…   trains a tokenizer, saves it to a folder
+//   save FOLDER OUTPUT                             loads and saves a tokenizer
 //   json INPUT                                     reads JSON and writes it back
 
 import EttinJSON
@@ -126,6 +127,40 @@ func run(_ arguments: [String]) throws {
         let time = try seconds { tokenizer = try Tokenizer(folder: folder) }
         let first = seconds { _ = tokenizer?.encode("Hello world") }
         print(JSONValue.object(["load_ms": .init(time * 1000), "first_encode_ms": .init(first * 1000)]).text())
+    case "stream":
+        let tokenizer = try Tokenizer(folder: folder)
+        var count = 0
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        let blockBytes = arguments.count > 4 ? Int(arguments[4]) ?? 1 << 20 : 1 << 20
+        let time = try seconds {
+            try tokenizer.encodeFile(arguments[2], blockBytes: blockBytes, threads: Int(arguments[3]) ?? 1) { ids in
+                count += ids.count
+                for id in ids { hash = (hash ^ UInt64(UInt32(bitPattern: id))) &* 0x100_0000_01B3 }
+            }
+        }
+        let report: JSONValue = [
+            "tokens": .init(count), "hash": .string(String(hash, radix: 16)), "seconds": .init(time),
+        ]
+        print(report.text())
+    case "train":
+        guard arguments.count >= 7 else { throw UsageError() }
+        var trainer = BPETrainer(vocabularySize: Int(arguments[2]) ?? 0)
+        trainer.addsPrefixSpace = arguments[3] == "1"
+        trainer.includesAllBytes = arguments[4] == "1"
+        trainer.specialTokens = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"].map { AddedToken($0, isSpecial: true) }
+        trainer.roles = ["cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "pad_token": "[PAD]"]
+        var tokenizer: Tokenizer?
+        let time = try seconds {
+            tokenizer = try trainer.train(files: Array(arguments[6...]), threads: Int(arguments[5]) ?? 1)
+        }
+        try tokenizer?.save(to: folder)
+        print(JSONValue.object(["seconds": .init(time)]).text())
+    case "save":
+        try Tokenizer(folder: folder).save(to: arguments[2])
+    case "json":
+        let options = JSONParsingOptions(allowsNonFiniteNumbers: true)
+        let value = try JSONValue(parsing: try readAll(arguments[1]), options: options)
+        print(value.text(JSONWritingOptions(layout: .singleLine, escapesNonASCII: true, writesNonFiniteNumbers: true)))
     default: throw UsageError()
     }
 }
