@@ -60,8 +60,6 @@ final class AddedTokenMatcher: Sendable {
         let isWholeWord: Bool
         let stripsLeft: Bool
         let stripsRight: Bool
-        /// Whether the text it matches is its content, which normalisation may have changed.
-        let matchesItsContent: Bool
     }
 
     struct Match {

@@ -136,7 +136,7 @@ struct EncodingState: ~Copyable {
     ) {
         ids.append(id)
         guard wantsOffsets else { return }
-        if start != match.start || end != match.end || !match.pattern.matchesItsContent {
+        if start != match.start || end != match.end {
             tokenTexts[ids.count - 1] = String(
                 decoding: UnsafeBufferPointer(start: text + start, count: end - start),
                 as: UTF8.self

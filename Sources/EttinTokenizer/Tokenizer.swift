@@ -94,6 +94,18 @@ public struct Tokenizer: Sendable {
             addedTokens: file.addedTokens,
             composesCanonically: file.composesCanonically
         )
+        for part in (file.postProcessor.template.map { $0.single + $0.pair }) ?? [] {
+            guard case .special(let ids, _) = part else { continue }
+            // The original would hand such ids to the model, which has no embedding for them.
+            for id in ids where core.text(of: Int(id)) == nil {
+                throw TokenizerError.invalid(
+                    file: name,
+                    field: "post_processor.special_tokens",
+                    found: "id \(id), which no token has",
+                    expected: "ids of the vocabulary"
+                )
+            }
+        }
         workers = WorkerPool(core)
         self.file = file
         self.settings = settings

@@ -10,7 +10,8 @@ final class TokenizerCore: Sendable {
 
     /// Added tokens in order, each with its id.
     let addedTokens: [(token: AddedToken, id: Int32)]
-    let addedTokensByID: [Int32: AddedToken]
+    /// The text of each added token as matched, shown and decoded: normalised if the token is.
+    private let addedTexts: [Int32: [UInt8]]
     let addedIDsByContent: [[UInt8]: Int32]
     let rawMatcher: AddedTokenMatcher
     let normalizedMatcher: AddedTokenMatcher
@@ -54,7 +55,7 @@ final class TokenizerCore: Sendable {
         // The original ignores the ids that a file gives to added tokens: those in the vocabulary have that id, others
         // are numbered behind it in order.
         var numbered: [(token: AddedToken, id: Int32)] = []
-        var byID: [Int32: AddedToken] = [:]
+        var textsByID: [Int32: [UInt8]] = [:]
         var byContent: [[UInt8]: Int32] = [:]
         var largestAdded = -1
         for token in addedTokens {
@@ -69,30 +70,25 @@ final class TokenizerCore: Sendable {
             }
             largestAdded = max(largestAdded, Int(id))
             numbered.append((token, id))
-            byID[id] = token
+            textsByID[id] = token.isNormalized && composesCanonically ? Self.composed(content) : content
             byContent[content] = id
         }
         self.addedTokens = numbered
-        addedTokensByID = byID
+        addedTexts = textsByID
         addedIDsByContent = byContent
 
         func matcher(normalized: Bool) -> AddedTokenMatcher {
-            // Special tokens take part first, as in the original; it matters when two normalise to the same text.
-            let chosen =
-                numbered.filter { $0.token.isSpecial && $0.token.isNormalized == normalized }
-                + numbered.filter { !$0.token.isSpecial && $0.token.isNormalized == normalized }
+            // Of two tokens that normalise to the same text, the original matches either, as its hashing has it; here it
+            // is the first.
             return AddedTokenMatcher(
-                chosen.map { entry in
-                    let content = Array(entry.token.content.utf8)
-                    let text = normalized && composesCanonically ? Self.composed(content) : content
+                numbered.filter { $0.token.isNormalized == normalized }.map { entry in
                     let pattern = AddedTokenMatcher.Pattern(
                         id: entry.id,
                         isWholeWord: entry.token.isWholeWord,
                         stripsLeft: entry.token.stripsLeft,
-                        stripsRight: entry.token.stripsRight,
-                        matchesItsContent: text == content
+                        stripsRight: entry.token.stripsRight
                     )
-                    return (text, pattern)
+                    return (textsByID[entry.id] ?? [], pattern)
                 }
             )
         }
@@ -106,13 +102,14 @@ final class TokenizerCore: Sendable {
         starts.reserveCapacity(idLimit + 1)
         bytes.reserveCapacity(vocabulary.count * 8)
         let flags = MutableTable<UInt8>(capacity: idLimit)
+        let specialContents = Set(numbered.filter(\.token.isSpecial).map { Array($0.token.content.utf8) })
         for id in 0..<idLimit {
             starts.append(UInt32(truncatingIfNeeded: bytes.count))
-            if let token = byID[Int32(id)] {
-                var content = token.content
-                bytes.append(contentsOf: content.withUTF8 { ByteAlphabet.bytes(of: $0) })
+            if let text = textsByID[Int32(id)] {
+                bytes.append(contentsOf: text.withUnsafeBufferPointer { ByteAlphabet.bytes(of: $0) })
                 if vocabulary.text(of: id) == nil { tokenCount += 1 }
-                if token.isSpecial { flags[id] = 1 }
+                // The original compares the shown text with the contents of special tokens.
+                if specialContents.contains(text) { flags[id] = 1 }
             } else if let text = vocabulary.text(of: id) {
                 Self.appendDecoded(text, to: &bytes)
             }
@@ -142,7 +139,7 @@ final class TokenizerCore: Sendable {
 
     /// The bytes that an id decodes to; nil when there is no such token.
     func decoded(_ id: Int) -> UnsafeBufferPointer<UInt8>? {
-        guard id >= 0, id < idLimit, vocabulary.text(of: id) != nil || addedTokensByID[Int32(id)] != nil else {
+        guard id >= 0, id < idLimit, vocabulary.text(of: id) != nil || addedTexts[Int32(id)] != nil else {
             return nil
         }
         let start = Int(decodedStarts[id])
@@ -151,7 +148,7 @@ final class TokenizerCore: Sendable {
 
     /// The text of a token as the original's `id_to_token` gives it.
     func text(of id: Int) -> String? {
-        if let id = Int32(exactly: id), let added = addedTokensByID[id] { return added.content }
+        if let id = Int32(exactly: id), let text = addedTexts[id] { return String(decoding: text, as: UTF8.self) }
         return vocabulary.text(of: id).map { String(decoding: $0, as: UTF8.self) }
     }
 }
