@@ -1,0 +1,54 @@
+import CTorch
+
+/// How far a query sees to each side of itself, in tokens; nil is without bound.
+public struct AttentionWindow: Sendable, Hashable {
+    /// Earlier tokens seen.
+    public let left: Int?
+    /// Later tokens seen; 0 is causal.
+    public let right: Int?
+
+    /// Creates a window.
+    ///
+    /// - Parameters:
+    ///   - left: Earlier tokens seen, or nil for all.
+    ///   - right: Later tokens seen, or nil for all.
+    public init(left: Int?, right: Int?) {
+        self.left = left
+        self.right = right
+    }
+}
+
+extension Tensor {
+    /// `softmax(q · kᵀ · d^-½) · v`, each sequence of a packed batch alone.
+    ///
+    /// The last query of a sequence stands at its last key, so that new queries may follow cached keys.
+    ///
+    /// - Parameters:
+    ///   - queries: `[queryTokens, heads, headDimensions]`.
+    ///   - keys: `[keyTokens, heads, headDimensions]`.
+    ///   - values: As `keys`.
+    ///   - cuSeqlensQuery: Cumulative lengths of the queries.
+    ///   - cuSeqlensKey: Cumulative lengths of the keys.
+    ///   - window: Which keys a query sees.
+    ///   - dropout: The probability that an attention weight is dropped.
+    /// - Returns: As `queries`.
+    /// - Complexity: O(tokens · window) time and memory where both bounds of the window are set.
+    public static func variableLengthAttention(
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        cuSeqlensQuery: [Int32],
+        cuSeqlensKey: [Int32],
+        window: AttentionWindow,
+        dropout: Double = 0
+    ) -> Tensor {
+        precondition(cuSeqlensQuery.count == cuSeqlensKey.count && !cuSeqlensQuery.isEmpty)
+        let scale = 1 / Double(Swift.max(queries.size(-1), 1)).squareRoot()
+        return makeTensor("variableLengthAttention", [queries, keys, values]) {
+            ct_attention_variable_length(
+                queries.handle, keys.handle, values.handle, cuSeqlensQuery, cuSeqlensKey,
+                Int32(cuSeqlensQuery.count - 1), Int64(window.left ?? -1), Int64(window.right ?? -1), scale, dropout,
+                $0)
+        }
+    }
+}

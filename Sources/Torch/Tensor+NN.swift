@@ -1,0 +1,58 @@
+import CTorch
+
+extension Tensor {
+    /// The rows of this `[vocabulary, width]` table that `ids` names.
+    ///
+    /// - Parameters:
+    ///   - ids: int64, any shape.
+    ///   - paddingID: The row that receives no gradient, or nil.
+    /// - Returns: The shape of `ids` with `width` appended.
+    public func embedding(_ ids: Tensor, paddingID: Int? = nil) -> Tensor {
+        makeTensor("embedding", [self, ids]) { ct_nn_embedding(handle, ids.handle, Int64(paddingID ?? -1), $0) }
+    }
+
+    /// `self · weightᵀ + bias`.
+    ///
+    /// - Parameters:
+    ///   - weight: `[out, in]`.
+    ///   - bias: `[out]`, or nil.
+    /// - Returns: `[…, out]` for `[…, in]`.
+    public func linear(_ weight: Tensor, bias: Tensor? = nil) -> Tensor {
+        makeTensor("linear", [self, weight]) { ct_nn_linear(handle, weight.handle, bias?.handle, $0) }
+    }
+
+    /// Normalises the last dimension to zero mean and unit (biased) variance, then scales and shifts it.
+    public func layerNorm(weight: Tensor, bias: Tensor?, epsilon: Double) -> Tensor {
+        makeTensor("layerNorm", [self, weight]) {
+            ct_nn_layer_norm(handle, weight.handle, bias?.handle, epsilon, $0)
+        }
+    }
+
+    /// Exponentials normalised to sum 1 along one dimension.
+    public func softmax(along dimension: Int) -> Tensor {
+        makeTensor("softmax", [self]) { ct_nn_softmax(handle, Int64(dimension), false, $0) }
+    }
+
+    /// The logarithm of ``softmax(along:)``.
+    public func logSoftmax(along dimension: Int) -> Tensor {
+        makeTensor("logSoftmax", [self]) { ct_nn_softmax(handle, Int64(dimension), true, $0) }
+    }
+
+    /// Zeroes elements with the given probability and scales the rest by `1 / (1 - probability)`.
+    public func dropout(_ probability: Double) -> Tensor {
+        guard probability > 0 else { return self }
+        return makeTensor("dropout", [self]) { ct_nn_dropout(handle, probability, $0) }
+    }
+
+    /// The mean cross-entropy of these logits `[rows, classes]`, computed in float32.
+    ///
+    /// - Parameters:
+    ///   - labels: int64, `[rows]`.
+    ///   - ignoreIndex: The label of rows that do not count.
+    /// - Returns: A scalar; NaN when no row counts.
+    public func crossEntropy(_ labels: Tensor, ignoreIndex: Int = -100) -> Tensor {
+        makeTensor("crossEntropy", [self, labels]) {
+            ct_nn_cross_entropy(handle, labels.handle, Int64(ignoreIndex), $0)
+        }
+    }
+}
