@@ -61,6 +61,7 @@ private func exercise(_ tokenizer: Tokenizer, _ text: [UInt8]) {
     _ = tokenizer.decode(text, skipSpecialTokens: true, cleanUpTokenizationSpaces: true)
 }
 
+/// Runs one input; libFuzzer calls this by its C name.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzOne(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
