@@ -11,12 +11,9 @@ let package = Package(
     name: "ettin-swift",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "Ettin", targets: ["Ettin"]),
+        .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
-        .executable(name: "ettin", targets: ["ettin"]),
-    ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .library(name: "Torch", targets: ["Torch"]),
     ],
     targets: [
         // Floor 1: libtorch behind a C interface.
@@ -24,7 +21,10 @@ let package = Package(
         .target(
             name: "CTorch",
             dependencies: ["Clibtorch"],
-            linkerSettings: [.linkedLibrary("torch_cpu"), .linkedLibrary("c10"), .linkedLibrary("dl", .when(platforms: [.linux]))]
+            linkerSettings: [
+                .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
+                .linkedLibrary("dl", .when(platforms: [.linux])),
+            ]
         ),
         // Floor 2
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: settings),
@@ -32,22 +32,15 @@ let package = Package(
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
         // Floor 3
         .target(name: "EttinModel", dependencies: ["Torch", "EttinJSON"], swiftSettings: settings),
-        // Floor 4
-        .target(name: "EttinInference", dependencies: ["EttinModel", "EttinTokenizer", "EttinJSON", "Torch"], swiftSettings: settings),
-        .target(name: "Ettin", dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "Torch"], swiftSettings: settings),
-        // Floor 6
+        // Drivers for the interop tests and the fuzzers; not products.
+        .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(
-            name: "ettin",
-            dependencies: [
-                "EttinInference", "EttinModel", "EttinTokenizer", "EttinJSON", "Torch",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
-            swiftSettings: settings
-        ),
-        .testTarget(name: "TorchTests", dependencies: ["Torch", "EttinTestSupport"], swiftSettings: settings),
+            name: "TokenizerProbe", dependencies: ["EttinTokenizer", "EttinJSON"], swiftSettings: settings),
+        .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: settings),
         .testTarget(name: "EttinJSONTests", dependencies: ["EttinJSON"], swiftSettings: settings),
-        .testTarget(name: "EttinTokenizerTests", dependencies: ["EttinTokenizer", "EttinJSON"], swiftSettings: settings),
-        .testTarget(name: "EttinModelTests", dependencies: ["EttinModel", "EttinJSON", "Torch", "EttinTestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "EttinTokenizerTests", dependencies: ["EttinTokenizer", "EttinJSON"], swiftSettings: settings),
+        .testTarget(name: "EttinModelTests", dependencies: ["EttinModel", "EttinJSON", "Torch"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
