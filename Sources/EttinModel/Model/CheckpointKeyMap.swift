@@ -1,0 +1,55 @@
+public import Torch
+
+/// The names under which checkpoint files store a language model's tensors.
+///
+/// The encoder's file names are our own. The decoder's call the head `lm_head` and store the three projections of
+/// attention apart.
+public enum CheckpointKeyMap {
+    private static let fused = "attn.Wqkv."
+    private static let parts = ["attn.q_proj.", "attn.k_proj.", "attn.v_proj."]
+
+    /// The state of a model under the names of its kind's checkpoint files.
+    public static func exported(_ state: StateDictionary, for kind: ModelKind) -> StateDictionary {
+        guard kind == .decoder else { return state }
+        return state.flatMap { key, tensor -> StateDictionary in
+            guard let (prefix, suffix) = split(key, at: fused) else { return [(renamed(key, "head.", "lm_head."), tensor)] }
+            return zip(parts, tensor.split(into: 3, along: 0)).map { (prefix + $0 + suffix, $1.contiguous()) }
+        }
+    }
+
+    /// The state in a checkpoint file of either kind, under our own names.
+    ///
+    /// Incomplete triples of projections keep their names, so that the strict load reports them.
+    public static func imported(_ state: StateDictionary) -> StateDictionary {
+        let tensors = [String: Tensor](state.map { ($0.key, $0.tensor) }, uniquingKeysWith: { $1 })
+        return state.compactMap { key, tensor -> (key: String, tensor: Tensor)? in
+            for (index, part) in parts.enumerated() {
+                guard let (prefix, suffix) = split(key, at: part) else { continue }
+                let triple = parts.compactMap { tensors[prefix + $0 + suffix] }
+                let shape = triple[0].shape
+                guard triple.count == 3, !shape.isEmpty, triple.allSatisfy({ $0.shape == shape }) else {
+                    return (key, tensor)
+                }
+                return index == 0 ? (prefix + fused + suffix, Tensor.concatenate(triple)) : nil
+            }
+            return (renamed(key, "lm_head.", "head."), tensor)
+        }
+    }
+
+    private static func renamed(_ key: String, _ old: String, _ new: String) -> String {
+        key.hasPrefix(old) ? new + key.dropFirst(old.count) : key
+    }
+
+    /// The texts before and after the first occurrence of `part`.
+    private static func split(_ key: String, at part: String) -> (prefix: String, suffix: String)? {
+        let (bytes, pattern) = (Array(key.utf8), Array(part.utf8))
+        guard bytes.count >= pattern.count else { return nil }
+        for start in 0...(bytes.count - pattern.count) where bytes[start..<(start + pattern.count)].elementsEqual(pattern) {
+            return (
+                String(decoding: bytes[..<start], as: UTF8.self),
+                String(decoding: bytes[(start + pattern.count)...], as: UTF8.self)
+            )
+        }
+        return nil
+    }
+}

@@ -1,0 +1,78 @@
+public import Torch
+
+/// The transformation between hidden states and an output layer: `norm(activation(dense(x)))`.
+final class PredictionHead: Module {
+    @Child("dense") var dense: Linear
+    @Child("norm") var norm: LayerNorm
+    private let activation: Activation
+
+    init(_ configuration: ModernBERTConfiguration) {
+        activation = configuration.classifierActivation
+        super.init()
+        dense = Linear(configuration.hiddenSize, configuration.hiddenSize, hasBias: configuration.classifierBias)
+        norm = configuration.layerNorm()
+    }
+
+    func callAsFunction(_ x: Tensor) -> Tensor { norm(activation(dense(x))) }
+}
+
+// MARK: -
+
+/// The output layer of a language model; a tied one has only a bias and uses the embedding matrix.
+final class VocabularyProjection: Module {
+    @Parameter("weight") var weight: Tensor?
+    @Parameter("bias") var bias: Tensor?
+
+    init(_ configuration: ModernBERTConfiguration) {
+        super.init()
+        let (vocabulary, hidden) = (configuration.vocabularySize, configuration.hiddenSize)
+        weight = configuration.tiesWordEmbeddings ? nil : .uninitialized([vocabulary, hidden])
+        bias = configuration.decoderBias ? .uninitialized([vocabulary]) : nil
+    }
+
+    func callAsFunction(_ x: Tensor, tiedTo embedding: Tensor) -> Tensor {
+        x.linear(weight ?? embedding, bias: bias)
+    }
+}
+
+// MARK: -
+
+/// A language model: masked for the encoder, causal for the decoder.
+///
+/// `ModernBertForMaskedLM` and `ModernBertDecoderForCausalLM` of transformers in one: they differ in the window of the
+/// trunk and in the checkpoint name of the head (`head` and `lm_head`).
+public final class LanguageModel: Module {
+    /// The trunk.
+    @Child("model") public var model: ModernBERT
+    @Child("head") var head: PredictionHead
+    @Child("decoder") var decoder: VocabularyProjection
+
+    /// What the model was built from.
+    public var configuration: ModernBERTConfiguration { model.configuration }
+
+    /// Creates a model with uninitialised parameters, to be loaded or initialised.
+    ///
+    /// - Parameters:
+    ///   - configuration: A validated configuration.
+    ///   - windowRule: Whose reading of a decoder's local window holds.
+    public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
+        super.init()
+        model = ModernBERT(configuration, windowRule: windowRule)
+        head = PredictionHead(configuration)
+        decoder = VocabularyProjection(configuration)
+    }
+
+    /// The scores of every vocabulary entry at each token.
+    ///
+    /// - Parameter batch: Sequences of token ids.
+    /// - Returns: `[tokens, vocabularySize]`.
+    public func callAsFunction(_ batch: PackedBatch) -> Tensor { logits(model(batch)) }
+
+    /// The scores for some hidden states.
+    ///
+    /// - Parameter hidden: `[rows, hiddenSize]`, from the trunk.
+    /// - Returns: `[rows, vocabularySize]`.
+    public func logits(_ hidden: Tensor) -> Tensor {
+        decoder(head(hidden), tiedTo: model.embeddings.tokens.weight)
+    }
+}

@@ -1,0 +1,185 @@
+// ModernBERT, encoder and decoder in one: the pair differs in the attention window of its layers, which the
+// configuration gives, and in nothing else here. The three projections of attention are always one matrix; checkpoint
+// files of decoders store them apart.
+//
+// Shape suffixes: T packed tokens, D hidden, H heads, K head width, I intermediate.
+public import Torch
+
+/// The transformer without a head: token ids in, hidden states out.
+public final class ModernBERT: Module {
+    @Child("embeddings") var embeddings: ModernBERTEmbeddings
+    @Child("layers") var layers: [ModernBERTLayer]
+    @Child("final_norm") var finalNorm: LayerNorm
+
+    /// What the model was built from.
+    public let configuration: ModernBERTConfiguration
+    private let windowRule: WindowRule
+
+    /// Creates a model with uninitialised parameters, to be loaded or initialised.
+    ///
+    /// - Parameters:
+    ///   - configuration: A validated configuration.
+    ///   - windowRule: Whose reading of a decoder's local window holds.
+    public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
+        self.configuration = configuration
+        self.windowRule = windowRule
+        super.init()
+        embeddings = ModernBERTEmbeddings(configuration)
+        layers = (0..<configuration.layerCount).map { ModernBERTLayer(configuration, index: $0) }
+        finalNorm = configuration.layerNorm()
+    }
+
+    /// The final-normed hidden states of every token.
+    ///
+    /// - Parameters:
+    ///   - batch: Sequences of token ids, none with more positions than the model serves.
+    ///   - isTraining: Whether dropout is active.
+    /// - Returns: `[tokens, hiddenSize]` on the device and in the dtype of the parameters.
+    public func callAsFunction(_ batch: PackedBatch, isTraining: Bool = false) -> Tensor {
+        hiddenStates(batch, isTraining: isTraining, keepingAll: false)[0]
+    }
+
+    /// The embedding output, the outputs of all layers but the last, and the final-normed output: what transformers
+    /// calls `output_hidden_states`.
+    public func allHiddenStates(_ batch: PackedBatch) -> [Tensor] {
+        hiddenStates(batch, isTraining: false, keepingAll: true)
+    }
+
+    private func hiddenStates(_ batch: PackedBatch, isTraining: Bool, keepingAll: Bool) -> [Tensor] {
+        let device = embeddings.tokens.weight.device
+        let ids = Tensor(batch.inputIDs).to(.int64, device)
+        var kept: [Tensor] = []
+        var xTD = embeddings(ids, isTraining: isTraining)
+        let positions = Tensor(batch.lengths.flatMap { (0..<$0).map(Float.init) }).to(device)
+        var tables: [RotaryParameters: RotaryTable] = [:]
+        for (index, layer) in layers.enumerated() {
+            if keepingAll { kept.append(xTD) }
+            let rope = configuration.rope(layer: index)
+            let table =
+                tables[rope]
+                ?? RotaryTable(rope, width: configuration.headDimensions, positions: positions, dtype: xTD.dtype)
+            tables[rope] = table
+            let window = configuration.window(layer: index, rule: windowRule)
+            xTD = layer(
+                xTD, rotary: table, cuSeqlens: batch.cuSeqlens,
+                window: AttentionWindow(left: window.left, right: window.right), isTraining: isTraining)
+        }
+        return kept + [finalNorm(xTD)]
+    }
+}
+
+// MARK: -
+
+/// Token embeddings, normalised; there are no positions and no token types.
+final class ModernBERTEmbeddings: Module {
+    @Child("tok_embeddings") var tokens: Embedding
+    @Child("norm") var norm: LayerNorm
+    private let dropout: Double
+
+    init(_ configuration: ModernBERTConfiguration) {
+        dropout = configuration.embeddingDropout
+        super.init()
+        tokens = Embedding(configuration.vocabularySize, configuration.hiddenSize, paddingID: configuration.padTokenID)
+        norm = configuration.layerNorm()
+    }
+
+    func callAsFunction(_ ids: Tensor, isTraining: Bool) -> Tensor {
+        norm(tokens(ids)).dropout(isTraining ? dropout : 0)
+    }
+}
+
+// MARK: -
+
+/// Pre-norm attention and gated MLP, each with a residual. The first layer has no attention norm: its input is already
+/// the embedding norm's output.
+final class ModernBERTLayer: Module {
+    @Child("attn_norm") var attentionNorm: LayerNorm?
+    @Child("attn") var attention: ModernBERTAttention
+    @Child("mlp_norm") var mlpNorm: LayerNorm
+    @Child("mlp") var mlp: ModernBERTMLP
+
+    init(_ configuration: ModernBERTConfiguration, index: Int) {
+        super.init()
+        attentionNorm = index == 0 ? nil : configuration.layerNorm()
+        attention = ModernBERTAttention(configuration)
+        mlpNorm = configuration.layerNorm()
+        mlp = ModernBERTMLP(configuration)
+    }
+
+    func callAsFunction(
+        _ xTD: Tensor,
+        rotary: RotaryTable,
+        cuSeqlens: [Int32],
+        window: AttentionWindow,
+        isTraining: Bool
+    ) -> Tensor {
+        let normedTD = attentionNorm?(xTD) ?? xTD
+        let attendedTD =
+            xTD + attention(normedTD, rotary: rotary, cuSeqlens: cuSeqlens, window: window, isTraining: isTraining)
+        return attendedTD + mlp(mlpNorm(attendedTD), isTraining: isTraining)
+    }
+}
+
+// MARK: -
+
+/// Multi-head attention with rotary positions inside a window.
+final class ModernBERTAttention: Module {
+    @Child("Wqkv") var projections: Linear
+    @Child("Wo") var output: Linear
+    private let heads: Int
+    private let dropout: Double
+
+    init(_ configuration: ModernBERTConfiguration) {
+        heads = configuration.attentionHeads
+        dropout = configuration.attentionDropout
+        super.init()
+        let width = configuration.hiddenSize
+        projections = Linear(width, 3 * width, hasBias: configuration.attentionBias)
+        output = Linear(width, width, hasBias: configuration.attentionBias)
+    }
+
+    func callAsFunction(
+        _ xTD: Tensor,
+        rotary: RotaryTable,
+        cuSeqlens: [Int32],
+        window: AttentionWindow,
+        isTraining: Bool
+    ) -> Tensor {
+        let (tokens, width) = (xTD.size(0), xTD.size(1))
+        let dropout = isTraining ? dropout : 0
+        let qkvTHK = projections(xTD).split(into: 3, along: 1).map { $0.reshaped(tokens, heads, width / heads) }
+        let mixedTHK = Tensor.variableLengthAttention(
+            queries: rotary.rotate(qkvTHK[0]), keys: rotary.rotate(qkvTHK[1]), values: qkvTHK[2],
+            cuSeqlensQuery: cuSeqlens, cuSeqlensKey: cuSeqlens, window: window, dropout: dropout)
+        return output(mixedTHK.reshaped(tokens, width)).dropout(dropout)
+    }
+}
+
+// MARK: -
+
+/// The gated MLP: the first half of `Wi` is activated, the second half is the gate.
+final class ModernBERTMLP: Module {
+    @Child("Wi") var input: Linear
+    @Child("Wo") var output: Linear
+    private let activation: Activation
+    private let dropout: Double
+
+    init(_ configuration: ModernBERTConfiguration) {
+        activation = configuration.hiddenActivation
+        dropout = configuration.mlpDropout
+        super.init()
+        let (hidden, intermediate) = (configuration.hiddenSize, configuration.intermediateSize)
+        input = Linear(hidden, 2 * intermediate, hasBias: configuration.mlpBias)
+        output = Linear(intermediate, hidden, hasBias: configuration.mlpBias)
+    }
+
+    func callAsFunction(_ xTD: Tensor, isTraining: Bool) -> Tensor {
+        let halvesTI = input(xTD).split(into: 2, along: 1)
+        return output((activation(halvesTI[0]) * halvesTI[1]).dropout(isTraining ? dropout : 0))
+    }
+}
+
+extension ModernBERTConfiguration {
+    /// A layer norm over the hidden size.
+    func layerNorm() -> LayerNorm { LayerNorm(hiddenSize, epsilon: normEpsilon, hasBias: normBias) }
+}
