@@ -35,12 +35,22 @@ let package = Package(
         // Drivers for the interop tests and the fuzzers; not products.
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(
-            name: "TokenizerProbe", dependencies: ["EttinTokenizer", "EttinJSON"], swiftSettings: settings),
+            name: "TokenizerProbe",
+            dependencies: ["EttinTokenizer", "EttinJSON"],
+            swiftSettings: settings
+        ),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: settings),
         .testTarget(name: "EttinJSONTests", dependencies: ["EttinJSON"], swiftSettings: settings),
         .testTarget(
-            name: "EttinTokenizerTests", dependencies: ["EttinTokenizer", "EttinJSON"], swiftSettings: settings),
-        .testTarget(name: "EttinModelTests", dependencies: ["EttinModel", "EttinJSON", "Torch"], swiftSettings: settings),
+            name: "EttinTokenizerTests",
+            dependencies: ["EttinTokenizer", "EttinJSON"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinModelTests",
+            dependencies: ["EttinModel", "EttinJSON", "Torch"],
+            swiftSettings: settings
+        ),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

@@ -86,21 +86,26 @@ public protocol TensorElement: BitwiseCopyable, Sendable {
 }
 
 extension Float: TensorElement {
+    /// The tensor element type of this layout.
     public static var dtype: DType { .float32 }
 }
 
 extension Double: TensorElement {
+    /// The tensor element type of this layout.
     public static var dtype: DType { .float64 }
 }
 
 extension Int32: TensorElement {
+    /// The tensor element type of this layout.
     public static var dtype: DType { .int32 }
 }
 
 extension Int64: TensorElement {
+    /// The tensor element type of this layout.
     public static var dtype: DType { .int64 }
 }
 
 extension UInt8: TensorElement {
+    /// The tensor element type of this layout.
     public static var dtype: DType { .uint8 }
 }

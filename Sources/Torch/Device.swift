@@ -64,6 +64,7 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
 
     var cValue: CTDevice { CTDevice(type: kind.cValue, index: Int32(index ?? -1)) }
 
+    /// The name and kind, for people.
     public var description: String { index.map { "\(kind.rawValue):\($0)" } ?? kind.rawValue }
 
     /// Waits until everything queued on the device has run.
@@ -95,5 +96,6 @@ public struct DeviceError: Error, Hashable, CustomStringConvertible {
     /// What is wrong and what was expected.
     public let problem: String
 
+    /// The name and kind, for people.
     public var description: String { "device \"\(name)\": \(problem)" }
 }

@@ -95,14 +95,18 @@ public protocol ParameterValue {
 }
 
 extension Tensor: ParameterValue {
+    /// The value that holds `tensor`, or the absence of one where that is allowed.
     public static func holding(_ tensor: Tensor?) -> Tensor? { tensor }
 
+    /// The tensor, or nil when it is left out.
     public var heldTensor: Tensor? { self }
 }
 
 extension Tensor?: ParameterValue {
+    /// The value that holds `tensor`, or the absence of one where that is allowed.
     public static func holding(_ tensor: Tensor?) -> Tensor?? { .some(tensor) }
 
+    /// The tensor, or nil when it is left out.
     public var heldTensor: Tensor? { self }
 }
 
@@ -120,6 +124,7 @@ public final class Parameter<Value: ParameterValue>: ParameterDeclaration {
         self.key = key
     }
 
+    /// The declared value; reading it before it is assigned traps.
     public var wrappedValue: Value {
         get {
             guard let value = Value.holding(reference?.tensor) else {
@@ -138,14 +143,17 @@ public protocol ModuleContainer {
 }
 
 extension Module: ModuleContainer {
+    /// The modules with their keys below `key`.
     public final func modules(under key: String) -> [(key: String, module: Module)] { [(key, self)] }
 }
 
 extension Optional: ModuleContainer where Wrapped: Module {
+    /// The modules with their keys below `key`.
     public func modules(under key: String) -> [(key: String, module: Module)] { map { [(key, $0)] } ?? [] }
 }
 
 extension Array: ModuleContainer where Element: Module {
+    /// The modules with their keys below `key`.
     public func modules(under key: String) -> [(key: String, module: Module)] {
         enumerated().map { ("\(key).\($0.offset)", $0.element) }
     }
@@ -165,6 +173,7 @@ public final class Child<Value: ModuleContainer>: ChildDeclaration {
         self.key = key
     }
 
+    /// The declared value; reading it before it is assigned traps.
     public var wrappedValue: Value {
         get {
             guard let value else { preconditionFailure("part \"\(key)\" is read before it is assigned") }

@@ -54,8 +54,11 @@ public struct StateDictionaryError: Error, Hashable, CustomStringConvertible {
 
     var isEmpty: Bool { missing.isEmpty && unknown.isEmpty && mismatched.isEmpty }
 
+    /// What is wrong, in one line.
     public var description: String {
-        let parts = [("missing tensors", missing), ("unknown tensors", unknown), ("tensors that do not fit", mismatched)]
+        let parts = [
+            ("missing tensors", missing), ("unknown tensors", unknown), ("tensors that do not fit", mismatched),
+        ]
         return parts.filter { !$0.1.isEmpty }
             .map { "\($0.1.count) \($0.0): \($0.1.joined(separator: ", "))" }
             .joined(separator: "; ")

@@ -46,9 +46,18 @@ extension Tensor {
         let scale = 1 / Double(Swift.max(queries.size(-1), 1)).squareRoot()
         return makeTensor("variableLengthAttention", [queries, keys, values]) {
             ct_attention_variable_length(
-                queries.handle, keys.handle, values.handle, cuSeqlensQuery, cuSeqlensKey,
-                Int32(cuSeqlensQuery.count - 1), Int64(window.left ?? -1), Int64(window.right ?? -1), scale, dropout,
-                $0)
+                queries.handle,
+                keys.handle,
+                values.handle,
+                cuSeqlensQuery,
+                cuSeqlensKey,
+                Int32(cuSeqlensQuery.count - 1),
+                Int64(window.left ?? -1),
+                Int64(window.right ?? -1),
+                scale,
+                dropout,
+                $0
+            )
         }
     }
 }

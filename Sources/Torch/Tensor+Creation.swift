@@ -52,7 +52,13 @@ extension Tensor {
     public init(bytes: UnsafeRawBufferPointer, shape: [Int], dtype: DType) {
         self = makeTensor("init(bytes:)") {
             ct_tensor_from_bytes(
-                bytes.baseAddress, Int64(bytes.count), shape.int64, Int32(shape.count), dtype.cValue, $0)
+                bytes.baseAddress,
+                Int64(bytes.count),
+                shape.int64,
+                Int32(shape.count),
+                dtype.cValue,
+                $0
+            )
         }
     }
 
@@ -67,10 +73,17 @@ extension Tensor {
         let retained = Unmanaged.passRetained(owner).toOpaque()
         self = makeTensor("init(borrowing:)") {
             ct_tensor_borrow(
-                bytes.baseAddress, Int64(bytes.count), shape.int64, Int32(shape.count), dtype.cValue,
+                bytes.baseAddress,
+                Int64(bytes.count),
+                shape.int64,
+                Int32(shape.count),
+                dtype.cValue,
                 { context in
                     if let context { Unmanaged<AnyObject>.fromOpaque(context).release() }
-                }, retained, $0)
+                },
+                retained,
+                $0
+            )
         }
         if storage == nil { Unmanaged<AnyObject>.fromOpaque(retained).release() }
     }

@@ -148,5 +148,6 @@ extension TorchError {
 }
 
 extension Tensor: CustomStringConvertible {
+    /// Type, shape and device, without the values.
     public var description: String { "Tensor(\(dtype.rawValue), \(shape), \(device))" }
 }

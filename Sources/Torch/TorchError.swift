@@ -15,6 +15,7 @@ public struct TorchError: Error, Hashable, CustomStringConvertible {
     /// libtorch's own words, without its backtrace.
     public let message: String
 
+    /// What is wrong, in one line.
     public var description: String {
         switch kind {
         case .outOfMemory: "out of memory: \(message)"

@@ -29,8 +29,11 @@ import Testing
         let (q, k, v) = (values(0), values(1), values(2))
         let shape = [batch.tokenCount, heads, width]
         let output = try Tensor.variableLengthAttention(
-            queries: Tensor(q, shape: shape), keys: Tensor(k, shape: shape), values: Tensor(v, shape: shape),
-            cuSeqlensQuery: batch.cuSeqlens, cuSeqlensKey: batch.cuSeqlens,
+            queries: Tensor(q, shape: shape),
+            keys: Tensor(k, shape: shape),
+            values: Tensor(v, shape: shape),
+            cuSeqlensQuery: batch.cuSeqlens,
+            cuSeqlensKey: batch.cuSeqlens,
             window: AttentionWindow(left: example.left, right: example.right)
         ).array(of: Float.self)
 

@@ -52,7 +52,11 @@ import Testing
             owner.bytes.storeBytes(of: 1.5, as: Float.self)
             owner.bytes.storeBytes(of: 2.5, toByteOffset: 4, as: Float.self)
             let tensor = Tensor(
-                borrowing: UnsafeRawBufferPointer(owner.bytes), owner: owner, shape: [2], dtype: .float32)
+                borrowing: UnsafeRawBufferPointer(owner.bytes),
+                owner: owner,
+                shape: [2],
+                dtype: .float32
+            )
             #expect(try tensor.array(of: Float.self) == [1.5, 2.5])
         }
         #expect(observed == nil)

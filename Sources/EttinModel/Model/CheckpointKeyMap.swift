@@ -12,7 +12,9 @@ public enum CheckpointKeyMap {
     public static func exported(_ state: StateDictionary, for kind: ModelKind) -> StateDictionary {
         guard kind == .decoder else { return state }
         return state.flatMap { key, tensor -> StateDictionary in
-            guard let (prefix, suffix) = split(key, at: fused) else { return [(renamed(key, "head.", "lm_head."), tensor)] }
+            guard let (prefix, suffix) = split(key, at: fused) else {
+                return [(renamed(key, "head.", "lm_head."), tensor)]
+            }
             return zip(parts, tensor.split(into: 3, along: 0)).map { (prefix + $0 + suffix, $1.contiguous()) }
         }
     }
@@ -44,12 +46,11 @@ public enum CheckpointKeyMap {
     private static func split(_ key: String, at part: String) -> (prefix: String, suffix: String)? {
         let (bytes, pattern) = (Array(key.utf8), Array(part.utf8))
         guard bytes.count >= pattern.count else { return nil }
-        for start in 0...(bytes.count - pattern.count) where bytes[start..<(start + pattern.count)].elementsEqual(pattern) {
-            return (
-                String(decoding: bytes[..<start], as: UTF8.self),
-                String(decoding: bytes[(start + pattern.count)...], as: UTF8.self)
-            )
-        }
-        return nil
+        let starts = 0...(bytes.count - pattern.count)
+        guard let start = starts.first(where: { bytes[$0...].starts(with: pattern) }) else { return nil }
+        return (
+            String(decoding: bytes[..<start], as: UTF8.self),
+            String(decoding: bytes[(start + pattern.count)...], as: UTF8.self)
+        )
     }
 }

@@ -61,8 +61,12 @@ public final class ModernBERT: Module {
             tables[rope] = table
             let window = configuration.window(layer: index, rule: windowRule)
             xTD = layer(
-                xTD, rotary: table, cuSeqlens: batch.cuSeqlens,
-                window: AttentionWindow(left: window.left, right: window.right), isTraining: isTraining)
+                xTD,
+                rotary: table,
+                cuSeqlens: batch.cuSeqlens,
+                window: AttentionWindow(left: window.left, right: window.right),
+                isTraining: isTraining
+            )
         }
         return kept + [finalNorm(xTD)]
     }
@@ -90,8 +94,9 @@ final class ModernBERTEmbeddings: Module {
 
 // MARK: -
 
-/// Pre-norm attention and gated MLP, each with a residual. The first layer has no attention norm: its input is already
-/// the embedding norm's output.
+/// Pre-norm attention and gated MLP, each with a residual.
+///
+/// The first layer has no attention norm: its input is already the embedding norm's output.
 final class ModernBERTLayer: Module {
     @Child("attn_norm") var attentionNorm: LayerNorm?
     @Child("attn") var attention: ModernBERTAttention
@@ -149,8 +154,14 @@ final class ModernBERTAttention: Module {
         let dropout = isTraining ? dropout : 0
         let qkvTHK = projections(xTD).split(into: 3, along: 1).map { $0.reshaped(tokens, heads, width / heads) }
         let mixedTHK = Tensor.variableLengthAttention(
-            queries: rotary.rotate(qkvTHK[0]), keys: rotary.rotate(qkvTHK[1]), values: qkvTHK[2],
-            cuSeqlensQuery: cuSeqlens, cuSeqlensKey: cuSeqlens, window: window, dropout: dropout)
+            queries: rotary.rotate(qkvTHK[0]),
+            keys: rotary.rotate(qkvTHK[1]),
+            values: qkvTHK[2],
+            cuSeqlensQuery: cuSeqlens,
+            cuSeqlensKey: cuSeqlens,
+            window: window,
+            dropout: dropout
+        )
         return output(mixedTHK.reshaped(tokens, width)).dropout(dropout)
     }
 }

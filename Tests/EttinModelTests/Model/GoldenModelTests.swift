@@ -28,36 +28,46 @@ import Torch
 
     static let goldens = [
         Golden(
-            kind: .encoder, tensorCount: 29,
+            kind: .encoder,
+            tensorCount: 29,
             rows: [
                 0: [0.1143, 0.278927, -0.132107, 0.149323, 0.543426, -0.424067],
                 4: [-0.024213, -0.160453, -0.026397, 0.765312, 0.077669, -0.708842],
                 9: [-0.49111, -0.333096, 0.706699, 0.857201, -0.668888, -0.245643],
             ],
-            sum: 5.550087, squares: 81.677444, argmax: [10, 17, 25, 39, 18, 18, 25, 18, 39, 18],
-            hiddenSquares: [161.9841, 672.2316, 866.194, 871.4901, 161.4957], loss: 4.155603,
+            sum: 5.550087,
+            squares: 81.677444,
+            argmax: [10, 17, 25, 39, 18, 18, 25, 18, 39, 18],
+            hiddenSquares: [161.9841, 672.2316, 866.194, 871.4901, 161.4957],
+            loss: 4.155603,
             gradients: [
                 "model.embeddings.tok_embeddings.weight": 2.352226, "model.layers.1.attn_norm.weight": 0.005725,
                 "model.layers.1.attn.Wqkv.weight": 0.050789, "model.layers.1.attn.Wo.weight": 0.226835,
                 "model.layers.2.mlp.Wi.weight": 0.05896, "model.layers.3.mlp_norm.weight": 0.002635,
                 "head.dense.weight": 2.121306, "decoder.bias": 0.565429,
             ],
-            shortLast: [-0.488882, -0.320747, 0.72264, 0.839434]),
+            shortLast: [-0.488882, -0.320747, 0.72264, 0.839434]
+        ),
         Golden(
-            kind: .decoder, tensorCount: 37,
+            kind: .decoder,
+            tensorCount: 37,
             rows: [
                 0: [-0.14851, 0.056108, 0.018882, 0.395436, 0.277742, -0.477356],
                 4: [-0.159127, -0.247296, 0.092248, 0.851524, -0.076833, -0.682034],
                 9: [-0.296897, -0.13229, 0.667139, 0.615164, -0.511531, -0.114675],
             ],
-            sum: 4.774035, squares: 91.80475, argmax: [39, 17, 25, 18, 18, 18, 31, 18, 18, 32],
-            hiddenSquares: [161.9841, 347.9423, 472.403, 644.8648, 152.5303], loss: 3.794473,
+            sum: 4.774035,
+            squares: 91.80475,
+            argmax: [39, 17, 25, 18, 18, 18, 31, 18, 18, 32],
+            hiddenSquares: [161.9841, 347.9423, 472.403, 644.8648, 152.5303],
+            loss: 3.794473,
             gradients: [
                 "model.embeddings.tok_embeddings.weight": 1.337475, "model.layers.1.attn_norm.weight": 0.009114,
                 "model.layers.1.attn.Wo.weight": 0.433995, "model.layers.2.mlp.Wi.weight": 0.085179,
                 "model.layers.3.mlp_norm.weight": 0.012105, "head.dense.weight": 1.542977, "decoder.bias": 0.297171,
             ],
-            shortLast: [-0.303926, -0.136259, 0.664724, 0.613539]),
+            shortLast: [-0.303926, -0.136259, 0.664724, 0.613539]
+        ),
     ]
 
     static let ids: [Int32] = [37, 3, 7, 11, 5, 20, 33, 2, 14, 38]
