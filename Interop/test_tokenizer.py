@@ -282,8 +282,6 @@ def test_training(size, all_bytes, prefix, tmp_path):
 def test_streamed_file_equals_whole_text(folder, tmp_path):
     texts = [as_text(text) for text in Corpus(added_tokens(folder), scale=0.05).texts()]
     path = tmp_path / "text.txt"
-    # The added tokens of the small tokenizer include one that swallows the space behind it, where seams may differ.
-    texts = [text for text in texts if "<r>" not in text]
     path.write_bytes("\n".join(texts).encode())
     whole = json.loads(probe("stream", folder, path, 1, 1 << 30))
     for block in [1 << 12, 1 << 16, 1 << 20]:

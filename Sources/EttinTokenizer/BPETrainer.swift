@@ -46,7 +46,7 @@ public struct BPETrainer: Sendable {
     public func train(files: [String], threads: Int = 1) throws -> Tokenizer {
         let counters = (0..<max(1, threads)).map { _ in counter() }
         for file in files {
-            var blocks = try TextBlocks(file, blockBytes: 4 << 20, cutsAtLines: true)
+            var blocks = try TextBlocks(file, blockBytes: 4 << 20, seams: nil)
             while true {
                 var texts: [String] = []
                 while texts.count < counters.count, let block = try blocks.next() {

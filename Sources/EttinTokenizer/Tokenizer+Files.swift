@@ -4,10 +4,9 @@ import Synchronization
 extension Tokenizer {
     /// Encodes a text file of any size in bounded memory.
     ///
-    /// The file is read in blocks, which are cut where a word ends and white space begins. No word, and no added token
-    /// of the usual kind, reaches across such a place, so that the ids of all blocks together are those of the whole
-    /// text. A tokenizer with added tokens that hold a letter before a space, or that swallow white space behind them,
-    /// is cut at line ends instead, and then may tokenise the seams differently. Special tokens are not added.
+    /// The file is read in blocks, which are cut where a word ends and white space begins. No word and no added token
+    /// reaches across such a place, so that the ids of all blocks together are those of the whole text. Special tokens
+    /// are not added.
     ///
     /// - Parameters:
     ///   - path: The file, `-` for standard input. Ill-formed UTF-8 is read as U+FFFD.
@@ -22,9 +21,10 @@ extension Tokenizer {
         body: ([Int32]) throws -> Void
     ) throws {
         let threads = max(1, threads)
+        let seams = WordSeams(core)
         // Without the split pattern the whole text is one word.
-        let blockLimit = file.splitting.splitsWords ? max(1, blockBytes) : Int.max
-        var blocks = try TextBlocks(path, blockBytes: blockLimit, cutsAtLines: needsLineCuts)
+        let canCut = file.splitting.splitsWords && seams != nil
+        var blocks = try TextBlocks(path, blockBytes: canCut ? max(1, blockBytes) : .max, seams: seams)
         var isFirst = true
         while true {
             var texts: [[UInt8]] = []
@@ -58,32 +58,53 @@ extension Tokenizer {
         return results.withLock { $0 }
     }
 
-    private var needsLineCuts: Bool {
-        core.addedTokens.contains { entry in
-            if entry.token.stripsRight { return true }
-            let bytes = Array(entry.token.content.utf8)
-            return zip(bytes, bytes.dropFirst()).contains {
-                !TextBlocks.isBlank($0) && (TextBlocks.isBlank($1) || $1 >= 0x80)
+}
+
+/// Places at which a text can be cut without changing its tokens: behind an ASCII character that is not white space,
+/// before one that is.
+struct WordSeams {
+    /// Last bytes of added tokens that swallow the white space behind them.
+    private var forbiddenEnds = Set<UInt8>()
+    /// Pairs of bytes inside added tokens.
+    private var forbiddenPairs = Set<UInt16>()
+
+    /// Finds out where added tokens could reach across; nil when there is no telling.
+    init?(_ core: TokenizerCore) {
+        for (token, id) in core.addedTokens {
+            for bytes in [Array(token.content.utf8), core.text(of: Int(id)).map { Array($0.utf8) } ?? []] {
+                guard let first = bytes.first, let last = bytes.last else { continue }
+                // Whether it matches depends on the character before the cut.
+                if token.isWholeWord, Self.isBlank(first) { return nil }
+                if token.stripsRight { forbiddenEnds.insert(last) }
+                for (left, right) in zip(bytes, bytes.dropFirst()) {
+                    forbiddenPairs.insert(UInt16(left) << 8 | UInt16(right))
+                }
             }
         }
     }
+
+    func allowsCut(between left: UInt8, and right: UInt8) -> Bool {
+        Self.isBlank(right) && !Self.isBlank(left) && left < 0x80 && !forbiddenEnds.contains(left)
+            && !forbiddenPairs.contains(UInt16(left) << 8 | UInt16(right))
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
 }
 
-/// Cuts a file into blocks that can be tokenised apart.
+/// Cuts a file into blocks that can be tokenised apart, or into whole lines.
 struct TextBlocks {
     private let input: InputFile
     private let blockBytes: Int
-    private let cutsAtLines: Bool
+    private let seams: WordSeams?
     private var pending: [UInt8] = []
     private var atEnd = false
 
-    init(_ path: String, blockBytes: Int, cutsAtLines: Bool) throws {
+    /// Opens a file; without seams it is cut behind line feeds.
+    init(_ path: String, blockBytes: Int, seams: WordSeams?) throws {
         input = try InputFile(path)
         self.blockBytes = blockBytes
-        self.cutsAtLines = cutsAtLines
+        self.seams = seams
     }
-
-    static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
 
     /// The next block; nil at the end.
     mutating func next() throws -> [UInt8]? {
@@ -110,10 +131,8 @@ struct TextBlocks {
         var position = pending.count - 1
         while position > max(0, start - 1) {
             let isCut =
-                cutsAtLines
-                ? pending[position - 1] == 0x0A
-                : Self.isBlank(pending[position]) && !Self.isBlank(pending[position - 1])
-                    && pending[position - 1] < 0x80
+                seams?.allowsCut(between: pending[position - 1], and: pending[position])
+                ?? (pending[position - 1] == UInt8(ascii: "\n"))
             if isCut { return position }
             position -= 1
         }

@@ -15,11 +15,12 @@ struct FileEncodingTests {
 
     @Test("Blocks together give the ids of the whole text", arguments: [1, 7, 64, 1000, 1 << 20], [false, true])
     func blocksEqualWhole(blockBytes: Int, addsPrefixSpace: Bool) throws {
-        // Without the token that swallows what is behind it, all seams are safe.
+        // Tokens with a seam inside, and tokens that swallow what is behind the seam.
         let tokenizer = try smallTokenizer(replacing: [
             "added_tokens": [
                 ["content": "[MASK]", "lstrip": true, "special": true], ["content": "    ", "normalized": true],
-                ["content": "zz", "single_word": true],
+                ["content": "zz", "single_word": true], ["content": "cat 7", "normalized": true],
+                ["content": "don't", "rstrip": true], ["content": "mat  ", "rstrip": true],
             ], "post_processor": nil,
         ]).withPrefixSpace(addsPrefixSpace)
         try withTemporaryFolder { folder throws in

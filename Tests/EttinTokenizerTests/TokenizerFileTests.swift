@@ -1,5 +1,6 @@
 import EttinJSON
 import EttinTokenizer
+import Foundation
 import Testing
 
 @Suite("tokenizer.json")
@@ -78,6 +79,17 @@ struct TokenizerFileTests {
             BadFile(members: [:], model: ["merges": ["a b c"]], message: #""model.merges[0]""#),
             BadFile(members: [:], model: ["merges": [["a", "nowhere"]]], message: "in the vocabulary"),
             BadFile(members: ["model": nil], message: "model"),
+            BadFile(
+                members: [
+                    "post_processor": [
+                        "type": "TemplateProcessing",
+                        "single": [["SpecialToken": ["id": "x"]], ["Sequence": ["id": "A"]]],
+                        "pair": [["Sequence": ["id": "A"]], ["Sequence": ["id": "B"]]],
+                        "special_tokens": ["x": ["ids": [99_999]]],
+                    ]
+                ],
+                message: "id 99999, which no token has"
+            ),
         ]
     )
     func badFiles(file: BadFile) throws {
@@ -100,6 +112,31 @@ struct TokenizerFileTests {
     )
     func brokenJSON(text: String) {
         #expect(throws: TokenizerError.self) { try Tokenizer(tokenizerJSON: Array(text.utf8)) }
+    }
+
+    @Test("Inputs that the fuzzer found interesting are read or refused, never crash")
+    func fuzzerSeeds() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let folder = root.appending(path: "Fuzz/Tokenizer/seeds").path
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        #expect(names.count > 5)
+        let small = try smallTokenizer()
+        for name in names {
+            // The first byte tells the fuzzer what to feed; here all get everything.
+            let input = Array(try bytes("\(folder)/\(name)").dropFirst())
+            if let value = try? JSONValue(parsing: input) {
+                #expect(try JSONValue(parsing: value.serialized()) == value, "\(name)")
+            }
+            var tokenizers = [small]
+            if let tokenizer = try? Tokenizer(tokenizerJSON: input) { tokenizers.append(tokenizer) }
+            for tokenizer in tokenizers {
+                let encoding = tokenizer.encode(utf8: input)
+                let characters = String(decoding: input, as: UTF8.self).unicodeScalars.count
+                #expect(encoding.offsets.allSatisfy { $0.upperBound <= characters }, "\(name)")
+                #expect(encoding.ids.allSatisfy { tokenizer.idToToken($0) != nil }, "\(name)")
+            }
+        }
     }
 
     @Test("A missing folder is an error that names the file")
