@@ -1,0 +1,53 @@
+public import Torch
+
+extension StoredDType {
+    /// The name under which files store a tensor's dtype.
+    init(_ dtype: DType) {
+        self =
+            switch dtype {
+            case .bool: .bool
+            case .uint8: .uint8
+            case .int8: .int8
+            case .int16: .int16
+            case .int32: .int32
+            case .int64: .int64
+            case .float16: .float16
+            case .bfloat16: .bfloat16
+            case .float32: .float32
+            case .float64: .float64
+            case .uint16: .uint16
+            case .uint32: .uint32
+            case .uint64: .uint64
+            case .float8E4M3: .float8E4M3
+            case .float8E5M2: .float8E5M2
+            }
+    }
+
+    /// The dtype of a tensor over such values; nil for types that only files have.
+    var torch: DType? { DType.allCases.first { StoredDType($0) == self } }
+}
+
+extension TensorContainer {
+    /// Every tensor, over the file's own memory where its layout allows.
+    ///
+    /// - Returns: The tensors in the container's order.
+    /// - Throws: `CheckpointError` when values cannot be read or are of a type no tensor has.
+    public func stateDictionary() throws -> StateDictionary {
+        try names.map { name in
+            let values = try bytes(name)
+            guard let descriptor = descriptor(name), let dtype = descriptor.dtype.torch else {
+                let found = self.descriptor(name)?.dtype.rawValue ?? "nothing"
+                throw CheckpointError(
+                    .unsupported,
+                    file: self.descriptor(name)?.file ?? "checkpoint",
+                    item: name,
+                    found: "has dtype \(found)",
+                    expected: "a dtype that tensors have"
+                )
+            }
+            return (
+                name, Tensor(borrowing: values.pointer, owner: values.owner, shape: descriptor.shape, dtype: dtype)
+            )
+        }
+    }
+}
