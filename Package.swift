@@ -11,6 +11,8 @@ let package = Package(
     name: "ettin-swift",
     platforms: [.macOS(.v15)],
     products: [
+        .library(name: "Ettin", targets: ["Ettin"]),
+        .library(name: "EttinInference", targets: ["EttinInference"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "Torch", targets: ["Torch"]),
@@ -32,6 +34,17 @@ let package = Package(
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
         // Floor 3
         .target(name: "EttinModel", dependencies: ["Torch", "EttinJSON"], swiftSettings: settings),
+        // Floor 4
+        .target(
+            name: "EttinInference",
+            dependencies: ["EttinModel", "EttinTokenizer", "Torch"],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Ettin",
+            dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "Torch"],
+            swiftSettings: settings
+        ),
         // Drivers for the interop tests and the fuzzers; not products.
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(

@@ -47,7 +47,8 @@ extension PretrainedModel {
     ///     of another head are passed over: how fine-tuning starts from a pre-trained model. Nil makes them an error.
     /// - Returns: The model, every parameter loaded or drawn.
     /// - Throws: `CheckpointError` for files that are missing, broken or of a kind the model cannot be;
-    ///   `StateDictionaryError` that lists every tensor that is missing, unknown or of another shape.
+    ///   `StateDictionaryError` that lists every tensor that is missing, unknown or of another shape; `TorchError`
+    ///   when memory runs out.
     public static func load(
         folder: String,
         dtype: DType? = nil,
@@ -66,23 +67,26 @@ extension PretrainedModel {
                     .joined(separator: " or ")
             )
         }
-        var state = CheckpointKeyMap.imported(
-            try TensorStore.open(folder: folder).stateDictionary(),
-            for: headNaming
-        )
-        // A tied output matrix is the embedding under a second name, which some writers store too.
-        if configuration.tiesWordEmbeddings { state.removeAll { $0.key == "decoder.weight" } }
-        let model = Self(configuration, windowRule: .transformers)
-        if headNaming != .none, let newHeadSeed {
-            let given = Set(state.map(\.key))
-            model.initialize(.transformers, seed: newHeadSeed) { !$0.hasPrefix("model.") && !given.contains($0) }
-            let known = Set(model.parameters.map(\.key))
-            state.removeAll { !$0.key.hasPrefix("model.") && !known.contains($0.key) }
-            state += model.parameters.filter { !$0.key.hasPrefix("model.") && !given.contains($0.key) }
+        // A configuration may ask for more memory than there is.
+        return try withRecovery {
+            var state = CheckpointKeyMap.imported(
+                try TensorStore.open(folder: folder).stateDictionary(),
+                for: headNaming
+            )
+            // A tied output matrix is the embedding under a second name, which some writers store too.
+            if configuration.tiesWordEmbeddings { state.removeAll { $0.key == "decoder.weight" } }
+            let model = Self(configuration, windowRule: .transformers)
+            if headNaming != .none, let newHeadSeed {
+                let given = Set(state.map(\.key))
+                model.initialize(.transformers, seed: newHeadSeed) { !$0.hasPrefix("model.") && !given.contains($0) }
+                let known = Set(model.parameters.map(\.key))
+                state.removeAll { !$0.key.hasPrefix("model.") && !known.contains($0.key) }
+                state += model.parameters.filter { !$0.key.hasPrefix("model.") && !given.contains($0.key) }
+            }
+            try model.load(state, allowingUnknown: allowingUnknown)
+            model.convert(to: dtype, on: device)
+            return model
         }
-        try model.load(state, allowingUnknown: allowingUnknown)
-        model.convert(to: dtype, on: device)
-        return model
     }
 
     /// Writes `config.json` and safetensors that transformers loads without a missing or unexpected key.
