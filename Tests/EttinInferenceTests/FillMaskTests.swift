@@ -40,7 +40,9 @@ import Torch
     @Test func aTextGetsTheSameResultInAnyBatch() throws {
         let checkpoint = try TinyCheckpoint(.encoder)
         let fillMask = try checkpoint.loaded { try FillMask(folder: $0) }
-        let texts = ["A [MASK].", "The quick brown [MASK] jumps over the lazy dog.", "[MASK]", "The [MASK] sat [MASK]."]
+        let texts = [
+            "A [MASK].", "The quick brown [MASK] jumps over the lazy dog.", "[MASK]", "The [MASK] sat [MASK].",
+        ]
         let together = try fillMask(texts)
         for maxBatchTokens in [1, 9] {
             let apart = try fillMask(texts, maxBatchTokens: maxBatchTokens)

@@ -1,6 +1,5 @@
 import Foundation
 
-
 /// Little-endian bytes of a number.
 func little(_ value: some FixedWidthInteger) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
