@@ -11,9 +11,13 @@ let package = Package(
     name: "ettin-swift",
     platforms: [.macOS(.v15)],
     products: [
+        .executable(name: "ettin", targets: ["EttinCommand"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "Torch", targets: ["Torch"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
         // Floor 1: libtorch behind a C interface.
@@ -32,6 +36,15 @@ let package = Package(
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
         // Floor 3
         .target(name: "EttinModel", dependencies: ["Torch", "EttinJSON"], swiftSettings: settings),
+        // Floor 6: the command `ettin`.
+        .executableTarget(
+            name: "EttinCommand",
+            dependencies: [
+                "Torch", "EttinJSON", "EttinTokenizer", "EttinModel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
         // Drivers for the interop tests and the fuzzers; not products.
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(

@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Glibc)
@@ -30,11 +32,13 @@ final class AtomicFile {
         temporaryPath = FilePath.joined(FilePath.folder(of: path), name)
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw MappedFile.systemError(path, "cannot be created") }
+        UnfinishedFiles.paths.withLock { _ = $0.insert(temporaryPath) }
     }
 
     deinit {
         if descriptor >= 0 { close(descriptor) }
         if !isCommitted { unlink(temporaryPath) }
+        UnfinishedFiles.paths.withLock { _ = $0.remove(temporaryPath) }
     }
 
     /// Appends bytes.
@@ -101,5 +105,17 @@ final class AtomicFile {
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[written...])
         }
+    }
+}
+
+// MARK: -
+
+/// The temporary names that are in use, for programs that stop before their files are done.
+package enum UnfinishedFiles {
+    fileprivate static let paths = Mutex<Set<String>>([])
+
+    /// Removes every temporary file of this process; to be called right before it exits.
+    package static func remove() {
+        paths.withLock { for path in $0 { unlink(path) } }
     }
 }
