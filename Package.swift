@@ -12,6 +12,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "ettin", targets: ["EttinCommand"]),
+        .library(name: "Ettin", targets: ["Ettin"]),
+        .library(name: "EttinInference", targets: ["EttinInference"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "Torch", targets: ["Torch"]),
@@ -36,11 +38,22 @@ let package = Package(
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
         // Floor 3
         .target(name: "EttinModel", dependencies: ["Torch", "EttinJSON"], swiftSettings: settings),
+        // Floor 4
+        .target(
+            name: "EttinInference",
+            dependencies: ["EttinModel", "EttinTokenizer", "Torch"],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Ettin",
+            dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "Torch"],
+            swiftSettings: settings
+        ),
         // Floor 6: the command `ettin`.
         .executableTarget(
             name: "EttinCommand",
             dependencies: [
-                "Torch", "EttinJSON", "EttinTokenizer", "EttinModel",
+                "Torch", "EttinJSON", "EttinTokenizer", "EttinModel", "EttinInference",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -59,6 +72,7 @@ let package = Package(
             dependencies: ["EttinTokenizer", "EttinJSON"],
             swiftSettings: settings
         ),
+        .testTarget(name: "EttinCommandTests", dependencies: ["EttinJSON", "EttinCommand"], swiftSettings: settings),
         .testTarget(
             name: "EttinModelTests",
             dependencies: ["EttinModel", "EttinJSON", "Torch"],

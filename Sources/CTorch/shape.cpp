@@ -32,6 +32,10 @@ CTStatus ct_shape_index_select(const CTTensor *a, int64_t dimension, const CTTen
     return produce(out, [&] { return a->value.index_select(dimension, indices->value); });
 }
 
+CTStatus ct_shape_assign_rows(CTTensor *tensor, const CTTensor *indices, const CTTensor *rows) {
+    return guarded([&] { tensor->value.detach().index_copy_(0, indices->value, rows->value.detach()); });
+}
+
 CTStatus ct_shape_index_add(const CTTensor *a, const CTTensor *indices, int64_t rows, CTTensor **out) {
     return produce(out, [&] {
         std::vector<int64_t> shape = a->value.sizes().vec();

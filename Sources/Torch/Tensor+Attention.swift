@@ -60,4 +60,27 @@ extension Tensor {
             )
         }
     }
+
+    /// `softmax(q · kᵀ · d^-½) · v` of one new query for each sequence over its cached keys.
+    ///
+    /// - Parameters:
+    ///   - queries: `[sequences, heads, headDimensions]`.
+    ///   - keys: `[sequences, capacity, heads, headDimensions]`.
+    ///   - values: As `keys`.
+    ///   - counts: How many places, from the first, each sequence has filled, in any order; at least 1.
+    /// - Returns: As `queries`.
+    public static func decodingAttention(queries: Tensor, keys: Tensor, values: Tensor, counts: [Int32]) -> Tensor {
+        let scale = 1 / Double(Swift.max(queries.size(-1), 1)).squareRoot()
+        return makeTensor("decodingAttention", [queries, keys, values]) {
+            ct_attention_decode(
+                queries.handle,
+                keys.handle,
+                values.handle,
+                counts,
+                Int32(counts.count),
+                scale,
+                $0
+            )
+        }
+    }
 }

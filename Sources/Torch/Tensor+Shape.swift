@@ -43,6 +43,12 @@ extension Tensor {
         }
     }
 
+    /// Overwrites some rows of the storage that all copies of this value share.
+    package func assignRows(_ rows: Tensor, at indices: Tensor) {
+        let status = ct_shape_assign_rows(handle, indices.handle, rows.handle)
+        _ = succeeded(status, "assignRows", [self, indices, rows])
+    }
+
     /// Sums of rows by group: row `i` of this tensor is added to row `groups[i]` of the result.
     ///
     /// - Parameters:

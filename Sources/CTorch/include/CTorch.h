@@ -185,6 +185,8 @@ CTStatus ct_shape_transpose(const CTTensor *a, int64_t first, int64_t second, CT
 CTStatus ct_shape_narrow(const CTTensor *a, int64_t dimension, int64_t start, int64_t length, CTTensor **out);
 CTStatus ct_shape_concatenate(const CTTensor *const *tensors, int32_t count, int64_t dimension, CTTensor **out);
 CTStatus ct_shape_index_select(const CTTensor *a, int64_t dimension, const CTTensor *indices, CTTensor **out);
+// Overwrites row indices[i] of `tensor` in place with row i of `rows`.
+CTStatus ct_shape_assign_rows(CTTensor *tensor, const CTTensor *indices, const CTTensor *rows);
 // A zero tensor of `rows` rows to which row i of `a` is added at row indices[i].
 CTStatus ct_shape_index_add(const CTTensor *a, const CTTensor *indices, int64_t rows, CTTensor **out);
 
@@ -208,6 +210,11 @@ CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *k
                                       const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey,
                                       int32_t sequenceCount, int64_t left, int64_t right, double scale,
                                       double dropout, CTTensor **out);
+
+// softmax(q kᵀ scale) v of one new query for each of `sequenceCount` sequences over its cache. Queries [B, H, d], keys
+// and values [B, capacity, H, d], of which sequence s has filled the first counts[s] > 0 places, in any order.
+CTStatus ct_attention_decode(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
+                             const int32_t *counts, int32_t sequenceCount, double scale, CTTensor **out);
 
 #ifdef __cplusplus
 }

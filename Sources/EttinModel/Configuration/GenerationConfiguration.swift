@@ -49,7 +49,8 @@ public struct GenerationConfiguration: Hashable, Sendable {
     public static func read(folder: String) throws -> GenerationConfiguration? {
         let path = FilePath.joined(folder, "generation_config.json")
         guard FilePath.exists(path) else { return nil }
-        let object = try JSONFile.object(path: path, name: "generation_config.json", sizeLimit: 1_000_000)
+        let limit = JSONFile.settingsSizeLimit
+        let object = try JSONFile.object(path: path, name: "generation_config.json", sizeLimit: limit)
         return try GenerationConfiguration(object)
     }
 

@@ -67,6 +67,9 @@ struct CheckpointIndex {
 
 /// Small JSON files of a checkpoint folder, in the form in which transformers reads and writes them.
 enum JSONFile {
+    /// The most bytes a file of settings can have, far above what any has.
+    static let settingsSizeLimit = 1_000_000
+
     /// Reads a file whose top level is an object.
     ///
     /// - Parameters:
@@ -76,24 +79,34 @@ enum JSONFile {
     /// - Returns: The object.
     /// - Throws: `CheckpointError` when there is no such file or it is not JSON.
     static func object(path: String, name: String, sizeLimit: Int) throws -> JSONObject {
+        try object(value(path: path, name: name, sizeLimit: sizeLimit), name: name)
+    }
+
+    /// Reads a file of JSON.
+    static func value(path: String, name: String, sizeLimit: Int) throws -> JSONValue {
         let file = try MappedFile(path: path)
         guard file.count <= sizeLimit else {
             let found = "has \(file.count) bytes"
             throw CheckpointError(.unsupported, file: name, found: found, expected: "at most \(sizeLimit)")
         }
-        return try file.withUnsafeBytes { try object($0, name: name) }
+        return try file.withUnsafeBytes { try value($0, name: name) }
     }
 
     /// Parses bytes whose top level is an object.
-    ///
-    /// Python's `NaN` and `Infinity` are let through, to be refused by key.
     static func object(_ bytes: UnsafeRawBufferPointer, name: String) throws -> JSONObject {
-        let value: JSONValue
+        try object(value(bytes, name: name), name: name)
+    }
+
+    /// Parses bytes; Python's `NaN` and `Infinity` are let through, to be refused by key.
+    private static func value(_ bytes: UnsafeRawBufferPointer, name: String) throws -> JSONValue {
         do {
-            value = try JSONValue(parsing: bytes, options: JSONParsingOptions(allowsNonFiniteNumbers: true))
+            return try JSONValue(parsing: bytes, options: JSONParsingOptions(allowsNonFiniteNumbers: true))
         } catch {
             throw CheckpointError(.malformed, file: name, found: "is not JSON: \(error)")
         }
+    }
+
+    private static func object(_ value: JSONValue, name: String) throws -> JSONObject {
         guard let object = value.objectValue else {
             throw CheckpointError(.malformed, file: name, found: "holds \(value.kind)", expected: "an object")
         }

@@ -1,19 +1,32 @@
 public import Torch
 
-/// The names under which checkpoint files store a language model's tensors.
+/// The names under which checkpoint files store a model's tensors.
 ///
-/// The encoder's file names are our own. The decoder's call the head `lm_head` and store the three projections of
-/// attention apart.
+/// The encoder's file names are our own. The decoder's call the head of a language model `lm_head` and store the three
+/// projections of attention apart. Files of a trunk alone lack the prefix `model.`.
 public enum CheckpointKeyMap {
     private static let fused = "attn.Wqkv."
     private static let parts = ["attn.q_proj.", "attn.k_proj.", "attn.v_proj."]
 
+    private static let trunkParts = ["embeddings.", "layers.", "final_norm."]
+    private static let headParts = ["head.", "lm_head.", "decoder.", "classifier."]
+
     /// The state of a model under the names of its kind's checkpoint files.
-    public static func exported(_ state: StateDictionary, for kind: ModelKind) -> StateDictionary {
+    ///
+    /// - Parameters:
+    ///   - state: The model's parameters.
+    ///   - kind: Encoder or decoder.
+    ///   - head: What the model has besides the trunk.
+    /// - Returns: The tensors to store.
+    public static func exported(
+        _ state: StateDictionary,
+        for kind: ModelKind,
+        head: HeadNaming = .languageModel
+    ) -> StateDictionary {
         guard kind == .decoder else { return state }
         return state.flatMap { key, tensor -> StateDictionary in
             guard let (prefix, suffix) = split(key, at: fused) else {
-                return [(renamed(key, "head.", "lm_head."), tensor)]
+                return [(head == .languageModel ? renamed(key, "head.", "lm_head.") : key, tensor)]
             }
             return zip(parts, tensor.split(into: 3, along: 0)).map { (prefix + $0 + suffix, $1.contiguous()) }
         }
@@ -21,8 +34,29 @@ public enum CheckpointKeyMap {
 
     /// The state in a checkpoint file of either kind, under our own names.
     ///
-    /// Incomplete triples of projections keep their names, so that the strict load reports them.
-    public static func imported(_ state: StateDictionary) -> StateDictionary {
+    /// Incomplete triples of projections keep their names, so that the strict load reports them. For a trunk the
+    /// tensors of any head are left out.
+    ///
+    /// - Parameters:
+    ///   - state: The tensors of a file, of a model with a head or of a trunk alone.
+    ///   - head: What the model to be loaded has besides the trunk.
+    /// - Returns: The tensors by the model's own keys.
+    public static func imported(_ state: StateDictionary, for head: HeadNaming = .languageModel) -> StateDictionary {
+        let isTrunkAlone = !state.contains { $0.key.hasPrefix("model.") }
+        return joined(state).compactMap { key, tensor in
+            switch head {
+            case .none:
+                if headParts.contains(where: key.hasPrefix) { return nil }
+                return (renamed(key, "model.", ""), tensor)
+            case .languageModel, .classifier:
+                if isTrunkAlone, trunkParts.contains(where: key.hasPrefix) { return ("model." + key, tensor) }
+                return (head == .languageModel ? renamed(key, "lm_head.", "head.") : key, tensor)
+            }
+        }
+    }
+
+    /// The projections of attention, stored apart, as one matrix.
+    private static func joined(_ state: StateDictionary) -> StateDictionary {
         let tensors = [String: Tensor](state.map { ($0.key, $0.tensor) }, uniquingKeysWith: { $1 })
         return state.compactMap { key, tensor -> (key: String, tensor: Tensor)? in
             for (index, part) in parts.enumerated() {
@@ -34,7 +68,7 @@ public enum CheckpointKeyMap {
                 }
                 return index == 0 ? (prefix + fused + suffix, Tensor.concatenate(triple)) : nil
             }
-            return (renamed(key, "lm_head.", "head."), tensor)
+            return (key, tensor)
         }
     }
 

@@ -41,11 +41,17 @@ final class VocabularyProjection: Module {
 ///
 /// `ModernBertForMaskedLM` and `ModernBertDecoderForCausalLM` of transformers in one: they differ in the window of the
 /// trunk and in the checkpoint name of the head (`head` and `lm_head`).
-public final class LanguageModel: Module {
+public final class LanguageModel: Module, PretrainedModel {
     /// The trunk.
     @Child("model") public var model: ModernBERT
     @Child("head") var head: PredictionHead
     @Child("decoder") var decoder: VocabularyProjection
+
+    /// A language-model head, tied to the embeddings unless the configuration says otherwise.
+    public static let headNaming = HeadNaming.languageModel
+
+    /// The Python class that reads the model's checkpoints.
+    public static func architecture(of kind: ModelKind) -> String? { kind.languageModelArchitecture }
 
     /// What the model was built from.
     public var configuration: ModernBERTConfiguration { model.configuration }
@@ -67,6 +73,18 @@ public final class LanguageModel: Module {
     /// - Parameter batch: Sequences of token ids.
     /// - Returns: `[tokens, vocabularySize]`.
     public func callAsFunction(_ batch: PackedBatch) -> Tensor { logits(model(batch)) }
+
+    /// The scores of every vocabulary entry as the next token of each sequence, going on from a cache.
+    ///
+    /// - Parameters:
+    ///   - batch: New tokens; see ``ModernBERT/callAsFunction(_:cache:)``.
+    ///   - cache: The keys and values of earlier tokens, to which those of the new ones are added.
+    /// - Returns: `[sequences, vocabularySize]`, for the last token of each sequence.
+    public func nextTokenLogits(_ batch: PackedBatch, cache: KVCache) -> Tensor {
+        let hidden = model(batch, cache: cache)
+        let last = Tensor(batch.cuSeqlens.dropFirst().map { Int64($0) - 1 }).to(hidden.device)
+        return logits(hidden.selecting(last))
+    }
 
     /// The scores for some hidden states.
     ///

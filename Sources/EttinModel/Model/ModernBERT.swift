@@ -6,14 +6,22 @@
 public import Torch
 
 /// The transformer without a head: token ids in, hidden states out.
-public final class ModernBERT: Module {
+public final class ModernBERT: Module, PretrainedModel {
     @Child("embeddings") var embeddings: ModernBERTEmbeddings
     @Child("layers") var layers: [ModernBERTLayer]
     @Child("final_norm") var finalNorm: LayerNorm
 
+    /// Files of a trunk have no prefix before its keys.
+    public static let headNaming = HeadNaming.none
+
+    /// The Python class that reads the model's checkpoints.
+    public static func architecture(of kind: ModelKind) -> String? {
+        kind == .encoder ? "ModernBertModel" : "ModernBertDecoderModel"
+    }
+
     /// What the model was built from.
     public let configuration: ModernBERTConfiguration
-    private let windowRule: WindowRule
+    let windowRule: WindowRule
 
     /// Creates a model with uninitialised parameters, to be loaded or initialised.
     ///
@@ -45,28 +53,83 @@ public final class ModernBERT: Module {
         hiddenStates(batch, isTraining: false, keepingAll: true)
     }
 
+    /// The final-normed hidden states of new tokens that follow cached ones.
+    ///
+    /// - Parameters:
+    ///   - batch: One sequence for each of the cache's, with its new tokens only: any number while the cache is empty,
+    ///     one each from then on.
+    ///   - cache: The keys and values of earlier tokens, to which those of the new ones are added.
+    /// - Returns: `[tokens, hiddenSize]`.
+    public func callAsFunction(_ batch: PackedBatch, cache: KVCache) -> Tensor {
+        precondition(configuration.kind == .decoder, "only a decoder's hidden states can be cached")
+        precondition(batch.sequenceCount == cache.lengths.count, "one sequence of new tokens for each cached one")
+        let starts = cache.lengths
+        let isFirst = starts.allSatisfy { $0 == 0 }
+        precondition(isFirst || batch.lengths.allSatisfy { $0 == 1 }, "a filled cache takes one token a sequence")
+        cache.reserve(adding: batch.lengths)
+        let states = hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false) { layer, q, k, v in
+            if isFirst {
+                cache.store(keys: k, values: v, layer: layer)
+                return attend(layer, q, k, v, batch.cuSeqlens, dropout: 0)
+            }
+            return cache.attend(queries: q, keys: k, values: v, layer: layer)
+        }
+        cache.advance(by: batch.lengths)
+        return states[0]
+    }
+
     private func hiddenStates(_ batch: PackedBatch, isTraining: Bool, keepingAll: Bool) -> [Tensor] {
+        let starts = [Int](repeating: 0, count: batch.sequenceCount)
+        let dropout = isTraining ? configuration.attentionDropout : 0
+        return hiddenStates(batch, startingAt: starts, isTraining: isTraining, keepingAll: keepingAll) {
+            attend($0, $1, $2, $3, batch.cuSeqlens, dropout: dropout)
+        }
+    }
+
+    /// Attention of one layer among the tokens of a batch.
+    private func attend(
+        _ layer: Int,
+        _ queriesTHK: Tensor,
+        _ keysTHK: Tensor,
+        _ valuesTHK: Tensor,
+        _ cuSeqlens: [Int32],
+        dropout: Double
+    ) -> Tensor {
+        let window = configuration.window(layer: layer, rule: windowRule)
+        return .variableLengthAttention(
+            queries: queriesTHK,
+            keys: keysTHK,
+            values: valuesTHK,
+            cuSeqlensQuery: cuSeqlens,
+            cuSeqlensKey: cuSeqlens,
+            window: AttentionWindow(left: window.left, right: window.right),
+            dropout: dropout
+        )
+    }
+
+    /// The trunk, given how each layer's rotated queries and keys and its values become mixed values.
+    private func hiddenStates(
+        _ batch: PackedBatch,
+        startingAt starts: [Int],
+        isTraining: Bool,
+        keepingAll: Bool,
+        mixing: (_ layer: Int, _ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
+    ) -> [Tensor] {
         let device = embeddings.tokens.weight.device
         let ids = Tensor(batch.inputIDs).to(.int64, device)
         var kept: [Tensor] = []
         var xTD = embeddings(ids, isTraining: isTraining)
-        let positions = Tensor(batch.lengths.flatMap { (0..<$0).map(Float.init) }).to(device)
+        let positions = zip(starts, batch.lengths).flatMap { start, length in (start..<start + length).map(Float.init) }
+        let positionsT = Tensor(positions).to(device)
         var tables: [RotaryParameters: RotaryTable] = [:]
         for (index, layer) in layers.enumerated() {
             if keepingAll { kept.append(xTD) }
             let rope = configuration.rope(layer: index)
             let table =
                 tables[rope]
-                ?? RotaryTable(rope, width: configuration.headDimensions, positions: positions, dtype: xTD.dtype)
+                ?? RotaryTable(rope, width: configuration.headDimensions, positions: positionsT, dtype: xTD.dtype)
             tables[rope] = table
-            let window = configuration.window(layer: index, rule: windowRule)
-            xTD = layer(
-                xTD,
-                rotary: table,
-                cuSeqlens: batch.cuSeqlens,
-                window: AttentionWindow(left: window.left, right: window.right),
-                isTraining: isTraining
-            )
+            xTD = layer(xTD, rotary: table, isTraining: isTraining) { mixing(index, $0, $1, $2) }
         }
         return kept + [finalNorm(xTD)]
     }
@@ -114,20 +177,18 @@ final class ModernBERTLayer: Module {
     func callAsFunction(
         _ xTD: Tensor,
         rotary: RotaryTable,
-        cuSeqlens: [Int32],
-        window: AttentionWindow,
-        isTraining: Bool
+        isTraining: Bool,
+        mixing: (_ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
     ) -> Tensor {
         let normedTD = attentionNorm?(xTD) ?? xTD
-        let attendedTD =
-            xTD + attention(normedTD, rotary: rotary, cuSeqlens: cuSeqlens, window: window, isTraining: isTraining)
+        let attendedTD = xTD + attention(normedTD, rotary: rotary, isTraining: isTraining, mixing: mixing)
         return attendedTD + mlp(mlpNorm(attendedTD), isTraining: isTraining)
     }
 }
 
 // MARK: -
 
-/// Multi-head attention with rotary positions inside a window.
+/// Multi-head attention with rotary positions; which keys a query sees is up to `mixing`.
 final class ModernBERTAttention: Module {
     @Child("Wqkv") var projections: Linear
     @Child("Wo") var output: Linear
@@ -146,23 +207,13 @@ final class ModernBERTAttention: Module {
     func callAsFunction(
         _ xTD: Tensor,
         rotary: RotaryTable,
-        cuSeqlens: [Int32],
-        window: AttentionWindow,
-        isTraining: Bool
+        isTraining: Bool,
+        mixing: (_ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
     ) -> Tensor {
         let (tokens, width) = (xTD.size(0), xTD.size(1))
-        let dropout = isTraining ? dropout : 0
         let qkvTHK = projections(xTD).split(into: 3, along: 1).map { $0.reshaped(tokens, heads, width / heads) }
-        let mixedTHK = Tensor.variableLengthAttention(
-            queries: rotary.rotate(qkvTHK[0]),
-            keys: rotary.rotate(qkvTHK[1]),
-            values: qkvTHK[2],
-            cuSeqlensQuery: cuSeqlens,
-            cuSeqlensKey: cuSeqlens,
-            window: window,
-            dropout: dropout
-        )
-        return output(mixedTHK.reshaped(tokens, width)).dropout(dropout)
+        let mixedTHK = mixing(rotary.rotate(qkvTHK[0]), rotary.rotate(qkvTHK[1]), qkvTHK[2])
+        return output(mixedTHK.reshaped(tokens, width)).dropout(isTraining ? dropout : 0)
     }
 }
 

@@ -1,0 +1,164 @@
+public import EttinModel
+public import EttinTokenizer
+import Torch
+
+/// Fills the masks of texts with the most probable tokens.
+///
+/// ```swift
+/// let fillMask = try FillMask(folder: "models/ettin-encoder-17m")
+/// let result = try fillMask(["The capital of France is [MASK]."])[0]
+/// print(result.masks[0][0].text)
+/// ```
+///
+/// Not `Sendable`: use one from one thread at a time.
+public final class FillMask {
+    /// A token for a mask.
+    public struct Prediction: Sendable, Hashable {
+        /// The token's id.
+        public let tokenID: Int32
+        /// The token's text, with the space in front that most words carry.
+        public let text: String
+        /// The probability among all tokens, 0 to 1.
+        public let score: Double
+        /// The whole text with this token in the mask's place; other masks stay.
+        public let sequence: String
+    }
+
+    /// The predictions for one text.
+    public struct Result: Sendable, Hashable {
+        /// For each mask, in order, its predictions, most probable first.
+        public let masks: [[Prediction]]
+        /// Whether the text was shortened.
+        public let isTruncated: Bool
+    }
+
+    /// The model.
+    public let model: LanguageModel
+    /// The tokenizer.
+    public let tokenizer: Tokenizer
+    private let maskTokenID: Int32
+
+    /// Loads an encoder.
+    ///
+    /// - Parameters:
+    ///   - folder: A masked language model with its tokenizer.
+    ///   - options: Where and in which precision to compute.
+    /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken;
+    ///   ``InferenceError`` for a decoder or a tokenizer without a mask token.
+    public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
+        let configuration = try ModernBERTConfiguration(folder: folder)
+        guard configuration.kind == .encoder else {
+            throw InferenceError.unsuitableModel(
+                folder: folder,
+                found: "config.json: \"model_type\" is \"\(configuration.kind.rawValue)\", which fills no masks",
+                expected: "\"\(ModelKind.encoder.rawValue)\""
+            )
+        }
+        tokenizer = try Tokenizer(folder: folder)
+        guard let mask = tokenizer.maskTokenID else {
+            throw InferenceError.unsuitableModel(
+                folder: folder,
+                found: "tokenizer_config.json names no \"mask_token\" that tokenizer.json has",
+                expected: "one, such as [MASK]"
+            )
+        }
+        maskTokenID = mask
+        try configuration.requireIDs(of: tokenizer, folder: folder)
+        model = try LanguageModel.load(folder: folder, dtype: options.dtype, device: options.device)
+    }
+
+    /// Predicts the masks of some texts.
+    ///
+    /// - Parameters:
+    ///   - texts: Each with at least one mask token.
+    ///   - topK: How many predictions for each mask; at most the whole vocabulary.
+    ///   - overlong: What becomes of texts that are too long.
+    ///   - maxBatchTokens: How many tokens to compute at once.
+    /// - Returns: One result for each text.
+    /// - Throws: ``InferenceError`` for a text without a mask, one that is too long or an option out of range;
+    ///   `TorchError` when memory or device fails.
+    public func callAsFunction(
+        _ texts: [String],
+        topK: Int = 5,
+        overlong: OverlongTextRule = .refuse,
+        maxBatchTokens: Int = defaultMaxBatchTokens
+    ) throws -> [Result] {
+        let vocabularySize = min(model.configuration.vocabularySize, tokenizer.vocabularySize)
+        try check("top-k", topK, in: 1...vocabularySize)
+        try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
+        let limit = TextPreparation.limit(tokenizer, model.configuration)
+        let prepared = try TextPreparation(tokenizer: tokenizer, limit: limit).prepare(texts, overlong: overlong)
+        for (index, text) in prepared.enumerated() where !text.ids.contains(maskTokenID) {
+            throw InferenceError.unsuitableText(
+                number: index + 1,
+                found: text.isTruncated ? "has no mask left after truncation" : "has no mask",
+                expected: "at least one \(tokenizer.idToToken(maskTokenID) ?? "mask token")"
+            )
+        }
+        var results = [Result?](repeating: nil, count: texts.count)
+        for batch in LengthBatches.split(prepared.map(\.ids.count), maxTokens: maxBatchTokens) {
+            let filled = try predict(batch.map { prepared[$0] }, topK: topK, vocabularySize: vocabularySize)
+            for (index, result) in zip(batch, filled) { results[index] = result }
+        }
+        return results.compactMap(\.self)
+    }
+
+    private func predict(_ texts: [PreparedText], topK: Int, vocabularySize: Int) throws -> [Result] {
+        let batch = PackedBatch(texts.map(\.ids))
+        let rows = batch.inputIDs.indices.filter { batch.inputIDs[$0] == maskTokenID }
+        let (scores, ids) = try withRecovery {
+            try withoutGradients { () -> ([Float], [Int64]) in
+                let hidden = model.model(batch)
+                let masked = hidden.selecting(Tensor(rows.map(Int64.init)).to(hidden.device))
+                let probabilities = model.logits(masked).to(.float32).softmax(along: 1)
+                // Rows beyond the tokenizer's ids only fill up the matrix; they name no token.
+                let best = probabilities.narrowed(along: 1, from: 0, count: vocabularySize).topK(topK)
+                return (try best.values.array(), try best.indices.array())
+            }
+        }
+        var next = 0
+        return texts.map { text in
+            let places = text.ids.indices.filter { text.ids[$0] == maskTokenID }
+            let masks = places.map { place -> [Prediction] in
+                defer { next += topK }
+                return (next..<next + topK).map { entry in
+                    let id = Int32(ids[entry])
+                    var filled = text.ids
+                    filled[place] = id
+                    return Prediction(
+                        tokenID: id,
+                        text: tokenizer.decode(CollectionOfOne(id)),
+                        score: Double(scores[entry]),
+                        // With other masks left, special tokens show where; as transformers' pipeline does.
+                        sequence: tokenizer.decode(filled, skipSpecialTokens: places.count == 1)
+                    )
+                }
+            }
+            return Result(masks: masks, isTruncated: text.isTruncated)
+        }
+    }
+}
+
+/// How many tokens are computed at once unless told otherwise: enough to fill matrix products, little memory.
+public let defaultMaxBatchTokens = 8192
+
+/// Checks an option against a range.
+func check(_ name: String, _ value: Int, in range: ClosedRange<Int>) throws {
+    guard !range.contains(value) else { return }
+    let expected =
+        range.upperBound == .max ? "\(range.lowerBound) or more" : "\(range.lowerBound) to \(range.upperBound)"
+    throw InferenceError.invalidOption(name: name, found: "\(value)", expected: expected)
+}
+
+extension ModernBERTConfiguration {
+    /// Checks that every id the tokenizer can give has a row in the embedding.
+    func requireIDs(of tokenizer: Tokenizer, folder: String) throws {
+        guard tokenizer.vocabularySize > vocabularySize else { return }
+        throw InferenceError.unsuitableModel(
+            folder: folder,
+            found: "config.json: \"vocab_size\" is \(vocabularySize), but tokenizer.json has "
+                + "\(tokenizer.vocabularySize) tokens",
+            expected: "the tokenizer of the model"
+        )
+    }
+}

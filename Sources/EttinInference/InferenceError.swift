@@ -1,0 +1,25 @@
+/// Why a request cannot be served.
+public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The model in the folder cannot do what is asked of it.
+    case unsuitableModel(folder: String, found: String, expected: String)
+    /// A text has more tokens than the model serves. Texts are counted from 1.
+    case overlongText(number: Int, tokens: Int, limit: Int)
+    /// A text lacks something. Texts are counted from 1.
+    case unsuitableText(number: Int, found: String, expected: String)
+    /// An option has an impossible value.
+    case invalidOption(name: String, found: String, expected: String)
+
+    /// What was found and what was expected, in one line.
+    public var description: String {
+        switch self {
+        case .unsuitableModel(let folder, let found, let expected):
+            "\(folder): \(found); expected \(expected)"
+        case .overlongText(let number, let tokens, let limit):
+            "text \(number) has \(tokens) tokens; expected at most \(limit), or truncation to be asked for"
+        case .unsuitableText(let number, let found, let expected):
+            "text \(number) \(found); expected \(expected)"
+        case .invalidOption(let name, let found, let expected):
+            "\(name) is \(found); expected \(expected)"
+        }
+    }
+}

@@ -1,0 +1,215 @@
+public import EttinModel
+public import EttinTokenizer
+import Torch
+
+/// Continues texts with a decoder.
+///
+/// ```swift
+/// let generator = try TextGenerator(folder: "models/ettin-decoder-150m")
+/// var options = generator.defaultOptions
+/// options.maxNewTokens = 50
+/// print(try generator.generate(["Once upon a time"], options: options)[0].text)
+/// ```
+///
+/// Not `Sendable`: use one from one thread at a time.
+public final class TextGenerator {
+    /// A continuation.
+    public struct Result: Sendable, Hashable {
+        /// Why generation ended.
+        public enum FinishReason: String, Sendable, Hashable {
+            /// The model ended the text, or a stop text was reached.
+            case stop
+            /// As many tokens as asked for, or as the model serves.
+            case length
+        }
+
+        /// The continuation, without the prompt and special tokens.
+        public let text: String
+        /// The generated tokens, with the one that ended the text.
+        public let tokenIDs: [Int32]
+        /// Why generation ended.
+        public let finishReason: FinishReason
+        /// The number of tokens of the prompt.
+        public let promptTokenCount: Int
+        /// Whether the prompt was shortened.
+        public let isTruncated: Bool
+    }
+
+    /// The model.
+    public let model: LanguageModel
+    /// The tokenizer.
+    public let tokenizer: Tokenizer
+    /// What the model's `generation_config.json` says, with defaults for the rest.
+    public let defaultOptions: GenerationOptions
+    private let endTokenIDs: [Int]
+
+    /// Loads a decoder.
+    ///
+    /// - Parameters:
+    ///   - folder: A causal language model with its tokenizer.
+    ///   - options: Where and in which precision to compute.
+    /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken;
+    ///   ``InferenceError`` for an encoder.
+    public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
+        let configuration = try ModernBERTConfiguration(folder: folder)
+        guard configuration.kind == .decoder else {
+            throw InferenceError.unsuitableModel(
+                folder: folder,
+                found: "config.json: \"model_type\" is \"\(configuration.kind.rawValue)\", which continues no text",
+                expected: "\"\(ModelKind.decoder.rawValue)\""
+            )
+        }
+        tokenizer = try Tokenizer(folder: folder)
+        try configuration.requireIDs(of: tokenizer, folder: folder)
+        let generation = try GenerationConfiguration.read(folder: folder)
+        defaultOptions = generation.map(GenerationOptions.init) ?? GenerationOptions()
+        endTokenIDs = generation?.eosTokenIDs ?? configuration.eosTokenIDs
+        model = try LanguageModel.load(folder: folder, dtype: options.dtype, device: options.device)
+    }
+
+    /// Continues texts.
+    ///
+    /// Each continuation depends on its own prompt, number and the options alone, not on the others. Special tokens
+    /// that the tokenizer puts behind a text are left out, so that the model can go on.
+    ///
+    /// - Parameters:
+    ///   - prompts: The texts to continue.
+    ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
+    ///   - overlong: What becomes of prompts that leave no room for a token.
+    ///   - batchSize: How many prompts to continue at once.
+    ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
+    /// - Returns: One continuation for each prompt.
+    /// - Throws: ``InferenceError`` for a prompt without tokens, one that is too long or an option out of range;
+    ///   `TorchError` when memory or device fails; what `onText` throws, which ends generation.
+    public func generate(
+        _ prompts: [String],
+        options: GenerationOptions? = nil,
+        overlong: OverlongTextRule = .refuse,
+        batchSize: Int = 8,
+        onText: ((_ prompt: Int, _ piece: String) throws -> Void)? = nil
+    ) throws -> [Result] {
+        let options = options ?? defaultOptions
+        try options.validate()
+        try check("batch-size", batchSize, in: 1...Int.max)
+        let context = TextPreparation.limit(tokenizer, model.configuration)
+        let prepared = try TextPreparation(tokenizer: tokenizer, limit: context - 1, isOpenEnded: true)
+            .prepare(prompts, overlong: overlong)
+        if let empty = prepared.firstIndex(where: \.ids.isEmpty) {
+            let expected = "at least one token, as the tokenizer puts none in front"
+            throw InferenceError.unsuitableText(number: empty + 1, found: "has no token", expected: expected)
+        }
+        var results = [Result?](repeating: nil, count: prompts.count)
+        let batches = LengthBatches.split(prepared.map(\.ids.count), maxTokens: .max, maxSequences: batchSize)
+        for batch in batches {
+            let sequences = batch.map { index in
+                GeneratedSequence(
+                    number: index,
+                    prompt: prepared[index],
+                    options: options,
+                    endTokenIDs: Set((options.endTokenIDs ?? endTokenIDs).map(Int32.init(clamping:))),
+                    room: min(options.maxNewTokens, context - prepared[index].ids.count),
+                    tokenizer: tokenizer
+                )
+            }
+            try continueAll(sequences, onText: onText)
+            for sequence in sequences { results[sequence.number] = sequence.result }
+        }
+        return results.compactMap(\.self)
+    }
+
+    private func continueAll(_ sequences: [GeneratedSequence], onText: ((Int, String) throws -> Void)?) throws {
+        try withRecovery {
+            try withoutGradients {
+                let cache = KVCache(for: model.model, sequenceCount: sequences.count)
+                var running = sequences
+                var batch = PackedBatch(sequences.map(\.prompt.ids))
+                while !running.isEmpty {
+                    let ids = try choose(model.nextTokenLogits(batch, cache: cache), for: running)
+                    for (sequence, id) in zip(running, ids) {
+                        let piece = sequence.append(id)
+                        if !piece.isEmpty { try onText?(sequence.number, piece) }
+                    }
+                    let remaining = running.indices.filter { !running[$0].isFinished }
+                    if remaining.count < running.count, !remaining.isEmpty { cache.keep(remaining) }
+                    running = remaining.map { running[$0] }
+                    batch = PackedBatch(running.map { [$0.tokenIDs.last ?? 0] })
+                }
+            }
+        }
+    }
+
+    /// The next token of each sequence.
+    private func choose(_ logits: Tensor, for sequences: [GeneratedSequence]) throws -> [Int32] {
+        // Rows beyond the tokenizer's ids only fill up the matrix; they name no token.
+        let count = min(tokenizer.vocabularySize, logits.size(1))
+        guard count > 0 else { return try logits.array(of: Int32.self) }
+        let named = logits.narrowed(along: 1, from: 0, count: count)
+        if sequences.allSatisfy(\.sampler.isPlainlyGreedy) {
+            return try named.argmax(along: 1).array(of: Int64.self).map(Int32.init)
+        }
+        let values = try named.to(.float32).array(of: Float.self)
+        return sequences.enumerated().map { row, sequence in
+            var own = Array(values[row * count..<(row + 1) * count])
+            return sequence.sampler.next(&own)
+        }
+    }
+}
+
+/// One prompt and what has been generated for it.
+private final class GeneratedSequence {
+    let number: Int
+    let prompt: PreparedText
+    var sampler: TokenSampler
+    private(set) var tokenIDs: [Int32] = []
+    private let endTokenIDs: Set<Int32>
+    private let room: Int
+    private var decoder: TokenStreamDecoder
+    private var stops: StopTexts
+    private var text = ""
+    private var finishReason: TextGenerator.Result.FinishReason?
+
+    init(
+        number: Int,
+        prompt: PreparedText,
+        options: GenerationOptions,
+        endTokenIDs: Set<Int32>,
+        room: Int,
+        tokenizer: Tokenizer
+    ) {
+        self.number = number
+        self.prompt = prompt
+        self.endTokenIDs = endTokenIDs
+        self.room = room
+        sampler = TokenSampler(options, sequence: number, prompt: prompt.ids)
+        decoder = TokenStreamDecoder(tokenizer, skipSpecialTokens: true)
+        stops = StopTexts(options.stopTexts)
+    }
+
+    var isFinished: Bool { finishReason != nil }
+
+    /// Takes the next token; gives the text that is certain by now.
+    func append(_ id: Int32) -> String {
+        tokenIDs.append(id)
+        let isEnd = endTokenIDs.contains(id)
+        var (piece, isStopped) = isEnd ? ("", false) : stops.append(decoder.append(id))
+        if isStopped {
+            finishReason = .stop
+        } else if isEnd || tokenIDs.count >= room {
+            let (rest, isLateStop) = stops.append(decoder.finish())
+            finishReason = isEnd || isLateStop ? .stop : .length
+            piece += rest + (isLateStop ? "" : stops.finish())
+        }
+        text += piece
+        return piece
+    }
+
+    var result: TextGenerator.Result {
+        TextGenerator.Result(
+            text: text,
+            tokenIDs: tokenIDs,
+            finishReason: finishReason ?? .length,
+            promptTokenCount: prompt.ids.count,
+            isTruncated: prompt.isTruncated
+        )
+    }
+}

@@ -1,0 +1,103 @@
+import Torch
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Chooses the next token of one sequence from its logits.
+///
+/// The steps and their order are those of transformers: repetition penalty, then, when drawing, temperature, top-k and
+/// top-p.
+///
+/// > Source: transformers `generation/logits_process.py`.
+struct TokenSampler {
+    let options: GenerationOptions
+    /// A stream of random numbers for this sequence: one number a token, whatever other sequences do.
+    private let generator: Philox
+    private var step: UInt64 = 0
+    /// Tokens of prompt and text, each once.
+    private var seen: Set<Int32>
+
+    init(_ options: GenerationOptions, sequence: Int, prompt: [Int32]) {
+        self.options = options
+        generator = Philox(seed: options.seed, stream: UInt64(sequence))
+        seen = options.repetitionPenalty == 1 ? [] : Set(prompt)
+    }
+
+    /// Whether the most probable token can be taken from the logits as they are.
+    var isPlainlyGreedy: Bool { options.temperature == 0 && options.repetitionPenalty == 1 }
+
+    /// Chooses a token.
+    ///
+    /// - Parameter logits: The logits of every token; changed in place.
+    /// - Returns: Its id.
+    mutating func next(_ logits: inout [Float]) -> Int32 {
+        let penalty = Float(options.repetitionPenalty)
+        if penalty != 1 {
+            for id in seen where Int(id) < logits.count {
+                let logit = logits[Int(id)]
+                logits[Int(id)] = logit < 0 ? logit * penalty : logit / penalty
+            }
+        }
+        let id = options.temperature == 0 ? Self.indexOfLargest(logits) : draw(logits)
+        step += 1
+        if penalty != 1 { seen.insert(id) }
+        return id
+    }
+
+    /// The first of the largest values.
+    private static func indexOfLargest(_ values: [Float]) -> Int32 {
+        var best = 0
+        for index in values.indices where values[index] > values[best] { best = index }
+        return Int32(best)
+    }
+
+    private func draw(_ logits: [Float]) -> Int32 {
+        var candidates = logits.indices.map { (id: $0, logit: logits[$0] / Float(options.temperature)) }
+        // Ties at the end of top-k stay in, as a threshold on the logits keeps them.
+        if options.topK > 0, options.topK < candidates.count {
+            let threshold = Self.value(atRank: options.topK, of: candidates.map(\.logit))
+            candidates.removeAll { $0.logit < threshold }
+        }
+        candidates.sort { ($1.logit, $0.id) < ($0.logit, $1.id) }
+        let largest = candidates.first?.logit ?? 0
+        var weights = candidates.map { exp(Double($0.logit - largest)) }
+        if options.topP < 1 {
+            let total = weights.reduce(0, +)
+            var sum = 0.0
+            // The token that passes the threshold is the last one kept.
+            let count = weights.firstIndex { weight in
+                sum += weight / total
+                return sum >= options.topP
+            }
+            weights = Array(weights.prefix((count ?? weights.count - 1) + 1))
+        }
+        var rest = Double(generator.uniform(at: step)) * weights.reduce(0, +)
+        for (index, weight) in weights.enumerated() {
+            rest -= weight
+            if rest <= 0 { return Int32(candidates[index].id) }
+        }
+        return Int32(candidates[weights.count - 1].id)
+    }
+
+    /// The `rank`-th largest value, from 1.
+    private static func value(atRank rank: Int, of values: [Float]) -> Float {
+        // The best so far in falling order: of many values few get in, so that this is one pass and not a sort.
+        var best: [Float] = []
+        best.reserveCapacity(rank + 1)
+        for value in values where best.count < rank || value > best[rank - 1] {
+            var (low, high) = (0, best.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if best[middle] >= value { low = middle + 1 } else { high = middle }
+            }
+            best.insert(value, at: low)
+            if best.count > rank { best.removeLast() }
+        }
+        return best[best.count - 1]
+    }
+}

@@ -1,0 +1,85 @@
+import EttinJSON
+
+/// How two embeddings are compared; larger is always nearer.
+public enum EmbeddingSimilarity: String, Sendable, Hashable, CaseIterable {
+    /// The cosine of the angle between them.
+    case cosine
+    /// Their inner product.
+    case dot
+    /// Minus their Euclidean distance.
+    case euclidean
+    /// Minus the sum of the absolute differences.
+    case manhattan
+}
+
+/// What a sentence-transformers folder says about a whole model, in `config_sentence_transformers.json` and
+/// `sentence_bert_config.json`.
+///
+/// > Source: sentence-transformers 6.2, whose reader also understands what versions up to 5 wrote.
+public struct EmbeddingSettings: Sendable, Hashable {
+    /// Texts put before an input, by name.
+    public var prompts: [String: String] = [:]
+    /// The prompt that is used when none is named.
+    public var defaultPromptName: String?
+    /// How embeddings are meant to be compared.
+    public var similarity = EmbeddingSimilarity.cosine
+    /// How many leading dimensions an embedding keeps; nil for all.
+    public var truncateDimension: Int?
+    /// The most tokens of a text; nil where the tokenizer and `config.json` decide alone.
+    public var maxSequenceLength: Int?
+
+    /// Creates the settings of a folder that has none.
+    public init() {}
+
+    /// Reads the settings of a folder.
+    ///
+    /// - Parameter folder: A folder with `modules.json`.
+    /// - Throws: `CheckpointError` with everything that is wrong; absent files are defaults.
+    init(folder: String) throws {
+        var problems: [CheckpointError.Problem] = []
+        if var fields = try Self.fields("config_sentence_transformers.json", in: folder) {
+            if let value = fields.value("prompts"), !value.isNull {
+                let texts = value.objectValue?.map { ($0.key, $0.value.stringValue) }
+                for (name, text) in texts ?? [("", nil)] {
+                    guard let text else {
+                        fields.refuse("prompts", "is not an object of strings", expected: "names and texts")
+                        break
+                    }
+                    prompts[name] = text
+                }
+            }
+            fields.read("default_prompt_name", into: &defaultPromptName)
+            if let name = defaultPromptName, fields.problems.isEmpty, prompts[name] == nil {
+                fields.refuse("default_prompt_name", "is \(quoted(name))", expected: "a key of \"prompts\"")
+            }
+            if fields.object["similarity_fn_name"]?.isNull != true {
+                fields.read("similarity_fn_name", into: &similarity, named: EmbeddingSimilarity.init(rawValue:))
+            }
+            fields.read("truncate_dim", into: &truncateDimension)
+            if let size = truncateDimension, size < 1 {
+                fields.refuse("truncate_dim", "is \(size)", expected: "1 or more")
+            }
+            problems += fields.problems
+        }
+        if var fields = try Self.fields("sentence_bert_config.json", in: folder) {
+            fields.read("max_seq_length", into: &maxSequenceLength)
+            if let length = maxSequenceLength, length < 1 {
+                fields.refuse("max_seq_length", "is \(length)", expected: "1 or more")
+            }
+            var lowersCase = false
+            fields.read("do_lower_case", into: &lowersCase)
+            if lowersCase { fields.refuse("do_lower_case", "is true", expected: "false", kind: .unsupported) }
+            problems += fields.problems
+        }
+        guard problems.isEmpty else { throw CheckpointError(problems) }
+    }
+
+    private static func fields(_ name: String, in folder: String) throws -> ConfigurationFields? {
+        let path = FilePath.joined(folder, name)
+        guard FilePath.exists(path) else { return nil }
+        return ConfigurationFields(
+            try JSONFile.object(path: path, name: name, sizeLimit: JSONFile.settingsSizeLimit),
+            file: name
+        )
+    }
+}

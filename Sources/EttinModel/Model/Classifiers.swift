@@ -1,0 +1,193 @@
+// The heads that fine-tuning adds: a prediction head and a linear classifier over it.
+public import Torch
+
+/// Scores classes for each sequence.
+///
+/// An encoder pools its hidden states as `classifierPooling` says, then applies the prediction head; a decoder applies
+/// the head to every token and takes the scores of the last one that is not padding.
+///
+/// > Source: transformers `ModernBertForSequenceClassification`, `ModernBertDecoderForSequenceClassification`.
+public final class SequenceClassifier: Module, PretrainedModel {
+    /// The trunk.
+    @Child("model") public var model: ModernBERT
+    @Child("head") var head: PredictionHead
+    @Child("classifier") var classifier: Linear
+
+    /// A prediction head and a classifier.
+    public static let headNaming = HeadNaming.classifier
+
+    /// The Python class that reads the model's checkpoints.
+    public static func architecture(of kind: ModelKind) -> String? {
+        kind == .encoder ? "ModernBertForSequenceClassification" : "ModernBertDecoderForSequenceClassification"
+    }
+
+    /// What the model was built from.
+    public var configuration: ModernBERTConfiguration { model.configuration }
+
+    /// Creates a model with uninitialised parameters, to be loaded or initialised.
+    ///
+    /// - Parameters:
+    ///   - configuration: A validated configuration; `labelCount` classes.
+    ///   - windowRule: Whose reading of a decoder's local window holds.
+    public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
+        super.init()
+        model = ModernBERT(configuration, windowRule: windowRule)
+        head = PredictionHead(configuration)
+        classifier = .classifier(configuration)
+    }
+
+    /// The scores of every class for each sequence.
+    ///
+    /// - Parameters:
+    ///   - batch: Sequences of token ids, none of them empty.
+    ///   - isTraining: Whether dropout is active.
+    /// - Returns: `[sequences, labelCount]`.
+    public func callAsFunction(_ batch: PackedBatch, isTraining: Bool = false) -> Tensor {
+        let hidden = model(batch, isTraining: isTraining)
+        let pooled: Tensor =
+            switch (configuration.kind, configuration.classifierPooling) {
+            case (.decoder, _): hidden.selecting(lastTokens(batch).to(hidden.device))
+            case (.encoder, .cls): hidden.pooled(batch, by: .cls)
+            case (.encoder, .mean): hidden.pooled(batch, by: .mean)
+            }
+        return classifier(head(pooled).dropout(isTraining ? configuration.classifierDropout : 0))
+    }
+
+    /// The row of the right-most token of each sequence that is not padding; its first row when all are.
+    private func lastTokens(_ batch: PackedBatch) -> Tensor {
+        let rows = (0..<batch.sequenceCount).map { sequence -> Int64 in
+            let range = batch.range(of: sequence)
+            guard let pad = configuration.padTokenID else { return Int64(range.upperBound - 1) }
+            return Int64(range.last { batch.inputIDs[$0] != pad } ?? range.lowerBound)
+        }
+        return Tensor(rows)
+    }
+}
+
+// MARK: -
+
+/// Scores classes for each token, encoders only.
+///
+/// > Source: transformers `ModernBertForTokenClassification`.
+public final class TokenClassifier: Module, PretrainedModel {
+    /// The trunk.
+    @Child("model") public var model: ModernBERT
+    @Child("head") var head: PredictionHead
+    @Child("classifier") var classifier: Linear
+
+    /// A prediction head and a classifier.
+    public static let headNaming = HeadNaming.classifier
+
+    /// The Python class that reads the model's checkpoints.
+    public static func architecture(of kind: ModelKind) -> String? {
+        kind == .encoder ? "ModernBertForTokenClassification" : nil
+    }
+
+    /// What the model was built from.
+    public var configuration: ModernBERTConfiguration { model.configuration }
+
+    /// Creates a model with uninitialised parameters, to be loaded or initialised.
+    ///
+    /// - Parameters:
+    ///   - configuration: A validated encoder configuration; `labelCount` classes.
+    ///   - windowRule: Without effect on encoders.
+    public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
+        super.init()
+        model = ModernBERT(configuration, windowRule: windowRule)
+        head = PredictionHead(configuration)
+        classifier = .classifier(configuration)
+    }
+
+    /// The scores of every class for each token.
+    ///
+    /// - Parameters:
+    ///   - batch: Sequences of token ids.
+    ///   - isTraining: Whether dropout is active.
+    /// - Returns: `[tokens, labelCount]`.
+    public func callAsFunction(_ batch: PackedBatch, isTraining: Bool = false) -> Tensor {
+        let hidden = head(model(batch, isTraining: isTraining))
+        return classifier(hidden.dropout(isTraining ? configuration.classifierDropout : 0))
+    }
+}
+
+// MARK: -
+
+/// Scores each token as the start and as the end of an answer, encoders only.
+///
+/// > Source: transformers `ModernBertForQuestionAnswering`.
+public final class QuestionAnswering: Module, PretrainedModel {
+    /// The trunk.
+    @Child("model") public var model: ModernBERT
+    @Child("head") var head: PredictionHead
+    @Child("classifier") var classifier: Linear
+
+    /// A prediction head and a classifier of two outputs.
+    public static let headNaming = HeadNaming.classifier
+
+    /// The Python class that reads the model's checkpoints.
+    public static func architecture(of kind: ModelKind) -> String? {
+        kind == .encoder ? "ModernBertForQuestionAnswering" : nil
+    }
+
+    /// What the model was built from.
+    public var configuration: ModernBERTConfiguration { model.configuration }
+
+    /// Creates a model with uninitialised parameters, to be loaded or initialised.
+    ///
+    /// - Parameters:
+    ///   - configuration: A validated encoder configuration.
+    ///   - windowRule: Without effect on encoders.
+    public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
+        super.init()
+        model = ModernBERT(configuration, windowRule: windowRule)
+        head = PredictionHead(configuration)
+        // Two outputs whatever the labels say, so that a checkpoint of another number does not load.
+        classifier = Linear(configuration.hiddenSize, 2, hasBias: true)
+    }
+
+    /// The scores of each token as start and end.
+    ///
+    /// - Parameters:
+    ///   - batch: Sequences of token ids, question and context in one.
+    ///   - isTraining: Whether dropout is active.
+    /// - Returns: Two tensors `[tokens]`.
+    public func callAsFunction(_ batch: PackedBatch, isTraining: Bool = false) -> (start: Tensor, end: Tensor) {
+        let hidden = head(model(batch, isTraining: isTraining))
+        let scores = classifier(hidden.dropout(isTraining ? configuration.classifierDropout : 0))
+        let columns = scores.split(into: 2, along: 1).map { $0.reshaped(-1) }
+        return (columns[0], columns[1])
+    }
+
+    /// The mean of the cross-entropies of start and end, each over the tokens of its own sequence.
+    ///
+    /// - Parameters:
+    ///   - batch: Sequences of token ids.
+    ///   - starts: The position of the answer's first token in each sequence; one beyond it does not count.
+    ///   - ends: The position of the answer's last token in each sequence; one beyond it does not count.
+    ///   - isTraining: Whether dropout is active.
+    /// - Returns: A scalar; NaN when no position counts.
+    public func loss(_ batch: PackedBatch, starts: [Int], ends: [Int], isTraining: Bool = false) -> Tensor {
+        let scores = self(batch, isTraining: isTraining)
+        let parts = [(scores.start, starts), (scores.end, ends)].map { column, positions in
+            let losses = (0..<batch.sequenceCount).compactMap { sequence -> Tensor? in
+                let range = batch.range(of: sequence)
+                let position = positions[sequence]
+                guard (0..<range.count).contains(position) else { return nil }
+                let logits = column.narrowed(along: 0, from: range.lowerBound, count: range.count).reshaped(1, -1)
+                return logits.crossEntropy(Tensor([Int64(position)]).to(logits.device)).reshaped(1)
+            }
+            return losses.isEmpty ? Tensor.full([], .nan) : Tensor.concatenate(losses).mean()
+        }
+        return (parts[0] + parts[1]) / 2
+    }
+}
+
+// MARK: -
+
+extension Linear {
+    /// The last layer of a classifier: an encoder's always has a bias, a decoder's where the configuration says so.
+    fileprivate static func classifier(_ configuration: ModernBERTConfiguration) -> Linear {
+        let hasBias = configuration.kind == .encoder || configuration.classifierBias
+        return Linear(configuration.hiddenSize, configuration.labelCount, hasBias: hasBias)
+    }
+}

@@ -1,0 +1,122 @@
+public import Torch
+
+/// A model that checkpoint folders hold: the trunk alone, or with a head.
+public protocol PretrainedModel: Module {
+    /// What the model was built from.
+    var configuration: ModernBERTConfiguration { get }
+
+    /// Creates a model with uninitialised parameters, to be loaded or initialised.
+    ///
+    /// - Parameters:
+    ///   - configuration: A validated configuration of a kind the model has an architecture for.
+    ///   - windowRule: Whose reading of a decoder's local window holds.
+    init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule)
+
+    /// The Python class that reads the model's checkpoints; nil when transformers has none for the kind.
+    static func architecture(of kind: ModelKind) -> String?
+
+    /// The part of the model a checkpoint holds besides the trunk.
+    static var headNaming: HeadNaming { get }
+}
+
+/// The keys of what a model has besides its trunk.
+public enum HeadNaming: Sendable, Hashable {
+    /// No head; the trunk's keys have no prefix.
+    case none
+    /// A language-model head, which decoders' files call `lm_head`.
+    case languageModel
+    /// A prediction head and a classifier, whose names do not depend on the kind.
+    case classifier
+}
+
+extension PretrainedModel {
+    /// What checkpoint files of models with a head put before the keys of the trunk, where this model has none.
+    var trunkPrefix: String { Self.headNaming == .none ? "model." : "" }
+
+    /// Loads a checkpoint folder as `save_pretrained` of transformers writes it.
+    ///
+    /// Weights are mapped, not copied, where the file has them in our layout; they must not be trained in place.
+    /// A trunk loads from any model's folder and passes over its head; files of a trunk alone fit every model.
+    ///
+    /// - Parameters:
+    ///   - folder: Holds `config.json` and weights in any form that ``TensorStore`` reads.
+    ///   - dtype: The dtype to convert to; nil keeps the file's.
+    ///   - device: Where the parameters go.
+    ///   - allowingUnknown: Whether tensors that the model does not have are passed over.
+    ///   - newHeadSeed: When given, parameters of the head that the folder lacks are drawn with this seed, and those
+    ///     of another head are passed over: how fine-tuning starts from a pre-trained model. Nil makes them an error.
+    /// - Returns: The model, every parameter loaded or drawn.
+    /// - Throws: `CheckpointError` for files that are missing, broken or of a kind the model cannot be;
+    ///   `StateDictionaryError` that lists every tensor that is missing, unknown or of another shape; `TorchError`
+    ///   when memory runs out.
+    public static func load(
+        folder: String,
+        dtype: DType? = nil,
+        device: Device = .cpu,
+        allowingUnknown: Bool = false,
+        newHeadSeed: UInt64? = nil
+    ) throws -> Self {
+        let configuration = try ModernBERTConfiguration(folder: folder)
+        guard architecture(of: configuration.kind) != nil else {
+            throw CheckpointError(
+                .unsupported,
+                file: "config.json",
+                item: "model_type",
+                found: quoted(configuration.kind.rawValue) + " has no \(Self.self) in transformers",
+                expected: ModelKind.allCases.filter { architecture(of: $0) != nil }.map { quoted($0.rawValue) }
+                    .joined(separator: " or ")
+            )
+        }
+        // A configuration may ask for more memory than there is.
+        return try withRecovery {
+            var state = CheckpointKeyMap.imported(
+                try TensorStore.open(folder: folder).stateDictionary(),
+                for: headNaming
+            )
+            // A tied output matrix is the embedding under a second name, which some writers store too.
+            if configuration.tiesWordEmbeddings { state.removeAll { $0.key == "decoder.weight" } }
+            let model = Self(configuration, windowRule: .transformers)
+            if headNaming != .none, let newHeadSeed {
+                let given = Set(state.map(\.key))
+                model.initialize(.transformers, seed: newHeadSeed) { !$0.hasPrefix("model.") && !given.contains($0) }
+                let known = Set(model.parameters.map(\.key))
+                state.removeAll { !$0.key.hasPrefix("model.") && !known.contains($0.key) }
+                state += model.parameters.filter { !$0.key.hasPrefix("model.") && !given.contains($0.key) }
+            }
+            try model.load(state, allowingUnknown: allowingUnknown)
+            model.convert(to: dtype, on: device)
+            return model
+        }
+    }
+
+    /// Writes `config.json` and safetensors that transformers loads without a missing or unexpected key.
+    ///
+    /// - Parameters:
+    ///   - folder: An existing folder.
+    ///   - shardSize: The largest file, as transformers' `max_shard_size`.
+    ///   - format: The generation of transformers whose `config.json` is written; both are read by the newest.
+    /// - Throws: `CheckpointError` when a file cannot be written; `TorchError` when reading a device fails.
+    public func save(
+        folder: String,
+        shardSize: ShardSize = .default,
+        format: ModernBERTConfiguration.Format = .version4
+    ) throws {
+        let tensors = checkpointState.map { key, tensor in
+            TensorToWrite(name: key, dtype: StoredDType(tensor.dtype), shape: tensor.shape) { sink in
+                var bytes = [UInt8](repeating: 0, count: tensor.elementCount * tensor.dtype.byteCount)
+                try bytes.withUnsafeMutableBytes { try tensor.read(into: $0) }
+                try bytes.withUnsafeBytes { try sink($0) }
+            }
+        }
+        _ = try ShardedSafetensorsWriter.write(tensors, toFolder: folder, shardSize: shardSize)
+        var written = configuration
+        written.architectures = Self.architecture(of: configuration.kind).map { [$0] } ?? []
+        written.dtype = parameters.first?.tensor.dtype.rawValue
+        try written.write(toFolder: folder, format: format)
+    }
+
+    /// The parameters under the names of checkpoint files.
+    public var checkpointState: StateDictionary {
+        CheckpointKeyMap.exported(parameters, for: configuration.kind, head: Self.headNaming)
+    }
+}

@@ -1,0 +1,129 @@
+import Testing
+import Torch
+
+@testable import EttinModel
+
+@Suite struct ClassifierTests {
+    static func configuration(_ kind: ModelKind, _ pooling: ClassifierPooling = .cls) -> ModernBERTConfiguration {
+        var result = WeightInitializationTests.configuration(kind)
+        result.classifierPooling = pooling
+        result.labels = ["no", "maybe", "yes"]
+        return result
+    }
+
+    static let batch = PackedBatch([[5, 6, 7, 8], [9], [10, 11, 12]])
+
+    @Test(arguments: ClassifierPooling.allCases)
+    func anEncoderClassifiesItsPooledHiddenStates(pooling: ClassifierPooling) throws {
+        let model = SequenceClassifier(Self.configuration(.encoder, pooling))
+        model.initialize(.transformers, seed: 1)
+        try withoutGradients {
+            let hidden = model.model(Self.batch).pooled(Self.batch, by: pooling == .cls ? .cls : .mean)
+            let scores = model(Self.batch)
+            #expect(scores.shape == [3, 3])
+            let isEqual = try scores.isEqual(to: model.classifier(model.head(hidden)))
+            #expect(isEqual)
+        }
+    }
+
+    @Test func aDecoderClassifiesTheLastTokenThatIsNotPadding() throws {
+        let model = SequenceClassifier(Self.configuration(.decoder))
+        model.initialize(.transformers, seed: 1)
+        #expect(!model.parameters.contains { $0.key == "classifier.bias" })
+        try withoutGradients {
+            let padded = model(PackedBatch([[5, 6, 7, 1, 1], [1, 1]]))
+            let first = model(PackedBatch([[5, 6, 7]]))
+            let onlyPads = model(PackedBatch([[1]]))
+            let expected = Tensor.concatenate([first, onlyPads])
+            let difference = try (padded - expected).absolute().max().scalar()
+            #expect(difference < 1e-6)
+        }
+    }
+
+    @Test func questionAnsweringLossIgnoresPositionsBeyondTheSequence() throws {
+        let model = QuestionAnswering(Self.configuration(.encoder))
+        model.initialize(.transformers, seed: 1)
+        try withoutGradients {
+            let scores = model(Self.batch)
+            #expect(scores.start.shape == [8] && scores.end.shape == [8])
+            let loss = try model.loss(Self.batch, starts: [2, 99, 0], ends: [3, 0, 99]).scalar()
+            func entropy(_ column: Tensor, _ from: Int, _ count: Int, _ label: Int) throws -> Double {
+                let values = column.narrowed(along: 0, from: from, count: count).logSoftmax(along: 0)
+                return -Double(try values.array(of: Float.self)[label])
+            }
+            let start = try (entropy(scores.start, 0, 4, 2) + entropy(scores.start, 5, 3, 0)) / 2
+            let end = try (entropy(scores.end, 0, 4, 3) + entropy(scores.end, 4, 1, 0)) / 2
+            #expect(abs(loss - (start + end) / 2) < 1e-5)
+        }
+    }
+
+    // MARK: - Folders
+
+    @Test func everyHeadSavesAndLoadsBitForBit() throws {
+        for kind in ModelKind.allCases {
+            try roundTrip(SequenceClassifier(Self.configuration(kind)))
+            try roundTrip(ModernBERT(Self.configuration(kind)))
+        }
+        try roundTrip(TokenClassifier(Self.configuration(.encoder)))
+        try roundTrip(QuestionAnswering(Self.configuration(.encoder)))
+    }
+
+    private func roundTrip(_ model: some PretrainedModel) throws {
+        let folder = try TemporaryFolder()
+        model.initialize(.transformers, seed: 2)
+        try model.save(folder: folder.path)
+        let loaded = try type(of: model).load(folder: folder.path)
+        #expect(loaded.parameters.map(\.key) == model.parameters.map(\.key))
+        for (one, other) in zip(model.parameters, loaded.parameters) {
+            #expect(try one.tensor.isEqual(to: other.tensor), "\(one.key)")
+        }
+    }
+
+    @Test(arguments: ModelKind.allCases)
+    func aTrunkLoadsFromALanguageModelAndTheReverseNeedsANewHead(kind: ModelKind) throws {
+        let folder = try TemporaryFolder()
+        let model = LanguageModel(WeightInitializationTests.configuration(kind))
+        model.initialize(.transformers, seed: 2)
+        try model.save(folder: folder.path)
+        let trunk = try ModernBERT.load(folder: folder.path)
+        #expect(try withoutGradients { try trunk(Self.batch).isEqual(to: model.model(Self.batch)) })
+
+        try trunk.save(folder: folder.path)
+        #expect {
+            try LanguageModel.load(folder: folder.path)
+        } throws: {
+            "\($0)".contains("3 missing tensors: head.dense.weight, head.norm.weight, decoder.bias")
+        }
+        let renewed = try LanguageModel.load(folder: folder.path, newHeadSeed: 2)
+        #expect(try withoutGradients { try renewed(Self.batch).isEqual(to: model(Self.batch)) })
+    }
+
+    @Test func aClassifierStartsFromALanguageModelWhenAskedTo() throws {
+        let folder = try TemporaryFolder()
+        let model = LanguageModel(Self.configuration(.encoder))
+        model.initialize(.transformers, seed: 2)
+        try model.save(folder: folder.path)
+        #expect {
+            try SequenceClassifier.load(folder: folder.path)
+        } throws: {
+            "\($0)".contains("missing tensors: classifier.weight, classifier.bias")
+                && "\($0)".contains("unknown tensors: decoder.bias")
+        }
+        let classifier = try SequenceClassifier.load(folder: folder.path, newHeadSeed: 9)
+        // An encoder's prediction head has the same names in both models and is taken over, as transformers does.
+        #expect(try classifier.head.dense.weight.isEqual(to: model.head.dense.weight))
+        #expect(try classifier.classifier.bias?.isEqual(to: .zeros([3])) == true)
+    }
+
+    @Test func tokenClassifiersOfDecodersDoNotExist() throws {
+        let folder = try TemporaryFolder()
+        let model = LanguageModel(Self.configuration(.decoder))
+        model.initialize(.transformers, seed: 2)
+        try model.save(folder: folder.path)
+        #expect {
+            try TokenClassifier.load(folder: folder.path)
+        } throws: {
+            "\($0)".contains("model_type") && "\($0)".contains("\"modernbert\"")
+        }
+    }
+}
