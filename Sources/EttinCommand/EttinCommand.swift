@@ -11,16 +11,18 @@ struct EttinCommand: ParsableCommand {
         discussion: """
             A first model from a text file, random but working:
 
-              ettin tokenizer train corpus.txt --vocab-size 2000 --output tokenizer
+              ettin tokenizer train corpus.txt --vocab-size 2000 -o tokenizer
               ettin init encoder --size 17m --kind encoder --tokenizer tokenizer
               ettin embed encoder "two texts" "become two vectors"
 
-            Standard output carries data only; progress and errors go to standard error. Exit codes: 0 success,
-            1 failure, 64 wrong usage, 130 interrupted.
+            Standard output carries data only; progress and errors go to
+            standard error. Exit codes: 0 success, 1 failure, 64 wrong usage,
+            130 interrupted.
             """,
         version: version,
         subcommands: [
-            Tokenize.self, TokenizerGroup.self, Environment.self, Info.self, Models.self,
+            FillMaskCommand.self, Embed.self, Generate.self, Tokenize.self, TokenizerGroup.self, Initialize.self,
+            Info.self, Models.self, Environment.self,
         ]
     )
 }

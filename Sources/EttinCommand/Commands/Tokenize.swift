@@ -7,8 +7,9 @@ struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Turn texts into tokens, or ids into texts.",
         discussion: """
-            Prints the tokens of each text on one line, in the byte alphabet of the tokenizer (Ġ is a space). With
-            --json, one object per text: "ids", "tokens" and "offsets", which count characters.
+            Prints the tokens of each text on one line, in the byte alphabet of the
+            tokenizer (Ġ is a space). With --json, one object per text: "ids",
+            "tokens" and "offsets", which count characters.
 
             Examples:
 
@@ -41,12 +42,12 @@ struct Tokenize: ParsableCommand {
         let tokenizer = try Tokenizer(folder: model.folder())
         try StandardOutput.write { output in
             try input.forEach { text in
-                try decode ? printText(of: text, tokenizer, &output) : printTokens(of: text, tokenizer, &output)
+                try decode ? printText(of: text, tokenizer, output) : printTokens(of: text, tokenizer, output)
             }
         }
     }
 
-    private func printTokens(of text: String, _ tokenizer: Tokenizer, _ output: inout StandardOutput) throws {
+    private func printTokens(of text: String, _ tokenizer: Tokenizer, _ output: StandardOutput) throws {
         let encoding = tokenizer.encode(text, addSpecialTokens: specialTokens)
         guard json.isOn else {
             return try output.line((ids ? encoding.ids.map(String.init) : encoding.tokens).joined(separator: " "))
@@ -58,7 +59,7 @@ struct Tokenize: ParsableCommand {
         ])
     }
 
-    private func printText(of line: String, _ tokenizer: Tokenizer, _ output: inout StandardOutput) throws {
+    private func printText(of line: String, _ tokenizer: Tokenizer, _ output: StandardOutput) throws {
         let ids = try tokenizer.ids(parsing: line)
         let text = tokenizer.decode(ids, skipSpecialTokens: !specialTokens)
         try json.isOn ? output.line(["ids": JSONValue(ids), "text": .string(text)]) : output.line(text)

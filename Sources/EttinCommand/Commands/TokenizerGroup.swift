@@ -8,7 +8,7 @@ struct TokenizerGroup: ParsableCommand {
         discussion: """
             Example:
 
-              ettin tokenizer train corpus.txt --vocab-size 32000 --output tokenizer
+              ettin tokenizer train corpus.txt --vocab-size 32000 -o tokenizer
             """,
         subcommands: [TokenizerTrain.self]
     )

@@ -16,13 +16,15 @@ struct TokenizerTrain: ParsableCommand {
         commandName: "train",
         abstract: "Learn a byte-level BPE tokenizer from text files.",
         discussion: """
-            The result serves an encoder and its decoder: [UNK], [CLS], [SEP], [PAD] and [MASK] have the ids 0 to 4 and
-            texts become "[CLS] text [SEP]". Files are read line by line.
+            The result serves an encoder and its decoder: [UNK], [CLS], [SEP], [PAD]
+            and [MASK] have the ids 0 to 4 and texts become "[CLS] text [SEP]".
+            Files are read line by line.
 
             Examples:
 
-              ettin tokenizer train corpus.txt --vocab-size 32000 --output tokenizer
-              ettin tokenizer train a.txt b.txt --vocab-size 50368 --min-frequency 2 --special "[Q]" -o tokenizer
+              ettin tokenizer train corpus.txt --vocab-size 32000 -o tokenizer
+              ettin tokenizer train a.txt b.txt --vocab-size 50368 \\
+                --min-frequency 2 --special "[Q]" -o tokenizer
             """
     )
 
@@ -63,7 +65,8 @@ struct TokenizerTrain: ParsableCommand {
         let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         let tokenizer = try trainer().train(files: files, threads: threads ?? processors)
         try tokenizer.save(to: output)
-        Diagnostics.note("wrote \(output) after \(ContinuousClock.now - start)")
+        let milliseconds = (ContinuousClock.now - start) / .milliseconds(1)
+        Diagnostics.note("wrote \(output) after \(Int(milliseconds)) ms")
         if tokenizer.vocabularySize < vocabSize {
             Diagnostics.note("the text has no more pairs: \(tokenizer.vocabularySize) tokens instead of \(vocabSize)")
         }

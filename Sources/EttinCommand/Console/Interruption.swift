@@ -21,7 +21,7 @@ enum Interruption {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
-                UnfinishedFiles.remove()
+                UnfinishedFiles.removeAll()
                 _exit(128 + number)
             }
             source.resume()

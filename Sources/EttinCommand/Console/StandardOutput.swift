@@ -9,7 +9,7 @@ import EttinJSON
 #endif
 
 /// Standard output, which carries data and nothing else.
-struct StandardOutput {
+final class StandardOutput {
     /// The reader of standard output has gone; there is nobody left to work for.
     struct Closed: Error {}
 
@@ -18,9 +18,9 @@ struct StandardOutput {
     private let bufferSize = isatty(1) == 1 ? 0 : 1 << 16
 
     /// Gives a body an output whose lines are all written when it returns.
-    static func write(_ body: (inout StandardOutput) throws -> Void) throws {
-        var output = StandardOutput()
-        try body(&output)
+    static func write(_ body: (StandardOutput) throws -> Void) throws {
+        let output = StandardOutput()
+        try body(output)
         try output.flush()
     }
 
@@ -30,24 +30,29 @@ struct StandardOutput {
     }
 
     /// Adds a line.
-    mutating func line(_ text: String) throws {
-        pending.append(contentsOf: text.utf8)
+    func line(_ text: String) throws {
+        try line(utf8: text.utf8)
+    }
+
+    /// Adds a line.
+    func line(utf8 text: some Sequence<UInt8>) throws {
+        pending.append(contentsOf: text)
         pending.append(UInt8(ascii: "\n"))
         if pending.count > bufferSize { try flush() }
     }
 
     /// Adds a line of JSON.
-    mutating func line(_ value: JSONValue) throws {
+    func line(_ value: JSONValue) throws {
         try line(value.text())
     }
 
     /// Adds a piece of a line and shows it at once.
-    mutating func piece(_ text: String) throws {
+    func piece(_ text: String) throws {
         pending.append(contentsOf: text.utf8)
         try flush()
     }
 
-    private mutating func flush() throws {
+    private func flush() throws {
         try writeAll(pending, to: 1)
         pending.removeAll(keepingCapacity: true)
     }

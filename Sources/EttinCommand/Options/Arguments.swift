@@ -24,3 +24,7 @@ extension EttinSize: ExpressibleByArgument {
 }
 
 extension TextReader.Format: ExpressibleByArgument {}
+
+extension Pooling: ExpressibleByArgument {}
+
+extension WeightInitialization: ExpressibleByArgument {}

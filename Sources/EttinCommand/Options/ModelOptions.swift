@@ -1,4 +1,5 @@
 import ArgumentParser
+import EttinInference
 import Torch
 
 /// Where and in what precision a model runs.
@@ -25,9 +26,9 @@ struct ModelOptions: ParsableArguments {
     /// Sets the number of threads and finds the device.
     ///
     /// - Throws: `DeviceError` when this machine does not have it.
-    func prepare() throws -> Device {
+    func prepare() throws -> ComputeOptions {
         if let threads { TorchRuntime.setThreadCount(threads) }
-        return try Device(device)
+        return ComputeOptions(device: try Device(device), dtype: dtype?.torch)
     }
 }
 

@@ -16,11 +16,7 @@ public enum NumPyFile {
         }
         let file = try AtomicFile(path: path)
         try file.write(header(shape))
-        #if _endian(little)
-            try values.withUnsafeBytes { try file.write($0) }
-        #else
-            try values.map(\.bitPattern.littleEndian).withUnsafeBytes { try file.write($0) }
-        #endif
+        try values.withUnsafeBytes { try file.write($0) }
         try file.commit()
     }
 
