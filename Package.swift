@@ -72,7 +72,7 @@ let package = Package(
             dependencies: ["EttinTokenizer", "EttinJSON"],
             swiftSettings: settings
         ),
-        .testTarget(name: "EttinCommandTests", dependencies: ["EttinJSON", "EttinCommand"], swiftSettings: settings),
+        .testTarget(name: "EttinCommandTests", dependencies: ["EttinJSON"], swiftSettings: settings),
         .testTarget(
             name: "EttinModelTests",
             dependencies: ["EttinModel", "EttinJSON", "Torch"],

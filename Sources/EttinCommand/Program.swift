@@ -58,8 +58,9 @@ enum Program {
                 return 1
             }
         case .validationFailure:
-            let words = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-            Diagnostics.error("\(words.isEmpty ? "arguments are missing" : words)\(hint(for: error))")
+            var words = message.split(whereSeparator: \.isNewline).joined(separator: " ")
+            if words.last == "." { words.removeLast() }
+            Diagnostics.error(words + hint(for: error))
         default:
             Diagnostics.error(message)
         }
