@@ -65,17 +65,23 @@ let package = Package(
             dependencies: ["EttinTokenizer", "EttinJSON"],
             swiftSettings: settings
         ),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: settings),
         .testTarget(name: "EttinJSONTests", dependencies: ["EttinJSON"], swiftSettings: settings),
         .testTarget(
             name: "EttinTokenizerTests",
-            dependencies: ["EttinTokenizer", "EttinJSON"],
+            dependencies: ["EttinTokenizer", "EttinJSON", "TestSupport"],
             swiftSettings: settings
         ),
         .testTarget(name: "EttinCommandTests", dependencies: ["EttinJSON"], swiftSettings: settings),
         .testTarget(
             name: "EttinModelTests",
-            dependencies: ["EttinModel", "EttinJSON", "Torch"],
+            dependencies: ["EttinModel", "EttinJSON", "Torch", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinInferenceTests",
+            dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "EttinJSON", "Torch", "TestSupport"],
             swiftSettings: settings
         ),
     ],

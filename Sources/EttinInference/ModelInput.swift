@@ -38,11 +38,26 @@ struct PreparedText {
 
 /// Turns texts into token ids of lengths that a model serves.
 struct TextPreparation {
-    let tokenizer: Tokenizer
-    /// The most tokens of a text, special ones included.
-    let limit: Int
-    /// Whether special tokens behind a text are left out, so that a decoder can continue it.
-    var isOpenEnded = false
+    private let tokenizer: Tokenizer
+    private let limit: Int
+    private let isOpenEnded: Bool
+    /// How many special tokens the tokenizer puts in front of a text and behind it.
+    private let specialCounts: (front: Int, back: Int)
+
+    /// Creates a preparation.
+    ///
+    /// - Parameters:
+    ///   - tokenizer: The model's tokenizer.
+    ///   - limit: The most tokens of a text, special ones included.
+    ///   - isOpenEnded: Whether special tokens behind a text are left out, so that a decoder can continue it.
+    init(tokenizer: Tokenizer, limit: Int, isOpenEnded: Bool = false) {
+        self.tokenizer = tokenizer
+        self.limit = limit
+        self.isOpenEnded = isOpenEnded
+        // Around an empty text the mask alone could not tell the two apart.
+        let added = tokenizer.encode("a").specialTokensMask
+        specialCounts = (added.prefix { $0 }.count, added.reversed().prefix { $0 }.count)
+    }
 
     /// The lower of what tokenizer and configuration allow.
     static func limit(_ tokenizer: Tokenizer, _ configuration: ModernBERTConfiguration) -> Int {
@@ -54,31 +69,22 @@ struct TextPreparation {
     /// - Throws: ``InferenceError/overlongText(number:tokens:limit:)`` for the first text that is too long, if so asked.
     func prepare(_ texts: [String], overlong rule: OverlongTextRule) throws -> [PreparedText] {
         let threads = TorchRuntime.threadCount
-        if isOpenEnded {
-            return try tokenizer.encodeBatch(texts, threads: threads).enumerated().map {
-                try shortened($1, number: $0 + 1, rule)
-            }
-        }
         return try tokenizer.encodeIDsBatch(texts, threads: threads).enumerated().map { index, ids in
-            if ids.count <= limit { return PreparedText(ids: ids) }
-            return try shortened(tokenizer.encode(texts[index]), number: index + 1, rule)
+            let given = isOpenEnded ? ids.dropLast(specialCounts.back) : ids[...]
+            return try shortened(given, number: index + 1, rule)
         }
     }
 
-    private func shortened(_ encoding: Encoding, number: Int, _ rule: OverlongTextRule) throws -> PreparedText {
-        let added = encoding.specialTokensMask
-        let front = added.prefix { $0 }.count
-        let back = front == added.count ? 0 : added.reversed().prefix { $0 }.count
-        let ids = encoding.ids.dropLast(isOpenEnded ? back : 0)
-        let kept = isOpenEnded ? 0 : back
+    private func shortened(_ ids: ArraySlice<Int32>, number: Int, _ rule: OverlongTextRule) throws -> PreparedText {
         guard ids.count > limit else { return PreparedText(ids: Array(ids)) }
-        let room = limit - front - kept
+        let (front, back) = (specialCounts.front, isOpenEnded ? 0 : specialCounts.back)
+        let room = limit - front - back
         guard rule != .refuse, room >= 0 else {
             throw InferenceError.overlongText(number: number, tokens: ids.count, limit: limit)
         }
-        let content = ids.dropFirst(front).dropLast(kept)
+        let content = ids.dropFirst(front).dropLast(back)
         let part = rule == .keepStart ? content.prefix(room) : content.suffix(room)
-        return PreparedText(ids: ids.prefix(front) + part + ids.suffix(kept), isTruncated: true)
+        return PreparedText(ids: ids.prefix(front) + part + ids.suffix(back), isTruncated: true)
     }
 }
 

@@ -1,5 +1,6 @@
 import EttinJSON
 import EttinTokenizer
+import TestSupport
 import Testing
 
 @Suite(

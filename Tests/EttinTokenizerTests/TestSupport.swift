@@ -1,6 +1,7 @@
 import EttinJSON
 import EttinTokenizer
 import Foundation
+import TestSupport
 import Testing
 
 extension Tag {
@@ -8,19 +9,7 @@ extension Tag {
     @Tag static var golden: Self
 }
 
-/// Real data beside the repository, if this machine has it.
-enum SharedData {
-    static let folder: String? = {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let candidates: [String?] = [
-            ProcessInfo.processInfo.environment["ETTIN_SHARED"], root.appending(path: "../shared").standardized.path,
-        ]
-        return candidates.compactMap { $0 }.first { FileManager.default.fileExists(atPath: "\($0)/data/tokenizer") }
-    }()
-
-    static var isAvailable: Bool { folder != nil }
-
+extension SharedData {
     static func lines(_ path: String) throws -> [JSONValue] {
         let folder = try #require(folder)
         let text = try String(contentsOfFile: "\(folder)/\(path)", encoding: .utf8)
@@ -73,10 +62,8 @@ func sameBytes(_ left: String?, _ right: String?) -> Bool {
 
 /// A new folder that is removed when the body has run.
 func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "ettin-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
+    let folder = try TemporaryFolder()
+    return try withExtendedLifetime(folder) { try body(folder.path) }
 }
 
 func bytes(_ path: String) throws -> [UInt8] {

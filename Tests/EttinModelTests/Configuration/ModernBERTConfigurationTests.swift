@@ -1,4 +1,5 @@
 import EttinJSON
+import TestSupport
 import Testing
 
 @testable import EttinModel
