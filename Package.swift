@@ -73,7 +73,11 @@ let package = Package(
             dependencies: ["EttinTokenizer", "EttinJSON", "TestSupport"],
             swiftSettings: settings
         ),
-        .testTarget(name: "EttinCommandTests", dependencies: ["EttinJSON"], swiftSettings: settings),
+        .testTarget(
+            name: "EttinCommandTests",
+            dependencies: ["EttinJSON", "TestSupport"],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "EttinModelTests",
             dependencies: ["EttinModel", "EttinJSON", "Torch", "TestSupport"],

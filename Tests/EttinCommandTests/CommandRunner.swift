@@ -1,5 +1,6 @@
 import EttinJSON
 import Foundation
+import TestSupport
 import Testing
 
 /// What a run of the command left behind.
@@ -105,12 +106,9 @@ struct TinyModels {
     nonisolated(unsafe) private static var folderToRemove = ""
 }
 
-/// A new folder that is removed when the body has run.
+/// Gives a body the path of a new folder, which is removed when it has run.
 func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "ettin-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
+    try TestSupport.withTemporaryFolder { folder in try body(folder.path) }
 }
 
 /// Writes a file and gives its path.
