@@ -6,7 +6,7 @@ LIBDIR = $(shell sed -n 's/^libdir=//p' .deps/pkgconfig/libtorch.pc)
 # One optimised build serves programs and tests alike. The run path lets executables find libtorch where it is.
 SWIFT_FLAGS = -c release -Xswiftc -enable-testing -Xlinker -rpath -Xlinker $(LIBDIR)
 
-.PHONY: help setup build test lint clean
+.PHONY: help setup build test lint consumer clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -21,7 +21,10 @@ test: setup ## Build and run the tests
 	swift test $(SWIFT_FLAGS)
 
 lint: ## Check the formatting
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples
+
+consumer: build ## Build and run an application that depends on this package by version
+	@./scripts/check-consumer
 
 clean: ## Remove what builds made
 	rm -rf .build
