@@ -8,7 +8,7 @@ SHARED = $(wildcard $(abspath ../shared))
 # One optimised build serves programs and tests alike. The run path lets executables find libtorch where it is.
 SWIFT_FLAGS = -c release -Xswiftc -enable-testing -Xlinker -rpath -Xlinker $(LIBDIR)
 
-.PHONY: help setup build test interop lint clean
+.PHONY: help setup build test interop consumer lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -28,7 +28,10 @@ interop: build ## Compare with the original Python libraries
 	    .deps/interop/bin/python -m pytest Interop -q -p no:cacheprovider
 
 lint: ## Check the formatting
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples
+
+consumer: build ## Build and run an application that depends on this package by version
+	@./scripts/check-consumer
 
 clean: ## Remove what builds made
 	rm -rf .build

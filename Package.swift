@@ -11,11 +11,15 @@ let package = Package(
     name: "ettin-swift",
     platforms: [.macOS(.v15)],
     products: [
+        .executable(name: "ettin", targets: ["EttinCommand"]),
         .library(name: "Ettin", targets: ["Ettin"]),
         .library(name: "EttinInference", targets: ["EttinInference"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "Torch", targets: ["Torch"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
         // Floor 1: libtorch behind a C interface.
@@ -45,6 +49,15 @@ let package = Package(
             dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "Torch"],
             swiftSettings: settings
         ),
+        // Floor 6: the command `ettin`.
+        .executableTarget(
+            name: "EttinCommand",
+            dependencies: [
+                "Torch", "EttinJSON", "EttinTokenizer", "EttinModel", "EttinInference",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
         // Drivers for the interop tests and the fuzzers; not products.
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(
@@ -63,6 +76,11 @@ let package = Package(
         .testTarget(
             name: "EttinTokenizerTests",
             dependencies: ["EttinTokenizer", "EttinJSON", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinCommandTests",
+            dependencies: ["EttinJSON", "TestSupport"],
             swiftSettings: settings
         ),
         .testTarget(

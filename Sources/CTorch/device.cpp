@@ -3,14 +3,18 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <ATen/core/ivalue.h>
+#include <ATen/cpu/Utils.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/headeronly/version.h>
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -40,6 +44,17 @@ const char *ct_device_torch_version(void) { return TORCH_VERSION; }
 const char *ct_device_build_summary(void) { return kept(at::show_config()); }
 
 const char *ct_device_cpu_capability(void) { return kept(at::get_cpu_capability()); }
+
+const char *ct_device_cpu_features(void) {
+    std::vector<std::string> names;
+    for (const auto &[name, value] : at::cpu::get_cpu_capabilities()) {
+        if (value.isBool() && value.toBool()) names.push_back(name);
+    }
+    std::sort(names.begin(), names.end());
+    std::string list;
+    for (const auto &name : names) list += (list.empty() ? "" : " ") + name;
+    return kept(std::move(list));
+}
 
 const char *ct_device_library_folder(void) { return kept(libraryFolder()); }
 

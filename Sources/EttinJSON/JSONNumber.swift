@@ -28,6 +28,13 @@ public struct JSONNumber: Sendable, Hashable {
         spelling = pythonSpelling(of: value)
     }
 
+    /// Creates a floating-point number with the fewest digits that read back as the same `Float`.
+    ///
+    /// - Parameter value: The value; non-finite values are spelled `NaN`, `Infinity` and `-Infinity`.
+    public init(_ value: Float) {
+        spelling = value.isFinite ? value.description : pythonSpelling(of: Double(value))
+    }
+
     /// Creates a number from its spelling, or nil when that is not a number in JSON syntax.
     ///
     /// - Parameter spelling: A number in JSON syntax.

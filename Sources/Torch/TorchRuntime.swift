@@ -11,6 +11,11 @@ public enum TorchRuntime {
     /// The instruction set libtorch's CPU kernels chose, such as `AVX512`.
     public static var cpuCapability: String { String(cString: ct_device_cpu_capability()) }
 
+    /// The instruction-set extensions of the processor by libtorch's names, such as `avx2`, sorted.
+    public static var cpuFeatures: [String] {
+        String(cString: ct_device_cpu_features()).split(separator: " ").map(String.init)
+    }
+
     /// The folder libtorch was loaded from.
     public static var libraryFolder: String { String(cString: ct_device_library_folder()) }
 

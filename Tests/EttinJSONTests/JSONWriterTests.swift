@@ -32,6 +32,16 @@ struct JSONWriterTests {
         )
     }
 
+    @Test(
+        "Floats have the fewest digits that read back as the same float",
+        arguments: [(0.1, "0.1"), (1, "1.0"), (-2.5e-08, "-2.5e-08"), (3.4028235e+38, "3.4028235e+38")] as [(Float, String)]
+    )
+    func floats(_ value: Float, _ spelling: String) throws {
+        #expect(JSONNumber(value).spelling == spelling)
+        #expect(Float(spelling) == value)
+        #expect(JSONNumber(Float.nan).spelling == "NaN")
+    }
+
     @Test("Keys sort by code points, not by UTF-16 or by locale")
     func sortedKeys() {
         let value: JSONValue = ["\u{FFFD}": 1, "😀": 2, "Z": 3, "a": 4]

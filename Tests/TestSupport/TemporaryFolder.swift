@@ -34,3 +34,9 @@ package final class TemporaryFolder {
         get throws { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
     }
 }
+
+/// Gives a body a new folder, which is removed when the body has run and not before.
+package func withTemporaryFolder<Result>(_ body: (TemporaryFolder) throws -> Result) throws -> Result {
+    let folder = try TemporaryFolder()
+    return try withExtendedLifetime(folder) { try body(folder) }
+}

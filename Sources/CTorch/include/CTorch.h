@@ -74,6 +74,8 @@ const char *ct_device_torch_version(void);
 // Text owned by the library, valid until the next call on this thread.
 const char *ct_device_build_summary(void);
 const char *ct_device_cpu_capability(void);
+// Instruction-set extensions of the processor, sorted, separated by spaces.
+const char *ct_device_cpu_features(void);
 // The folder libtorch_cpu was loaded from; valid until the next call on this thread.
 const char *ct_device_library_folder(void);
 bool ct_device_is_available(CTDeviceType type);

@@ -38,6 +38,20 @@ public enum EttinSize: String, Hashable, Sendable, CaseIterable {
         self = size
     }
 
+    /// Finds the size of a model's shape, whatever its vocabulary.
+    ///
+    /// - Parameter configuration: The model's configuration.
+    public init?(shapeOf configuration: ModernBERTConfiguration) {
+        let size = Self.allCases.first {
+            $0.shape == (
+                configuration.layerCount, configuration.hiddenSize, configuration.intermediateSize,
+                configuration.attentionHeads
+            )
+        }
+        guard let size else { return nil }
+        self = size
+    }
+
     /// The number of parameters with the language-model head, equal for encoder and decoder.
     public var parameterCount: Int {
         ModernBERTConfiguration.ettin(size: self, kind: .encoder).parameterCount

@@ -10,7 +10,7 @@
 ///
 /// Bytes go to a temporary name in the same folder; `commit()` syncs them to the disk and renames. A file that is not
 /// committed is removed when the object goes.
-final class AtomicFile {
+package final class AtomicFile {
     let path: String
     private let temporaryPath: String
     private var descriptor: Int32
@@ -20,7 +20,8 @@ final class AtomicFile {
     /// Small writes are gathered up to this many bytes.
     private static let bufferSize = 1 << 20
 
-    init(path: String) throws {
+    /// Creates the temporary file.
+    package init(path: String) throws {
         guard FilePath.isPlainName(FilePath.lastComponent(of: path)), !path.utf8.contains(0) else {
             throw CheckpointError(.inputOutput, file: quoted(path), found: "is not a file name we write")
         }
@@ -30,15 +31,17 @@ final class AtomicFile {
         temporaryPath = FilePath.joined(FilePath.folder(of: path), name)
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw MappedFile.systemError(path, "cannot be created") }
+        UnfinishedFiles.add(temporaryPath)
     }
 
     deinit {
         if descriptor >= 0 { close(descriptor) }
         if !isCommitted { unlink(temporaryPath) }
+        UnfinishedFiles.forget(temporaryPath)
     }
 
     /// Appends bytes.
-    func write(_ bytes: UnsafeRawBufferPointer) throws {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws {
         guard bytes.count < Self.bufferSize else {
             try flush()
             try writeOut(bytes)
@@ -49,12 +52,12 @@ final class AtomicFile {
     }
 
     /// Appends bytes.
-    func write(_ bytes: [UInt8]) throws {
+    package func write(_ bytes: [UInt8]) throws {
         try bytes.withUnsafeBytes { try write($0) }
     }
 
     /// Makes the file appear under its name.
-    func commit() throws {
+    package func commit() throws {
         try flush()
         guard fsync(descriptor) == 0 else { throw MappedFile.systemError(path, "cannot be synced to the disk") }
         let closed = close(descriptor)
@@ -68,6 +71,14 @@ final class AtomicFile {
             _ = fsync(folder)
             close(folder)
         }
+    }
+
+    /// Fails at once where a file could not be written, so that nobody computes for nothing.
+    package static func checkPlace(_ path: String) throws {
+        if FilePath.kind(of: path) == .folder {
+            throw CheckpointError(.inputOutput, file: path, found: "is a folder", expected: "the name of a file")
+        }
+        _ = try AtomicFile(path: path)
     }
 
     /// Writes a whole file.

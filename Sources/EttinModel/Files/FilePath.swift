@@ -72,6 +72,13 @@ extension FilePath {
         return names.sorted { ExactName($0) < ExactName($1) }
     }
 
+    /// The size of a regular file in bytes, symbolic links followed; nil for anything else.
+    static func fileSize(_ path: String) -> Int? {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        return Int(status.st_size)
+    }
+
     /// Removes a file.
     static func remove(_ path: String) throws {
         guard unlink(path) == 0 else { throw MappedFile.systemError(path, "cannot be removed") }

@@ -1,0 +1,98 @@
+import ArgumentParser
+import EttinInference
+import EttinJSON
+import EttinModel
+
+/// `ettin embed`
+struct Embed: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Turn texts into vectors.",
+        discussion: """
+            Prints one JSON object per text, in order: "embedding" and "truncated".
+            With --output, a file of that format is written instead: .jsonl, .npy
+            (float32) or .safetensors (float32 "embeddings"); it appears complete or
+            not at all. --json then prints a summary.
+
+            Without --pooling, the folder's own modules decide; folders without them
+            take the mean for encoders and the last token for decoders.
+
+            Examples:
+
+              ettin embed encoder "A cat sits." "A feline rests."
+              ettin embed encoder --input texts.txt --output vectors.npy
+              ettin embed encoder --input texts.jsonl --normalize \\
+                --prompt "query: " --truncate -o vectors.safetensors
+            """
+    )
+
+    @OptionGroup var model: ModelArgument
+    @OptionGroup var input: InputOptions
+
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("The file to write: .jsonl, .npy or .safetensors.", valueName: "file"),
+        completion: .file()
+    )
+    var output: String?
+
+    @Option(help: "How the vectors of tokens become one.")
+    var pooling: Pooling?
+
+    @Flag(help: "Scale vectors to length 1.")
+    var normalize = false
+
+    @Option(help: ArgumentHelp("A text to put before each text.", valueName: "text"))
+    var prompt: String?
+
+    @Option(help: ArgumentHelp("The model's own prompt of this name to put before each text.", valueName: "name"))
+    var promptName: String?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("Leading dimensions to keep.", valueName: "count"))
+    var truncateDim: Int?
+
+    @OptionGroup var truncation: TruncationOptions
+    @OptionGroup var batches: BatchOptions
+    @OptionGroup var compute: ModelOptions
+    @OptionGroup var json: JSONOption
+
+    func validate() throws {
+        if prompt != nil, promptName != nil { throw ValidationError("--prompt and --prompt-name exclude each other") }
+        if let truncateDim, truncateDim < 1 {
+            throw ValidationError("--truncate-dim is \(truncateDim); expected 1 or more")
+        }
+        if let output, EmbeddingFileFormat(path: output) == nil {
+            throw ValidationError("--output is \"\(output)\"; expected a name that ends in .jsonl, .npy or .safetensors")
+        }
+    }
+
+    func run() throws {
+        let folder = try model.folder()
+        if let output { try AtomicFile.checkPlace(output) }
+        let texts = try input.all()
+        let encoder = try TextEncoder(folder: folder, pooling: pooling, options: compute.prepare())
+        let embeddings = try encoder.encode(
+            texts,
+            prompt: prompt.map { .text($0) } ?? promptName.map { .named($0) } ?? .default,
+            normalize: normalize,
+            truncateDimension: truncateDim,
+            overlong: truncation.rule,
+            maxBatchTokens: batches.maxBatchTokens
+        )
+        truncation.report(embeddings.isTruncated)
+        guard let output, let format = EmbeddingFileFormat(path: output) else {
+            return try StandardOutput.write { output in
+                for index in 0..<embeddings.count { try output.line(utf8: embeddings.jsonLine(index)) }
+            }
+        }
+        try embeddings.write(to: output, format: format)
+        Diagnostics.note("wrote \(embeddings.count) embeddings of \(embeddings.dimensions) dimensions to \(output)")
+        if json.isOn {
+            try StandardOutput.write(document: [
+                "output": .string(output),
+                "count": JSONValue(embeddings.count),
+                "dimensions": JSONValue(embeddings.dimensions),
+                "truncated": .array(embeddings.isTruncated.map(JSONValue.bool)),
+            ])
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import ArgumentParser
+import EttinInference
+import EttinJSON
+
+/// `ettin fill-mask`
+struct FillMaskCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fill-mask",
+        abstract: "Fill the masks of texts with the most probable tokens.",
+        discussion: """
+            Prints probability, token and the filled text, most probable first. With
+            --json, one object per text.
+
+            Examples:
+
+              ettin fill-mask encoder "The capital of France is [MASK]."
+              ettin fill-mask encoder --input texts.txt --top-k 1 --json
+            """
+    )
+
+    @OptionGroup var model: ModelArgument
+    @OptionGroup var input: InputOptions
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("Predictions for each mask.", valueName: "count"))
+    var topK = 5
+
+    @OptionGroup var truncation: TruncationOptions
+    @OptionGroup var batches: BatchOptions
+    @OptionGroup var compute: ModelOptions
+    @OptionGroup var json: JSONOption
+
+    func validate() throws {
+        if topK < 1 { throw ValidationError("--top-k is \(topK); expected 1 or more") }
+    }
+
+    func run() throws {
+        let folder = try model.folder()
+        let texts = try input.all()
+        let fillMask = try FillMask(folder: folder, options: compute.prepare())
+        let results = try fillMask(
+            texts,
+            topK: topK,
+            overlong: truncation.rule,
+            maxBatchTokens: batches.maxBatchTokens
+        )
+        truncation.report(results.map(\.isTruncated))
+        try StandardOutput.write { output in
+            for result in results { try json.isOn ? output.line(document(of: result)) : printLines(result, output) }
+        }
+    }
+
+    private func printLines(_ result: FillMask.Result, _ output: StandardOutput) throws {
+        for prediction in result.masks.joined() {
+            let token = JSONValue.string(prediction.text).text()
+            try output.line("\(prediction.score.rounded(toPlaces: 4))  \(token.padded(to: 16))  \(prediction.sequence)")
+        }
+    }
+
+    /// The keys are those of transformers' pipeline.
+    private func document(of result: FillMask.Result) -> JSONValue {
+        let masks = result.masks.map { predictions -> JSONValue in
+            .array(
+                predictions.map { prediction -> JSONValue in
+                    [
+                        "score": JSONValue(prediction.score),
+                        "token": JSONValue(Int(prediction.tokenID)),
+                        "token_str": .string(prediction.text),
+                        "sequence": .string(prediction.sequence),
+                    ]
+                }
+            )
+        }
+        return ["masks": .array(masks), "truncated": .bool(result.isTruncated)]
+    }
+}
+
+extension Double {
+    /// The number with exactly so many digits behind the point; for numbers from 0 up.
+    func rounded(toPlaces places: Int) -> String {
+        var scale = 1
+        for _ in 0..<places { scale *= 10 }
+        let units = Int((self * Double(scale)).rounded())
+        let fraction = String(units % scale)
+        return "\(units / scale)." + String(repeating: "0", count: places - fraction.count) + fraction
+    }
+}

@@ -1,0 +1,15 @@
+import ArgumentParser
+
+/// `ettin tokenizer`
+struct TokenizerGroup: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tokenizer",
+        abstract: "Make tokenizers.",
+        discussion: """
+            Example:
+
+              ettin tokenizer train corpus.txt --vocab-size 32000 -o tokenizer
+            """,
+        subcommands: [TokenizerTrain.self]
+    )
+}

@@ -1,0 +1,30 @@
+public import ArgumentParser
+public import EttinModel
+import EttinTokenizer
+
+extension ModelKind: ExpressibleByArgument {
+    /// Encoder or decoder by its name on the command line.
+    public init?(argument: String) {
+        guard let kind = Self.allCases.first(where: { $0.name == argument }) else { return nil }
+        self = kind
+    }
+
+    /// The names on the command line, for help.
+    public static var allValueStrings: [String] { allCases.map(\.name) }
+
+    /// The name for people.
+    var name: String { self == .encoder ? "encoder" : "decoder" }
+}
+
+extension EttinSize: ExpressibleByArgument {
+    /// A size by any of its names.
+    public init?(argument: String) {
+        self.init(named: argument)
+    }
+}
+
+extension TextReader.Format: ExpressibleByArgument {}
+
+extension Pooling: ExpressibleByArgument {}
+
+extension WeightInitialization: ExpressibleByArgument {}

@@ -1,0 +1,66 @@
+import ArgumentParser
+import EttinModel
+
+/// The shape of a new model: a size of the suite or a configuration file, and what differs from it.
+struct ShapeOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("A size of the suite: 17m, 32m, 68m, 150m, 400m or 1b.", valueName: "size"))
+    var size: EttinSize?
+
+    @Option(
+        name: [.customShort("c"), .long],
+        help: ArgumentHelp("A config.json to take instead of a size.", valueName: "file"),
+        completion: .file()
+    )
+    var config: String?
+
+    @Option(help: "Encoder or decoder; with --config, that of the file.")
+    var kind: ModelKind?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("Layers, every third of them global.", valueName: "count"))
+    var layers: Int?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("The width of the hidden states.", valueName: "width"))
+    var hiddenSize: Int?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("The width inside the MLP.", valueName: "width"))
+    var intermediateSize: Int?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("Attention heads.", valueName: "count"))
+    var heads: Int?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("The longest text in tokens.", valueName: "count"))
+    var maxPositionEmbeddings: Int?
+
+    func validate() throws {
+        guard (size == nil) != (config == nil) else {
+            throw ValidationError("expected one of --size and --config, and not both")
+        }
+        if size != nil, kind == nil { throw ValidationError("--size needs --kind encoder or --kind decoder") }
+        if config != nil, let kind { throw ValidationError("--kind \(kind.name) is for --size; --config says the kind") }
+        let counts = [
+            ("layers", layers), ("hidden-size", hiddenSize), ("intermediate-size", intermediateSize), ("heads", heads),
+            ("max-position-embeddings", maxPositionEmbeddings),
+        ]
+        for case (let name, let value?) in counts where value < 1 {
+            throw ValidationError("--\(name) is \(value); expected 1 or more")
+        }
+    }
+
+    /// The configuration; whether it makes a model is checked when weights are made.
+    ///
+    /// - Throws: `CheckpointError` when the file is broken.
+    func configuration() throws -> ModernBERTConfiguration {
+        var configuration: ModernBERTConfiguration
+        if let config {
+            configuration = try ModernBERTConfiguration(path: config)
+        } else {
+            configuration = .ettin(size: size ?? .size17M, kind: kind ?? .encoder)
+        }
+        configuration.hiddenSize = hiddenSize ?? configuration.hiddenSize
+        configuration.intermediateSize = intermediateSize ?? configuration.intermediateSize
+        configuration.attentionHeads = heads ?? configuration.attentionHeads
+        configuration.maxPositionEmbeddings = maxPositionEmbeddings ?? configuration.maxPositionEmbeddings
+        if let layers { configuration.layerTypes = LayerType.pattern(layers: layers, globalEvery: 3) }
+        return configuration
+    }
+}

@@ -1,0 +1,76 @@
+import ArgumentParser
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The process: arguments in, an exit code out.
+@main
+enum Program {
+    static func main() {
+        let signals = Interruption.handle()
+        let code = withExtendedLifetime(signals) { run(arguments()) }
+        exit(code)
+    }
+
+    /// The arguments; Swift would silently repair those that are not UTF-8.
+    private static func arguments() -> Result<[String], ValidationError> {
+        let count = Int(CommandLine.argc)
+        var texts: [String] = []
+        for (index, pointer) in UnsafeBufferPointer(start: CommandLine.unsafeArgv, count: count).enumerated() {
+            guard let pointer else { continue }
+            guard let text = String(validatingCString: pointer) else {
+                return .failure(ValidationError("argument \(index) is not UTF-8 text"))
+            }
+            texts.append(text)
+        }
+        return .success(Array(texts.dropFirst()))
+    }
+
+    private static func run(_ arguments: Result<[String], ValidationError>) -> Int32 {
+        do {
+            var command = try EttinCommand.parseAsRoot(arguments.get())
+            try command.run()
+            return 0
+        } catch is StandardOutput.Closed {
+            // Who closed our output has what they wanted.
+            return 0
+        } catch {
+            return report(error)
+        }
+    }
+
+    private static func report(_ error: any Error) -> Int32 {
+        let code = EttinCommand.exitCode(for: error)
+        let message = EttinCommand.message(for: error)
+        switch code {
+        case .success:
+            do {
+                try StandardOutput.write { try $0.line(message) }
+            } catch is StandardOutput.Closed {
+                return 0
+            } catch {
+                Diagnostics.error("\(error)")
+                return 1
+            }
+        case .validationFailure:
+            var words = message.split(whereSeparator: \.isNewline).joined(separator: " ")
+            if words.last == "." { words.removeLast() }
+            Diagnostics.error(words + hint(for: error))
+        default:
+            Diagnostics.error(message)
+        }
+        return code.rawValue
+    }
+
+    /// Where to read on: the parser names the command's help in the last line of its long message.
+    private static func hint(for error: any Error) -> String {
+        let lines = EttinCommand.fullMessage(for: error).split(whereSeparator: \.isNewline)
+        let parts = lines.last?.split(separator: "'", omittingEmptySubsequences: false) ?? []
+        return parts.count == 3 && parts[1].hasSuffix("--help") ? "; see '\(parts[1])'" : ""
+    }
+}

@@ -1,0 +1,71 @@
+public import EttinModel
+public import EttinTokenizer
+public import Torch
+
+/// Makes a new language model with random weights: a folder that training, inference and transformers read.
+///
+/// ```swift
+/// var initializer = ModelInitializer(configuration: .ettin(size: .size17M, kind: .encoder))
+/// initializer.adopt(try Tokenizer(folder: "tokenizer"))
+/// try initializer.write(toFolder: "encoder")
+/// ```
+public struct ModelInitializer {
+    /// The shape of the model.
+    public var configuration: ModernBERTConfiguration
+    /// How weights are drawn.
+    public var scheme = WeightInitialization.fullMegatron
+    /// The seed; an encoder and a decoder of one shape and seed start from the same weights.
+    public var seed: UInt64 = 0
+    /// The type the weights are stored in.
+    public var dtype = DType.float32
+    /// The tokenizer that is written beside the weights.
+    public private(set) var tokenizer: Tokenizer?
+
+    /// Creates an initializer without a tokenizer.
+    ///
+    /// - Parameter configuration: The shape of the model.
+    public init(configuration: ModernBERTConfiguration) {
+        self.configuration = configuration
+    }
+
+    /// Takes a tokenizer, and vocabulary size and special ids from it.
+    ///
+    /// A decoder gets it in the form that does not end prompts.
+    ///
+    /// - Parameter tokenizer: The tokenizer.
+    public mutating func adopt(_ tokenizer: Tokenizer) {
+        let tokenizer = configuration.kind == .decoder ? tokenizer.forDecoder() : tokenizer
+        self.tokenizer = tokenizer
+        configuration.vocabularySize = tokenizer.vocabularySize
+        configuration.padTokenID = tokenizer.padTokenID.map(Int.init)
+        configuration.clsTokenID = tokenizer.clsTokenID.map(Int.init)
+        configuration.sepTokenID = tokenizer.sepTokenID.map(Int.init)
+        configuration.bosTokenID = (tokenizer.bosTokenID ?? tokenizer.clsTokenID).map(Int.init)
+        configuration.eosTokenIDs = [tokenizer.eosTokenID ?? tokenizer.sepTokenID].compactMap { $0.map(Int.init) }
+    }
+
+    /// Draws the weights and writes the folder, which appears complete or not at all.
+    ///
+    /// - Parameter folder: A folder that is empty or does not exist yet.
+    /// - Returns: The number of parameters.
+    /// - Throws: `CheckpointError` for an impossible configuration, a folder that holds something and failures of the
+    ///   file system; `TokenizerError` when the tokenizer cannot be written; `TorchError` when memory runs out.
+    @discardableResult
+    public func write(toFolder folder: String) throws -> Int {
+        try configuration.validate()
+        let output = try AtomicFolder(path: folder)
+        let model = try withRecovery {
+            let model = LanguageModel(configuration)
+            model.initialize(scheme, seed: seed)
+            model.convert(to: dtype)
+            return model
+        }
+        try model.save(folder: output.temporaryPath)
+        if configuration.kind == .decoder {
+            try GenerationConfiguration(model: configuration).write(toFolder: output.temporaryPath)
+        }
+        try tokenizer?.save(to: output.temporaryPath)
+        try output.commit()
+        return model.parameterCount
+    }
+}

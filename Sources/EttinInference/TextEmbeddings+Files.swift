@@ -1,0 +1,53 @@
+import EttinJSON
+import EttinModel
+
+/// The formats in which embeddings are stored.
+public enum EmbeddingFileFormat: String, Sendable, Hashable, CaseIterable {
+    /// One JSON object per text, with `embedding` and `truncated`.
+    case jsonl
+    /// A float32 array `[count, dimensions]` as `numpy.load` reads it.
+    case npy
+    /// A float32 tensor `embeddings` of `[count, dimensions]`.
+    case safetensors
+
+    /// The format that a file's name ends in.
+    ///
+    /// - Parameter path: Such as `out.npy`.
+    public init?(path: String) {
+        guard let format = Self.allCases.first(where: { path.hasSuffix(".\($0.rawValue)") }) else { return nil }
+        self = format
+    }
+}
+
+extension TextEmbeddings {
+    /// Writes all embeddings to a file, which appears complete or not at all.
+    ///
+    /// - Parameters:
+    ///   - path: The file to create or replace.
+    ///   - format: The format.
+    /// - Throws: `CheckpointError` when the file cannot be written.
+    public func write(to path: String, format: EmbeddingFileFormat) throws {
+        switch format {
+        case .jsonl:
+            let file = try AtomicFile(path: path)
+            for index in 0..<count { try file.write(jsonLine(index) + [UInt8(ascii: "\n")]) }
+            try file.commit()
+        case .npy:
+            try NumPyFile.write(values, shape: [count, dimensions], to: path)
+        case .safetensors:
+            let tensor = TensorToWrite(name: "embeddings", dtype: .float32, shape: [count, dimensions]) { sink in
+                try values.withUnsafeBytes(sink)
+            }
+            try SafetensorsWriter.write([tensor], to: path)
+        }
+    }
+
+    /// One embedding as a JSON object, with the shortest digits that give the same float32.
+    ///
+    /// - Parameter index: The number of the text, from 0.
+    /// - Returns: UTF-8 text on one line, without a line feed.
+    package func jsonLine(_ index: Int) -> [UInt8] {
+        let numbers = self[index].map { JSONValue.number(JSONNumber($0)) }
+        return JSONValue.object(["embedding": .array(numbers), "truncated": .bool(isTruncated[index])]).serialized()
+    }
+}

@@ -1,0 +1,141 @@
+import EttinJSON
+import Foundation
+import Testing
+
+@Suite("ettin env, info, models and init")
+struct ModelCommandTests {
+    @Test("env names libtorch, devices and processor")
+    func env() throws {
+        let document = try Command.succeed(["env", "--json"]).document()
+        #expect(
+            document.objectValue?.keys == [
+                "ettin_version", "libtorch_version", "libtorch_folder", "libtorch_build", "devices", "cpu_capability",
+                "cpu_features", "threads",
+            ]
+        )
+        #expect(document["devices"]?[0] == "cpu")
+        #expect(try #require(document["threads"]?.intValue) > 0)
+        #expect(document["cpu_features"]?.arrayValue?.isEmpty == false)
+        let folder = try #require(document["libtorch_folder"]?.stringValue)
+        #expect(FileManager.default.fileExists(atPath: folder))
+        let text = try Command.succeed(["env"]).output
+        #expect(text.contains(folder))
+        #expect(text.contains("devices         cpu"))
+    }
+
+    @Test("models lists the 24 models of the suite")
+    func models() throws {
+        let list = try #require(try Command.succeed(["models", "--json"]).document().arrayValue)
+        #expect(list.count == 24)
+        #expect(Set(list.compactMap { $0["name"]?.stringValue }).count == 24)
+        #expect(list[0].objectValue?.keys == ["name", "kind", "size", "parameters", "origin", "purpose"])
+        #expect(try Command.succeed(["models"]).lines.count == 24)
+    }
+
+    @Test("info describes an encoder's folder")
+    func infoOfFolder() throws {
+        let models = try TinyModels.shared()
+        let document = try Command.succeed(["info", models.encoder, "--json"]).document()
+        #expect(document["kind"] == "encoder")
+        #expect(document["size"] == .null)
+        #expect(document["hidden_size"] == 32)
+        #expect(document["num_attention_heads"] == 2)
+        #expect(document["max_position_embeddings"] == 32)
+        #expect(document["vocab_size"] == 300)
+        #expect(document["embedding_parameters"] == 9600)
+        let parameters = try #require(document["parameters"]?.intValue)
+        #expect(document["non_embedding_parameters"]?.intValue == parameters - 9600)
+        #expect(document["layers"]?[0] == ["type": "full_attention", "left": nil, "right": nil, "rope_theta": 160_000.0])
+        #expect(document["layers"]?[1]?["left"] == 64)
+        #expect(document["dtypes"] == ["F32"])
+        #expect(document["tokenizer"]?["special_tokens"]?["[MASK]"] == 4)
+        let files = try #require(document["files"]?.arrayValue)
+        #expect(
+            files.map { $0["name"]?.stringValue } == [
+                "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+            ]
+        )
+        // Four bytes for each float32, and the header.
+        #expect(try #require(files[1]["bytes"]?.intValue) > 4 * parameters)
+        let text = try Command.succeed(["info", models.encoder]).output
+        #expect(text.contains("parameters   \(parameters): 9600 in the embedding"))
+    }
+
+    @Test("info describes a size, by the published number of parameters", arguments: ["encoder", "decoder"])
+    func infoOfSize(_ kind: String) throws {
+        let document = try Command.succeed(["info", "17m", "--kind", kind, "--json"]).document()
+        #expect(document["kind"] == .string(kind))
+        #expect(document["size"] == "17m")
+        #expect(document["parameters"] == 16_913_600)
+        #expect(document["layers"]?.arrayValue?.count == 7)
+        #expect(document["tokenizer"] == .null)
+    }
+
+    @Test("A decoder has the tokenizer that ends no prompt, and a generation_config.json")
+    func decoder() throws {
+        let models = try TinyModels.shared()
+        let names = try FileManager.default.contentsOfDirectory(atPath: models.decoder)
+        #expect(names.contains("generation_config.json"))
+        #expect(try Command.succeed(["tokenize", models.decoder, "a"]).output == "[CLS] a\n")
+        #expect(try Command.succeed(["tokenize", models.encoder, "a"]).output == "[CLS] a [SEP]\n")
+        let document = try Command.succeed(["info", models.decoder, "--json"]).document()
+        #expect(document["architectures"] == ["ModernBertDecoderForCausalLM"])
+    }
+
+    @Test("The seed decides the weights, the type their bytes")
+    func seeds() throws {
+        let models = try TinyModels.shared()
+        try withTemporaryFolder { folder in
+            func weights(_ name: String, _ options: [String]) throws -> Data {
+                let path = "\(folder)/\(name)"
+                let arguments = ["init", path, "--size", "17m", "--kind", "encoder", "--tokenizer", models.tokenizer]
+                try Command.succeed(arguments + TinyModels.shape + options)
+                return try Data(contentsOf: URL(filePath: "\(path)/model.safetensors"))
+            }
+            let first = try weights("a", ["--seed", "1"])
+            #expect(try weights("b", ["--seed", "1"]) == first)
+            #expect(try weights("c", ["--seed", "2"]) != first)
+            #expect(try weights("d", ["--seed", "1", "--init", "transformers"]) != first)
+            #expect(try weights("e", ["--dtype", "bfloat16"]).count < first.count * 6 / 10)
+        }
+    }
+
+    @Test("A configuration file can be the shape")
+    func configurationFile() throws {
+        let models = try TinyModels.shared()
+        try withTemporaryFolder { folder in
+            let config = "\(models.decoder)/config.json"
+            let arguments = ["init", "\(folder)/new", "--config", config, "--tokenizer", models.tokenizer, "--json"]
+            let result = try Command.succeed(arguments)
+            let parameters = try Command.succeed(["info", models.decoder, "--json"]).document()["parameters"]
+            #expect(try result.document()["parameters"] == parameters)
+        }
+    }
+
+    @Test(
+        "Impossible shapes are refused before anything is written",
+        arguments: [
+            (["--size", "17m"], Int32(64), "--size needs --kind"),
+            ([], 64, "expected one of --size and --config"),
+            (["--size", "18m", "--kind", "encoder"], 64, "'18m' is invalid for '--size <size>'"),
+            (["--size", "17m", "--kind", "both"], 64, "'both' is invalid for '--kind <kind>'"),
+            (["--size", "17m", "--kind", "encoder", "--layers", "-1"], 64, "--layers is -1; expected 1 or more"),
+            (["--size", "17m", "--kind", "encoder", "--heads", "3"], 1, "\"hidden_size\" is 256"),
+            (["--config", "absent.json"], 1, "absent.json: cannot be opened"),
+            (["--size", "17m", "--kind", "encoder", "--tokenizer", "absent"], 1, "absent/tokenizer.json"),
+        ]
+    )
+    func impossibleShapes(_ options: [String], _ code: Int32, _ message: String) throws {
+        try withTemporaryFolder { folder in
+            try Command.fail(["init", "\(folder)/new"] + options, code: code, saying: message)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
+        }
+    }
+
+    @Test("A folder that holds something is left alone")
+    func occupiedFolder() throws {
+        let models = try TinyModels.shared()
+        let arguments = ["init", models.encoder, "--size", "17m", "--kind", "encoder", "--tokenizer", models.tokenizer]
+        try Command.fail(arguments, saying: "is not empty; expected a new or an empty folder")
+    }
+}

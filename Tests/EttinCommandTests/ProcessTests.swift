@@ -1,0 +1,72 @@
+import Foundation
+import Testing
+
+@Suite("The process")
+struct ProcessTests {
+    @Test("A reader that has gone ends the command quietly")
+    func brokenPipe() throws {
+        let process = Process()
+        process.executableURL = Command.binary
+        process.arguments = ["models", "--json"]
+        let (output, errors) = (Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = errors
+        try output.fileHandleForReading.close()
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationReason == .exit)
+        #expect(process.terminationStatus == 0)
+        try errors.fileHandleForWriting.close()
+        #expect(try errors.fileHandleForReading.readToEnd() ?? Data() == Data())
+    }
+
+    @Test("A full disk is an error", .enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "no /dev/full"))
+    func fullDisk() throws {
+        let process = Process()
+        process.executableURL = Command.binary
+        process.arguments = ["models"]
+        let errors = Pipe()
+        process.standardOutput = try FileHandle(forWritingTo: URL(filePath: "/dev/full"))
+        process.standardError = errors
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 1)
+        try errors.fileHandleForWriting.close()
+        let text = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        #expect(text.hasPrefix("error: standard output: cannot be written"))
+    }
+
+    @Test("An interrupted command exits with 130 and leaves nothing", .timeLimit(.minutes(1)))
+    func interruption() throws {
+        try withTemporaryFolder { folder in
+            let process = Process()
+            process.executableURL = Command.binary
+            // Drawing so many weights takes long enough to be interrupted.
+            process.arguments = ["init", "\(folder)/model", "--size", "150m", "--kind", "encoder"]
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            // The signal is handled from the start; the temporary folder shows that work has begun.
+            while try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty, process.isRunning { usleep(1000) }
+            process.interrupt()
+            process.waitUntilExit()
+            #expect(process.terminationReason == .exit)
+            #expect(process.terminationStatus == 130)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
+        }
+    }
+
+    @Test("Arguments that are not UTF-8 are refused")
+    func argumentEncoding() throws {
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = ["-c", "\"$0\" tokenize model \"$(printf 'caf\\351')\"", Command.binary.path]
+        let errors = Pipe()
+        process.standardError = errors
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 64)
+        try errors.fileHandleForWriting.close()
+        let text = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        #expect(text.hasPrefix("error: argument 3 is not UTF-8 text"))
+    }
+}
