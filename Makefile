@@ -8,7 +8,7 @@ SHARED = $(wildcard $(abspath ../shared))
 # One optimised build serves programs and tests alike. The run path lets executables find libtorch where it is.
 SWIFT_FLAGS = -c release -Xswiftc -enable-testing -Xlinker -rpath -Xlinker $(LIBDIR)
 
-.PHONY: help setup build test interop consumer lint clean
+.PHONY: help setup build demo test interop consumer lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -16,8 +16,11 @@ help: ## List the targets
 setup: ## Check the tools, find or install libtorch
 	@./scripts/setup
 
-build: setup ## Build the libraries
+build: setup ## Build the command and the libraries
 	swift build $(SWIFT_FLAGS)
+
+demo: build ## Make a pair of models and try every command on it
+	@./scripts/demo
 
 test: setup ## Build and run the tests
 	swift test $(SWIFT_FLAGS)
