@@ -4,7 +4,7 @@ import EttinJSON
 import EttinModel
 import EttinTokenizer
 
-/// `ettin init`
+/// The command `ettin init`.
 struct Initialize: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
