@@ -3,10 +3,12 @@ SHELL := /bin/bash
 export PKG_CONFIG_PATH := $(CURDIR)/.deps/pkgconfig:$(PKG_CONFIG_PATH)
 
 LIBDIR = $(shell sed -n 's/^libdir=//p' .deps/pkgconfig/libtorch.pc)
+# Real data beside the repository, which some checks use where it is there.
+SHARED = $(wildcard $(abspath ../shared))
 # One optimised build serves programs and tests alike. The run path lets executables find libtorch where it is.
 SWIFT_FLAGS = -c release -Xswiftc -enable-testing -Xlinker -rpath -Xlinker $(LIBDIR)
 
-.PHONY: help setup build test lint consumer clean
+.PHONY: help setup build test interop consumer lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -19,6 +21,11 @@ build: setup ## Build the libraries
 
 test: setup ## Build and run the tests
 	swift test $(SWIFT_FLAGS)
+
+interop: build ## Compare with the original Python libraries
+	@./scripts/setup-interop
+	HF_HUB_OFFLINE=1 ETTIN_BIN_DIR=$(CURDIR)/.build/release ETTIN_SHARED=$(SHARED) \
+	    .deps/interop/bin/python -m pytest Interop -q -p no:cacheprovider
 
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples

@@ -133,16 +133,17 @@ import Torch
             "2_Dense/config.json"
         )
         let weights = (0..<96).map { Float($0 % 7) / 10 - 0.3 }
-        let tensors: [(String, Tensor)] = [
-            ("linear.weight", Tensor(weights, shape: [3, 32])), ("linear.bias", Tensor([0.1, 0.2, 0.3] as [Float])),
+        let biases: [Float] = [0.1, 0.2, 0.3]
+        let tensors = [
+            TensorToWrite(name: "linear.weight", tensor: Tensor(weights, shape: [3, 32])),
+            TensorToWrite(name: "linear.bias", tensor: Tensor(biases)),
         ]
-        try write(tensors, to: checkpoint.folder.file("2_Dense"))
+        try SafetensorsWriter.write(tensors, to: checkpoint.folder.file("2_Dense/model.safetensors"))
         let encoder = try checkpoint.loaded { try TextEncoder(folder: $0) }
         #expect(encoder.model.normalizes && encoder.model.dimensions == 3)
         let embedding = try encoder.encode(["A cat sat."])[0]
         let batch = PackedBatch([checkpoint.tokenizer.encodeIDs("A cat sat.")])
         let mean: [Float] = try encoder.model.trunk(batch).pooled(batch, by: .mean).array()
-        let biases: [Float] = [0.1, 0.2, 0.3]
         let projected = (0..<3).map { row -> Float in
             var sum = biases[row]
             for lane in 0..<32 { sum += weights[row * 32 + lane] * mean[lane] }
@@ -150,15 +151,6 @@ import Torch
         }
         let norm = projected.reduce(0) { $0 + $1 * $1 }.squareRoot()
         #expect(near(embedding, projected.map { $0 / norm }))
-    }
-
-    private func write(_ tensors: [(String, Tensor)], to folder: String) throws {
-        let written = tensors.map { name, tensor in
-            TensorToWrite(name: name, dtype: .float32, shape: tensor.shape) { sink in
-                try tensor.array(of: Float.self).withUnsafeBytes { try sink($0) }
-            }
-        }
-        _ = try ShardedSafetensorsWriter.write(written, toFolder: folder, shardSize: .default)
     }
 
     @Test(arguments: [

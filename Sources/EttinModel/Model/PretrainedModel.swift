@@ -101,13 +101,7 @@ extension PretrainedModel {
         shardSize: ShardSize = .default,
         format: ModernBERTConfiguration.Format = .version4
     ) throws {
-        let tensors = checkpointState.map { key, tensor in
-            TensorToWrite(name: key, dtype: StoredDType(tensor.dtype), shape: tensor.shape) { sink in
-                var bytes = [UInt8](repeating: 0, count: tensor.elementCount * tensor.dtype.byteCount)
-                try bytes.withUnsafeMutableBytes { try tensor.read(into: $0) }
-                try bytes.withUnsafeBytes { try sink($0) }
-            }
-        }
+        let tensors = checkpointState.map { TensorToWrite(name: $0.key, tensor: $0.tensor) }
         _ = try ShardedSafetensorsWriter.write(tensors, toFolder: folder, shardSize: shardSize)
         var written = configuration
         written.architectures = Self.architecture(of: configuration.kind).map { [$0] } ?? []

@@ -27,6 +27,21 @@ extension StoredDType {
     var torch: DType? { DType.allCases.first { StoredDType($0) == self } }
 }
 
+extension TensorToWrite {
+    /// Describes a tensor on any device.
+    ///
+    /// - Parameters:
+    ///   - name: The name in the file.
+    ///   - tensor: Read when the file is written.
+    public init(name: String, tensor: Tensor) {
+        self.init(name: name, dtype: StoredDType(tensor.dtype), shape: tensor.shape) { sink in
+            var bytes = [UInt8](repeating: 0, count: tensor.elementCount * tensor.dtype.byteCount)
+            try bytes.withUnsafeMutableBytes { try tensor.read(into: $0) }
+            try bytes.withUnsafeBytes { try sink($0) }
+        }
+    }
+}
+
 extension TensorContainer {
     /// Every tensor, over the file's own memory where its layout allows.
     ///
