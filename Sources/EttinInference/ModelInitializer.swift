@@ -6,7 +6,7 @@ public import Torch
 ///
 /// ```swift
 /// var initializer = ModelInitializer(configuration: .ettin(size: .size17M, kind: .encoder))
-/// initializer.adopt(try Tokenizer(folder: "tokenizer"))
+/// try initializer.adopt(Tokenizer(folder: "tokenizer"))
 /// try initializer.write(toFolder: "encoder")
 /// ```
 public struct ModelInitializer {
@@ -33,8 +33,9 @@ public struct ModelInitializer {
     /// A decoder gets it in the form that does not end prompts.
     ///
     /// - Parameter tokenizer: The tokenizer.
-    public mutating func adopt(_ tokenizer: Tokenizer) {
-        let tokenizer = configuration.kind == .decoder ? tokenizer.forDecoder() : tokenizer
+    /// - Throws: `TokenizerError` for a decoder when the tokenizer names no token that could begin a sequence.
+    public mutating func adopt(_ tokenizer: Tokenizer) throws {
+        let tokenizer = configuration.kind == .decoder ? try tokenizer.forDecoder() : tokenizer
         self.tokenizer = tokenizer
         configuration.vocabularySize = tokenizer.vocabularySize
         configuration.padTokenID = tokenizer.padTokenID.map(Int.init)

@@ -43,7 +43,8 @@ extension BPETrainer {
             throw TokenizerError.invalidOption(
                 name: "vocabulary size",
                 found: "\(vocabularySize)",
-                expected: "\(least) (\(trainer.specialTokens.count) special tokens and 256 bytes) to \(Vocabulary.largestID)"
+                expected:
+                    "\(least) (\(trainer.specialTokens.count) special tokens and 256 bytes) to \(Vocabulary.largestID)"
             )
         }
         return trainer

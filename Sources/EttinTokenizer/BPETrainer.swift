@@ -178,8 +178,8 @@ public struct BPETrainer: Sendable {
 
     private func template(_ vocabulary: Vocabulary) throws -> JSONValue {
         guard let cls = roles["cls_token"], let sep = roles["sep_token"] else { return .null }
-        var specials = JSONObject()
-        for token in [cls, sep] {
+        var writer = TemplateWriter()
+        let parts = try [cls, sep].map { token in
             guard let id = vocabulary.id(of: Array(token.utf8)) else {
                 throw TokenizerError.invalidOption(
                     name: "roles",
@@ -187,16 +187,10 @@ public struct BPETrainer: Sendable {
                     expected: "one of the special tokens"
                 )
             }
-            specials[token] = ["id": .string(token), "ids": [JSONValue(Int(id))], "tokens": [.string(token)]]
+            return writer.special(token, id: id)
         }
-        func special(_ token: String) -> JSONValue { ["SpecialToken": ["id": .string(token), "type_id": 0]] }
-        func text(_ name: JSONValue) -> JSONValue { ["Sequence": ["id": name, "type_id": 0]] }
-        return [
-            "type": "TemplateProcessing",
-            "single": [special(cls), text("A"), special(sep)],
-            "pair": [special(cls), text("A"), special(sep), text("B"), special(sep)],
-            "special_tokens": .object(specials),
-        ]
+        let single = [parts[0], TemplateWriter.text("A"), parts[1]]
+        return writer.template(single: single, pair: single + [TemplateWriter.text("B"), parts[1]])
     }
 
     private func tooLarge(_ count: Int) -> TokenizerError {

@@ -37,12 +37,18 @@ struct BadInputTests {
         try Command.fail(arguments, code: 64, saying: message)
     }
 
-    @Test("A model that is no local folder is refused", arguments: ["tokenize", "embed", "fill-mask", "generate", "info"])
+    @Test(
+        "A model that is no local folder is refused",
+        arguments: ["tokenize", "embed", "fill-mask", "generate", "info"]
+    )
     func missingFolder(_ command: String) throws {
         let text = command == "info" ? [] : ["x"]
         let message = "absent: is not a folder; expected the local folder of a model"
         try Command.fail([command, "absent"] + text, saying: message)
-        try Command.fail([command, "jhu-clsp/ettin-encoder-17m"] + text, saying: "models are not downloaded by name yet")
+        try Command.fail(
+            [command, "jhu-clsp/ettin-encoder-17m"] + text,
+            saying: "models are not downloaded by name yet"
+        )
         try Command.fail([command, Command.binary.path] + text, saying: "is a file, not a folder")
     }
 
@@ -153,6 +159,10 @@ struct BadInputTests {
     @Test("A stream of several texts needs JSON to tell them apart")
     func streamOfSeveral() throws {
         let models = try TinyModels.shared()
-        try Command.fail(["generate", models.decoder, "a", "b", "--stream"], code: 64, saying: "--stream is for one text")
+        try Command.fail(
+            ["generate", models.decoder, "a", "b", "--stream"],
+            code: 64,
+            saying: "--stream is for one text"
+        )
     }
 }

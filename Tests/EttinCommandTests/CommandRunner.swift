@@ -93,7 +93,10 @@ struct TinyModels {
         atexit { try? FileManager.default.removeItem(atPath: TinyModels.folderToRemove) }
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let corpus = "\(folder)/corpus.txt"
-        let text = String(repeating: "The capital of France is Paris.\nA cat sits on the mat, and a dog runs.\n", count: 9)
+        let text = String(
+            repeating: "The capital of France is Paris.\nA cat sits on the mat, and a dog runs.\n",
+            count: 9
+        )
         try Data(text.utf8).write(to: URL(filePath: corpus))
         try Command.succeed(["tokenizer", "train", corpus, "--vocab-size", "300", "--output", tokenizer])
         for (folder, kind) in [(encoder, "encoder"), (decoder, "decoder")] {

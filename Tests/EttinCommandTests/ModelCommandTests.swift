@@ -45,7 +45,9 @@ struct ModelCommandTests {
         #expect(document["embedding_parameters"] == 9600)
         let parameters = try #require(document["parameters"]?.intValue)
         #expect(document["non_embedding_parameters"]?.intValue == parameters - 9600)
-        #expect(document["layers"]?[0] == ["type": "full_attention", "left": nil, "right": nil, "rope_theta": 160_000.0])
+        #expect(
+            document["layers"]?[0] == ["type": "full_attention", "left": nil, "right": nil, "rope_theta": 160_000.0]
+        )
         #expect(document["layers"]?[1]?["left"] == 64)
         #expect(document["dtypes"] == ["F32"])
         #expect(document["tokenizer"]?["special_tokens"]?["[MASK]"] == 4)

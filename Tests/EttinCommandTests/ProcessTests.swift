@@ -46,7 +46,9 @@ struct ProcessTests {
             process.standardError = FileHandle.nullDevice
             try process.run()
             // The signal is handled from the start; the temporary folder shows that work has begun.
-            while try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty, process.isRunning { usleep(1000) }
+            while try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty, process.isRunning {
+                usleep(1000)
+            }
             process.interrupt()
             process.waitUntilExit()
             #expect(process.terminationReason == .exit)

@@ -34,7 +34,8 @@ struct JSONWriterTests {
 
     @Test(
         "Floats have the fewest digits that read back as the same float",
-        arguments: [(0.1, "0.1"), (1, "1.0"), (-2.5e-08, "-2.5e-08"), (3.4028235e+38, "3.4028235e+38")] as [(Float, String)]
+        arguments: [(0.1, "0.1"), (1, "1.0"), (-2.5e-08, "-2.5e-08"), (3.4028235e+38, "3.4028235e+38")]
+            as [(Float, String)]
     )
     func floats(_ value: Float, _ spelling: String) throws {
         #expect(JSONNumber(value).spelling == spelling)

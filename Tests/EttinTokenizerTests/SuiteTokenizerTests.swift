@@ -28,9 +28,12 @@ struct SuiteTokenizerTests {
             let loaded = try Tokenizer(folder: folder.path)
             let words = tokenizer.encode("the cat", addSpecialTokens: false).ids
             #expect(tokenizer.encode("the cat").ids == [1] + words + [2])
-            #expect(tokenizer.forDecoder().encode("the cat").ids == [1] + words)
+            #expect(try tokenizer.forDecoder().encode("the cat").ids == [1] + words)
             #expect(loaded.encode("the cat").ids == [1] + words)
             #expect(loaded.encode("the cat", addSpecialTokens: false).ids == words)
+            let pair = loaded.encode("the cat", pair: "the cat")
+            #expect(pair.ids == [1] + words + [1] + words)
+            #expect(pair.typeIDs == [0] + words.map { _ in 0 } + [1] + words.map { _ in 1 })
         }
     }
 
@@ -41,8 +44,14 @@ struct SuiteTokenizerTests {
         trainer.roles = ["cls_token": "<s>", "sep_token": "</s>"]
         let tokenizer = try trainer.train(texts: ["a"])
         #expect(tokenizer.bosTokenID == nil)
-        #expect(tokenizer.forDecoder().bosTokenID == 0)
-        #expect(tokenizer.forDecoder().eosTokenID == 1)
+        #expect(try tokenizer.forDecoder().bosTokenID == 0)
+        #expect(try tokenizer.forDecoder().eosTokenID == 1)
+    }
+
+    @Test("A tokenizer without a token to begin with cannot become a decoder's")
+    func noBegin() throws {
+        let tokenizer = try BPETrainer(vocabularySize: 300).train(texts: ["a"])
+        #expect(throws: TokenizerError.self) { try tokenizer.forDecoder() }
     }
 
     @Test(

@@ -3,7 +3,7 @@ import EttinInference
 import EttinJSON
 import EttinModel
 
-/// `ettin embed`
+/// The command `ettin embed`.
 struct Embed: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Turn texts into vectors.",
@@ -61,7 +61,9 @@ struct Embed: ParsableCommand {
             throw ValidationError("--truncate-dim is \(truncateDim); expected 1 or more")
         }
         if let output, EmbeddingFileFormat(path: output) == nil {
-            throw ValidationError("--output is \"\(output)\"; expected a name that ends in .jsonl, .npy or .safetensors")
+            throw ValidationError(
+                "--output is \"\(output)\"; expected a name that ends in .jsonl, .npy or .safetensors"
+            )
         }
     }
 

@@ -2,7 +2,7 @@ import ArgumentParser
 import EttinJSON
 import Torch
 
-/// `ettin env`
+/// The command `ettin env`.
 struct Environment: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "env",

@@ -2,7 +2,7 @@ import ArgumentParser
 import EttinInference
 import EttinJSON
 
-/// `ettin fill-mask`
+/// The command `ettin fill-mask`.
 struct FillMaskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fill-mask",

@@ -2,7 +2,7 @@ import ArgumentParser
 import EttinInference
 import EttinJSON
 
-/// `ettin generate`
+/// The command `ettin generate`.
 struct Generate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Continue texts with a decoder.",

@@ -3,7 +3,7 @@ import EttinJSON
 import EttinModel
 import EttinTokenizer
 
-/// `ettin info`
+/// The command `ettin info`.
 struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Describe a model's folder, or a size of the suite.",
@@ -58,7 +58,9 @@ struct Info: ParsableCommand {
                 let numbers = layers.filter { $0.element == type }.map(\.offset)
                 guard let first = numbers.first else { continue }
                 let list = numbers.map(String.init).joined(separator: " ")
-                try output.line("layers       \(numbers.count) \(type.rawValue) (\(list)), \(window(configuration, first))")
+                try output.line(
+                    "layers       \(numbers.count) \(type.rawValue) (\(list)), \(window(configuration, first))"
+                )
             }
             try output.line("hidden size  \(configuration.hiddenSize), MLP \(configuration.intermediateSize)")
             try output.line("heads        \(configuration.attentionHeads) of width \(configuration.headDimensions)")

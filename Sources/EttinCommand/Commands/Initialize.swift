@@ -4,7 +4,7 @@ import EttinJSON
 import EttinModel
 import EttinTokenizer
 
-/// `ettin init`
+/// The command `ettin init`.
 struct Initialize: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
@@ -51,7 +51,7 @@ struct Initialize: ParsableCommand {
     func run() throws {
         var initializer = try ModelInitializer(configuration: shape.configuration())
         if let tokenizer {
-            initializer.adopt(try Tokenizer(folder: tokenizer))
+            try initializer.adopt(Tokenizer(folder: tokenizer))
         } else {
             Diagnostics.note("no --tokenizer: the folder gets none and the vocabulary stays that of the size")
         }

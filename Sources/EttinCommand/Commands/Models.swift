@@ -2,7 +2,7 @@ import ArgumentParser
 import EttinJSON
 import EttinModel
 
-/// `ettin models`
+/// The command `ettin models`.
 struct Models: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "List the models of the suite and what each is for.",

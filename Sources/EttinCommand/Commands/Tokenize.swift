@@ -2,7 +2,7 @@ import ArgumentParser
 import EttinJSON
 import EttinTokenizer
 
-/// `ettin tokenize`
+/// The command `ettin tokenize`.
 struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Turn texts into tokens, or ids into texts.",

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `ettin tokenizer`
+/// The command `ettin tokenizer`.
 struct TokenizerGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenizer",

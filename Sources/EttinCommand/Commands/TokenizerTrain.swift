@@ -10,7 +10,7 @@ import EttinTokenizer
     import Musl
 #endif
 
-/// `ettin tokenizer train`
+/// The command `ettin tokenizer train`.
 struct TokenizerTrain: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",
@@ -31,7 +31,11 @@ struct TokenizerTrain: ParsableCommand {
     @Argument(help: "UTF-8 text files; - is standard input.", completion: .file())
     var files: [String]
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The folder to write.", valueName: "folder"), completion: .directory)
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("The folder to write.", valueName: "folder"),
+        completion: .directory
+    )
     var output: String
 
     @Option(help: ArgumentHelp("Tokens to make, special tokens and the 256 bytes included.", valueName: "count"))

@@ -16,7 +16,10 @@ struct InputOptions: ParsableArguments {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("A file with one text per line or, if it ends in .jsonl, one {\"text\": …}.", valueName: "file"),
+        help: ArgumentHelp(
+            "A file with one text per line or, if it ends in .jsonl, one {\"text\": …}.",
+            valueName: "file"
+        ),
         completion: .file()
     )
     var input: String?

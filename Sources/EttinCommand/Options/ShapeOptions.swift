@@ -36,7 +36,9 @@ struct ShapeOptions: ParsableArguments {
             throw ValidationError("expected one of --size and --config, and not both")
         }
         if size != nil, kind == nil { throw ValidationError("--size needs --kind encoder or --kind decoder") }
-        if config != nil, let kind { throw ValidationError("--kind \(kind.name) is for --size; --config says the kind") }
+        if config != nil, let kind {
+            throw ValidationError("--kind \(kind.name) is for --size; --config says the kind")
+        }
         let counts = [
             ("layers", layers), ("hidden-size", hiddenSize), ("intermediate-size", intermediateSize), ("heads", heads),
             ("max-position-embeddings", maxPositionEmbeddings),
