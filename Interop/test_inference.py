@@ -1,4 +1,4 @@
-"""The command `ettin` beside the originals: fill-mask, embed, generate, tokenize and the files it writes.
+"""Masks, embeddings and generation through the command `ettin`, beside transformers and sentence-transformers in depth.
 
 Needs the program ettin, whose folder is named by ETTIN_BIN_DIR. Models are random and small, their weights spread wide
 so that mistakes show.
@@ -196,28 +196,3 @@ def test_bfloat16_stays_near_float32(encoder):
     half = numpy.array([line["embedding"] for line in lines("embed", encoder, *TEXTS, "--dtype", "bfloat16")])
     cosines = (full * half).sum(1) / numpy.linalg.norm(full, axis=1) / numpy.linalg.norm(half, axis=1)
     assert cosines.min() > 0.99 and not numpy.array_equal(full, half)
-
-
-def test_tokenize(encoder, tmp_path):
-    texts = [text for text in TEXTS if "\n" not in text] + ["  spaced  out\t", "a [MASK] b", "𝔘nicode e\u0301"]
-    (tmp_path / "in.txt").write_text("\n".join(texts) + "\n")
-    tokenizer = AutoTokenizer.from_pretrained(encoder)._tokenizer
-    for text, ours in zip(texts, lines("tokenize", encoder, "--input", tmp_path / "in.txt", "--json"), strict=True):
-        theirs = tokenizer.encode(text)
-        assert ours["ids"] == theirs.ids and ours["tokens"] == theirs.tokens
-        assert [tuple(pair) for pair in ours["offsets"]] == theirs.offsets
-
-
-@pytest.mark.parametrize("kind", ["encoder", "decoder"])
-def test_new_folders_load_in_the_originals(tokenizer, tmp_path, kind):
-    ettin("init", tmp_path / "new", "--size", "17m", "--kind", kind, "--tokenizer", tokenizer, "--layers", 4)
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
-
-    auto = AutoModelForMaskedLM if kind == "encoder" else AutoModelForCausalLM
-    model, info = auto.from_pretrained(tmp_path / "new", output_loading_info=True)
-    assert not any(info.values())
-    loaded = AutoTokenizer.from_pretrained(tmp_path / "new")
-    assert (loaded.mask_token, loaded.pad_token, loaded.cls_token) == ("[MASK]", "[PAD]", "[CLS]")
-    assert model.config.pad_token_id == loaded.pad_token_id and model.config.vocab_size >= len(loaded)
-    if kind == "decoder":
-        assert model.generation_config.eos_token_id == loaded.eos_token_id == loaded.sep_token_id
