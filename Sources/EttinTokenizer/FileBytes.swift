@@ -66,12 +66,13 @@ func makeFolder(_ path: String) throws {
 
 /// A file or standard input being read.
 final class InputFile {
-    private let path: String
+    /// The path for messages.
+    let path: String
     private let descriptor: Int32
 
     /// Opens a file; `-` is standard input.
     init(_ path: String) throws {
-        self.path = path
+        self.path = path == "-" ? "standard input" : path
         descriptor = path == "-" ? 0 : open(path, O_RDONLY)
         guard descriptor >= 0 else { throw systemError(path) }
     }

@@ -30,7 +30,7 @@ package struct TextReader {
     package init(_ path: String, format: Format? = nil) throws {
         input = try InputFile(path)
         self.format = format ?? (path.hasSuffix(".jsonl") ? .jsonl : .lines)
-        name = path == "-" ? "standard input" : path
+        name = input.path
     }
 
     /// The next text.
