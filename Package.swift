@@ -11,6 +11,7 @@ let package = Package(
     name: "ettin-swift",
     platforms: [.macOS(.v15)],
     products: [
+        .library(name: "EttinCorpus", targets: ["EttinCorpus"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "Torch", targets: ["Torch"]),
@@ -29,9 +30,15 @@ let package = Package(
         // Floor 2
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: settings),
         .target(name: "EttinJSON", swiftSettings: settings),
+        .target(name: "EttinFiles", swiftSettings: settings),
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
         // Floor 3
-        .target(name: "EttinModel", dependencies: ["Torch", "EttinJSON"], swiftSettings: settings),
+        .target(name: "EttinModel", dependencies: ["Torch", "EttinFiles", "EttinJSON"], swiftSettings: settings),
+        .target(
+            name: "EttinCorpus",
+            dependencies: ["EttinFiles", "EttinJSON", "EttinTokenizer", "Torch"],
+            swiftSettings: settings
+        ),
         // Drivers for the interop tests and the fuzzers; not products.
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(
@@ -39,8 +46,10 @@ let package = Package(
             dependencies: ["EttinTokenizer", "EttinJSON"],
             swiftSettings: settings
         ),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: settings),
         .testTarget(name: "EttinJSONTests", dependencies: ["EttinJSON"], swiftSettings: settings),
+        .testTarget(name: "EttinFilesTests", dependencies: ["EttinFiles", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "EttinTokenizerTests",
             dependencies: ["EttinTokenizer", "EttinJSON"],
@@ -48,7 +57,12 @@ let package = Package(
         ),
         .testTarget(
             name: "EttinModelTests",
-            dependencies: ["EttinModel", "EttinJSON", "Torch"],
+            dependencies: ["EttinModel", "EttinFiles", "EttinJSON", "Torch"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinCorpusTests",
+            dependencies: ["EttinCorpus", "EttinFiles", "EttinJSON", "EttinTokenizer", "TestSupport", "Torch"],
             swiftSettings: settings
         ),
     ],

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 
 /// The index of a sharded checkpoint: which file holds which tensor.
@@ -76,7 +77,7 @@ enum JSONFile {
     /// - Returns: The object.
     /// - Throws: `CheckpointError` when there is no such file or it is not JSON.
     static func object(path: String, name: String, sizeLimit: Int) throws -> JSONObject {
-        let file = try MappedFile(path: path)
+        let file = try CheckpointError.translating { try MappedFile(path: path) }
         guard file.count <= sizeLimit else {
             let found = "has \(file.count) bytes"
             throw CheckpointError(.unsupported, file: name, found: found, expected: "at most \(sizeLimit)")
