@@ -58,7 +58,10 @@ struct CompressionTests {
         }
     }
 
-    @Test("Unknown names and levels are refused by name", arguments: ["zst", "zstd:23", "zstd:", "snappy:1", "br:-1", ""])
+    @Test(
+        "Unknown names and levels are refused by name",
+        arguments: ["zst", "zstd:23", "zstd:", "snappy:1", "br:-1", ""]
+    )
     func refusals(name: String) {
         let error = #expect(throws: CorpusError.self) { try Compression(name: name, file: "index.json") }
         #expect(error?.description.contains("\"\(name)\"") == true)

@@ -19,7 +19,7 @@ struct HashTests {
         arguments: [
             (HashAlgorithm.md5, "cb85b1b16af2e58c"), (.sha1, "86d50295bbf6fa80"), (.sha224, "56574e35e520e2f3"),
             (.sha256, "ef248bcc43f595db"), (.sha384, "448142eb313b1be2"), (.sha512, "aa760f7f6a58df18"),
-            (.xxh32, "7d48ede0e11b1298"), (.xxh3_64, "36cd6eeafa57272c"), (.xxh64, "fb22ed23bc031b5d"),
+            (.xxh32, "7d48ede0e11b1298"), (.xxh3, "36cd6eeafa57272c"), (.xxh64, "fb22ed23bc031b5d"),
         ]
     )
     func agreement(algorithm: HashAlgorithm, expected: String) {

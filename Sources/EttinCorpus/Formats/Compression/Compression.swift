@@ -89,9 +89,7 @@ public struct Compression: Hashable, Sendable, CustomStringConvertible {
         level.map { "\(algorithm.rawValue):\($0)" } ?? algorithm.rawValue
     }
 
-    /// The whole input as one compressed frame.
-    ///
-    /// - Parameter file: The file that the result is for, for messages.
+    /// The whole input as one compressed frame; `file`, for messages, is what the result is for.
     func compress(_ bytes: UnsafeRawBufferPointer, file: String) throws -> [UInt8] {
         let level = Int32(level ?? algorithm.defaultLevel)
         switch algorithm {
@@ -103,11 +101,7 @@ public struct Compression: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The input decompressed.
-    ///
-    /// - Parameters:
-    ///   - byteCount: The size that the result must have.
-    ///   - file: The file that the bytes come from, for messages.
+    /// The input decompressed, which must give `byteCount` bytes; `file`, for messages, is where the input comes from.
     func decompress(_ bytes: UnsafeRawBufferPointer, byteCount: Int, file: String) throws -> [UInt8] {
         switch algorithm {
         case .brotli: try BrotliLibrary.loaded(file: file).decompress(bytes, byteCount: byteCount, file: file)

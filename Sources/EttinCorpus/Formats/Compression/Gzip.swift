@@ -76,7 +76,8 @@ enum Gzip {
             consumed += inputCount - Int(stream.pointee.avail_in)
             produced += outputCount - Int(stream.pointee.avail_out)
             if status == Z_STREAM_END { return (true, consumed, produced) }
-            let isStuck = stream.pointee.avail_in == UInt32(inputCount) && stream.pointee.avail_out == UInt32(outputCount)
+            let isStuck =
+                stream.pointee.avail_in == UInt32(inputCount) && stream.pointee.avail_out == UInt32(outputCount)
             if status != Z_OK && status != Z_BUF_ERROR || isStuck { return (false, consumed, produced) }
         }
     }

@@ -9,7 +9,9 @@ enum Zstandard {
             let size = ZSTD_compress(buffer.baseAddress, limit, bytes.baseAddress, bytes.count, level)
             if ZSTD_isError(size) != 0 { failure = String(cString: ZSTD_getErrorName(size)) } else { count = size }
         }
-        if let failure { throw CorpusError(.inputOutput, file: file, found: "cannot be compressed as zstd: \(failure)") }
+        if let failure {
+            throw CorpusError(.inputOutput, file: file, found: "cannot be compressed as zstd: \(failure)")
+        }
         return result
     }
 

@@ -17,7 +17,7 @@ public enum HashAlgorithm: String, Hashable, Sendable, CaseIterable {
     /// xxHash, 32 bits.
     case xxh32
     /// XXH3, 64 bits: the fastest here.
-    case xxh3_64
+    case xxh3 = "xxh3_64"
     /// xxHash, 64 bits.
     case xxh64
 
@@ -34,7 +34,7 @@ public enum HashAlgorithm: String, Hashable, Sendable, CaseIterable {
         case .sha384: Self.digits(SHA2Long.digest(bytes, initial: SHA2Long.initial384).prefix(48))
         case .sha512: Self.digits(SHA2Long.digest(bytes, initial: SHA2Long.initial512))
         case .xxh32: Self.digits(XXHash.hash32(bytes).bigEndianBytes)
-        case .xxh3_64: Self.digits(XXH3.hash64(bytes).bigEndianBytes)
+        case .xxh3: Self.digits(XXH3.hash64(bytes).bigEndianBytes)
         case .xxh64: Self.digits(XXHash.hash64(bytes).bigEndianBytes)
         }
     }

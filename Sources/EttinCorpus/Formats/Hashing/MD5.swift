@@ -29,7 +29,9 @@ enum MD5 {
                         case 2: (mixed, word) = (b ^ c ^ d, (3 &* round &+ 5) & 15)
                         default: (mixed, word) = (c ^ (b | ~d), (7 &* round) & 15)
                         }
-                        let value = UInt32(littleEndian: block.loadUnaligned(fromByteOffset: word &* 4, as: UInt32.self))
+                        let value = UInt32(
+                            littleEndian: block.loadUnaligned(fromByteOffset: word &* 4, as: UInt32.self)
+                        )
                         let sum = a &+ mixed &+ constants[round] &+ value
                         let shift = shifts[(round >> 4) << 2 | round & 3]
                         (a, d, c, b) = (d, c, b, b &+ (sum << shift | sum >> (32 &- shift)))
