@@ -65,3 +65,21 @@ func verify(_ arguments: [String]) throws {
     print(counts)
     if let problem = report.problems.first { throw problem }
 }
+
+/// Prints how many samples an epoch draws from each of several data sets, and all token ids.
+func listStreams(_ arguments: [String]) throws {
+    let datasets = try arguments.dropFirst().map { argument in
+        let parts = argument.split(separator: "=")
+        return (try MDSDataset(folder: String(parts[0])), MDSStreams.Weight.proportion(Double(parts[1]) ?? 0))
+    }
+    let streams = try MDSStreams(datasets, epochSampleCount: Int(arguments[0]))
+    let ids = try (0..<streams.sampleCount).map { sample in
+        let ids = try streams.tokenIDs(at: sample, column: "array uint16")
+        return JSONValue.array(ids.map { JSONValue(Int($0)) })
+    }
+    let result: JSONValue = [
+        "samples": JSONValue(streams.sampleCount),
+        "draw_counts": .array(streams.streams.map { JSONValue($0.drawCount) }), "input_ids": .array(ids),
+    ]
+    print(result)
+}

@@ -62,7 +62,7 @@ struct MDSGoldenTests {
     ]
 
     private static func array(_ values: [Int32], _ element: MDSElement, shape: [Int]? = nil) -> MDSValue {
-        let bytes = try! MDSArray(tokenIDs: values, element: element).bytes
+        let bytes = values.flatMap { element == .uint16 ? UInt16($0).littleEndianBytes : $0.littleEndianBytes }
         return .array(MDSArray(uncheckedElement: element, shape: shape ?? [values.count], bytes: bytes))
     }
 

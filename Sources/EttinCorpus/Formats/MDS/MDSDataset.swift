@@ -93,6 +93,7 @@ public final class MDSDataset: Sendable {
     /// The position of a shard's first sample in the data set.
     ///
     /// - Parameter shard: The position of the shard.
+    /// - Returns: The number of the sample.
     public func firstSample(ofShard shard: Int) -> Int { starts[shard] }
 
     /// The values of a sample by column name.

@@ -55,6 +55,7 @@ public struct MDSSchema: Hashable, Sendable {
     /// The position of a column; nil when there is none of that name.
     ///
     /// - Parameter name: The name, compared by bytes.
+    /// - Returns: The position in `columns`.
     public func position(of name: String) -> Int? {
         columns.firstIndex { ExactName($0.name) == ExactName(name) }
     }

@@ -3,7 +3,9 @@
 /// Samples are numbered through: those of the first stream, then those of the second. How often each stream's samples
 /// are drawn in an epoch follows from the weights, as in the Python library.
 public struct MDSStreams: Sendable {
-    /// How much of a stream an epoch takes. Either all streams of a collection have a proportion, or none.
+    /// How much of a stream an epoch takes.
+    ///
+    /// Either all streams of a collection have a proportion, or none.
     public enum Weight: Hashable, Sendable {
         /// Every sample once.
         case once

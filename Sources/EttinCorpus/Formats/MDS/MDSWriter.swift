@@ -21,7 +21,9 @@ public final class MDSWriter {
         public var compression: Compression?
         /// The hashes to record in the index.
         public var hashes: [HashAlgorithm]
-        /// The most bytes of a shard; a larger sample gets a shard of its own. Nil for one shard.
+        /// The most bytes of a shard; nil for one shard.
+        ///
+        /// A larger sample gets a shard of its own.
         public var sizeLimit: Int?
 
         /// Creates options; the defaults are those of the Python library.
