@@ -14,6 +14,7 @@ let package = Package(
         .executable(name: "ettin", targets: ["EttinCommand"]),
         .library(name: "Ettin", targets: ["Ettin"]),
         .library(name: "EttinInference", targets: ["EttinInference"]),
+        .library(name: "EttinCorpus", targets: ["EttinCorpus"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "Torch", targets: ["Torch"]),
@@ -22,7 +23,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
-        // Floor 1: libtorch behind a C interface.
+        // Floor 1: libtorch behind a C interface, and the compression libraries as they are.
+        .systemLibrary(name: "Czlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+        .systemLibrary(name: "Czstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
         .systemLibrary(name: "Clibtorch", pkgConfig: "libtorch"),
         .target(
             name: "CTorch",
@@ -35,13 +38,19 @@ let package = Package(
         // Floor 2
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: settings),
         .target(name: "EttinJSON", swiftSettings: settings),
+        .target(name: "EttinFiles", swiftSettings: settings),
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
         // Floor 3
-        .target(name: "EttinModel", dependencies: ["Torch", "EttinJSON"], swiftSettings: settings),
+        .target(name: "EttinModel", dependencies: ["Torch", "EttinFiles", "EttinJSON"], swiftSettings: settings),
+        .target(
+            name: "EttinCorpus",
+            dependencies: ["Czlib", "Czstd", "EttinFiles", "EttinJSON", "EttinTokenizer", "Torch"],
+            swiftSettings: settings
+        ),
         // Floor 4
         .target(
             name: "EttinInference",
-            dependencies: ["EttinModel", "EttinTokenizer", "Torch"],
+            dependencies: ["EttinModel", "EttinFiles", "EttinJSON", "EttinTokenizer", "Torch"],
             swiftSettings: settings
         ),
         .target(
@@ -53,7 +62,7 @@ let package = Package(
         .executableTarget(
             name: "EttinCommand",
             dependencies: [
-                "Torch", "EttinJSON", "EttinTokenizer", "EttinModel", "EttinInference",
+                "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinModel", "EttinInference",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -66,6 +75,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(
+            name: "CorpusProbe",
+            dependencies: ["EttinCorpus", "EttinJSON"],
+            swiftSettings: settings
+        ),
+        .executableTarget(
             name: "TokenizerProbe",
             dependencies: ["EttinTokenizer", "EttinJSON"],
             swiftSettings: settings
@@ -73,6 +87,7 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: settings),
         .testTarget(name: "EttinJSONTests", dependencies: ["EttinJSON"], swiftSettings: settings),
+        .testTarget(name: "EttinFilesTests", dependencies: ["EttinFiles", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "EttinTokenizerTests",
             dependencies: ["EttinTokenizer", "EttinJSON", "TestSupport"],
@@ -85,12 +100,17 @@ let package = Package(
         ),
         .testTarget(
             name: "EttinModelTests",
-            dependencies: ["EttinModel", "EttinJSON", "Torch", "TestSupport"],
+            dependencies: ["EttinModel", "EttinFiles", "EttinJSON", "Torch", "TestSupport"],
             swiftSettings: settings
         ),
         .testTarget(
             name: "EttinInferenceTests",
             dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "EttinJSON", "Torch", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinCorpusTests",
+            dependencies: ["EttinCorpus", "EttinFiles", "EttinJSON", "EttinTokenizer", "TestSupport", "Torch"],
             swiftSettings: settings
         ),
     ],

@@ -1,3 +1,4 @@
+import EttinFiles
 public import EttinModel
 public import EttinTokenizer
 public import Torch
@@ -54,7 +55,7 @@ public struct ModelInitializer {
     @discardableResult
     public func write(toFolder folder: String) throws -> Int {
         try configuration.validate()
-        let output = try AtomicFolder(path: folder)
+        let output = try CheckpointError.translating { try AtomicFolder(path: folder) }
         let model = try withRecovery {
             let model = LanguageModel(configuration)
             model.initialize(scheme, seed: seed)
@@ -66,7 +67,7 @@ public struct ModelInitializer {
             try GenerationConfiguration(model: configuration).write(toFolder: output.temporaryPath)
         }
         try tokenizer?.save(to: output.temporaryPath)
-        try output.commit()
+        try CheckpointError.translating { try output.commit() }
         return model.parameterCount
     }
 }

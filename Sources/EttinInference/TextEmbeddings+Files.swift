@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 import EttinModel
 
@@ -29,9 +30,11 @@ extension TextEmbeddings {
     public func write(to path: String, format: EmbeddingFileFormat) throws {
         switch format {
         case .jsonl:
-            let file = try AtomicFile(path: path)
-            for index in 0..<count { try file.write(jsonLine(index) + [UInt8(ascii: "\n")]) }
-            try file.commit()
+            try CheckpointError.translating {
+                let file = try AtomicFile(path: path)
+                for index in 0..<count { try file.write(jsonLine(index) + [UInt8(ascii: "\n")]) }
+                try file.commit()
+            }
         case .npy:
             try NumPyFile.write(values, shape: [count, dimensions], to: path)
         case .safetensors:

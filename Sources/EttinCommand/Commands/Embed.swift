@@ -1,4 +1,5 @@
 import ArgumentParser
+import EttinFiles
 import EttinInference
 import EttinJSON
 import EttinModel

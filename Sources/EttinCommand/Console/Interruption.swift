@@ -1,4 +1,5 @@
 import Dispatch
+import EttinFiles
 import EttinModel
 
 #if canImport(Darwin)

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 
 /// Reads typed values from a configuration object, collects what is wrong, and remembers which keys it used.

@@ -1,3 +1,4 @@
+import EttinFiles
 public import EttinJSON
 
 /// How a decoder generates unless it is told otherwise, as `generation_config.json` states it.
@@ -91,7 +92,9 @@ public struct GenerationConfiguration: Hashable, Sendable {
     /// - Parameter folder: An existing folder.
     /// - Throws: `CheckpointError` when the file cannot be written.
     public func write(toFolder folder: String) throws {
-        try AtomicFile.write(serialized(), to: FilePath.joined(folder, "generation_config.json"))
+        try CheckpointError.translating {
+            try AtomicFile.write(serialized(), to: FilePath.joined(folder, "generation_config.json"))
+        }
     }
 
     /// The text of `generation_config.json`: two spaces, sorted keys, a line feed at the end.

@@ -1,3 +1,4 @@
+import EttinFiles
 public import EttinJSON
 
 extension ModernBERTConfiguration {

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 
 // Rotary parameters have three spellings: `rope_parameters` of version 5, the two thetas of version 4, and

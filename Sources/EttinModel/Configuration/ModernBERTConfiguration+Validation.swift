@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// Bounds beyond which a configuration is taken for a mistake or an attack rather than a model.
 enum ConfigurationLimits {
     static let layers = 4096

@@ -1,3 +1,4 @@
+import EttinFiles
 public import EttinJSON
 
 extension ModernBERTConfiguration {
@@ -16,7 +17,9 @@ extension ModernBERTConfiguration {
     ///   - format: The format; what version 4 can say, version 5 also reads.
     /// - Throws: `CheckpointError` when the format cannot express the configuration or the file cannot be written.
     public func write(toFolder folder: String, format: Format) throws {
-        try AtomicFile.write(serialized(format), to: FilePath.joined(folder, "config.json"))
+        try CheckpointError.translating {
+            try AtomicFile.write(serialized(format), to: FilePath.joined(folder, "config.json"))
+        }
     }
 
     /// The text of `config.json`: two spaces, sorted keys, a line feed at the end.

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 public import Torch
 

@@ -1,3 +1,4 @@
+import EttinFiles
 public import Torch
 
 /// A trunk with pooling: sequences of token ids in, one vector each out.

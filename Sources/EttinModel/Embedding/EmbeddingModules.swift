@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 
 /// The modules of a sentence-transformers folder after its transformer.

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 
 /// How two embeddings are compared; larger is always nearer.

@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// What is wrong with a checkpoint's files or its configuration.
 ///
 /// One error carries every problem that was found, so that a broken folder is repaired once and not once per attempt.
@@ -83,62 +85,10 @@ public struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertibl
     }
 }
 
-/// Quotes text that comes from a file for use in a message: control characters escaped, long text shortened.
-///
-/// - Parameters:
-///   - text: Any text.
-///   - limit: The most characters to show.
-/// - Returns: The text in double quotes, on one line.
-package func quoted(_ text: String, limit: Int = 200) -> String {
-    var result = "\""
-    var shown = 0
-    for scalar in text.unicodeScalars {
-        if shown == limit {
-            result += "…"
-            break
-        }
-        shown += 1
-        switch scalar {
-        case "\n": result += "\\n"
-        case "\r": result += "\\r"
-        case "\t": result += "\\t"
-        case "\"": result += "\\\""
-        case _
-        where scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
-            || (0x200B...0x200F).contains(scalar.value) || (0x2028...0x202E).contains(scalar.value):
-            result += "\\u{" + String(scalar.value, radix: 16) + "}"
-        default: result.unicodeScalars.append(scalar)
-        }
-    }
-    return result + "\""
-}
-
 /// Writes a shape as Python does, `[2, 3]`.
 ///
 /// - Parameter shape: The dimensions.
 /// - Returns: The text.
 package func spelled(_ shape: [Int]) -> String {
     "[" + shape.map(String.init).joined(separator: ", ") + "]"
-}
-
-/// Tensor names and file names compared by their bytes.
-///
-/// Swift's `String` equates canonically equivalent spellings; a checkpoint does not.
-struct ExactName: Hashable, Comparable {
-    let text: String
-
-    init(_ text: String) { self.text = text }
-
-    static func == (left: ExactName, right: ExactName) -> Bool {
-        left.text.utf8.elementsEqual(right.text.utf8)
-    }
-
-    static func < (left: ExactName, right: ExactName) -> Bool {
-        left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
-    }
-
-    func hash(into hasher: inout Hasher) {
-        var copy = text
-        copy.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-    }
 }

@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// The folder of a model, as an argument that people give.
 package enum CheckpointFolder {
     /// Whether a path is a folder.

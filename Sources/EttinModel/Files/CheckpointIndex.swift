@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 
 /// The index of a sharded checkpoint: which file holds which tensor.
@@ -84,7 +85,7 @@ enum JSONFile {
 
     /// Reads a file of JSON.
     static func value(path: String, name: String, sizeLimit: Int) throws -> JSONValue {
-        let file = try MappedFile(path: path)
+        let file = try CheckpointError.translating { try MappedFile(path: path) }
         guard file.count <= sizeLimit else {
             let found = "has \(file.count) bytes"
             throw CheckpointError(.unsupported, file: name, found: found, expected: "at most \(sizeLimit)")

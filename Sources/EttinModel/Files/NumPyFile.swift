@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// Writes arrays as `numpy.save` does: version 1.0, C order, little-endian.
 ///
 /// > Source: numpy 2.4, `numpy.lib.format`.
@@ -14,10 +16,12 @@ public enum NumPyFile {
             let found = "was given \(values.count) values"
             throw CheckpointError(.malformed, file: path, found: found, expected: "those of shape \(spelled(shape))")
         }
-        let file = try AtomicFile(path: path)
-        try file.write(header(shape))
-        try values.withUnsafeBytes { try file.write($0) }
-        try file.commit()
+        try CheckpointError.translating {
+            let file = try AtomicFile(path: path)
+            try file.write(header(shape))
+            try values.withUnsafeBytes { try file.write($0) }
+            try file.commit()
+        }
     }
 
     /// Magic number, version, length and the description as a Python literal, byte for byte as numpy writes them.

@@ -1,3 +1,5 @@
+import EttinFiles
+
 // The interpreter for the pickles inside checkpoints. What is unusual:
 // - It executes nothing. A name selects one of a few meanings (`PickleGlobal`) or is an error.
 // - Containers live in one array and refer to each other by index, so a pickle that nests a million lists or makes a

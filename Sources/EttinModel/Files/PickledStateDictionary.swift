@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// The tensors of a state dict inside a file from `torch.save`.
 ///
 /// Accepted are the dictionary itself, `{"state_dict": …}`, `{"model": …}` and a Composer training state
@@ -95,7 +97,7 @@ public final class PickledStateDictionary: TensorContainer {
 
     /// Whether a file begins like one from `torch.save`: a ZIP archive or a pickle.
     static func looksLikePickle(path: String) throws -> Bool {
-        let file = try MappedFile(path: path)
+        let file = try CheckpointError.translating { try MappedFile(path: path) }
         if ZipArchive.isArchive(file) { return true }
         return file.withUnsafeBytes { bytes in
             // A pickle of a long integer; a TAR archive or a Git LFS pointer is left to that reader's own message.

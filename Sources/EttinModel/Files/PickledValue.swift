@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// A value from a pickle, with nothing executed to obtain it.
 ///
 /// Instances of classes are not rebuilt: what is not a plain value, a container or a tensor is kept as the name and the

@@ -1,3 +1,5 @@
+import EttinFiles
+
 // The form that torch.save wrote before PyTorch 1.6 and still writes on request: five pickles one after the other
 // (a magic number, a version, facts about the machine, the object, the keys of its storages), then for each key the
 // number of values as a 64-bit integer and the values.

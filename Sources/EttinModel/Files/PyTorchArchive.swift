@@ -1,3 +1,5 @@
+public import EttinFiles
+
 /// A file from `torch.save`, mapped into memory and read without executing anything.
 ///
 /// Both forms are understood: the ZIP archive of PyTorch 1.6 and later, and the older run of pickles. `root` is the
@@ -34,7 +36,7 @@ public final class PyTorchArchive: Sendable {
         access: MappedFile.Access = .readOnly,
         unknownNames: UnknownNames = .refused
     ) throws {
-        let file = try MappedFile(path: path, access: access)
+        let file = try CheckpointError.translating { try MappedFile(path: path, access: access) }
         var limits = PickleLimits()
         limits.keepsUnknownNames = unknownNames == .kept
         let content =

@@ -1,3 +1,5 @@
+public import EttinFiles
+
 /// A safetensors file, mapped into memory.
 ///
 /// Opening reads and checks the header only; values are read from disk when they are first touched.
@@ -20,7 +22,7 @@ public final class SafetensorsFile: TensorContainer {
     ///   - access: What stores into the values do; see `MappedFile.Access`.
     /// - Throws: `CheckpointError` with everything that is wrong with the header.
     public init(path: String, access: MappedFile.Access = .readOnly) throws {
-        let file = try MappedFile(path: path, access: access)
+        let file = try CheckpointError.translating { try MappedFile(path: path, access: access) }
         let header = try file.withUnsafeBytes {
             try SafetensorsHeader($0, path: path, file: FilePath.lastComponent(of: path))
         }

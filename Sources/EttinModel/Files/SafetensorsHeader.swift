@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 
 /// The parsed and checked header of a safetensors file.

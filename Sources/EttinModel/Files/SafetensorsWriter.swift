@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 
 /// A tensor to be written: what it is, and how to get at its values when their turn comes.
@@ -82,18 +83,20 @@ public enum SafetensorsWriter {
         metadata: [String: String] = defaultMetadata
     ) throws -> Int {
         let layout = try Layout(tensors, path: path, metadata: metadata)
-        let file = try AtomicFile(path: path)
-        try file.write(layout.header)
-        for (tensor, expected) in layout.tensors {
-            var written = 0
-            try tensor.values { piece in
-                written += piece.count
-                guard written <= expected else { throw sizeError(tensor, path, atLeast: written, expected) }
-                try file.write(piece)
+        try CheckpointError.translating {
+            let file = try AtomicFile(path: path)
+            try file.write(layout.header)
+            for (tensor, expected) in layout.tensors {
+                var written = 0
+                try tensor.values { piece in
+                    written += piece.count
+                    guard written <= expected else { throw sizeError(tensor, path, atLeast: written, expected) }
+                    try file.write(piece)
+                }
+                guard written == expected else { throw sizeError(tensor, path, exactly: written, expected) }
             }
-            guard written == expected else { throw sizeError(tensor, path, exactly: written, expected) }
+            try file.commit()
         }
-        try file.commit()
         return layout.header.count + layout.dataCount
     }
 

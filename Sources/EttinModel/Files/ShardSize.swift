@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// The most bytes that one file of a sharded checkpoint should hold.
 ///
 /// A tensor that is larger gets a file of its own.

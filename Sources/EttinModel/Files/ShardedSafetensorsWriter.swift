@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 
 /// Writes a model's tensors as one safetensors file, or as several with an index, as transformers does.
@@ -45,7 +46,9 @@ public enum ShardedSafetensorsWriter {
         let shards = split(sizes, limit: shardSize.bytes)
         let files = fileNames(count: shards.count, stem: stem)
         let indexPath = FilePath.joined(folder, "\(stem).safetensors.index.json")
-        if FilePath.kind(of: indexPath) != .absent { try FilePath.remove(indexPath) }
+        if FilePath.kind(of: indexPath) != .absent {
+            try CheckpointError.translating { try FilePath.remove(indexPath) }
+        }
         for (shard, file) in zip(shards, files) {
             try SafetensorsWriter.write(
                 shard.map { tensors[$0] },
@@ -61,10 +64,8 @@ public enum ShardedSafetensorsWriter {
             for (shard, file) in zip(shards, files) {
                 map += shard.map { (tensors[$0].name, file) }
             }
-            try AtomicFile.write(
-                CheckpointIndex.serialized(map: map, totalBytes: totalBytes, totalParameters: totalParameters),
-                to: indexPath
-            )
+            let bytes = CheckpointIndex.serialized(map: map, totalBytes: totalBytes, totalParameters: totalParameters)
+            try CheckpointError.translating { try AtomicFile.write(bytes, to: indexPath) }
             index = FilePath.lastComponent(of: indexPath)
         }
         try removeStale(in: folder, stem: stem, keeping: Set(files + [index].compactMap(\.self)))
@@ -129,9 +130,11 @@ public enum ShardedSafetensorsWriter {
 
     /// Removes shards and indexes that an earlier save left, which would shadow or contradict the new files.
     private static func removeStale(in folder: String, stem: String, keeping: Set<String>) throws {
-        for name in try FilePath.names(inFolder: folder) where !keeping.contains(name) {
-            guard isOutputName(name, stem: stem) else { continue }
-            try FilePath.remove(FilePath.joined(folder, name))
+        try CheckpointError.translating {
+            for name in try FilePath.names(inFolder: folder) where !keeping.contains(name) {
+                guard isOutputName(name, stem: stem) else { continue }
+                try FilePath.remove(FilePath.joined(folder, name))
+            }
         }
     }
 

@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// What a checkpoint says about one tensor before its values are read.
 public struct TensorDescriptor: Hashable, Sendable {
     /// The tensor's name in the file.

@@ -1,3 +1,5 @@
+public import EttinFiles
+
 /// A model's tensors, whatever files hold them.
 ///
 /// ```swift
@@ -168,7 +170,7 @@ public final class TensorStore: TensorContainer {
     }
 
     private static func noWeights(_ folder: String) throws -> CheckpointError {
-        let entries = try FilePath.names(inFolder: folder)
+        let entries = try CheckpointError.translating { try FilePath.names(inFolder: folder) }
         let shown = entries.prefix(8).joined(separator: ", ") + (entries.count > 8 ? ", …" : "")
         return CheckpointError(
             .missing,

@@ -1,3 +1,5 @@
+import EttinFiles
+
 // A reader for the one kind of ZIP archive that torch.save writes: every entry stored, nothing compressed, values
 // aligned so that they can be used where they lie. Whatever else ZIP allows is refused by name. Checksums are not
 // verified: torch can be told not to compute them, and reading all values would defeat the mapping.
@@ -33,7 +35,7 @@ struct ZipArchive {
     }
 
     func slice(_ entry: Entry) throws -> MappedSlice {
-        try file.slice(entry.range)
+        try CheckpointError.translating { try file.slice(entry.range) }
     }
 
     /// Whether a file begins like a ZIP archive.

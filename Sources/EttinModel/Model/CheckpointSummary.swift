@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// What is in the folder of a model, without reading a weight.
 public struct CheckpointSummary: Hashable, Sendable {
     /// A file and its size.
@@ -47,7 +49,8 @@ public struct CheckpointSummary: Hashable, Sendable {
         let configuration = try ModernBERTConfiguration(folder: folder)
         self.configuration = configuration
         size = EttinSize(shapeOf: configuration)
-        files = try FilePath.names(inFolder: folder).compactMap { name in
+        let names = try CheckpointError.translating { try FilePath.names(inFolder: folder) }
+        files = names.compactMap { name in
             FilePath.fileSize(FilePath.joined(folder, name)).map { File(name: name, byteCount: $0) }
         }
         let forms = TensorStore.Form.allCases.map { FilePath.joined(folder, $0.rawValue) }

@@ -1,3 +1,4 @@
+import EttinFiles
 public import Torch
 
 /// A model that checkpoint folders hold: the trunk alone, or with a head.

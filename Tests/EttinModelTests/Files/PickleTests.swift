@@ -1,3 +1,4 @@
+import EttinFiles
 import Testing
 
 @testable import EttinModel

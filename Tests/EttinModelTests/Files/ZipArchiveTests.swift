@@ -1,3 +1,4 @@
+import EttinFiles
 import TestSupport
 import Testing
 

@@ -11,7 +11,7 @@
 /// Bytes go to a temporary name in the same folder; `commit()` syncs them to the disk and renames. A file that is not
 /// committed is removed when the object goes.
 package final class AtomicFile {
-    let path: String
+    package let path: String
     private let temporaryPath: String
     private var descriptor: Int32
     private var pending: [UInt8] = []
@@ -23,14 +23,14 @@ package final class AtomicFile {
     /// Creates the temporary file.
     package init(path: String) throws {
         guard FilePath.isPlainName(FilePath.lastComponent(of: path)), !path.utf8.contains(0) else {
-            throw CheckpointError(.inputOutput, file: quoted(path), found: "is not a file name we write")
+            throw FileError(.inputOutput, file: quoted(path), found: "is not a file name we write")
         }
         self.path = path
         let random = UInt64.random(in: 0...UInt64.max)
         let name = ".\(FilePath.lastComponent(of: path)).\(String(random, radix: 36)).tmp"
         temporaryPath = FilePath.joined(FilePath.folder(of: path), name)
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw MappedFile.systemError(path, "cannot be created") }
+        guard descriptor >= 0 else { throw FileError.system(path, "cannot be created") }
         UnfinishedFiles.add(temporaryPath)
     }
 
@@ -59,11 +59,11 @@ package final class AtomicFile {
     /// Makes the file appear under its name.
     package func commit() throws {
         try flush()
-        guard fsync(descriptor) == 0 else { throw MappedFile.systemError(path, "cannot be synced to the disk") }
+        guard fsync(descriptor) == 0 else { throw FileError.system(path, "cannot be synced to the disk") }
         let closed = close(descriptor)
         descriptor = -1
-        guard closed == 0 else { throw MappedFile.systemError(path, "cannot be closed") }
-        guard rename(temporaryPath, path) == 0 else { throw MappedFile.systemError(path, "cannot be put in place") }
+        guard closed == 0 else { throw FileError.system(path, "cannot be closed") }
+        guard rename(temporaryPath, path) == 0 else { throw FileError.system(path, "cannot be put in place") }
         isCommitted = true
         // The new name itself is durable only when its folder is synced; file systems that cannot do so say so here.
         let folder = open(FilePath.folder(of: path), O_RDONLY | O_CLOEXEC)
@@ -76,13 +76,13 @@ package final class AtomicFile {
     /// Fails at once where a file could not be written, so that nobody computes for nothing.
     package static func checkPlace(_ path: String) throws {
         if FilePath.kind(of: path) == .folder {
-            throw CheckpointError(.inputOutput, file: path, found: "is a folder", expected: "the name of a file")
+            throw FileError(.inputOutput, file: path, found: "is a folder", expected: "the name of a file")
         }
         _ = try AtomicFile(path: path)
     }
 
     /// Writes a whole file.
-    static func write(_ bytes: [UInt8], to path: String) throws {
+    package static func write(_ bytes: [UInt8], to path: String) throws {
         let file = try AtomicFile(path: path)
         try file.write(bytes)
         try file.commit()
@@ -108,7 +108,7 @@ package final class AtomicFile {
             let written = write(descriptor, start, min(rest.count, 1 << 30))
             if written < 0 {
                 if errno == EINTR { continue }
-                throw MappedFile.systemError(path, "cannot be written")
+                throw FileError.system(path, "cannot be written")
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[written...])
         }

@@ -6,46 +6,46 @@
     import Musl
 #endif
 
-/// The few things that the file layer asks of paths.
-enum FilePath {
-    enum Kind {
+/// The few things that the floors above ask of paths.
+package enum FilePath {
+    package enum Kind {
         case absent
         case file
         case folder
     }
 
     /// The part behind the last slash.
-    static func lastComponent(of path: String) -> String {
+    package static func lastComponent(of path: String) -> String {
         path.split(separator: "/").last.map(String.init) ?? path
     }
 
     /// The path of a name inside a folder.
-    static func joined(_ folder: String, _ name: String) -> String {
+    package static func joined(_ folder: String, _ name: String) -> String {
         if folder.isEmpty { return name }
         return folder.hasSuffix("/") ? folder + name : folder + "/" + name
     }
 
     /// The folder that holds a path.
-    static func folder(of path: String) -> String {
+    package static func folder(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// What is at a path, symbolic links followed; what cannot be examined counts as absent.
-    static func kind(of path: String) -> Kind {
+    package static func kind(of path: String) -> Kind {
         var status = stat()
         guard !path.utf8.contains(0), stat(path, &status) == 0 else { return .absent }
         return status.st_mode & S_IFMT == S_IFDIR ? .folder : .file
     }
 
     /// Whether there is an entry at a path, even a link that leads nowhere, which must not be passed over silently.
-    static func exists(_ path: String) -> Bool {
+    package static func exists(_ path: String) -> Bool {
         var status = stat()
         return !path.utf8.contains(0) && lstat(path, &status) == 0
     }
 
     /// Whether a name stays in its folder wherever it is joined: one component, no climbing, no control characters.
-    static func isPlainName(_ name: String) -> Bool {
+    package static func isPlainName(_ name: String) -> Bool {
         let isPlain = name.utf8.allSatisfy {
             $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "\\") && $0 != UInt8(ascii: ":")
         }
@@ -55,9 +55,9 @@ enum FilePath {
 
 extension FilePath {
     /// The names of all entries of a folder, sorted by bytes.
-    static func names(inFolder folder: String) throws -> [String] {
+    package static func names(inFolder folder: String) throws -> [String] {
         guard !folder.utf8.contains(0), let stream = opendir(folder.isEmpty ? "." : folder) else {
-            throw MappedFile.systemError(folder, "cannot be listed")
+            throw FileError.system(folder, "cannot be listed")
         }
         defer { closedir(stream) }
         var names: [String] = []
@@ -73,14 +73,33 @@ extension FilePath {
     }
 
     /// The size of a regular file in bytes, symbolic links followed; nil for anything else.
-    static func fileSize(_ path: String) -> Int? {
+    package static func fileSize(_ path: String) -> Int? {
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
         return Int(status.st_size)
     }
 
     /// Removes a file.
-    static func remove(_ path: String) throws {
-        guard unlink(path) == 0 else { throw MappedFile.systemError(path, "cannot be removed") }
+    package static func remove(_ path: String) throws {
+        guard unlink(path) == 0 else { throw FileError.system(path, "cannot be removed") }
+    }
+
+    /// Makes a folder and those above it; one that is there already is kept.
+    package static func makeFolder(_ path: String) throws {
+        guard !path.utf8.contains(0) else {
+            throw FileError(.inputOutput, file: quoted(path), found: "has a NUL in its name")
+        }
+        var prefix = path.hasPrefix("/") ? "/" : ""
+        for component in path.split(separator: "/") {
+            prefix += component
+            if mkdir(prefix, 0o777) != 0 {
+                let code = errno
+                guard code == EEXIST, kind(of: prefix) == .folder else {
+                    errno = code
+                    throw FileError.system(prefix, "cannot be made a folder")
+                }
+            }
+            prefix += "/"
+        }
     }
 }

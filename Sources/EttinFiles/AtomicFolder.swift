@@ -20,16 +20,16 @@ package final class AtomicFolder {
     /// Creates the temporary folder.
     ///
     /// - Parameter path: A folder that is empty or does not exist yet; the one that holds it does.
-    /// - Throws: `CheckpointError` for any other path and failures of the file system.
+    /// - Throws: `FileError` for any other path and failures of the file system.
     package init(path: String) throws {
         let trimmed = String(path.reversed().drop { $0 == "/" }.reversed())
         let name = FilePath.lastComponent(of: trimmed)
         guard FilePath.isPlainName(name), !trimmed.utf8.contains(0) else {
-            throw CheckpointError(.inputOutput, file: quoted(path), found: "is not the name of a folder we write")
+            throw FileError(.inputOutput, file: quoted(path), found: "is not the name of a folder we write")
         }
         let isEmptyFolder = try FilePath.kind(of: trimmed) == .folder && FilePath.names(inFolder: trimmed).isEmpty
         guard !FilePath.exists(trimmed) || isEmptyFolder else {
-            throw CheckpointError(
+            throw FileError(
                 .inputOutput,
                 file: path,
                 found: FilePath.kind(of: trimmed) == .folder ? "is not empty" : "exists",
@@ -39,7 +39,7 @@ package final class AtomicFolder {
         self.path = trimmed
         let random = String(UInt64.random(in: 0...UInt64.max), radix: 36)
         temporaryPath = FilePath.joined(FilePath.folder(of: trimmed), ".\(name).\(random).tmp")
-        guard mkdir(temporaryPath, 0o777) == 0 else { throw MappedFile.systemError(path, "cannot be created") }
+        guard mkdir(temporaryPath, 0o777) == 0 else { throw FileError.system(path, "cannot be created") }
         UnfinishedFiles.add(temporaryPath)
     }
 
@@ -50,9 +50,9 @@ package final class AtomicFolder {
 
     /// Makes the folder appear under its name.
     ///
-    /// - Throws: `CheckpointError` when something else has appeared there.
+    /// - Throws: `FileError` when something else has appeared there.
     package func commit() throws {
-        guard rename(temporaryPath, path) == 0 else { throw MappedFile.systemError(path, "cannot be put in place") }
+        guard rename(temporaryPath, path) == 0 else { throw FileError.system(path, "cannot be put in place") }
         isCommitted = true
     }
 }

@@ -36,23 +36,23 @@ public final class MappedFile: @unchecked Sendable {
     /// - Parameters:
     ///   - path: The file; symbolic links are followed.
     ///   - access: What stores into the mapping do.
-    /// - Throws: `CheckpointError` when there is no such file, it is not a regular file, or it cannot be mapped.
+    /// - Throws: `FileError` when there is no such file, it is not a regular file, or it cannot be mapped.
     public init(path: String, access: Access = .readOnly) throws {
         guard !path.utf8.contains(0) else {
-            throw CheckpointError(.missing, file: quoted(path), found: "has a NUL in its name")
+            throw FileError(.missing, file: quoted(path), found: "has a NUL in its name")
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw MappedFile.systemError(path, "cannot be opened") }
+        guard descriptor >= 0 else { throw FileError.system(path, "cannot be opened") }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw MappedFile.systemError(path, "cannot be examined") }
+        guard fstat(descriptor, &status) == 0 else { throw FileError.system(path, "cannot be examined") }
         let format = status.st_mode & S_IFMT
         guard format == S_IFREG else {
             let found = format == S_IFDIR ? "is a folder" : "is not a regular file"
-            throw CheckpointError(.inputOutput, file: path, found: found, expected: "a file")
+            throw FileError(.inputOutput, file: path, found: found, expected: "a file")
         }
         guard let length = Int(exactly: status.st_size), length >= 0 else {
-            throw CheckpointError(.inputOutput, file: path, found: "has an impossible size")
+            throw FileError(.inputOutput, file: path, found: "has an impossible size")
         }
         self.path = path
         count = length
@@ -62,7 +62,7 @@ public final class MappedFile: @unchecked Sendable {
         }
         let protection = access == .readOnly ? PROT_READ : PROT_READ | PROT_WRITE
         let mapping = mmap(nil, length, protection, MAP_PRIVATE, descriptor, 0)
-        guard let mapping, mapping != MAP_FAILED else { throw MappedFile.systemError(path, "cannot be mapped") }
+        guard let mapping, mapping != MAP_FAILED else { throw FileError.system(path, "cannot be mapped") }
         base = mapping
     }
 
@@ -73,7 +73,7 @@ public final class MappedFile: @unchecked Sendable {
     /// All bytes; the buffer is valid as long as the file object lives.
     ///
     /// Callers outside `withUnsafeBytes` keep the object alive themselves.
-    var buffer: UnsafeRawBufferPointer {
+    package var buffer: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: base, count: count)
     }
 
@@ -90,27 +90,17 @@ public final class MappedFile: @unchecked Sendable {
     ///
     /// - Parameter range: Byte positions.
     /// - Returns: The slice.
-    /// - Throws: `CheckpointError` when `range` leaves the file.
+    /// - Throws: `FileError` when `range` leaves the file.
     public func slice(_ range: Range<Int>) throws -> MappedSlice {
         guard range.lowerBound >= 0, range.upperBound <= count else {
-            throw CheckpointError(
-                .malformed,
+            throw FileError(
+                .outOfRange,
                 file: path,
                 found: "bytes \(range.lowerBound)..<\(range.upperBound) were asked for",
                 expected: "a range within its \(count) bytes"
             )
         }
         return MappedSlice(file: self, range: range)
-    }
-
-    static func systemError(_ path: String, _ found: String) -> CheckpointError {
-        let code = errno
-        let reason = String(cString: strerror(code))
-        return CheckpointError(
-            code == ENOENT || code == ENOTDIR ? .missing : .inputOutput,
-            file: path,
-            found: "\(found) (\(reason))"
-        )
     }
 }
 

@@ -1,7 +1,6 @@
+import EttinFiles
 import TestSupport
 import Testing
-
-@testable import EttinModel
 
 @Suite("Mapped files")
 struct MappedFileTests {
@@ -22,14 +21,14 @@ struct MappedFileTests {
         let file = try MappedFile(path: folder.write("", "x"))
         #expect(file.count == 0)
         #expect(try file.slice(0..<0).count == 0)
-        #expect(throws: CheckpointError.self) { try file.slice(0..<1) }
+        #expect(throws: FileError.self) { try file.slice(0..<1) }
     }
 
     @Test("A slice outside the file is refused", arguments: [0..<11, 10..<11, -1..<2, 5..<Int.max])
     func outside(range: Range<Int>) throws {
         let folder = try TemporaryFolder()
         let file = try MappedFile(path: folder.write("0123456789", "x"))
-        #expect(throws: CheckpointError.self) { try file.slice(range) }
+        #expect(throws: FileError.self) { try file.slice(range) }
     }
 
     @Test("Folders, absent files, devices and impossible names are refused in words")
@@ -65,29 +64,27 @@ struct MappedFileTests {
         try AtomicFile.write(Array("new".utf8), to: folder.file("x"))
         #expect(try folder.names == ["x"])
         #expect(try folder.read("x") == Array("new".utf8))
-        #expect(throws: CheckpointError.self) { try AtomicFile.write([], to: folder.file("none/x")) }
-        #expect(throws: CheckpointError.self) { try AtomicFile.write([], to: folder.file("..")) }
+        #expect(throws: FileError.self) { try AtomicFile.write([], to: folder.file("none/x")) }
+        #expect(throws: FileError.self) { try AtomicFile.write([], to: folder.file("..")) }
     }
 }
 
-/// The text of the checkpoint error that `body` throws; empty when it throws none.
-func message(_ body: () throws -> some Any) -> String {
+/// The text of the file error that `body` throws; empty when it throws none.
+private func message(_ body: () throws -> some Any) -> String {
     do {
         _ = try body()
         return ""
-    } catch let error as CheckpointError {
-        return error.description
     } catch {
-        return "another error: \(error)"
+        return (error as? FileError)?.description ?? "another error: \(error)"
     }
 }
 
-/// The kind of the first problem that `body` throws.
-func kind(_ body: () throws -> some Any) -> CheckpointError.Kind? {
+/// The kind of the file error that `body` throws.
+private func kind(_ body: () throws -> some Any) -> FileError.Kind? {
     do {
         _ = try body()
         return nil
     } catch {
-        return (error as? CheckpointError)?.problems.first?.kind
+        return (error as? FileError)?.kind
     }
 }

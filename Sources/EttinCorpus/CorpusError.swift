@@ -1,0 +1,74 @@
+package import EttinFiles
+
+/// What is wrong with a data set, one of its files, or what was asked of it.
+public struct CorpusError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The families of problems, for callers that react differently to them.
+    public enum Kind: String, Hashable, Sendable {
+        /// A file, column or field that must be there is not.
+        case missing
+        /// The operating system refused to open, map, read or write.
+        case inputOutput
+        /// The bytes contradict the format or themselves.
+        case malformed
+        /// Well-formed, but something this library does not read or does not allow.
+        case unsupported
+        /// An option has an impossible value.
+        case invalidOption
+    }
+
+    /// The family of the problem.
+    public let kind: Kind
+    /// The file or folder, as the caller named it; the name of the option for `invalidOption`.
+    public let file: String
+    /// The line, sample, column or field, already quoted; nil when the whole file is meant.
+    public let item: String?
+    /// What was found, as the predicate of a sentence.
+    public let found: String
+    /// What would have been accepted, or the next step; nil when `found` says it all.
+    public let expected: String?
+
+    /// Creates an error.
+    ///
+    /// - Parameters:
+    ///   - kind: The family of the problem.
+    ///   - file: The file's name, or the option's.
+    ///   - item: The line, sample, column or field, quoted.
+    ///   - found: What was found, as the predicate of a sentence.
+    ///   - expected: What would have been accepted.
+    public init(_ kind: Kind, file: String, item: String? = nil, found: String, expected: String? = nil) {
+        self.kind = kind
+        self.file = file
+        self.item = item
+        self.found = found
+        self.expected = expected
+    }
+
+    /// `file: item found; expected …` on one line.
+    public var description: String {
+        let subject = item.map { $0 + " " } ?? ""
+        let wish = expected.map { "; expected " + $0 } ?? ""
+        return "\(file): \(subject)\(found)\(wish)"
+    }
+}
+
+extension CorpusError {
+    /// The problem of a file as a problem of the data set that it belongs to.
+    package init(_ error: FileError) {
+        let kind: Kind =
+            switch error.kind {
+            case .missing: .missing
+            case .inputOutput: .inputOutput
+            case .outOfRange: .malformed
+            }
+        self.init(kind, file: error.file, found: error.found, expected: error.expected)
+    }
+
+    /// Calls `body` and throws its file errors as errors of the data set.
+    package static func translating<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as FileError {
+            throw CorpusError(error)
+        }
+    }
+}

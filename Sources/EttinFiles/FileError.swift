@@ -1,0 +1,54 @@
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Why a file cannot be opened, mapped, written or put in place.
+///
+/// The targets above turn it into their own error, which says what the file was for.
+public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The families of problems.
+    public enum Kind: String, Hashable, Sendable {
+        /// There is no such file.
+        case missing
+        /// The operating system refused.
+        case inputOutput
+        /// Bytes were asked for that the file does not have.
+        case outOfRange
+    }
+
+    /// The family of the problem.
+    public let kind: Kind
+    /// The file, as the caller named it.
+    public let file: String
+    /// What was found, as the predicate of a sentence.
+    public let found: String
+    /// What would have been accepted; nil when `found` says it all.
+    public let expected: String?
+
+    package init(_ kind: Kind, file: String, found: String, expected: String? = nil) {
+        self.kind = kind
+        self.file = file
+        self.found = found
+        self.expected = expected
+    }
+
+    /// The error of the system call that has just failed, with the reason that the system gives.
+    package static func system(_ path: String, _ found: String) -> FileError {
+        let code = errno
+        let reason = String(cString: strerror(code))
+        return FileError(
+            code == ENOENT || code == ENOTDIR ? .missing : .inputOutput,
+            file: path,
+            found: "\(found) (\(reason))"
+        )
+    }
+
+    /// `file: found; expected …` on one line.
+    public var description: String {
+        "\(file): \(found)\(expected.map { "; expected " + $0 } ?? "")"
+    }
+}

@@ -1,0 +1,51 @@
+import EttinFiles
+import TestSupport
+import Testing
+
+@Suite("Output files and folders")
+struct OutputFileTests {
+    @Test("A folder appears when it is committed, with everything in it")
+    func commit() throws {
+        try withTemporaryFolder { folder in
+            let output = try AtomicFolder(path: folder.file("model/"))
+            try AtomicFile.write([1, 2, 3], to: "\(output.temporaryPath)/x")
+            #expect(try folder.names.contains("model") == false)
+            try output.commit()
+            #expect(try folder.names == ["model"])
+            #expect(try folder.read("model/x") == [1, 2, 3])
+        }
+    }
+
+    @Test("A folder that is not committed leaves nothing")
+    func abandon() throws {
+        try withTemporaryFolder { folder in
+            var output: AtomicFolder? = try AtomicFolder(path: folder.file("model"))
+            try AtomicFile.write([1], to: "\(try #require(output).temporaryPath)/x")
+            output = nil
+            #expect(try folder.names == [])
+        }
+    }
+
+    @Test("An empty folder is replaced, one that holds something and a file are not")
+    func occupied() throws {
+        try withTemporaryFolder { folder in
+            try AtomicFolder(path: folder.file("model")).commit()
+            try AtomicFolder(path: folder.file("model")).commit()
+            try folder.write("x", "model/x")
+            for path in ["model", "model/x", "absent/model", ".."] {
+                #expect(throws: FileError.self) { try AtomicFolder(path: folder.file(path)) }
+            }
+            #expect(try folder.names == ["model"])
+        }
+    }
+
+    @Test("A place where no file can be is found out before work begins")
+    func places() throws {
+        try withTemporaryFolder { folder in
+            try AtomicFile.checkPlace(folder.file("x"))
+            #expect(try folder.names == [])
+            #expect(throws: FileError.self) { try AtomicFile.checkPlace(folder.file("absent/x")) }
+            #expect(throws: FileError.self) { try AtomicFile.checkPlace(folder.path) }
+        }
+    }
+}
