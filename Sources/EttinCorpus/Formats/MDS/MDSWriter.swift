@@ -175,9 +175,14 @@ public final class MDSWriter {
     /// - Throws: `CorpusError` when a file cannot be written.
     public func finish() throws {
         precondition(!isFinished, "MDSWriter.finish() twice")
-        if !ends.isEmpty { try flush() }
+        try flushLast()
         try index.write(toFolder: folder)
         isFinished = true
+    }
+
+    /// Writes the shard that is not yet full.
+    func flushLast() throws {
+        if !ends.isEmpty { try flush() }
     }
 
     private func fault(_ fault: MDSSampleFault) -> CorpusError {
