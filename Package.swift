@@ -42,6 +42,11 @@ let package = Package(
         // Drivers for the interop tests and the fuzzers; not products.
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(
+            name: "OrderProbe",
+            dependencies: ["EttinCorpus", "EttinJSON", "Torch"],
+            swiftSettings: settings
+        ),
+        .executableTarget(
             name: "TokenizerProbe",
             dependencies: ["EttinTokenizer", "EttinJSON"],
             swiftSettings: settings

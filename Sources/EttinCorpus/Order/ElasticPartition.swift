@@ -78,18 +78,19 @@ public struct ElasticPartition: Sendable, Hashable {
         }
         let divided = try Self.divisible(shape, canonicalNodes: canonicalNodes, initial: initialPhysicalNodes)
         rows = try CanonicalRows(samples: samples, nodes: canonicalNodes, physicalNodes: divided.physicalNodes)
-        let dropped = seen / divided.physicalNodes * divided.physicalNodes
-        guard dropped <= rows.count else {
+        // The last samples of an epoch may be repeated ones, up to one for each rank.
+        let worldSize = shape.physicalNodes * shape.ranksPerNode
+        guard seen <= samples + worldSize - samples % worldSize else {
             throw CorpusError(
                 .invalidOption,
                 file: "sample_in_epoch",
-                found: "is \(seen), behind the end of an epoch of \(rows.count) samples",
+                found: "is \(seen), behind the end of an epoch of \(samples) samples",
                 expected: "a place in the epoch"
             )
         }
         self.shape = shape
         self.divided = divided
-        self.dropped = dropped
+        dropped = min(rows.count, seen / divided.physicalNodes * divided.physicalNodes)
         samplesPerNode = (rows.count - dropped) / divided.physicalNodes
         samplesPerRank = (samplesPerNode + divided.ranksPerNode - 1) / divided.ranksPerNode
         let perBatch = divided.workersPerRank * divided.batchSize
