@@ -17,7 +17,9 @@ let package = Package(
         .library(name: "Torch", targets: ["Torch"]),
     ],
     targets: [
-        // Floor 1: libtorch behind a C interface.
+        // Floor 1: libtorch behind a C interface, and the compression libraries as they are.
+        .systemLibrary(name: "Czlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+        .systemLibrary(name: "Czstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
         .systemLibrary(name: "Clibtorch", pkgConfig: "libtorch"),
         .target(
             name: "CTorch",
@@ -36,11 +38,16 @@ let package = Package(
         .target(name: "EttinModel", dependencies: ["Torch", "EttinFiles", "EttinJSON"], swiftSettings: settings),
         .target(
             name: "EttinCorpus",
-            dependencies: ["EttinFiles", "EttinJSON", "EttinTokenizer", "Torch"],
+            dependencies: ["Czlib", "Czstd", "EttinFiles", "EttinJSON", "EttinTokenizer", "Torch"],
             swiftSettings: settings
         ),
         // Drivers for the interop tests and the fuzzers; not products.
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
+        .executableTarget(
+            name: "CorpusProbe",
+            dependencies: ["EttinCorpus", "EttinJSON"],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "OrderProbe",
             dependencies: ["EttinCorpus", "EttinJSON", "Torch"],

@@ -76,4 +76,23 @@ extension FilePath {
     package static func remove(_ path: String) throws {
         guard unlink(path) == 0 else { throw FileError.system(path, "cannot be removed") }
     }
+
+    /// Makes a folder and those above it; one that is there already is kept.
+    package static func makeFolder(_ path: String) throws {
+        guard !path.utf8.contains(0) else {
+            throw FileError(.inputOutput, file: quoted(path), found: "has a NUL in its name")
+        }
+        var prefix = path.hasPrefix("/") ? "/" : ""
+        for component in path.split(separator: "/") {
+            prefix += component
+            if mkdir(prefix, 0o777) != 0 {
+                let code = errno
+                guard code == EEXIST, kind(of: prefix) == .folder else {
+                    errno = code
+                    throw FileError.system(prefix, "cannot be made a folder")
+                }
+            }
+            prefix += "/"
+        }
+    }
 }

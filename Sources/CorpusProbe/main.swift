@@ -1,0 +1,32 @@
+// Runs the corpus library from outside, for the comparisons with the Python libraries in Interop/test_corpus.py.
+
+import EttinCorpus
+import EttinJSON
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#endif
+
+func run(_ arguments: [String]) throws {
+    switch (arguments.first, arguments.count) {
+    case ("list", 2): try listSamples(arguments[1])
+    case ("rewrite", 4): try rewrite(arguments[1], to: arguments[2], options: arguments[3])
+    case ("merge", 2): try MDSIndex.merge(folder: arguments[1])
+    case ("verify", 2...4): try verify(Array(arguments.dropFirst()))
+    case ("streams", 3...): try listStreams(Array(arguments.dropFirst()))
+    default:
+        print("usage: CorpusProbe list FOLDER | rewrite FOLDER FOLDER OPTIONS | merge FOLDER")
+        print("       | verify FOLDER [COLUMN [VOCABULARY]] | streams SAMPLES FOLDER=PROPORTION...")
+        exit(64)
+    }
+}
+
+do {
+    try run(Array(CommandLine.arguments.dropFirst()))
+} catch {
+    let message = Array("error: \(error)\n".utf8)
+    _ = message.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    exit(1)
+}

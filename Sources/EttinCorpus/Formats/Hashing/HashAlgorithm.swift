@@ -1,0 +1,82 @@
+/// The hashes of shards that are computed and checked here; raw values are their names in `index.json`.
+///
+/// They find damage. Whoever wants protection against forgery asks for `sha256` or `sha512`.
+public enum HashAlgorithm: String, Hashable, Sendable, CaseIterable {
+    /// MD5, 128 bits.
+    case md5
+    /// SHA-1, 160 bits.
+    case sha1
+    /// SHA-2, 224 bits.
+    case sha224
+    /// SHA-2, 256 bits.
+    case sha256
+    /// SHA-2, 384 bits.
+    case sha384
+    /// SHA-2, 512 bits.
+    case sha512
+    /// xxHash, 32 bits.
+    case xxh32
+    /// XXH3, 64 bits: the fastest here.
+    case xxh3 = "xxh3_64"
+    /// xxHash, 64 bits.
+    case xxh64
+
+    /// The hash of bytes, in lower-case hexadecimal digits.
+    ///
+    /// - Parameter bytes: The content.
+    /// - Returns: The digits.
+    public func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
+        switch self {
+        case .md5: Self.digits(MD5.digest(bytes))
+        case .sha1: Self.digits(SHA1.digest(bytes))
+        case .sha224: Self.digits(SHA2Short.digest(bytes, initial: SHA2Short.initial224).prefix(28))
+        case .sha256: Self.digits(SHA2Short.digest(bytes, initial: SHA2Short.initial256))
+        case .sha384: Self.digits(SHA2Long.digest(bytes, initial: SHA2Long.initial384).prefix(48))
+        case .sha512: Self.digits(SHA2Long.digest(bytes, initial: SHA2Long.initial512))
+        case .xxh32: Self.digits(XXHash.hash32(bytes).bigEndianBytes)
+        case .xxh3: Self.digits(XXH3.hash64(bytes).bigEndianBytes)
+        case .xxh64: Self.digits(XXHash.hash64(bytes).bigEndianBytes)
+        }
+    }
+
+    private static func digits(_ bytes: some Sequence<UInt8>) -> String {
+        var text: [UInt8] = []
+        for byte in bytes {
+            for digit in [byte >> 4, byte & 15] { text.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
+
+extension FixedWidthInteger {
+    /// The bytes, most significant first.
+    var bigEndianBytes: [UInt8] { withUnsafeBytes(of: bigEndian) { Array($0) } }
+
+    /// The bytes, least significant first.
+    var littleEndianBytes: [UInt8] { withUnsafeBytes(of: littleEndian) { Array($0) } }
+}
+
+/// The padding that MD5, SHA-1 and SHA-2 share: whole blocks, then a one bit, zeros and the length in bits.
+enum PaddedBlocks {
+    static func forEach(
+        _ bytes: UnsafeRawBufferPointer,
+        blockSize: Int,
+        lengthSize: Int,
+        isBigEndian: Bool,
+        _ body: (UnsafeRawPointer) -> Void
+    ) {
+        let wholeBytes = bytes.count / blockSize * blockSize
+        if let base = bytes.baseAddress {
+            for start in stride(from: 0, to: wholeBytes, by: blockSize) { body(base + start) }
+        }
+        var tail = Array(bytes[wholeBytes...]) + [0x80]
+        while tail.count % blockSize != blockSize - lengthSize { tail.append(0) }
+        tail += [UInt8](repeating: 0, count: lengthSize - 8)
+        let bits = UInt64(bytes.count) &* 8
+        tail += isBigEndian ? bits.bigEndianBytes : bits.littleEndianBytes
+        tail.withUnsafeBytes { buffer in
+            guard let base = buffer.baseAddress else { return }
+            for start in stride(from: 0, to: buffer.count, by: blockSize) { body(base + start) }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import EttinFiles
+import EttinJSON
+
+/// The list of shards of a data set: `index.json`.
+public struct MDSIndex: Hashable, Sendable {
+    /// The name of the file.
+    public static let fileName = "index.json"
+
+    /// The shards in order.
+    public var shards: [MDSShardDescription]
+
+    /// Creates an index.
+    ///
+    /// - Parameter shards: The shards in order.
+    public init(shards: [MDSShardDescription] = []) {
+        self.shards = shards
+    }
+
+    /// Reads the index of a folder.
+    ///
+    /// - Parameter folder: The data set or one of its splits.
+    /// - Throws: `CorpusError` when there is no index or it is malformed.
+    public init(folder: String) throws {
+        let path = FilePath.joined(folder, Self.fileName)
+        let file = try CorpusError.translating { try MappedFile(path: path) }
+        try self.init(
+            file.withUnsafeBytes { bytes in
+                do {
+                    return try JSONValue(parsing: bytes)
+                } catch {
+                    throw CorpusError(.malformed, file: path, found: "is not JSON: \(error)")
+                }
+            },
+            file: path
+        )
+    }
+
+    init(_ value: JSONValue, file: String) throws {
+        guard value["version"]?.intValue == 2 else {
+            let found = value["version"].map { "is \(shown($0.text()))" } ?? "is not there"
+            throw CorpusError(.unsupported, file: file, item: "\"version\"", found: found, expected: "2")
+        }
+        guard let entries = value["shards"]?.arrayValue else {
+            throw CorpusError(.malformed, file: file, found: "has no list \"shards\"")
+        }
+        shards = try entries.enumerated().map { position, entry in
+            try MDSShardDescription(entry, file: file, item: "shard \(position)")
+        }
+    }
+
+    /// The number of samples of all shards.
+    public var sampleCount: Int { shards.reduce(0) { $0 + $1.sampleCount } }
+
+    /// Writes the index of a folder, byte for byte as mosaicml-streaming writes it.
+    ///
+    /// - Parameter folder: The folder, which must exist.
+    /// - Throws: `CorpusError` when the file cannot be written.
+    public func write(toFolder folder: String) throws {
+        let value: JSONValue = ["shards": .array(shards.map(\.json)), "version": 2]
+        let bytes = value.serialized(MDSShardDescription.writingOptions)
+        try CorpusError.translating { try AtomicFile.write(bytes, to: FilePath.joined(folder, Self.fileName)) }
+    }
+
+    /// Joins the data sets in the sub-folders of a folder to one, by writing an index for all of their shards.
+    ///
+    /// Shards stay where they are. Sub-folders are taken in the order of their names; deeper trees are merged from the
+    /// bottom up.
+    ///
+    /// - Parameters:
+    ///   - folder: The folder that holds the data sets and receives the index.
+    ///   - names: The sub-folders in order; nil for all that have an index.
+    /// - Returns: The index that was written.
+    /// - Throws: `CorpusError` when a sub-folder has no index, none is found, or the index cannot be written.
+    @discardableResult
+    public static func merge(folder: String, subfolders names: [String]? = nil) throws -> MDSIndex {
+        let found =
+            try names
+            ?? CorpusError.translating { try FilePath.names(inFolder: folder) }.filter {
+                FilePath.exists(FilePath.joined(FilePath.joined(folder, $0), Self.fileName))
+            }
+        guard !found.isEmpty else {
+            throw CorpusError(
+                .missing,
+                file: folder,
+                found: "has no sub-folder with an index",
+                expected: "at least one folder that holds \(Self.fileName)"
+            )
+        }
+        var merged = MDSIndex()
+        for name in found {
+            guard FilePath.isPlainName(name) else {
+                throw CorpusError(.invalidOption, file: "sub-folders", found: "hold \(shown(name))", expected: "names")
+            }
+            merged.shards += try MDSIndex(folder: FilePath.joined(folder, name)).shards.map { $0.inside(name) }
+        }
+        try merged.write(toFolder: folder)
+        return merged
+    }
+}
