@@ -1,5 +1,7 @@
 """Compares our random generators, orders and partitions with NumPy, Python and `mosaicml-streaming`, number by number.
 
+The originals' packer is in no package; it is compared with a model of its rules that is written here.
+
     ETTIN_BIN_DIR=.build/release pytest Interop/test_order.py
 
 ETTIN_BIN_DIR is the folder with the built OrderProbe. The `streaming` checks need mosaicml-streaming==0.13.0.
@@ -12,6 +14,7 @@ import os
 import random
 import subprocess
 import warnings
+from collections import deque
 from pathlib import Path
 
 import numpy
@@ -209,3 +212,73 @@ def test_streaming_partition(algorithm):
             assert "error" in ours, request
         else:
             assert ours == theirs, request
+
+
+def greedy_packer(lengths, batch, microbatch, tokens, capacity, seed, epoch, mask):
+    """The rules of the originals' packer, with its masks: (ids, cumulative lengths, masked ids, labels) of each batch."""
+    stops = numpy.cumsum(lengths)
+    sequences = [list(range(stop - length + 1, stop + 1)) for stop, length in zip(stops.tolist(), lengths)]
+    source = iter([sequences[start : start + batch] for start in range(0, len(sequences), batch)])
+    width, queue, generator, batches = microbatch * tokens, deque(), numpy.random.default_rng(seed + epoch), []
+    while True:
+        rows = [[] for _ in range(batch // microbatch)]
+        ends = [[0] for _ in rows]
+        skipped = []
+        while True:
+            if not queue:
+                budget, pulled = capacity - len(skipped), 0
+                while capacity - len(queue) > batch and pulled + batch <= budget:
+                    incoming = next(source, None)
+                    if incoming is None:
+                        break
+                    incoming = [sequence for sequence in incoming if sequence]
+                    queue.extend(incoming)
+                    pulled += len(incoming)
+                if pulled == 0:
+                    break
+            sequence = queue.popleft()
+            fitting = [row for row in range(len(rows)) if width - len(rows[row]) >= len(sequence)]
+            if fitting:
+                row = min(fitting, key=lambda row: width - len(rows[row]))
+                rows[row] += sequence
+                ends[row].append(len(rows[row]))
+            else:
+                skipped.append(sequence)
+        for sequence in skipped:
+            queue.appendleft(sequence)
+        if not all(rows):
+            return batches
+        for row, end in zip(rows, ends):
+            if len(row) < width:
+                end.append(width)
+        ids = numpy.array([row + [0] * (width - len(row)) for row in rows])
+        draws = generator.uniform(size=ids.shape)
+        masked = numpy.where(draws < 0.3 * 0.8, mask, ids)
+        labels = numpy.where((draws < 0.3) & (ids != 0), ids, -100)
+        random_ids = generator.integers(0, masked.max() + 1, ids.shape)
+        masked = numpy.where((draws >= 0.3 * 0.8) & (draws < 0.3 * 0.9), random_ids, masked)
+        batches.append([ids.tolist(), ends, masked.tolist(), labels.tolist()])
+
+
+def test_greedy_packer():
+    chooser = random.Random(7)
+    requests = []
+    for _ in range(CASES):
+        microbatch, tokens = chooser.choice([1, 2, 4]), chooser.choice([4, 8, 33])
+        batch = microbatch * chooser.randint(1, 4)
+        requests.append(
+            {
+                "do": "pack",
+                "lengths": [chooser.randint(0, tokens) for _ in range(chooser.randint(0, 150))],
+                "batch": batch,
+                "microbatch": microbatch,
+                "tokens": tokens,
+                "capacity": batch + chooser.randint(1, 5 * batch),
+                "seed": chooser.choice([0, 21]),
+                "epoch": chooser.randrange(3),
+                "mask": chooser.choice([1, 9999, 50284]),
+            }
+        )
+    expected = [greedy_packer(*list(request.values())[1:]) for request in requests]
+    assert sum(map(len, expected)) > CASES
+    check(requests, expected)

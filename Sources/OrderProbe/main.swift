@@ -1,4 +1,4 @@
-// Runs generators, orders and partitions for the comparisons with the Python libraries in Interop/test_order.py.
+// Runs generators, orders, partitions and the packer for the comparisons with the Python libraries in Interop/test_order.py.
 //
 // Each line of the standard input is a request in JSON, each line of the standard output its answer.
 
@@ -155,6 +155,44 @@ func partition(_ request: Request) throws -> JSONValue {
     return JSONValue(positions)
 }
 
+/// All batches of the originals' packer, with their masks; token ids are consecutive numbers from 1, padding is 0.
+func pack(_ request: Request) throws -> JSONValue {
+    var token: Int32 = 0
+    let sequences = try request.ints("lengths").map { length in
+        (0..<length).map { _ in
+            token += 1
+            return token
+        }
+    }
+    let batch = try request.int("batch")
+    var position = 0
+    var packer = try GreedyBestFitPacker(
+        deviceBatch: batch,
+        microbatch: try request.int("microbatch"),
+        maxTokens: try request.int("tokens"),
+        capacity: try request.int("capacity"),
+        padding: 0
+    ) {
+        guard position < sequences.count else { return nil }
+        defer { position += batch }
+        return Array(sequences[position..<min(position + batch, sequences.count)])
+    }
+    var masking = PackedRowMasking(
+        probability: 0.3,
+        seed: try request.unsigned("seed"),
+        epoch: try request.int("epoch"),
+        specials: SpecialTokens(padding: 0, mask: Int32(try request.int("mask")))
+    )
+    func rows(_ values: [[Int32]]) -> JSONValue { .array(values.map { JSONValue($0.map { Int($0) }) }) }
+    var batches: [JSONValue] = []
+    while let packed = try packer.next() {
+        let masked = masking.masked(packed)
+        let parts = [packed.inputIDs, packed.cuSeqlens, masked.inputIDs, masked.labels]
+        batches.append(.array(parts.map(rows)))
+    }
+    return .array(batches)
+}
+
 func answer(_ request: Request) throws -> JSONValue {
     switch try request.string("do") {
     case "numpy": try numpy(request)
@@ -163,6 +201,7 @@ func answer(_ request: Request) throws -> JSONValue {
     case "permutation": try permutation(request)
     case "shuffle": try shuffle(request)
     case "partition": try partition(request)
+    case "pack": try pack(request)
     default: throw RequestError()
     }
 }
