@@ -80,6 +80,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(
+            name: "OrderProbe",
+            dependencies: ["EttinCorpus", "EttinJSON", "Torch"],
+            swiftSettings: settings
+        ),
+        .executableTarget(
             name: "TokenizerProbe",
             dependencies: ["EttinTokenizer", "EttinJSON"],
             swiftSettings: settings

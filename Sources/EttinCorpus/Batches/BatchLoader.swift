@@ -1,0 +1,124 @@
+/// The microbatches of one rank for one step.
+public struct RankBatch: Sendable, Hashable {
+    /// The step, from 0.
+    public let step: Int
+    /// The samples of the global batch, in its order and the same on all ranks.
+    public let globalSamples: [SampleReference]
+    /// This rank's microbatches.
+    public let microbatches: [TrainingBatch]
+    /// Where the run stands when this batch is done; a loader made from it goes on with the next one.
+    public let positionAfter: DataPosition
+}
+
+/// Makes batches: order, samples, division among ranks and microbatches, objective.
+public struct BatchLoader {
+    /// The number of samples of a global batch.
+    public enum BatchSize: Sendable, Hashable {
+        /// The same at every step.
+        case constant(Int)
+        /// Growing with the tokens seen, those of all ranks.
+        case warmup(BatchSizeWarmup)
+    }
+
+    private let source: any TokenSource
+    private let preparation: SamplePreparation
+    private let objective: any LanguageModelObjective
+    private let batchSize: BatchSize
+    private let microbatchSize: MicrobatchPlan.Size
+    private let rank: Int
+    private let worldSize: Int
+    private var batches: GlobalBatches
+
+    /// Creates a loader.
+    ///
+    /// - Parameters:
+    ///   - source: The samples.
+    ///   - batches: The order of the samples, and where to start.
+    ///   - preparation: What is done to each sample.
+    ///   - objective: What the model is to predict.
+    ///   - batchSize: The number of samples of a global batch.
+    ///   - microbatchSize: The size of a microbatch. By tokens, each rank reads the whole global batch to divide it.
+    ///   - rank: The number of this rank.
+    ///   - worldSize: The number of ranks.
+    /// - Throws: `CorpusError` for a batch that does not give a sample to every rank.
+    public init(
+        source: any TokenSource,
+        batches: GlobalBatches,
+        preparation: SamplePreparation,
+        objective: any LanguageModelObjective,
+        batchSize: BatchSize,
+        microbatchSize: MicrobatchPlan.Size,
+        rank: Int = 0,
+        worldSize: Int = 1
+    ) throws {
+        precondition(0..<worldSize ~= rank, "BatchLoader: rank \(rank) of \(worldSize)")
+        let smallest =
+            switch batchSize {
+            case .constant(let size): size
+            case .warmup(let warmup): warmup.smallest
+            }
+        guard smallest >= worldSize else {
+            throw CorpusError(
+                .invalidOption,
+                file: "global_train_batch_size",
+                found: "gives \(smallest) samples to \(worldSize) ranks",
+                expected: "at least one for each"
+            )
+        }
+        self.source = source
+        self.batches = batches
+        self.preparation = preparation
+        self.objective = objective
+        self.batchSize = batchSize
+        self.microbatchSize = microbatchSize
+        self.rank = rank
+        self.worldSize = worldSize
+    }
+
+    /// Makes the next batch; epochs follow each other without end.
+    ///
+    /// - Returns: This rank's part of it.
+    /// - Throws: `CorpusError` when a sample cannot be read or a size is impossible.
+    public mutating func next() throws -> RankBatch {
+        let position = batches.position
+        let references = try batches.next(size: size(at: position))
+        let microbatches: [TrainingBatch]
+        if case .sequences(let size) = microbatchSize, case .constant = batchSize {
+            // Neither the division nor the position depends on lengths, so other ranks' samples are not read.
+            let places = try MicrobatchPlan(count: references.count, worldSize: worldSize, sequences: size).ranks[rank]
+            microbatches = try places.map { try objective.batch($0.map { try sample(references[$0]) }) }
+        } else {
+            let samples = try references.map { try sample($0) }
+            let lengths = samples.map(\.ids.count)
+            batches.count(tokens: lengths.reduce(0, +))
+            let plan = try MicrobatchPlan(lengths: lengths, worldSize: worldSize, size: microbatchSize)
+            microbatches = plan.ranks[rank].map { objective.batch($0.map { samples[$0] }) }
+        }
+        return RankBatch(
+            step: position.step,
+            globalSamples: references,
+            microbatches: microbatches,
+            positionAfter: batches.position
+        )
+    }
+
+    private func size(at position: DataPosition) -> Int {
+        switch batchSize {
+        case .constant(let size): size
+        case .warmup(let warmup): warmup.size(afterTokens: position.tokens)
+        }
+    }
+
+    private func sample(_ reference: SampleReference) throws -> TokenSample {
+        guard reference.index < source.sampleCount else {
+            throw CorpusError(
+                .invalidOption,
+                file: "the order",
+                found: "asks for sample \(reference.index) of \(source.sampleCount)",
+                expected: "an order of the same data"
+            )
+        }
+        let ids = try preparation.prepared(try source.tokenIDs(at: reference.index), sample: reference.index)
+        return TokenSample(reference: reference, ids: ids)
+    }
+}
