@@ -77,7 +77,7 @@ public struct ChunkStage: Sendable {
         )
         if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }
         let chunker = try Chunker(tokenizer: tokenizer, options: chunking)
-        let dataset = try MDSDataset(folder: input, decompression: .intoMemory, openShardLimit: 2)
+        let dataset = try MDSDataset(folder: input, decompression: .intoMemory, openShardLimit: 1)
         let element = StageHeader.element(for: tokenizer)
         let run = Run()
         let output = try StageOutput(
