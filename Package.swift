@@ -62,7 +62,7 @@ let package = Package(
         .executableTarget(
             name: "EttinCommand",
             dependencies: [
-                "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinModel", "EttinInference",
+                "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinCorpus", "EttinModel", "EttinInference",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings

@@ -41,3 +41,16 @@ func chunk(_ json: JSONValue) throws {
     let stage = ChunkStage(input: input, tokenizer: try tokenizer(json), chunking: chunking)
     print(try stage.run(stageOptions(json)))
 }
+
+/// Mixes data sets and prints the summary.
+func mix(_ json: JSONValue) throws {
+    let sources = json["sources"]?.arrayValue?.map { source in
+        MixStage.Source(
+            name: source["name"]?.stringValue ?? "",
+            input: source["input"]?.stringValue ?? "",
+            share: source["tokens"]?.intValue.map { .tokens($0) } ?? .all,
+            repeatLimit: nil
+        )
+    }
+    print(try MixStage(sources: sources ?? []).run(stageOptions(json)))
+}

@@ -4,7 +4,7 @@ import Testing
 struct HelpTests {
     static let commands: [[String]] = [
         [], ["tokenize"], ["tokenizer"], ["tokenizer", "train"], ["env"], ["info"], ["models"], ["init"],
-        ["fill-mask"], ["embed"], ["generate"],
+        ["fill-mask"], ["embed"], ["generate"], ["data"], ["data", "tokenize"], ["data", "chunk"],
     ]
 
     @Test("Every command explains itself with an example", arguments: commands)

@@ -77,7 +77,7 @@ public struct ChunkStage: Sendable {
         )
         if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }
         let chunker = try Chunker(tokenizer: tokenizer, options: chunking)
-        let dataset = try MDSDataset(folder: input, decompression: .intoMemory, openShardLimit: 2)
+        let dataset = try MDSDataset(folder: input, decompression: .intoMemory, openShardLimit: 1)
         let element = StageHeader.element(for: tokenizer)
         let run = Run()
         let output = try StageOutput(
@@ -92,6 +92,7 @@ public struct ChunkStage: Sendable {
         var documents = ChunkInput(dataset, range, chunker, vocabularySize: tokenizer.vocabularySize)
         try documents.skip(run.counts.records)
         var progress = JobProgress()
+        progress.workTotal = range.count
         try OrderedWork.run(threads: options.threads) {
             try documents.next()
         } transform: { documents in
@@ -100,10 +101,10 @@ public struct ChunkStage: Sendable {
                 let values = try result.chunks.map { chunk -> [MDSValue] in
                     [.string(document.id), .array(try MDSArray(tokenIDs: chunk, element: element))]
                 }
-                return (values, result, document.ids.count)
+                return (values, result)
             }
-        } consume: { (documents: [([[MDSValue]], Chunker.Result, Int)]) in
-            for (values, result, length) in documents {
+        } consume: { (documents: [([[MDSValue]], Chunker.Result)]) in
+            for (values, result) in documents {
                 for (index, value) in values.enumerated().dropFirst(run.counts.chunks) {
                     try output.append(value)
                     run.counts.lengths.add(result.chunks[index].count)
@@ -113,8 +114,8 @@ public struct ChunkStage: Sendable {
                 run.counts.chunks = 0
                 run.counts.duplicated += result.duplicatedTokenCount
                 run.counts.skipped += result.skippedTokenCount
-                progress.workDone += length
             }
+            progress.workDone = run.counts.records
             progress.recordCount = run.counts.records
             progress.sampleCount = output.sampleCount
             progress.tokenCount = run.counts.lengths.tokenCount

@@ -6,7 +6,8 @@ public struct JobProgress: Hashable, Sendable {
     public internal(set) var sampleCount = 0
     /// Tokens written.
     public internal(set) var tokenCount = 0
-    /// Bytes of text, or tokens of the stage before, worked on in this process.
+    /// How much of the input is behind us, earlier runs included: bytes on the disk, documents or tokens, whichever the
+    /// stage knows beforehand.
     public internal(set) var workDone = 0
     /// What `workDone` will be about at the end; nil when it is not known.
     public internal(set) var workTotal: Int?

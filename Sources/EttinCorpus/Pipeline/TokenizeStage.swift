@@ -3,8 +3,8 @@ public import EttinTokenizer
 
 /// Turns documents into token ids: the second stage of the published pipeline.
 ///
-/// Each document becomes one sample with the columns `id`, `input_ids` and `len`. The tokenizer puts a space in front of
-/// each text and its special tokens around it.
+/// Each document becomes one sample with the columns `id`, `input_ids` and `len`. The tokenizer puts its special tokens
+/// around each text and, unless told otherwise, a space in front of it.
 public struct TokenizeStage: Sendable {
     /// Files, folders and patterns to read.
     public var inputs: [String]
@@ -18,11 +18,17 @@ public struct TokenizeStage: Sendable {
     /// - Parameters:
     ///   - inputs: Files, folders and patterns to read.
     ///   - reading: How documents are found.
-    ///   - tokenizer: The tokenizer; it is used with a prefix space, whatever its files say.
-    public init(inputs: [String], reading: ReadingOptions = ReadingOptions(), tokenizer: Tokenizer) {
+    ///   - tokenizer: The tokenizer.
+    ///   - addsPrefixSpace: Whether texts get a space in front, whatever the tokenizer's files say.
+    public init(
+        inputs: [String],
+        reading: ReadingOptions = ReadingOptions(),
+        tokenizer: Tokenizer,
+        addsPrefixSpace: Bool = true
+    ) {
         self.inputs = inputs
         self.reading = reading
-        self.tokenizer = tokenizer.withPrefixSpace(true)
+        self.tokenizer = tokenizer.withPrefixSpace(addsPrefixSpace)
     }
 
     /// What the stage counts; exactly what a continued run must know.
@@ -56,7 +62,8 @@ public struct TokenizeStage: Sendable {
     private struct Encoded: Sendable {
         /// For each record its sample; nil for a document that is left out.
         let samples: [(values: [MDSValue], tokenCount: Int)?]
-        let byteCount: Int
+        /// The bytes of all inputs that were read when this was.
+        let workDone: Int
     }
 
     /// Runs the stage, or what an earlier run has left of it.
@@ -91,19 +98,19 @@ public struct TokenizeStage: Sendable {
         var reader = DocumentReader(found, options: reading, part: options.part)
         var toSkip = run.counts.records
         var progress = JobProgress()
-        progress.workTotal = found.reduce(0) { $0 + $1.byteCount } / options.part.count
-        try OrderedWork.run(threads: options.threads) { () -> (DocumentBatch, Int)? in
+        progress.workTotal = reader.workTotal
+        try OrderedWork.run(threads: options.threads) { () -> (DocumentBatch, Int, Int)? in
             while let batch = try reader.next() {
                 guard toSkip < batch.count else {
                     toSkip -= batch.count
                     continue
                 }
                 defer { toSkip = 0 }
-                return (batch, toSkip)
+                return (batch, toSkip, reader.workDone)
             }
             return nil
-        } transform: { [tokenizer] batch, first in
-            try Self.encoded(batch, from: first, tokenizer, element)
+        } transform: { [tokenizer] batch, first, workDone in
+            Encoded(samples: try Self.samples(batch, from: first, tokenizer, element), workDone: workDone)
         } consume: { encoded in
             for sample in encoded.samples {
                 if let sample {
@@ -115,7 +122,7 @@ public struct TokenizeStage: Sendable {
                 }
                 run.counts.records += 1
             }
-            progress.workDone += encoded.byteCount
+            progress.workDone = encoded.workDone
             progress.recordCount = run.counts.records
             progress.sampleCount = output.sampleCount
             progress.tokenCount = run.counts.tokens
@@ -148,16 +155,16 @@ public struct TokenizeStage: Sendable {
         ]
     }
 
-    private static func encoded(
+    private static func samples(
         _ batch: DocumentBatch,
         from first: Int,
         _ tokenizer: Tokenizer,
         _ element: MDSElement
-    ) throws -> Encoded {
+    ) throws -> [(values: [MDSValue], tokenCount: Int)?] {
         let documents = try batch.documents(from: first)
         let texts = documents.compactMap { $0?.text }
         var encodings = tokenizer.encodeIDsBatch(texts).makeIterator()
-        let samples = try documents.map { document -> (values: [MDSValue], tokenCount: Int)? in
+        return try documents.map { document -> (values: [MDSValue], tokenCount: Int)? in
             guard let document, let ids = encodings.next() else { return nil }
             // In the order of the columns' names.
             let values: [MDSValue] = [
@@ -165,6 +172,5 @@ public struct TokenizeStage: Sendable {
             ]
             return (values, ids.count)
         }
-        return Encoded(samples: samples, byteCount: texts.reduce(0) { $0 + $1.utf8.count })
     }
 }

@@ -46,6 +46,9 @@ final class ByteStream {
 
     deinit { close(descriptor) }
 
+    /// How far the file was read, in bytes on the disk.
+    var position: Int { max(0, Int(lseek(descriptor, 0, SEEK_CUR))) }
+
     /// Fills the front of a buffer and tells how much; zero at the end only.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         guard let decoder else { return try readFile(into: buffer) }

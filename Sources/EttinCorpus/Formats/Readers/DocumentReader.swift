@@ -16,6 +16,11 @@ public struct DocumentReader {
     private var current: Current?
     /// The bytes of this part, counted over all inputs but data sets.
     private let share: Range<Int>
+    /// About the bytes on the disk that this part reads, with those of data sets decompressed.
+    public let workTotal: Int
+    /// The bytes of inputs before the current one, and of that.
+    private var passedWork = 0
+    private var currentWork = 0
 
     private enum Current {
         case file(CorpusInput, RecordSplitter, start: Int, line: Int?)
@@ -37,8 +42,29 @@ public struct DocumentReader {
             starts.append((input, total))
             if input.format != .mds { total += input.byteCount }
         }
-        share = part.range(of: total)
+        let share = part.range(of: total)
+        self.share = share
         rest = starts.reversed()
+        workTotal = starts.reduce(0) { $0 + Self.work($1.0, $1.1, share, part) }
+    }
+
+    /// The bytes of an input that fall to a part.
+    private static func work(_ input: CorpusInput, _ start: Int, _ share: Range<Int>, _ part: JobPart) -> Int {
+        if input.format == .mds { return part.range(of: input.byteCount).count }
+        return (start..<start + input.byteCount).clamped(to: share).count
+    }
+
+    /// How much of `workTotal` was read.
+    public var workDone: Int {
+        switch current {
+        case nil: return passedWork + currentWork
+        case .file(_, let splitter, let start, _)?:
+            let read = splitter.filePosition - max(0, share.lowerBound - start)
+            return passedWork + min(currentWork, max(0, read))
+        case .dataset(_, let dataset, let range)?:
+            let share = Double(range.count) / Double(max(1, part.range(of: dataset.sampleCount).count))
+            return passedWork + currentWork - Int(share * Double(currentWork))
+        }
     }
 
     /// The next records.
@@ -50,6 +76,8 @@ public struct DocumentReader {
             switch current {
             case nil:
                 guard let (input, start) = rest.popLast() else { return nil }
+                passedWork += currentWork
+                currentWork = Self.work(input, start, share, part)
                 current = try opened(input, start)
             case .dataset(let input, let dataset, let range)?:
                 guard !range.isEmpty else {

@@ -34,6 +34,9 @@ struct RecordSplitter {
         self.offset = offset
     }
 
+    /// How far the file was read, in bytes on the disk.
+    var filePosition: Int { stream.position }
+
     /// Calls `body` with the next record, without its separator; returns nil when there is none.
     mutating func next<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result? {
         var end = try nextEnd()
