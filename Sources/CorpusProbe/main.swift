@@ -15,10 +15,15 @@ func run(_ arguments: [String]) throws {
     case ("rewrite", 4): try rewrite(arguments[1], to: arguments[2], options: arguments[3])
     case ("merge", 2): try MDSIndex.merge(folder: arguments[1])
     case ("verify", 2...4): try verify(Array(arguments.dropFirst()))
+    case ("tokenize", 2): try tokenize(JSONValue(parsing: arguments[1]))
+    case ("chunk", 2): try chunk(JSONValue(parsing: arguments[1]))
+    case ("mix", 2): try mix(JSONValue(parsing: arguments[1]))
+    case ("inspect", 2): print(try Inspection(MDSDataset(folder: arguments[1], decompression: .intoMemory)).json)
     case ("streams", 3...): try listStreams(Array(arguments.dropFirst()))
     default:
         print("usage: CorpusProbe list FOLDER | rewrite FOLDER FOLDER OPTIONS | merge FOLDER")
         print("       | verify FOLDER [COLUMN [VOCABULARY]] | streams SAMPLES FOLDER=PROPORTION...")
+        print("       | tokenize OPTIONS | chunk OPTIONS | mix OPTIONS | inspect FOLDER")
         exit(64)
     }
 }
