@@ -6,6 +6,11 @@ struct ParquetRows {
     private var texts: ParquetCursor
     private var ids: ParquetCursor?
 
+    /// The rows of the file.
+    var rowCount: Int { file.rowCount }
+    /// How many rows of the range were not read yet.
+    var rowsLeft: Int { range.count }
+
     init(_ file: ParquetFile, _ options: ReadingOptions, _ range: Range<Int>) throws {
         self.file = file
         self.options = options

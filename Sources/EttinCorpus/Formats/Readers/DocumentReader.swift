@@ -51,7 +51,7 @@ public struct DocumentReader {
 
     /// The bytes of an input that fall to a part.
     private static func work(_ input: CorpusInput, _ start: Int, _ share: Range<Int>, _ part: JobPart) -> Int {
-        if input.format == .mds { return part.range(of: input.byteCount).count }
+        if input.format == .mds || input.format == .parquet { return part.range(of: input.byteCount).count }
         return (start..<start + input.byteCount).clamped(to: share).count
     }
 
@@ -63,9 +63,15 @@ public struct DocumentReader {
             let read = splitter.filePosition - max(0, share.lowerBound - start)
             return passedWork + min(currentWork, max(0, read))
         case .dataset(_, let dataset, let range)?:
-            let share = Double(range.count) / Double(max(1, part.range(of: dataset.sampleCount).count))
-            return passedWork + currentWork - Int(share * Double(currentWork))
+            return passedWork + currentWork - workLeft(range.count, of: dataset.sampleCount)
+        case .table(_, let rows)?:
+            return passedWork + currentWork - workLeft(rows.rowsLeft, of: rows.rowCount)
         }
+    }
+
+    /// The share of the current input's bytes that falls to the records that are left.
+    private func workLeft(_ left: Int, of all: Int) -> Int {
+        Int(Double(left) / Double(max(1, part.range(of: all).count)) * Double(currentWork))
     }
 
     /// The next records.
