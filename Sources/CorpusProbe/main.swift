@@ -1,4 +1,5 @@
-// Runs the corpus library from outside, for the comparisons with the Python libraries in Interop/test_corpus.py.
+// Runs the corpus library from outside, for the comparisons with the Python libraries in Interop/test_corpus.py
+// and test_parquet.py.
 
 import EttinCorpus
 import EttinJSON
@@ -18,9 +19,12 @@ func run(_ arguments: [String]) throws {
     case ("tokenize", 2): try tokenize(JSONValue(parsing: arguments[1]))
     case ("chunk", 2): try chunk(JSONValue(parsing: arguments[1]))
     case ("streams", 3...): try listStreams(Array(arguments.dropFirst()))
+    case ("parquet", 2...): try listRows(Array(arguments.dropFirst()))
+    case ("parquet-columns", 2): try listColumns(arguments[1])
     default:
         print("usage: CorpusProbe list FOLDER | rewrite FOLDER FOLDER OPTIONS | merge FOLDER")
         print("       | verify FOLDER [COLUMN [VOCABULARY]] | streams SAMPLES FOLDER=PROPORTION...")
+        print("       | parquet FILE [COLUMN...] | parquet-columns FILE")
         print("       | tokenize OPTIONS | chunk OPTIONS")
         exit(64)
     }

@@ -18,12 +18,14 @@ public struct DocumentBatch: Sendable {
         case bytes([UInt8], [Range<Int>])
         /// Samples of a data set.
         case samples(MDSDataset, Range<Int>)
+        /// Rows of a Parquet file, and the number of the first.
+        case rows([ParquetDocument], first: Int)
     }
 
     let input: CorpusInput
     let options: ReadingOptions
     let content: Content
-    /// The position of each record in the file's content; empty for samples.
+    /// The position of each record in the file's content; empty for samples and rows.
     let offsets: [Int]
     /// The number of the first record's line; nil when reading began in the middle of the file.
     let firstLine: Int?
@@ -33,6 +35,7 @@ public struct DocumentBatch: Sendable {
         switch content {
         case .bytes(_, let ranges): ranges.count
         case .samples(_, let range): range.count
+        case .rows(let rows, _): rows.count
         }
     }
 
@@ -51,6 +54,11 @@ public struct DocumentBatch: Sendable {
             }
         case .samples(let dataset, let range):
             try range.dropFirst(first).map { try document(dataset, $0) }
+        case .rows(let rows, let firstRow):
+            try rows.indices.dropFirst(first).map { index -> Document? in
+                let text = try rows[index].text.withUnsafeBytes { try self.text($0, firstRow + index) }
+                return try kept(text, rows[index].id, firstRow + index)
+            }
         }
     }
 
@@ -116,6 +124,7 @@ public struct DocumentBatch: Sendable {
     }
 
     private func place(_ record: Int) -> String {
+        if input.format == .parquet { return "row \(record)" }
         if offsets.isEmpty { return "sample \(record)" }
         if case .separator = options.splitting, input.format == .text { return "byte \(offsets[record])" }
         return "line \(line(record))"

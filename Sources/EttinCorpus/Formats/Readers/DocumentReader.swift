@@ -4,7 +4,7 @@ import EttinFiles
 ///
 /// A part of a job gets the documents that begin in its share of the bytes of all inputs, so that the parts together
 /// read every document once and, put in order, read them in the order of the whole. A compressed file belongs to one
-/// part as a whole, and an MDS data set is divided by its samples.
+/// part as a whole; an MDS data set is divided by its samples and a Parquet file by its rows.
 public struct DocumentReader {
     /// A batch ends behind the record that reaches one of these.
     private static let batchBytes = 1 << 20
@@ -14,12 +14,13 @@ public struct DocumentReader {
     private let part: JobPart
     private var rest: [(input: CorpusInput, start: Int)]
     private var current: Current?
-    /// The bytes of this part, counted over all inputs but data sets.
+    /// The bytes of this part, counted over all inputs that are divided by bytes.
     private let share: Range<Int>
 
     private enum Current {
         case file(CorpusInput, RecordSplitter, start: Int, line: Int?)
         case dataset(CorpusInput, MDSDataset, Range<Int>)
+        case table(CorpusInput, ParquetDocuments)
     }
 
     /// Prepares reading; nothing is opened yet.
@@ -35,7 +36,7 @@ public struct DocumentReader {
         var total = 0
         for input in inputs {
             starts.append((input, total))
-            if input.format != .mds { total += input.byteCount }
+            if !input.isDividedByRecords { total += input.byteCount }
         }
         share = part.range(of: total)
         rest = starts.reversed()
@@ -65,6 +66,19 @@ public struct DocumentReader {
                     offsets: [],
                     firstLine: nil
                 )
+            case .table(let input, var documents)?:
+                current = nil
+                let first = documents.row
+                let rows = try documents.next(maximumBytes: Self.batchBytes, maximumRows: Self.batchRecords)
+                guard !rows.isEmpty else { continue }
+                current = .table(input, documents)
+                return DocumentBatch(
+                    input: input,
+                    options: options,
+                    content: .rows(rows, first: first),
+                    offsets: [],
+                    firstLine: nil
+                )
             case .file(let input, var splitter, let start, let line)?:
                 // The splitter's buffer has one owner while it is changed.
                 current = nil
@@ -83,6 +97,7 @@ public struct DocumentReader {
             let dataset = try MDSDataset(folder: input.path, decompression: .intoMemory, openShardLimit: 4)
             return .dataset(input, dataset, part.range(of: dataset.sampleCount))
         }
+        if input.format == .parquet { return .table(input, try ParquetDocuments(input, options, part: part)) }
         // An empty file has no documents, not an empty one.
         guard input.byteCount > 0, start < share.upperBound, start + input.byteCount > share.lowerBound else {
             return nil
