@@ -1,4 +1,5 @@
-// Runs the corpus library from outside, for the comparisons with the Python libraries in Interop/test_corpus.py.
+// Runs the corpus library from outside, for the comparisons with the Python libraries in Interop/test_corpus.py
+// and test_parquet.py.
 
 import EttinCorpus
 import EttinJSON
@@ -21,9 +22,12 @@ func run(_ arguments: [String]) throws {
     case ("mix", 2): try mix(JSONValue(parsing: arguments[1]))
     case ("inspect", 2): print(try Inspection(MDSDataset(folder: arguments[1], decompression: .intoMemory)).json)
     case ("streams", 3...): try listStreams(Array(arguments.dropFirst()))
+    case ("parquet", 2...): try listRows(Array(arguments.dropFirst()))
+    case ("parquet-columns", 2): try listColumns(arguments[1])
     default:
         print("usage: CorpusProbe list FOLDER | rewrite FOLDER FOLDER OPTIONS | merge FOLDER")
         print("       | verify FOLDER [COLUMN [VOCABULARY]] | streams SAMPLES FOLDER=PROPORTION...")
+        print("       | parquet FILE [COLUMN...] | parquet-columns FILE")
         print("       | tokenize OPTIONS | chunk OPTIONS | mix OPTIONS | inspect FOLDER")
         print("       | documents PATH TEXT-FIELD ID-FIELD")
         exit(64)

@@ -1,153 +1,163 @@
-import EttinFiles
-
-/// A Parquet file of which flat columns of text and whole numbers are read.
+/// A Parquet file to read.
 ///
-/// That is what data sets of documents need. Nested columns are passed over; encodings and compressions that are rare
-/// in such files are refused by name.
-///
-/// > Source: apache/parquet-format, `README.md`, `Encodings.md` and `parquet.thrift`.
-final class ParquetFile: Sendable {
-    /// The part of a column that lies in one row group.
-    struct Chunk: Sendable {
-        let valueCount: Int
-        let codec: Int
-        /// Where its pages lie in the file.
-        let range: Range<Int>
-    }
+/// ```swift
+/// let file = try ParquetFile(path: "train.parquet")
+/// var rows = try file.rows(of: ["text", "meta.url"])
+/// while let values = try rows.next() { … }
+/// ```
+public final class ParquetFile: Sendable {
+    /// The path as it was given.
+    public let path: String
+    /// The number of rows.
+    public let rowCount: Int
+    /// All columns at the lowest level of nesting, in the order of the file.
+    public let columns: [ParquetColumn]
+    /// The names of the outermost columns, in the order of the file.
+    public let fields: [String]
 
-    /// A column of values that are not lists.
-    struct Column: Sendable {
-        let name: String
-        let type: ParquetPage.PhysicalType
-        let isOptional: Bool
-        /// One for each row group.
-        let chunks: [Chunk]
-    }
+    let source: ParquetSource
+    let schema: ParquetSchema
+    let rowGroups: [ParquetRowGroup]
 
-    let path: String
-    let file: MappedFile
-    let rowCount: Int
-    /// The number of rows of each row group.
-    let groupRowCounts: [Int]
-    private let columns: [Column]
-
-    init(path: String) throws {
-        self.path = path
-        let file = try CorpusError.translating { try MappedFile(path: path) }
-        self.file = file
-        let footer: Footer
-        do throws(ParquetFault) {
-            footer = try Footer(file)
-        } catch {
-            throw CorpusError(.malformed, file: path, found: error.found, expected: error.expected)
+    /// Opens a file and reads its footer.
+    ///
+    /// - Parameter path: The file.
+    /// - Throws: `CorpusError` when it cannot be read, is not a Parquet file, or is encrypted.
+    public init(path: String) throws {
+        let source = try ParquetSource(path: path)
+        let footer = try source.read(source.footer)
+        (schema, rowGroups, rowCount) = try ParquetFailure.naming(path, "footer") {
+            let metadata = try footer.withUnsafeBytes { try ParquetMetadata($0) }
+            guard !metadata.isEncrypted else {
+                throw ParquetFailure(.unsupported, "names an encryption", expected: "a file without encryption")
+            }
+            let schema = try ParquetSchema(metadata.schema)
+            for (index, group) in metadata.rowGroups.enumerated() where group.columns.count != schema.leaves.count {
+                throw ParquetFailure(
+                    "has \(group.columns.count) columns in row group \(index)",
+                    expected: "\(schema.leaves.count), as in the schema"
+                )
+            }
+            return (schema, metadata.rowGroups, metadata.rowCount)
         }
-        rowCount = footer.groupRowCounts.reduce(0, +)
-        groupRowCounts = footer.groupRowCounts
-        columns = footer.columns
+        self.path = path
+        self.source = source
+        fields = schema.fields.map(\.name)
+        columns = schema.leaves.map {
+            ParquetColumn(path: $0.name, type: $0.type.name, isText: $0.annotation == .text)
+        }
     }
 
-    /// A column; nil when there is none of that name.
-    func column(_ name: String) -> Column? {
-        columns.first { ExactName($0.name) == ExactName(name) }
+    /// Reads rows from front to back; one page of each column is in memory.
+    ///
+    /// - Parameters:
+    ///   - names: The columns to read: outermost ones, or parts of structures with dots between the names.
+    ///   - range: The rows to read; nil for all.
+    ///   - replacesInvalidText: Whether ill-formed UTF-8 becomes U+FFFD instead of an error.
+    /// - Returns: The rows.
+    /// - Throws: `CorpusError` when there is no such column.
+    public func rows(
+        of names: [String],
+        in range: Range<Int>? = nil,
+        replacesInvalidText: Bool = false
+    ) throws -> ParquetRows {
+        let range = range ?? 0..<rowCount
+        precondition(range.lowerBound >= 0 && range.upperBound <= rowCount, "ParquetFile: rows beyond the end")
+        let paths = try names.map { name in
+            guard let path = schema.find(name) else {
+                let others = fields.prefix(16).map { shown($0) }.joined(separator: ", ")
+                throw CorpusError(
+                    .missing,
+                    file: path,
+                    item: "column \(shown(name))",
+                    found: "is not there",
+                    expected: "one of \(others)\(fields.count > 16 ? ", …" : ""), or a part of one"
+                )
+            }
+            return path
+        }
+        return ParquetRows(self, names, paths, range, replacesInvalidText: replacesInvalidText)
     }
 
-    var columnNames: [String] { columns.map(\.name) }
+    /// Whether there is such a column, or part of a structure.
+    ///
+    /// - Parameter name: The name, with dots within structures.
+    public func has(_ name: String) -> Bool { schema.find(name) != nil }
 }
 
-/// What the end of a Parquet file says about the rest.
-private struct Footer {
-    var groupRowCounts: [Int] = []
-    var columns: [ParquetFile.Column] = []
+/// Rows of a Parquet file, from front to back.
+public struct ParquetRows {
+    private let file: ParquetFile
+    private let names: [String]
+    private let paths: [[ParquetNode]]
+    private let replacesInvalidText: Bool
+    private let end: Int
+    private let start: Int
+    /// The row that is next.
+    private var row = 0
+    private var nextGroup = 0
+    private var rowsLeftInGroup = 0
+    private var columns: [ParquetAssembler] = []
 
-    init(_ file: MappedFile) throws(ParquetFault) {
-        let bytes = file.buffer
-        // The file object is the caller's and lives on.
-        guard bytes.count >= 12, bytes.suffix(4).elementsEqual("PAR1".utf8) else {
-            throw ParquetFault("does not end as a Parquet file does", expected: "\"PAR1\"")
-        }
-        var reader = ByteReader(bytes, at: bytes.count - 8)
-        let length = Int(reader.integer(UInt32.self) ?? 0)
-        guard length <= bytes.count - 12 else {
-            throw ParquetFault("has a footer of \(length) bytes", expected: "at most \(bytes.count - 12)")
-        }
-        reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 8)]), at: bytes.count - 8 - length)
-        let metadata = try ThriftValue.structure(&reader)
-        let flat = try Self.flatColumns(metadata)
-        var chunks = [[ParquetFile.Chunk]](repeating: [], count: flat.count)
-        for group in metadata[4]?.list ?? [] {
-            guard let rows = group[3]?.int, rows >= 0, let parts = group[1]?.list else {
-                throw ParquetFault("has a row group without rows or columns")
+    init(
+        _ file: ParquetFile,
+        _ names: [String],
+        _ paths: [[ParquetNode]],
+        _ range: Range<Int>,
+        replacesInvalidText: Bool
+    ) {
+        self.file = file
+        self.names = names
+        self.paths = paths
+        self.replacesInvalidText = replacesInvalidText
+        start = range.lowerBound
+        end = range.upperBound
+    }
+
+    /// The next row.
+    ///
+    /// - Returns: The values of the columns, in the order in which they were asked for; nil behind the last row.
+    /// - Throws: `CorpusError` naming file, row and column when the bytes are damaged or cannot be read.
+    public mutating func next() throws -> [ParquetValue]? {
+        while true {
+            guard row < end || row < start else { return nil }
+            while rowsLeftInGroup == 0 { try openGroup() }
+            let values = try columns.indices.map { column in
+                try ParquetFailure.naming(file.path, item(column)) { try columns[column].next() }
             }
-            groupRowCounts.append(rows)
-            for (position, column) in flat.enumerated() {
-                guard column.position < parts.count else { throw ParquetFault("lacks columns in a row group") }
-                chunks[position].append(try Self.chunk(parts[column.position], column.name, fileSize: bytes.count))
+            row += 1
+            rowsLeftInGroup -= 1
+            if rowsLeftInGroup == 0 {
+                for column in columns.indices {
+                    try ParquetFailure.naming(file.path, item(column)) { try columns[column].finish() }
+                }
             }
-        }
-        columns = zip(flat, chunks).map {
-            ParquetFile.Column(name: $0.name, type: $0.type, isOptional: $0.isOptional, chunks: $1)
+            if row > start { return values }
         }
     }
 
-    private struct FlatColumn {
-        let name: String
-        let type: ParquetPage.PhysicalType
-        let isOptional: Bool
-        /// The position among all leaves of the schema, which is that in each row group.
-        let position: Int
-    }
-
-    /// The leaves that lie directly below the root and are not lists.
-    private static func flatColumns(_ metadata: ThriftValue) throws(ParquetFault) -> [FlatColumn] {
-        guard let elements = metadata[2]?.list, let rootCount = elements.first?[5]?.int else {
-            throw ParquetFault("has no schema")
+    /// Opens the columns of the next row group, or passes over it when all its rows lie before the first one asked for.
+    private mutating func openGroup() throws {
+        let group = file.rowGroups[nextGroup]
+        nextGroup += 1
+        if row + group.rowCount <= start {
+            row += group.rowCount
+            return
         }
-        var flat: [FlatColumn] = []
-        var leaf = 0
-        var position = 1
-        /// Passes over an element with everything below it.
-        func skip() throws(ParquetFault) {
-            var pending = 1
-            while pending > 0 {
-                guard position < elements.count else { throw ParquetFault("has a schema that ends too early") }
-                let children = max(0, elements[position][5]?.int ?? 0)
-                guard children <= elements.count else { throw ParquetFault("has a schema with \(children) children") }
-                if children == 0 { leaf += 1 }
-                pending += children - 1
-                position += 1
+        columns = try paths.indices.map { column in
+            try ParquetFailure.naming(file.path, item(column)) {
+                try ParquetAssembler(path: paths[column][...]) { leaf in
+                    try ParquetColumnReader(
+                        file.source,
+                        leaf,
+                        group.columns[leaf.index],
+                        replacesInvalidText: replacesInvalidText
+                    )
+                }
             }
         }
-        for _ in 0..<min(max(0, rootCount), elements.count) {
-            guard position < elements.count else { throw ParquetFault("has a schema that ends too early") }
-            let element = elements[position]
-            let isLeaf = (element[5]?.int ?? 0) == 0
-            let repetition = element[3]?.int ?? 0
-            if isLeaf, repetition != 2, let name = element[4]?.text,
-                let type = element[1]?.int.flatMap({ ParquetPage.PhysicalType(rawValue: $0) })
-            {
-                flat.append(FlatColumn(name: name, type: type, isOptional: repetition == 1, position: leaf))
-            }
-            try skip()
-        }
-        return flat
+        rowsLeftInGroup = group.rowCount
     }
 
-    private static func chunk(
-        _ value: ThriftValue,
-        _ name: String,
-        fileSize: Int
-    ) throws(ParquetFault) -> ParquetFile.Chunk {
-        guard
-            let metadata = value[3], let valueCount = metadata[5]?.int, let codec = metadata[4]?.int,
-            let size = metadata[7]?.int, let dataOffset = metadata[9]?.int
-        else { throw ParquetFault("says nothing about column \(shown(name))") }
-        guard value[1] == nil else { throw ParquetFault("keeps column \(shown(name)) in another file") }
-        // Writers give an offset of zero for a dictionary that is not there.
-        let dictionary = metadata[11]?.int ?? 0
-        let start = dictionary > 0 ? min(dictionary, dataOffset) : dataOffset
-        guard valueCount >= 0, start >= 4, size >= 0, start <= fileSize, size <= fileSize - start else {
-            throw ParquetFault("puts column \(shown(name)) outside the file")
-        }
-        return ParquetFile.Chunk(valueCount: valueCount, codec: codec, range: start..<start + size)
-    }
+    private func item(_ column: Int) -> String { "row \(row) column \(shown(names[column]))" }
 }

@@ -16,16 +16,16 @@ public struct DocumentBatch: Sendable {
     enum Content: Sendable {
         /// Records of a file: the bytes of all, and where each lies there.
         case bytes([UInt8], [Range<Int>])
-        /// Rows of a table: the bytes of all texts, where each lies there, and the ids.
-        case rows([UInt8], [Range<Int>], ids: [String?], first: Int)
         /// Samples of a data set.
         case samples(MDSDataset, Range<Int>)
+        /// Rows of a Parquet file, and the number of the first.
+        case rows([ParquetDocument], first: Int)
     }
 
     let input: CorpusInput
     let options: ReadingOptions
     let content: Content
-    /// The position of each record in the file's content; empty for samples.
+    /// The position of each record in the file's content; empty for samples and rows.
     let offsets: [Int]
     /// The number of the first record's line; nil when reading began in the middle of the file.
     let firstLine: Int?
@@ -33,8 +33,9 @@ public struct DocumentBatch: Sendable {
     /// The number of records.
     public var count: Int {
         switch content {
-        case .bytes(_, let ranges), .rows(_, let ranges, _, _): ranges.count
+        case .bytes(_, let ranges): ranges.count
         case .samples(_, let range): range.count
+        case .rows(let rows, _): rows.count
         }
     }
 
@@ -51,15 +52,13 @@ public struct DocumentBatch: Sendable {
                     try document($0, UnsafeRawBufferPointer(rebasing: bytes[ranges[$0]]))
                 }
             }
-        case .rows(let bytes, let ranges, let ids, let firstRow):
-            try bytes.withUnsafeBytes { bytes in
-                try (first..<max(first, ranges.count)).map { record in
-                    let text = try text(UnsafeRawBufferPointer(rebasing: bytes[ranges[record]]), firstRow + record)
-                    return try kept(text, ids[record], firstRow + record)
-                }
-            }
         case .samples(let dataset, let range):
             try range.dropFirst(first).map { try document(dataset, $0) }
+        case .rows(let rows, let firstRow):
+            try rows.indices.dropFirst(first).map { index -> Document? in
+                let text = try rows[index].text.withUnsafeBytes { try self.text($0, firstRow + index) }
+                return try kept(text, rows[index].id, firstRow + index)
+            }
         }
     }
 
@@ -125,7 +124,8 @@ public struct DocumentBatch: Sendable {
     }
 
     private func place(_ record: Int) -> String {
-        if offsets.isEmpty { return "\(input.format == .parquet ? "row" : "sample") \(record)" }
+        if input.format == .parquet { return "row \(record)" }
+        if offsets.isEmpty { return "sample \(record)" }
         if case .separator = options.splitting, input.format == .text { return "byte \(offsets[record])" }
         return "line \(line(record))"
     }

@@ -14,7 +14,7 @@ public struct DocumentReader {
     private let part: JobPart
     private var rest: [(input: CorpusInput, start: Int)]
     private var current: Current?
-    /// The bytes of this part, counted over all inputs but data sets and tables.
+    /// The bytes of this part, counted over all inputs that are divided by bytes.
     private let share: Range<Int>
     /// About the bytes on the disk that this part reads, with those of data sets decompressed.
     public let workTotal: Int
@@ -25,7 +25,7 @@ public struct DocumentReader {
     private enum Current {
         case file(CorpusInput, RecordSplitter, start: Int, line: Int?)
         case dataset(CorpusInput, MDSDataset, Range<Int>)
-        case table(CorpusInput, ParquetRows)
+        case table(CorpusInput, ParquetDocuments)
     }
 
     /// Prepares reading; nothing is opened yet.
@@ -41,7 +41,7 @@ public struct DocumentReader {
         var total = 0
         for input in inputs {
             starts.append((input, total))
-            if input.format != .mds, input.format != .parquet { total += input.byteCount }
+            if !input.isDividedByRecords { total += input.byteCount }
         }
         let share = part.range(of: total)
         self.share = share
@@ -51,7 +51,7 @@ public struct DocumentReader {
 
     /// The bytes of an input that fall to a part.
     private static func work(_ input: CorpusInput, _ start: Int, _ share: Range<Int>, _ part: JobPart) -> Int {
-        if input.format == .mds || input.format == .parquet { return part.range(of: input.byteCount).count }
+        if input.isDividedByRecords { return part.range(of: input.byteCount).count }
         return (start..<start + input.byteCount).clamped(to: share).count
     }
 
@@ -63,15 +63,15 @@ public struct DocumentReader {
             let read = splitter.filePosition - max(0, share.lowerBound - start)
             return passedWork + min(currentWork, max(0, read))
         case .dataset(_, let dataset, let range)?:
-            return passedWork + currentWork - workLeft(range.count, of: dataset.sampleCount)
-        case .table(_, let rows)?:
-            return passedWork + currentWork - workLeft(rows.rowsLeft, of: rows.rowCount)
+            return passedWork + currentWork - workLeft(range.count, of: part.range(of: dataset.sampleCount).count)
+        case .table(_, let documents)?:
+            return passedWork + currentWork - workLeft(documents.rowsLeft, of: documents.range.count)
         }
     }
 
     /// The share of the current input's bytes that falls to the records that are left.
     private func workLeft(_ left: Int, of all: Int) -> Int {
-        Int(Double(left) / Double(max(1, part.range(of: all).count)) * Double(currentWork))
+        Int(Double(left) / Double(max(1, all)) * Double(currentWork))
     }
 
     /// The next records.
@@ -100,11 +100,19 @@ public struct DocumentReader {
                     offsets: [],
                     firstLine: nil
                 )
-            case .table(let input, var rows)?:
+            case .table(let input, var documents)?:
                 current = nil
-                guard let content = try rows.next(bytes: Self.batchBytes, records: Self.batchRecords) else { continue }
-                current = .table(input, rows)
-                return DocumentBatch(input: input, options: options, content: content, offsets: [], firstLine: nil)
+                let first = documents.row
+                let rows = try documents.next(maximumBytes: Self.batchBytes, maximumRows: Self.batchRecords)
+                guard !rows.isEmpty else { continue }
+                current = .table(input, documents)
+                return DocumentBatch(
+                    input: input,
+                    options: options,
+                    content: .rows(rows, first: first),
+                    offsets: [],
+                    firstLine: nil
+                )
             case .file(let input, var splitter, let start, let line)?:
                 // The splitter's buffer has one owner while it is changed.
                 current = nil
@@ -123,10 +131,7 @@ public struct DocumentReader {
             let dataset = try MDSDataset(folder: input.path, decompression: .intoMemory, openShardLimit: 4)
             return .dataset(input, dataset, part.range(of: dataset.sampleCount))
         }
-        if input.format == .parquet {
-            let file = try ParquetFile(path: input.path)
-            return .table(input, try ParquetRows(file, options, part.range(of: file.rowCount)))
-        }
+        if input.format == .parquet { return .table(input, try ParquetDocuments(input, options, part: part)) }
         // An empty file has no documents, not an empty one.
         guard input.byteCount > 0, start < share.upperBound, start + input.byteCount > share.lowerBound else {
             return nil

@@ -32,7 +32,7 @@ public struct ReadingOptions: Hashable, Sendable {
     public var format: CorpusInput.Format?
     /// What separates the documents of text files.
     public var splitting: Splitting
-    /// The field of JSON Lines, or the column of MDS, with the text.
+    /// The field of JSON Lines, or the column of MDS or Parquet, with the text.
     public var textField: String
     /// The field or column with the document's id; a document without one is named after its place.
     public var idField: String
