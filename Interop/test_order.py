@@ -214,6 +214,47 @@ def test_streaming_partition(algorithm):
             assert ours == theirs, request
 
 
+@pytest.mark.parametrize("algorithm", ["naive", "py1s", "py1e", "py1br", "py2s"])
+def test_streaming_dataset(algorithm, tmp_path):
+    """A whole data set, iterated by the library from its start and from a state in the middle of an epoch."""
+    streaming = pytest.importorskip("streaming")
+    nodes, batch, seen, seed = 4, 6, 60, 21
+    with streaming.MDSWriter(out=str(tmp_path), columns={"id": "int"}, size_limit=600) as writer:
+        for index in range(997):
+            writer.write({"id": index})
+    sizes = [shard["samples"] for shard in json.loads((tmp_path / "index.json").read_text())["shards"]]
+    assert len(sizes) > 10
+    dataset = streaming.StreamingDataset(
+        local=str(tmp_path),
+        shuffle=True,
+        shuffle_algo=algorithm,
+        shuffle_seed=seed,
+        shuffle_block_size=200,
+        num_canonical_nodes=nodes,
+        batch_size=batch,
+    )
+    epochs = [[sample["id"] for sample in dataset] for _ in range(2)]
+    state = {
+        "epoch": 2,
+        "sample_in_epoch": seen,
+        "num_canonical_nodes": nodes,
+        "shuffle_seed": seed,
+        "initial_physical_nodes": 1,
+    }
+    dataset.load_state_dict(state)
+    resumed = [sample["id"] for sample in dataset]
+
+    shuffle = {"do": "shuffle", "algorithm": algorithm, "sizes": sizes, "nodes": nodes, "seed": seed, "block": 200}
+    partition = {"do": "partition", "samples": 997, "canonical": nodes, "physical": 1, "ranks": 1, "workers": 1}
+    *orders, whole, rest = probe(
+        [{**shuffle, "epoch": epoch} for epoch in range(3)]
+        + [{**partition, "batch": batch, "seen": start, "initial": 1} for start in (0, seen)]
+    )
+    for order, theirs in zip(orders, epochs):
+        assert [order[position] for position in whole if position >= 0] == theirs
+    assert [orders[2][position] for position in rest if position >= 0] == resumed
+
+
 def greedy_packer(lengths, batch, microbatch, tokens, capacity, seed, epoch, mask):
     """The rules of the originals' packer, with its masks: (ids, cumulative lengths, masked ids, labels) of each batch."""
     stops = numpy.cumsum(lengths)
