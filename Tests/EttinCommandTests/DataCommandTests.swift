@@ -114,7 +114,7 @@ struct DataCommandTests {
     func resuming() throws {
         try withTemporaryFolder { folder in
             let tokenizer = try TinyModels.shared().tokenizer
-            let lines = (0..<30_000).map { number in
+            let lines = (0..<9000).map { number in
                 "{\"text\":\"A cat \(number) sits on mat \(number % 77) and runs to Paris \(number % 13).\"}\n"
             }
             let texts = try write(lines.joined(), to: "\(folder)/texts.jsonl")

@@ -5,6 +5,8 @@ struct HelpTests {
     static let commands: [[String]] = [
         [], ["tokenize"], ["tokenizer"], ["tokenizer", "train"], ["env"], ["info"], ["models"], ["init"],
         ["fill-mask"], ["embed"], ["generate"], ["data"], ["data", "tokenize"], ["data", "chunk"],
+        ["data", "mix"], ["data", "extend"], ["data", "merge"], ["data", "inspect"], ["data", "verify"],
+        ["data", "export-order"], ["data", "import-order"],
     ]
 
     @Test("Every command explains itself with an example", arguments: commands)

@@ -55,14 +55,16 @@ final class ProgressReport {
     }
 
     private static func line(_ progress: JobProgress, since first: JobProgress, seconds: Double, bar: Bool) -> String {
-        let tokensPerSecond = Double(progress.tokenCount - first.tokenCount) / max(seconds, 0.001)
-        var parts = [
-            "\(progress.recordCount) read", "\(progress.tokenCount) tokens", "\(Int(tokensPerSecond)) tokens/s",
-        ]
+        var parts = ["\(progress.recordCount) records", "\(progress.tokenCount) tokens"]
+        // A moment says nothing about the speed.
+        let isMeasured = seconds >= 0.2
+        if isMeasured { parts.append("\(Int(Double(progress.tokenCount - first.tokenCount) / seconds)) tokens/s") }
         guard let total = progress.workTotal, total > 0 else { return parts.joined(separator: ", ") }
         let share = min(1, Double(progress.workDone) / Double(total))
         let done = Double(progress.workDone - first.workDone)
-        if done > 0 { parts.append("\(time(seconds * max(0, Double(total - progress.workDone)) / done)) left") }
+        if isMeasured, done > 0 {
+            parts.append("\(time(seconds * max(0, Double(total - progress.workDone)) / done)) left")
+        }
         return Self.bar(share, isShown: bar) + parts.joined(separator: ", ")
     }
 

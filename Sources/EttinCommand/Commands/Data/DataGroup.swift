@@ -19,7 +19,7 @@ struct DataGroup: ParsableCommand {
             """,
         subcommands: [
             DataTokenize.self, DataChunk.self, DataMix.self, DataExtend.self, DataMerge.self, DataInspect.self,
-            DataVerify.self,
+            DataVerify.self, DataExportOrder.self, DataImportOrder.self,
         ]
     )
 }
