@@ -1,4 +1,5 @@
 import EttinTokenizer
+import TestSupport
 import Testing
 
 @testable import EttinCorpus
@@ -102,5 +103,28 @@ struct ChunkerTests {
         #expect([0, 10, 50, 95, 100].map { histogram.percentile($0) } == [1, 1.5, 7, 24.75, 30])
         #expect(LengthHistogram().percentile(50) == nil)
         #expect(LengthHistogram(histogram.json) == histogram)
+    }
+}
+
+@Suite("Chunks by thousands of tokens")
+struct TokenDecileTests {
+    @Test("Every chunk is listed once under its thousand")
+    func listing() throws {
+        let folder = try TemporaryFolder()
+        let writer = try MDSWriter(
+            folder: folder.file("x"),
+            columns: [("input_ids", .array(element: .uint16, shape: nil))],
+            options: MDSWriter.Options(compression: .zstandard, sizeLimit: 5000)
+        )
+        for length in [999, 1000, 10_500, 1, 1999] {
+            let ids = [Int32](repeating: 7, count: length)
+            try writer.append(["input_ids": .array(try MDSArray(tokenIDs: ids, element: .uint16))])
+        }
+        try writer.finish()
+        let dataset = try MDSDataset(folder: folder.file("x"), decompression: .intoMemory)
+        try TokenDeciles.write(dataset, column: "input_ids", toFolder: folder.path)
+        let text = String(decoding: try folder.read("token_decile.json"), as: UTF8.self)
+        let empty = (2...9).map { "\"\($0)k\": []" }.joined(separator: ", ")
+        #expect(text == "{\"0k\": [0, 3], \"1k\": [1, 4], \(empty), \"10k\": [2]}")
     }
 }

@@ -88,6 +88,10 @@ struct StageTests {
             }
         }
         #expect(chunks.sampleCount == sample)
+        let deciles = try JSONValue(parsing: folder.read("chunks/token_decile.json"))
+        #expect(deciles.objectValue?.keys == (0...8).map { "\($0)k" })
+        #expect(deciles["0k"]?.arrayValue?.compactMap(\.intValue) == Array(0..<sample))
+        #expect(deciles["1k"]?.arrayValue?.isEmpty == true)
         let statistics = try JSONValue(parsing: folder.read("chunks/stats.json"))
         #expect(statistics["total_tokens_written"]?.intValue == written)
         #expect(statistics["percentiles"]?["100th"]?.intValue ?? 0 > 40)

@@ -121,6 +121,7 @@ public struct ChunkStage: Sendable {
             progress.tokenCount = run.counts.lengths.tokenCount
             try options.progress(progress)
         }
+        try TokenDeciles.write(output.complete(), column: "input_ids", toFolder: options.output)
         let counts = run.counts
         let statistics: JSONValue = [
             "total_duplicated_tokens": JSONValue(counts.duplicated),

@@ -90,6 +90,12 @@ final class StageOutput {
         try writer.append(values)
     }
 
+    /// Everything written, the last shard included; nothing may be appended any more.
+    func complete() throws -> MDSDataset {
+        try writer.flushLast()
+        return MDSDataset(folder: folder, index: writer.index, decompression: .intoMemory, openShardLimit: 1)
+    }
+
     /// Writes the last shard, the stage's own files, index and manifest; returns the manifest.
     func finish(files: [(name: String, content: JSONValue)], results: JSONObject) throws -> JSONValue {
         try writer.flushLast()
