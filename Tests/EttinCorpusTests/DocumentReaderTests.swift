@@ -91,8 +91,10 @@ struct DocumentReaderTests {
             let error = #expect(throws: CorpusError.self) { try names([folder.file(bad)]) }
             #expect(error?.kind == .missing)
         }
-        try folder.write("x", "c.arrow")
-        #expect(throws: CorpusError.self) { try names([folder.file("c.arrow")]) }
+        for (name, format) in [("c.parquet", CorpusInput.Format.text), ("c.parquet.gz", nil), ("c.arrow", nil)] {
+            try folder.write("x", name)
+            #expect(throws: CorpusError.self) { try CorpusInput.find([folder.file(name)], format: format) }
+        }
     }
 
     @Test("Data sets of text are read like files")

@@ -30,7 +30,12 @@ public struct OrderSamples {
             ($0.utf8.count, ExactName($0)) < ($1.utf8.count, ExactName($1))
         }
         guard !files.isEmpty else {
-            throw CorpusError(.missing, file: path, found: "has no Parquet files", expected: "files named steps_….parquet")
+            throw CorpusError(
+                .missing,
+                file: path,
+                found: "has no Parquet files",
+                expected: "files named steps_….parquet"
+            )
         }
         rest = files.reversed().map { FilePath.joined(path, $0) }
     }

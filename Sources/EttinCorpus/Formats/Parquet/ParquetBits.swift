@@ -93,7 +93,9 @@ enum DeltaEncoding {
                 throw ParquetFailure("is cut off in differences")
             }
             for width in widths where values.count < expected {
-                guard width <= 64 else { throw ParquetFailure("packs integers of \(width) bits", expected: "64 or fewer") }
+                guard width <= 64 else {
+                    throw ParquetFailure("packs integers of \(width) bits", expected: "at most 64")
+                }
                 let width = Int(width)
                 let used = min(size, expected - values.count)
                 guard let bytes = reader.take(min(size * width / 8, reader.remaining)),

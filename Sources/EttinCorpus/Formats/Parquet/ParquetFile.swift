@@ -82,6 +82,7 @@ public final class ParquetFile: Sendable {
     /// Whether there is such a column, or part of a structure.
     ///
     /// - Parameter name: The name, with dots within structures.
+    /// - Returns: Whether `rows` can be asked for it.
     public func has(_ name: String) -> Bool { schema.find(name) != nil }
 }
 

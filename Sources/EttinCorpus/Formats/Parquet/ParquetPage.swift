@@ -27,11 +27,16 @@ struct ParquetPage {
     ) throws {
         entryCount = header.valueCount
         guard entryCount <= Self.entryLimit else {
-            throw ParquetFailure(.unsupported, "has a page of \(entryCount) values", expected: "\(Self.entryLimit) or fewer")
+            throw ParquetFailure(
+                .unsupported,
+                "has a page of \(entryCount) values",
+                expected: "\(Self.entryLimit) or fewer"
+            )
         }
         if header.kind == .dataV2 {
             var reader = ByteReader(stored)
-            guard let repetition = reader.take(header.repetitionSize), let definition = reader.take(header.definitionSize)
+            guard let repetition = reader.take(header.repetitionSize),
+                let definition = reader.take(header.definitionSize)
             else { throw ParquetFailure("has levels beyond the end of the page") }
             repetitionLevels = try Self.runLengthLevels(repetition, leaf.repetitionLevel, entryCount)
             definitionLevels = try Self.runLengthLevels(definition, leaf.definitionLevel, entryCount)
@@ -133,7 +138,9 @@ struct ParquetPage {
         var reader = ByteReader(bytes)
         let width = Int.bitWidth - highest.leadingZeroBitCount
         try RunLengthHybrid.decode(&reader, width: width, count: count) { value, repeats in
-            guard value <= highest else { throw ParquetFailure("has the level \(value)", expected: "\(highest) or less") }
+            guard value <= highest else {
+                throw ParquetFailure("has the level \(value)", expected: "\(highest) or less")
+            }
             levels.append(contentsOf: repeatElement(UInt8(value), count: repeats))
         }
         return levels
@@ -169,7 +176,11 @@ struct ParquetPage {
                 return UInt8(level)
             }
         case let encoding:
-            throw ParquetFailure(.unsupported, "has levels in the encoding \(encoding)", expected: "runLength or bitPacked")
+            throw ParquetFailure(
+                .unsupported,
+                "has levels in the encoding \(encoding)",
+                expected: "runLength or bitPacked"
+            )
         }
     }
 

@@ -45,7 +45,8 @@ enum ParquetPageValues {
             return .bytes(try DeltaEncoding.byteArrays(&reader, count: count))
         case (.deltaByteArray, .byteArray), (.deltaByteArray, .fixedLengthByteArray):
             let values = try DeltaEncoding.prefixedByteArrays(&reader, count: count)
-            if leaf.type == .fixedLengthByteArray, let wrong = values.ranges.first(where: { $0.count != leaf.typeLength })
+            if leaf.type == .fixedLengthByteArray,
+                let wrong = values.ranges.first(where: { $0.count != leaf.typeLength })
             {
                 throw ParquetFailure("has a value of \(wrong.count) bytes", expected: "\(leaf.typeLength)")
             }
@@ -61,7 +62,8 @@ enum ParquetPageValues {
         }
     }
 
-    private static func plain(_ reader: inout ByteReader, _ count: Int, _ leaf: ParquetLeaf) throws -> ParquetPageValues {
+    private static func plain(_ reader: inout ByteReader, _ count: Int, _ leaf: ParquetLeaf) throws -> ParquetPageValues
+    {
         func take(_ width: Int) throws -> UnsafeRawBufferPointer {
             guard let bytes = reader.take(count * width) else {
                 throw ParquetFailure("has \(reader.remaining) bytes for \(count) values of \(width)")
@@ -76,7 +78,10 @@ enum ParquetPageValues {
             let bytes = try take(4)
             return .integers(
                 (0..<count).map {
-                    integer32(Int64(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))), leaf)
+                    integer32(
+                        Int64(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))),
+                        leaf
+                    )
                 }
             )
         case .int64:

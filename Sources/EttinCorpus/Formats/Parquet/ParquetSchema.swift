@@ -79,7 +79,10 @@ struct ParquetSchema: Sendable {
         let element = elements[position]
         position += 1
         guard (0...2).contains(element.repetition) else {
-            throw ParquetFailure("has the repetition \(element.repetition) at \(shown(element.name))", expected: "0 to 2")
+            throw ParquetFailure(
+                "has the repetition \(element.repetition) at \(shown(element.name))",
+                expected: "0 to 2"
+            )
         }
         let isRepeated = element.repetition == 2
         let definition = definition + (element.repetition == 0 ? 0 : 1)

@@ -115,7 +115,8 @@ public struct CorpusInput: Hashable, Sendable {
                 .unsupported,
                 file: path,
                 found: "is a \(suffix) file",
-                expected: "text or JSON Lines, plain or compressed as .gz or .zst, Parquet, or the folder of an MDS data set"
+                expected:
+                    "text or JSON Lines, plain or compressed as .gz or .zst; Parquet; the folder of an MDS data set"
             )
         }
         guard format != .mds else {
