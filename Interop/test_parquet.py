@@ -227,8 +227,10 @@ def test_what_is_refused(tmp_path):
     parquet.write_table(times, path, use_deprecated_int96_timestamps=True)
     assert 'row 0 column "time" is of type INT96' in probe("parquet", path, ok=False)
     parquet.write_table(table, path, write_page_checksum=True, compression="none", use_dictionary=False)
-    damaged = path.read_bytes().replace(b"x" * 100, b"x" * 99 + b"y", 1)
-    path.write_bytes(damaged)
+    # The page's statistics hold the text too, but only its values have a length of four bytes in front.
+    value = bytes([100, 0, 0, 0]) + b"x" * 100
+    assert value in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(value, value[:-1] + b"y", 1))
     assert "has a page with the CRC-32" in probe("parquet", path, ok=False)
 
 

@@ -121,7 +121,7 @@ public struct ParquetRows {
     /// - Throws: `CorpusError` naming file, row and column when the bytes are damaged or cannot be read.
     public mutating func next() throws -> [ParquetValue]? {
         while true {
-            guard row < end || row < start else { return nil }
+            guard row < end, start < end else { return nil }
             while rowsLeftInGroup == 0 { try openGroup() }
             let values = try columns.indices.map { column in
                 try ParquetFailure.naming(file.path, item(column)) { try columns[column].next() }

@@ -178,7 +178,8 @@ struct ParquetSchema: Sendable {
             if path.utf8.elementsEqual(node.name.utf8) { return [node] }
             guard path.utf8.starts(with: "\(node.name).".utf8) else { continue }
             guard case .structure(let children) = node.content, !node.isTransparent else { continue }
-            if let found = find(path.dropFirst(node.name.count + 1), in: children) { return [node] + found }
+            let rest = path.utf8.index(path.startIndex, offsetBy: node.name.utf8.count + 1)
+            if let found = find(path[rest...], in: children) { return [node] + found }
         }
         return nil
     }
