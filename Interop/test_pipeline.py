@@ -75,15 +75,15 @@ def content(folder):
 
 
 def stages(tmp_path, name, source, tokenizer):
-    common = {"tokenizer": tokenizer, "threads": 2, "size_limit": 100_000}
+    common = {"tokenizer": tokenizer, "threads": 2, "size_limit": 60_000}
     return [
         ("tokenize", {**common, "inputs": [source], "output": str(tmp_path / name / "tokens")}),
         ("chunk", {**common, "input": str(tmp_path / "whole/tokens"), "output": str(tmp_path / name / "chunks")}),
         ("mix", {
             **common, "output": str(tmp_path / name / "mixed"),
             "sources": [
-                {"name": "more", "input": str(tmp_path / "whole/chunks"), "tokens": 9_000_000},
-                {"name": "less", "input": str(tmp_path / "whole/chunks"), "tokens": 5_000_000},
+                {"name": "more", "input": str(tmp_path / "whole/chunks"), "tokens": 3_000_000},
+                {"name": "less", "input": str(tmp_path / "whole/chunks"), "tokens": 2_000_000},
             ],
         }),
     ]
@@ -91,7 +91,7 @@ def stages(tmp_path, name, source, tokenizer):
 
 def test_killed_at_random_moments(tmp_path):
     tokenizer = small_tokenizer(tmp_path / "tokenizer")
-    source = corpus(tmp_path / "a.jsonl", 20_000)
+    source = corpus(tmp_path / "a.jsonl", 8_000)
     durations = []
     for command, options in stages(tmp_path, "whole", source, tokenizer):
         start = time.monotonic()

@@ -17,6 +17,7 @@ func run(_ arguments: [String]) throws {
     case ("verify", 2...4): try verify(Array(arguments.dropFirst()))
     case ("tokenize", 2): try tokenize(JSONValue(parsing: arguments[1]))
     case ("chunk", 2): try chunk(JSONValue(parsing: arguments[1]))
+    case ("documents", 4): try listDocuments(arguments[1], arguments[2], arguments[3])
     case ("mix", 2): try mix(JSONValue(parsing: arguments[1]))
     case ("inspect", 2): print(try Inspection(MDSDataset(folder: arguments[1], decompression: .intoMemory)).json)
     case ("streams", 3...): try listStreams(Array(arguments.dropFirst()))
@@ -24,6 +25,7 @@ func run(_ arguments: [String]) throws {
         print("usage: CorpusProbe list FOLDER | rewrite FOLDER FOLDER OPTIONS | merge FOLDER")
         print("       | verify FOLDER [COLUMN [VOCABULARY]] | streams SAMPLES FOLDER=PROPORTION...")
         print("       | tokenize OPTIONS | chunk OPTIONS | mix OPTIONS | inspect FOLDER")
+        print("       | documents PATH TEXT-FIELD ID-FIELD")
         exit(64)
     }
 }

@@ -1,4 +1,5 @@
-// Runs generators, orders, partitions and the packer for the comparisons with the Python libraries in Interop/test_order.py.
+// Runs generators, orders, partitions and the packer for the comparisons with the Python libraries in Interop/test_order.py, and
+// times them for Benchmarks/corpus/benchmark_order.py.
 //
 // Each line of the standard input is a request in JSON, each line of the standard output its answer.
 
@@ -202,6 +203,7 @@ func answer(_ request: Request) throws -> JSONValue {
     case "shuffle": try shuffle(request)
     case "partition": try partition(request)
     case "pack": try pack(request)
+    case "time": try time(request)
     default: throw RequestError()
     }
 }

@@ -91,8 +91,8 @@ struct DocumentReaderTests {
             let error = #expect(throws: CorpusError.self) { try names([folder.file(bad)]) }
             #expect(error?.kind == .missing)
         }
-        try folder.write("x", "c.parquet")
-        #expect(throws: CorpusError.self) { try names([folder.file("c.parquet")]) }
+        try folder.write("x", "c.arrow")
+        #expect(throws: CorpusError.self) { try names([folder.file("c.arrow")]) }
     }
 
     @Test("Data sets of text are read like files")

@@ -1,15 +1,3 @@
-/// The microbatches of one rank for one step.
-public struct RankBatch: Sendable, Hashable {
-    /// The step, from 0.
-    public let step: Int
-    /// The samples of the global batch, in its order and the same on all ranks.
-    public let globalSamples: [SampleReference]
-    /// This rank's microbatches.
-    public let microbatches: [TrainingBatch]
-    /// Where the run stands when this batch is done; a loader made from it goes on with the next one.
-    public let positionAfter: DataPosition
-}
-
 /// Makes batches: order, samples, division among ranks and microbatches, objective.
 public struct BatchLoader {
     /// The number of samples of a global batch.
@@ -22,11 +10,8 @@ public struct BatchLoader {
 
     private let source: any TokenSource
     private let preparation: SamplePreparation
-    private let objective: any LanguageModelObjective
     private let batchSize: BatchSize
-    private let microbatchSize: MicrobatchPlan.Size
-    private let rank: Int
-    private let worldSize: Int
+    private let divider: BatchDivider
     private var batches: GlobalBatches
 
     /// Creates a loader.
@@ -68,11 +53,8 @@ public struct BatchLoader {
         self.source = source
         self.batches = batches
         self.preparation = preparation
-        self.objective = objective
         self.batchSize = batchSize
-        self.microbatchSize = microbatchSize
-        self.rank = rank
-        self.worldSize = worldSize
+        divider = BatchDivider(objective: objective, size: microbatchSize, rank: rank, worldSize: worldSize)
     }
 
     /// Makes the next batch; epochs follow each other without end.
@@ -82,24 +64,19 @@ public struct BatchLoader {
     public mutating func next() throws -> RankBatch {
         let position = batches.position
         let references = try batches.next(size: size(at: position))
-        let microbatches: [TrainingBatch]
-        if case .sequences(let size) = microbatchSize, case .constant = batchSize {
+        if case .sequences(let size) = divider.size, case .constant = batchSize {
             // Neither the division nor the position depends on lengths, so other ranks' samples are not read.
-            let places = try MicrobatchPlan(count: references.count, worldSize: worldSize, sequences: size).ranks[rank]
-            microbatches = try places.map { try objective.batch($0.map { try sample(references[$0]) }) }
-        } else {
-            let samples = try references.map { try sample($0) }
-            let lengths = samples.map(\.ids.count)
-            batches.count(tokens: lengths.reduce(0, +))
-            let plan = try MicrobatchPlan(lengths: lengths, worldSize: worldSize, size: microbatchSize)
-            microbatches = plan.ranks[rank].map { objective.batch($0.map { samples[$0] }) }
+            let plan = try MicrobatchPlan(count: references.count, worldSize: divider.worldSize, sequences: size)
+            return divider.rankBatch(
+                try plan.ranks[divider.rank].map { try $0.map { try sample(references[$0]) } },
+                globalSamples: references,
+                step: position.step,
+                positionAfter: batches.position
+            )
         }
-        return RankBatch(
-            step: position.step,
-            globalSamples: references,
-            microbatches: microbatches,
-            positionAfter: batches.position
-        )
+        let samples = try references.map { try sample($0) }
+        batches.count(tokens: samples.reduce(0) { $0 + $1.ids.count })
+        return try divider.rankBatch(samples, step: position.step, positionAfter: batches.position)
     }
 
     private func size(at position: DataPosition) -> Int {

@@ -75,26 +75,29 @@ public struct MaskedObjective: LanguageModelObjective, Hashable {
         return TrainingBatch(packed: PackedBatch(inputs), labels: labels)
     }
 
-    // Appends the labels. Each token has its own block of random words: whether, how, and which token instead.
+    // Appends the labels. Four tokens share a block of random words that choose them; each chosen one has a block of its
+    // own, for how it is replaced and by which token.
     private func mask(_ ids: inout [Int32], reference: SampleReference, labels: inout [Int32]) {
         let random = RandomPurpose.masking.generator(seed: seed, stream: UInt64(reference.index))
-        let firstBlock = UInt64(reference.pass) << 32
+        let choices = UInt64(reference.pass) << 32
+        let replacements = choices | 1 << 31
         let chosen = Self.threshold(probability)
         let masked = Self.threshold(maskedShare)
         let replaced = Self.threshold(maskedShare + randomShare)
+        var draws: SIMD4<UInt32> = .zero
         for place in ids.indices {
+            if place % 4 == 0 { draws = random.words(atBlock: choices | UInt64(place / 4)) }
             let id = ids[place]
-            let words = random.words(atBlock: firstBlock | UInt64(place))
-            guard UInt64(words.x) < chosen, !specials.contains(id) else {
+            guard UInt64(draws[place % 4]) < chosen, !specials.contains(id) else {
                 labels.append(TrainingBatch.ignoredLabel)
                 continue
             }
             labels.append(id)
-            let split = UInt64(words.y)
-            if split < masked {
+            let words = random.words(atBlock: replacements | UInt64(place))
+            if UInt64(words.x) < masked {
                 ids[place] = specials.mask
-            } else if split < replaced {
-                ids[place] = Int32((UInt64(words.z) * UInt64(vocabularySize)) >> 32)
+            } else if UInt64(words.x) < replaced {
+                ids[place] = Int32((UInt64(words.y) * UInt64(vocabularySize)) >> 32)
             }
         }
     }

@@ -20,6 +20,8 @@ public struct OrderRow: Sendable, Hashable {
 public struct OrderedStep: Sendable, Hashable {
     /// The step, counted from the start of the phase.
     public let step: Int
+    /// The number of the first sample, counted from the start of the order.
+    public let firstRow: Int
     /// The token ids of each sample.
     public let samples: [[Int32]]
 }
@@ -32,6 +34,8 @@ public struct ExplicitOrder {
     private let name: String
     private var pending: OrderRow?
     private var isStarted = false
+    // The number of rows before the pending one.
+    private var rowsBefore = 0
 
     /// Creates an order.
     ///
@@ -71,7 +75,8 @@ public struct ExplicitOrder {
             }
             samples.append(row.inputIDs)
         }
-        return OrderedStep(step: first.step, samples: samples)
+        defer { rowsBefore += samples.count }
+        return OrderedStep(step: first.step, firstRow: rowsBefore, samples: samples)
     }
 
     /// Passes over the steps before one, to go on with a run there.
@@ -83,7 +88,10 @@ public struct ExplicitOrder {
             pending = try rows()
             isStarted = true
         }
-        while let row = pending, row.step < step { pending = try rows() }
+        while let row = pending, row.step < step {
+            pending = try rows()
+            rowsBefore += 1
+        }
         guard pending?.step == step else {
             throw CorpusError(
                 .missing,

@@ -99,6 +99,16 @@ public struct StreamingOrder: SampleOrder, Hashable {
     /// - Returns: Its samples.
     public func sequence(epoch: Int) -> any SampleSequence { permutation(epoch: epoch) }
 
+    /// The library's default number of canonical nodes.
+    ///
+    /// - Parameters:
+    ///   - algorithm: How to shuffle.
+    ///   - physicalNodes: The number of machines.
+    /// - Returns: The number of machines, 64 times as many for `py1s` and `py2s`.
+    public static func defaultCanonicalNodes(_ algorithm: Algorithm, physicalNodes: Int) -> Int {
+        algorithm == .py1s || algorithm == .py2s ? 64 * physicalNodes : physicalNodes
+    }
+
     /// The order of an epoch.
     ///
     /// - Parameter epoch: The number of the epoch, from 0.

@@ -115,6 +115,55 @@ struct BatchLoaderTests {
         #expect(bins.count < least + worldSize + 1)
     }
 
+    @Test("An explicit order gives its steps to all world sizes, also after resuming")
+    func explicitOrder() throws {
+        func order() -> ExplicitOrder {
+            var row = 0
+            return ExplicitOrder(name: "rows") {
+                defer { row += 1 }
+                return row < 100 ? OrderRow(step: 1 + row / 20, inputIDs: Self.source.tokenIDs(at: row)) : nil
+            }
+        }
+        let objective = try MaskedObjective(probability: 0.3, seed: 3)
+        for size in Self.sizes {
+            var alone = ExplicitBatchLoader(order: order(), objective: objective, microbatchSize: size)
+            var expected: [RankBatch] = []
+            while let batch = try alone.next() { expected.append(batch) }
+            #expect(expected.map(\.step) == [1, 2, 3, 4, 5])
+            #expect(expected.flatMap(\.globalSamples).map(\.index) == Array(0..<100))
+            for worldSize in [2, 3, 8] {
+                let ranks = try (0..<worldSize).map { rank in
+                    // Each rank reads the rows by itself.
+                    var own = order()
+                    try own.skip(toStep: 3)
+                    var loader = ExplicitBatchLoader(
+                        order: own,
+                        objective: objective,
+                        microbatchSize: size,
+                        rank: rank,
+                        worldSize: worldSize
+                    )
+                    return try [loader.next(), loader.next(), loader.next()].compactMap { $0 }
+                }
+                for step in 0..<3 {
+                    #expect(Self.sequences(ranks.map { $0[step] }) == Self.sequences([expected[2 + step]]))
+                    #expect(ranks.allSatisfy { $0[step].positionAfter == expected[2 + step].positionAfter })
+                }
+            }
+        }
+    }
+
+    @Test("The filled share of the token budget is reported")
+    func efficiency() throws {
+        let order = KeyedOrder(count: 1000, seed: 1)
+        var packed = try Self.loader(order, microbatch: .tokens(512))
+        let batch = try packed.next()
+        let tokens = batch.microbatches.reduce(0) { $0 + $1.packed.tokenCount }
+        #expect(batch.packingEfficiency == Double(tokens) / Double(512 * batch.microbatches.count))
+        var cut = try Self.loader(order, microbatch: .sequences(4))
+        #expect(try cut.next().packingEfficiency == nil)
+    }
+
     @Test("A warm-up grows the batch by the tokens of all ranks, equally on all of them")
     func warmup() throws {
         let warmup = try BatchSizeWarmup(smallest: 4, largest: 8, tokens: 3000)

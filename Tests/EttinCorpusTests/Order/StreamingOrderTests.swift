@@ -59,6 +59,15 @@ struct StreamingOrderTests {
         #expect(order.permutation(epoch: 4).indices.sorted() == Array(0..<491))
     }
 
+    @Test("Defaults are the library's")
+    func defaults() {
+        #expect(StreamingOrder.defaultBlockSize(canonicalNodes: 1) == 4_000_000)
+        #expect(StreamingOrder.defaultBlockSize(canonicalNodes: 128) == 1 << 18)
+        #expect(StreamingOrder.defaultCanonicalNodes(.py1s, physicalNodes: 2) == 128)
+        #expect(StreamingOrder.defaultCanonicalNodes(.py1e, physicalNodes: 2) == 2)
+        #expect(StreamingOrder.defaultSeed == 9176)
+    }
+
     @Test("Impossible options are refused by name")
     func refused() {
         func description(_ sizes: [Int], nodes: Int, block: Int = 8) -> String? {

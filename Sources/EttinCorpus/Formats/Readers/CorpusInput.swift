@@ -18,6 +18,8 @@ public struct CorpusInput: Hashable, Sendable {
         case jsonLines = "jsonl"
         /// A folder of MDS shards.
         case mds
+        /// A Parquet file with a column of text.
+        case parquet
     }
 
     /// Compressions that are read as a stream.
@@ -39,8 +41,8 @@ public struct CorpusInput: Hashable, Sendable {
     ///
     /// A folder with an `index.json` is an MDS data set; any other folder stands for all files below it, in the order of
     /// their paths, hidden ones left out. `*`, `?` and `[…]` are patterns for whatever is there. The format follows from
-    /// the name: `.jsonl`, `.ndjson` and `.json` are JSON Lines, anything else is text; `.gz`, `.zst` and `.zstd` behind
-    /// that are decompressed.
+    /// the name: `.jsonl`, `.ndjson` and `.json` are JSON Lines, `.parquet` is Parquet, anything else is text; `.gz`,
+    /// `.zst` and `.zstd` behind that are decompressed.
     ///
     /// - Parameters:
     ///   - paths: Files, folders and patterns.
@@ -103,16 +105,21 @@ public struct CorpusInput: Hashable, Sendable {
             packing = kind
             name.removeLast(suffix.count)
         }
-        for suffix in [".bz2", ".br", ".xz", ".zip", ".parquet", ".arrow", ".mds"] where name.hasSuffix(suffix) {
+        for suffix in [".bz2", ".br", ".xz", ".zip", ".arrow", ".mds"] where name.hasSuffix(suffix) {
             throw CorpusError(
                 .unsupported,
                 file: path,
                 found: "is a \(suffix) file",
-                expected: "text or JSON Lines, plain or compressed as .gz or .zst, or the folder of an MDS data set"
+                expected:
+                    "text or JSON Lines, plain or compressed as .gz or .zst, Parquet, or the folder of an MDS data set"
             )
         }
         guard format != .mds else {
             throw CorpusError(.unsupported, file: path, found: "is a file", expected: "the folder of an MDS data set")
+        }
+        let isParquet = name.hasSuffix(".parquet") && format == nil || format == .parquet
+        guard !isParquet || packing == .none else {
+            throw CorpusError(.unsupported, file: path, found: "is compressed as a whole", expected: "Parquet as it is")
         }
         let isJSON = [".jsonl", ".ndjson", ".json"].contains { name.hasSuffix($0) }
         var status = stat()
@@ -121,7 +128,7 @@ public struct CorpusInput: Hashable, Sendable {
         }
         return CorpusInput(
             path: path,
-            format: format ?? (isJSON ? .jsonLines : .text),
+            format: format ?? (isParquet ? .parquet : isJSON ? .jsonLines : .text),
             byteCount: Int(status.st_size),
             packing: packing
         )

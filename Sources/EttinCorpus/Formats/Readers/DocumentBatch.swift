@@ -16,6 +16,8 @@ public struct DocumentBatch: Sendable {
     enum Content: Sendable {
         /// Records of a file: the bytes of all, and where each lies there.
         case bytes([UInt8], [Range<Int>])
+        /// Rows of a table: the bytes of all texts, where each lies there, and the ids.
+        case rows([UInt8], [Range<Int>], ids: [String?], first: Int)
         /// Samples of a data set.
         case samples(MDSDataset, Range<Int>)
     }
@@ -31,7 +33,7 @@ public struct DocumentBatch: Sendable {
     /// The number of records.
     public var count: Int {
         switch content {
-        case .bytes(_, let ranges): ranges.count
+        case .bytes(_, let ranges), .rows(_, let ranges, _, _): ranges.count
         case .samples(_, let range): range.count
         }
     }
@@ -47,6 +49,13 @@ public struct DocumentBatch: Sendable {
             try bytes.withUnsafeBytes { bytes in
                 try (first..<max(first, ranges.count)).map {
                     try document($0, UnsafeRawBufferPointer(rebasing: bytes[ranges[$0]]))
+                }
+            }
+        case .rows(let bytes, let ranges, let ids, let firstRow):
+            try bytes.withUnsafeBytes { bytes in
+                try (first..<max(first, ranges.count)).map { record in
+                    let text = try text(UnsafeRawBufferPointer(rebasing: bytes[ranges[record]]), firstRow + record)
+                    return try kept(text, ids[record], firstRow + record)
                 }
             }
         case .samples(let dataset, let range):
@@ -116,7 +125,7 @@ public struct DocumentBatch: Sendable {
     }
 
     private func place(_ record: Int) -> String {
-        if offsets.isEmpty { return "sample \(record)" }
+        if offsets.isEmpty { return "\(input.format == .parquet ? "row" : "sample") \(record)" }
         if case .separator = options.splitting, input.format == .text { return "byte \(offsets[record])" }
         return "line \(line(record))"
     }

@@ -4,7 +4,7 @@ import EttinFiles
 ///
 /// A part of a job gets the documents that begin in its share of the bytes of all inputs, so that the parts together
 /// read every document once and, put in order, read them in the order of the whole. A compressed file belongs to one
-/// part as a whole, and an MDS data set is divided by its samples.
+/// part as a whole; an MDS data set is divided by its samples and a Parquet file by its rows.
 public struct DocumentReader {
     /// A batch ends behind the record that reaches one of these.
     private static let batchBytes = 1 << 20
@@ -14,7 +14,7 @@ public struct DocumentReader {
     private let part: JobPart
     private var rest: [(input: CorpusInput, start: Int)]
     private var current: Current?
-    /// The bytes of this part, counted over all inputs but data sets.
+    /// The bytes of this part, counted over all inputs but data sets and tables.
     private let share: Range<Int>
     /// About the bytes on the disk that this part reads, with those of data sets decompressed.
     public let workTotal: Int
@@ -25,6 +25,7 @@ public struct DocumentReader {
     private enum Current {
         case file(CorpusInput, RecordSplitter, start: Int, line: Int?)
         case dataset(CorpusInput, MDSDataset, Range<Int>)
+        case table(CorpusInput, ParquetRows)
     }
 
     /// Prepares reading; nothing is opened yet.
@@ -40,7 +41,7 @@ public struct DocumentReader {
         var total = 0
         for input in inputs {
             starts.append((input, total))
-            if input.format != .mds { total += input.byteCount }
+            if input.format != .mds, input.format != .parquet { total += input.byteCount }
         }
         let share = part.range(of: total)
         self.share = share
@@ -50,7 +51,7 @@ public struct DocumentReader {
 
     /// The bytes of an input that fall to a part.
     private static func work(_ input: CorpusInput, _ start: Int, _ share: Range<Int>, _ part: JobPart) -> Int {
-        if input.format == .mds { return part.range(of: input.byteCount).count }
+        if input.format == .mds || input.format == .parquet { return part.range(of: input.byteCount).count }
         return (start..<start + input.byteCount).clamped(to: share).count
     }
 
@@ -62,9 +63,15 @@ public struct DocumentReader {
             let read = splitter.filePosition - max(0, share.lowerBound - start)
             return passedWork + min(currentWork, max(0, read))
         case .dataset(_, let dataset, let range)?:
-            let share = Double(range.count) / Double(max(1, part.range(of: dataset.sampleCount).count))
-            return passedWork + currentWork - Int(share * Double(currentWork))
+            return passedWork + currentWork - workLeft(range.count, of: dataset.sampleCount)
+        case .table(_, let rows)?:
+            return passedWork + currentWork - workLeft(rows.rowsLeft, of: rows.rowCount)
         }
+    }
+
+    /// The share of the current input's bytes that falls to the records that are left.
+    private func workLeft(_ left: Int, of all: Int) -> Int {
+        Int(Double(left) / Double(max(1, part.range(of: all).count)) * Double(currentWork))
     }
 
     /// The next records.
@@ -93,6 +100,11 @@ public struct DocumentReader {
                     offsets: [],
                     firstLine: nil
                 )
+            case .table(let input, var rows)?:
+                current = nil
+                guard let content = try rows.next(bytes: Self.batchBytes, records: Self.batchRecords) else { continue }
+                current = .table(input, rows)
+                return DocumentBatch(input: input, options: options, content: content, offsets: [], firstLine: nil)
             case .file(let input, var splitter, let start, let line)?:
                 // The splitter's buffer has one owner while it is changed.
                 current = nil
@@ -110,6 +122,10 @@ public struct DocumentReader {
         if input.format == .mds {
             let dataset = try MDSDataset(folder: input.path, decompression: .intoMemory, openShardLimit: 4)
             return .dataset(input, dataset, part.range(of: dataset.sampleCount))
+        }
+        if input.format == .parquet {
+            let file = try ParquetFile(path: input.path)
+            return .table(input, try ParquetRows(file, options, part.range(of: file.rowCount)))
         }
         // An empty file has no documents, not an empty one.
         guard input.byteCount > 0, start < share.upperBound, start + input.byteCount > share.lowerBound else {
