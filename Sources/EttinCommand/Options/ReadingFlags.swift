@@ -6,7 +6,7 @@ struct ReadingFlags: ParsableArguments {
     @Option(help: ArgumentHelp("The format of all inputs; by their names unless given.", valueName: "format"))
     var format: CorpusInput.Format?
 
-    @Option(help: ArgumentHelp("The field of JSON Lines or column of MDS with the text.", valueName: "name"))
+    @Option(help: ArgumentHelp("The field of JSON Lines, or column, with the text.", valueName: "name"))
     var textKey = "text"
 
     @Option(help: ArgumentHelp("The field or column with the document's id.", valueName: "name"))

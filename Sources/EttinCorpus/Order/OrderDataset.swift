@@ -7,6 +7,14 @@ extension ExplicitOrder {
     /// - Returns: The order from its first step.
     /// - Throws: `CorpusError` when it cannot be opened.
     public static func opened(_ path: String) throws -> ExplicitOrder {
+        guard !path.hasSuffix(".parquet") else {
+            throw CorpusError(
+                .unsupported,
+                file: path,
+                found: "is a Parquet file, whose lists are not read yet",
+                expected: "MDS shards or JSON Lines"
+            )
+        }
         guard FilePath.kind(of: path) == .folder else { return try OrderRowFile(path: path).order }
         return ExplicitOrder(try MDSDataset(folder: path, decompression: .intoMemory, openShardLimit: 1))
     }

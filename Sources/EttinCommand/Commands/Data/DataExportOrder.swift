@@ -21,7 +21,7 @@ struct DataExportOrder: ParsableCommand {
 
               ettin data export-order chunks --batch-size 4 --steps 100 -o order
               ettin data export-order chunks --batch-size 4 --first-step 101 \\
-                --steps 100 --order permutation --seed 17 -o steps-101.jsonl
+                --steps 100 --order permutation -o steps-101.jsonl
             """
     )
 
@@ -59,11 +59,16 @@ struct DataExportOrder: ParsableCommand {
     @Option(help: "The order of the samples.")
     var order: Order = .keyed
 
-    @Option(help: ArgumentHelp("The seed of the order.", valueName: "number"))
-    var seed: UInt64 = 17
+    @Option(help: ArgumentHelp("The seed of the order; the suite was trained with the default.", valueName: "number"))
+    var seed: UInt64 = 21
 
-    @Option(help: ArgumentHelp("The canonical nodes of streaming's orders.", valueName: "count"))
-    var canonicalNodes = 1
+    @Option(
+        help: ArgumentHelp(
+            "The canonical nodes of streaming's orders; as it chooses for one machine.",
+            valueName: "count"
+        )
+    )
+    var canonicalNodes: Int?
 
     @Flag(inversion: .prefixedNo, help: "Leave out the samples at the end of an epoch that fill no batch.")
     var dropLast = true
@@ -76,7 +81,9 @@ struct DataExportOrder: ParsableCommand {
         where !(1...1 << 40).contains(number) {
             throw ValidationError("\(flag) is \(number); expected 1 to \(1 << 40)")
         }
-        if canonicalNodes < 1 { throw ValidationError("--canonical-nodes is \(canonicalNodes); expected 1 or more") }
+        if let canonicalNodes, canonicalNodes < 1 {
+            throw ValidationError("--canonical-nodes is \(canonicalNodes); expected 1 or more")
+        }
         if seed > UInt64(UInt32.max) { throw ValidationError("--seed is \(seed); expected at most \(UInt32.max)") }
     }
 
@@ -108,10 +115,12 @@ struct DataExportOrder: ParsableCommand {
         case .permutation: return NumPyPermutationOrder(count: dataset.sampleCount, seed: seed)
         case .sequential: return SequentialOrder(count: dataset.sampleCount)
         case .naive, .py1s, .py1e, .py1br, .py2s:
+            let algorithm = StreamingOrder.Algorithm(rawValue: order.rawValue) ?? .naive
             return try StreamingOrder(
                 shardSizes: dataset.index.shards.map(\.sampleCount),
-                algorithm: StreamingOrder.Algorithm(rawValue: order.rawValue) ?? .naive,
-                canonicalNodes: canonicalNodes,
+                algorithm: algorithm,
+                canonicalNodes: canonicalNodes
+                    ?? StreamingOrder.defaultCanonicalNodes(algorithm, physicalNodes: 1),
                 seed: seed
             )
         }

@@ -10,7 +10,7 @@ struct DataTokenize: ParsableCommand {
         discussion: """
             Inputs are files, folders with everything below them, and patterns in
             quotes: text, JSON Lines (.jsonl, .ndjson, .json), both also as .gz or
-            .zst, and MDS data sets. Each document becomes a sample of "id",
+            .zst, Parquet, and MDS data sets. Each document becomes a sample of "id",
             "input_ids" with special tokens, and "len".
 
             The same command goes on with a stopped job. --shard gives a machine the

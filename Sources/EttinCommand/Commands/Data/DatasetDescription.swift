@@ -79,8 +79,8 @@ struct DatasetDescription {
         try output.line("lengths      \(percentiles.joined(separator: ", "))")
         let ranges = lengths.ranges()
         let largest = ranges.map(\.count).max() ?? 1
-        for (range, count) in ranges {
-            let name = "\(range.lowerBound)-\(range.upperBound - 1)"
+        for (range, count) in ranges.drop(while: { $0.count == 0 }) {
+            let name = range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound - 1)"
             let padding = String(repeating: " ", count: max(1, 12 - name.count))
             let bar = String(repeating: "#", count: (count * 40 + largest - 1) / largest)
             try output.line("  \(name)\(padding)\(bar)\(bar.isEmpty ? "" : " ")\(count)")
