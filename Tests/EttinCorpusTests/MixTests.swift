@@ -113,8 +113,11 @@ struct MixTests {
         #expect(inspection.lengths.tokenCount == summary["total_tokens"]?.intValue)
         #expect(inspection.sources.map(\.lengths.tokenCount) == sources.compactMap { $0["tokens"]?.intValue })
         #expect(inspection.lengths.sequenceCount == dataset.sampleCount)
-        // A second run finds everything done.
+        // A second run finds everything done, and clears away what a kill would have left beside it.
+        let names = try FilePath.names(inFolder: folder.file("mixed"))
+        try folder.write("half", "mixed/.index.json.abc.tmp")
         #expect(try stage.run(options(folder, "mixed")) == summary)
+        #expect(try FilePath.names(inFolder: folder.file("mixed")) == names)
     }
 
     @Test("Impossible recipes are refused before anything is written")

@@ -107,7 +107,10 @@ public struct MixStage: Sendable {
         ]
         let path = FilePath.joined(options.output, "sampling_summary.json")
         let bytes = summary.serialized(JSONWritingOptions(layout: .indented(2)))
-        try CorpusError.translating { try AtomicFile.write(bytes, to: path) }
+        try CorpusError.translating {
+            try StageOutput.removeUnfinishedFiles(options.output)
+            try AtomicFile.write(bytes, to: path)
+        }
         try MDSIndex.merge(folder: options.output, subfolders: sources.map(\.name))
         return summary
     }

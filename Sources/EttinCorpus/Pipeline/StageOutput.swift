@@ -40,6 +40,13 @@ final class StageOutput {
         return manifest
     }
 
+    /// Removes the temporary files that a killed run has left in a folder.
+    static func removeUnfinishedFiles(_ folder: String) throws {
+        for name in try FilePath.names(inFolder: folder) where name.hasPrefix(".") && name.hasSuffix(".tmp") {
+            try FilePath.remove(FilePath.joined(folder, name))
+        }
+    }
+
     /// Opens a new or unfinished folder.
     ///
     /// `header` says what the run is; `state` is asked for the state of the stage whenever a shard is in place, before
@@ -69,9 +76,7 @@ final class StageOutput {
         self.journal = journal
         try CorpusError.translating {
             if hasIndex { try FilePath.remove(indexPath) }
-            for name in try FilePath.names(inFolder: folder) where name.hasPrefix(".") && name.hasSuffix(".tmp") {
-                try FilePath.remove(FilePath.joined(folder, name))
-            }
+            try Self.removeUnfinishedFiles(folder)
         }
         resumedState = journal.entries.last?.state
         writer = try MDSWriter(
