@@ -1,9 +1,9 @@
 /// Packs items into bins of a number of tokens, looking at a bounded number of items at a time.
 ///
-/// A bin starts with the item that waits longest; then, as long as something fits, it takes the longest item that does,
-/// among equals the earliest. Nothing is padded: a bin that cannot be filled is emitted with fewer tokens. Every bin
-/// takes the item that waits longest, so an item waits for no more bins than the window has items, and leaves fewer than
-/// a window of earlier items behind it.
+/// Items go into the open bin in their order. When the next one does not fit, the gap is filled with the longest waiting
+/// item that does, among equals the earliest, until none does; then the bin is done and the next item starts the
+/// following one. So items keep their order but for those that fill a gap, which come from less than a window ahead.
+/// Nothing is padded: a bin whose gap nothing fills has fewer tokens.
 ///
 /// - Complexity: O(window) for an item.
 public struct WindowPacker<Item> {
@@ -15,35 +15,38 @@ public struct WindowPacker<Item> {
 
     /// The most tokens of a bin.
     public let tokensPerBin: Int
-    /// The most items that wait.
+    /// The number of items among which those that fill gaps are looked for.
     public let window: Int
     // By tokens, among equals the latest first: the longest that fits and came first is the last that fits.
     private var waiting: [Waiting] = []
     private var nextNumber = 0
-    // The numbers of the items in the order in which they came; those of emitted ones are passed over.
+    // The items in the order in which they came; those that filled a gap are passed over.
     private var arrivals: [(number: Int, tokens: Int)] = []
     private var firstArrival = 0
+    private var open: [Waiting] = []
+    private var room: Int
 
     /// Creates a packer.
     ///
     /// - Parameters:
     ///   - tokensPerBin: The most tokens of a bin.
-    ///   - window: The most items that wait.
+    ///   - window: The number of items among which those that fill gaps are looked for.
     public init(tokensPerBin: Int, window: Int) {
         precondition(tokensPerBin > 0 && window > 0, "WindowPacker: \(tokensPerBin) tokens, window \(window)")
         self.tokensPerBin = tokensPerBin
         self.window = window
+        room = tokensPerBin
     }
 
-    /// The number of items that wait.
+    /// The number of items that wait, those of the open bin not among them.
     public var waitingCount: Int { waiting.count }
 
-    /// Adds an item; a full window gives a bin.
+    /// Adds an item.
     ///
     /// - Parameters:
     ///   - item: The item.
     ///   - tokens: Its number of tokens.
-    /// - Returns: A bin, in the order in which its items came; nil while the window has room.
+    /// - Returns: A bin that this completed, in the order in which its items came; else nil.
     /// - Throws: `CorpusError` for an item that fits no bin.
     public mutating func append(_ item: Item, tokens: Int) throws -> [Item]? {
         guard 0...tokensPerBin ~= tokens else {
@@ -58,40 +61,67 @@ public struct WindowPacker<Item> {
             Waiting(number: nextNumber, tokens: tokens, item: item),
             at: position(tokens: tokens, number: nextNumber)
         )
-        arrivals.append((nextNumber, tokens))
-        nextNumber += 1
-        return waiting.count < window ? nil : next()
-    }
-
-    /// Takes a bin out of the window, full or not; at the end of the items, until nothing waits.
-    ///
-    /// - Returns: A bin, in the order in which its items came; nil when nothing waits.
-    public mutating func next() -> [Item]? {
-        var taken: [Waiting] = []
-        var room = tokensPerBin
-        while firstArrival < arrivals.count {
-            let (number, tokens) = arrivals[firstArrival]
-            firstArrival += 1
-            let place = position(tokens: tokens, number: number)
-            guard place < waiting.count, waiting[place].number == number else { continue }
-            taken.append(waiting.remove(at: place))
-            room -= tokens
-            break
-        }
-        while true {
-            // Everything before this place has at most as many tokens as there is room.
-            let end = position(tokens: room, number: -1)
-            if taken.isEmpty || end == 0 { break }
-            let longest = waiting[end - 1]
-            // Among equals the earliest is the last.
-            taken.append(waiting.remove(at: end - 1))
-            room -= longest.tokens
-        }
         if firstArrival > window, firstArrival > arrivals.count / 2 {
             arrivals.removeFirst(firstArrival)
             firstArrival = 0
         }
-        return taken.isEmpty ? nil : taken.sorted { $0.number < $1.number }.map(\.item)
+        arrivals.append((nextNumber, tokens))
+        nextNumber += 1
+        return waiting.count < window ? nil : placeOne()
+    }
+
+    /// Completes a bin without waiting for more items; at the end of the items, until there is none.
+    ///
+    /// - Returns: A bin, in the order in which its items came; nil when there are no more items.
+    public mutating func next() -> [Item]? {
+        while !waiting.isEmpty {
+            if let bin = placeOne() { return bin }
+        }
+        return open.isEmpty ? nil : close()
+    }
+
+    // Puts the next item into the open bin; if it does not fit, completes the bin without it and starts one with it.
+    private mutating func placeOne() -> [Item]? {
+        guard let next = passOverPlaced() else { return nil }
+        var bin: [Item]?
+        if next.tokens > room {
+            while true {
+                // Everything before this place has at most as many tokens as there is room.
+                let end = position(tokens: room, number: -1)
+                if end == 0 { break }
+                take(at: end - 1)
+            }
+            bin = close()
+        }
+        take(at: position(tokens: next.tokens, number: next.number))
+        return bin
+    }
+
+    // The first item that waits; those before it filled gaps.
+    private mutating func passOverPlaced() -> (number: Int, tokens: Int)? {
+        while firstArrival < arrivals.count {
+            let (number, tokens) = arrivals[firstArrival]
+            let place = position(tokens: tokens, number: number)
+            if place < waiting.count, waiting[place].number == number { return (number, tokens) }
+            firstArrival += 1
+        }
+        arrivals = []
+        firstArrival = 0
+        return nil
+    }
+
+    private mutating func take(at place: Int) {
+        let taken = waiting.remove(at: place)
+        open.append(taken)
+        room -= taken.tokens
+    }
+
+    private mutating func close() -> [Item] {
+        defer {
+            open = []
+            room = tokensPerBin
+        }
+        return open.sorted { $0.number < $1.number }.map(\.item)
     }
 
     // Where an item of so many tokens and this number is, or would be inserted.
