@@ -159,7 +159,7 @@ struct DamagedParquetTests {
     @Test("What is not Parquet, or encrypted, is refused by name")
     func refused() throws {
         let bytes = try bytes("plain")
-        try withTemporaryFolder { folder in
+        try withTemporaryFolder { folder throws in
             func message(_ bytes: [UInt8]) throws -> String {
                 let path = try folder.write(bytes, "a.parquet")
                 return #expect(throws: CorpusError.self) { try ParquetFile(path: path) }?.description ?? ""

@@ -56,7 +56,7 @@ struct ParquetSchema: Sendable {
             throw ParquetFailure("has a schema without a root")
         }
         var position = 1
-        fields = try (0..<min(count, elements.count)).map { _ in
+        fields = try (0..<max(0, min(count, elements.count))).map { _ in
             try node(elements, &position, inside: [], definition: 0, repetition: 0, listName: nil)
         }
         guard position == elements.count, fields.count == count else {
