@@ -4,7 +4,8 @@ import Testing
 struct HelpTests {
     static let commands: [[String]] = [
         [], ["tokenize"], ["tokenizer"], ["tokenizer", "train"], ["env"], ["info"], ["models"], ["init"],
-        ["fill-mask"], ["embed"], ["generate"],
+        ["fill-mask"], ["embed"], ["generate"], ["download"], ["revisions"], ["dataset"], ["push"], ["cache"],
+        ["cache", "ls"], ["cache", "rm"], ["cache", "verify"],
     ]
 
     @Test("Every command explains itself with an example", arguments: commands)
