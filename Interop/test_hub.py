@@ -457,16 +457,20 @@ def test_the_cache_is_listed_checked_and_emptied(server, client):
 # Models by name
 
 
-def test_a_model_is_used_by_name_and_revision(server, client, tmp_path):
-    corpus = tmp_path / "corpus.txt"
-    corpus.write_text("The capital of France is Paris.\n" * 20)
-    client.ok("tokenizer", "train", corpus, "--vocab-size", "300", "-o", tmp_path / "tokenizer")
+def make_model(client, folder, kind="encoder", seed=1):
+    """A tiny model with random weights, made by the command itself."""
+    tokenizer = folder.parent / "tokenizer"
+    if not tokenizer.exists():
+        corpus = folder.parent / "corpus.txt"
+        corpus.write_text("The capital of France is Paris.\n" * 20)
+        client.ok("tokenizer", "train", corpus, "--vocab-size", "300", "-o", tokenizer)
     shape = ["--layers", "2", "--hidden-size", "32", "--intermediate-size", "48", "--heads", "2"]
+    client.ok("init", folder, "--size", "17m", "--kind", kind, "--tokenizer", tokenizer, "--seed", seed, *shape)
+
+
+def test_a_model_is_used_by_name_and_revision(server, client, tmp_path):
     for seed in ("1", "2"):
-        client.ok(
-            "init", tmp_path / seed, "--size", "17m", "--kind", "encoder", "--tokenizer", tmp_path / "tokenizer",
-            "--seed", seed, *shape,
-        )
+        make_model(client, tmp_path / seed, seed=seed)
     client.variables["HF_TOKEN"] = TOKEN
     client.ok("push", tmp_path / "1", "jhu-clsp/ettin-encoder-17m", "--tag", "step10")
     client.ok("push", tmp_path / "2", "jhu-clsp/ettin-encoder-17m")
@@ -479,6 +483,26 @@ def test_a_model_is_used_by_name_and_revision(server, client, tmp_path):
     assert client.ok("tokenize", "jhu-clsp/ettin-encoder-17m", "a text")
     error = client.fails("embed", "nothing-of-this-name", "a text")
     assert "no folder has this name, and a model on the Hub has the form owner/name" in error
+
+
+def test_a_model_cached_by_either_side_loads_offline_in_the_other(server, client, other, tmp_path):
+    pytest.importorskip("transformers")
+    make_model(client, tmp_path / "model")
+    files = {p.name: p.read_bytes() for p in (tmp_path / "model").iterdir()}
+    files["model.safetensors"] = Large(files["model.safetensors"])
+    server.add("someone/model", files)
+    load = (
+        "import transformers as t\n"
+        "tokenizer = t.AutoTokenizer.from_pretrained('someone/model')\n"
+        "model = t.AutoModelForMaskedLM.from_pretrained('someone/model')\n"
+        "print(tokenizer('a text')['input_ids'], model.config.hidden_size)"
+    )
+    theirs = other.python(load)
+    client.ok("download", "someone/model")
+    server.shutdown()
+    offline = {"HF_HUB_OFFLINE": "1"}
+    assert other.ok("embed", "someone/model", "a text", **offline) == client.ok("embed", tmp_path / "model", "a text")
+    assert client.python(load, **offline) == theirs
 
 
 # Lists
@@ -629,11 +653,7 @@ def test_the_original_uploads_to_the_same_server(server, other, folder):
 
 
 def test_a_model_without_a_card_gets_one_that_the_original_reads(server, client, other, tmp_path):
-    corpus = tmp_path / "corpus.txt"
-    corpus.write_text("Some words to learn from.\n" * 20)
-    client.ok("tokenizer", "train", corpus, "--vocab-size", "300", "-o", tmp_path / "tokenizer")
-    shape = ["--layers", "1", "--hidden-size", "32", "--intermediate-size", "48", "--heads", "2"]
-    client.ok("init", tmp_path / "m", "--size", "17m", "--kind", "decoder", "--tokenizer", tmp_path / "tokenizer", *shape)
+    make_model(client, tmp_path / "m", "decoder")
     client.ok("push", tmp_path / "m", "someone/no", HF_TOKEN=TOKEN)
     card = json.loads(
         other.python("import json; c = hub.ModelCard.load('someone/no'); print(json.dumps([c.data.to_dict(), c.text]))")
