@@ -80,8 +80,8 @@ let package = Package(
         .executableTarget(
             name: "EttinCommand",
             dependencies: [
-                "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinModel", "EttinInference",
-                "EttinHub",
+                "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinHub", "EttinCorpus", "EttinModel",
+                "EttinInference",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -96,6 +96,11 @@ let package = Package(
         .executableTarget(
             name: "CorpusProbe",
             dependencies: ["EttinCorpus", "EttinJSON"],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "OrderProbe",
+            dependencies: ["EttinCorpus", "EttinJSON", "Torch"],
             swiftSettings: settings
         ),
         .executableTarget(

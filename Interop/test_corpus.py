@@ -248,3 +248,40 @@ def test_damage_is_found(tmp_path, compression):
     assert path.name in message and "sha1" in message
     path.write_bytes(content[:-1])
     assert path.name in probe("verify", tmp_path / "x", ok=False)
+
+
+PARQUET = [
+    {}, {"compression": "zstd"}, {"compression": "gzip"}, {"compression": "none"}, {"compression": "brotli"},
+    {"use_dictionary": False}, {"data_page_version": "2.0"}, {"data_page_version": "2.0", "compression": "none"},
+    {"data_page_size": 200}, {"row_group_size": 17}, {"use_dictionary": ["text"], "dictionary_pagesize_limit": 300},
+]
+
+
+@pytest.mark.parametrize("options", PARQUET, ids=str)
+def test_parquet(tmp_path, options):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    chooser = random.Random(5)
+    texts = ["".join(chooser.choices(["word ", "é", "語", "\n"], k=chooser.choice([0, 1, 30, 500]))) for _ in range(400)]
+    texts += texts[:50] * 4
+    ids = [None if index % 7 == 0 else index * 10**9 for index in range(len(texts))]
+    nested = [{"a": [index], "b": "x"} for index in range(len(texts))]
+    table = pyarrow.table({"nested": nested, "text": texts, "id": pyarrow.array(ids, pyarrow.int64())})
+    parquet.write_table(table, tmp_path / "a.parquet", **options)
+    found = [json.loads(line) for line in probe("documents", tmp_path / "a.parquet", "text", "id").splitlines()]
+    assert [line["text"] for line in found] == texts
+    names = [f"a.parquet#{row}" if name is None else str(name) for row, name in enumerate(ids)]
+    assert [line["id"] for line in found] == names
+
+
+def test_parquet_that_is_not_read(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"text": ["a", "b"], "other": ["c", None]})
+    parquet.write_table(table, tmp_path / "a.parquet", compression="lz4")
+    assert "LZ4" in probe("documents", tmp_path / "a.parquet", "text", "id", ok=False)
+    parquet.write_table(
+        table, tmp_path / "b.parquet", use_dictionary=False, column_encoding={"text": "DELTA_BYTE_ARRAY"}
+    )
+    assert "DELTA_BYTE_ARRAY" in probe("documents", tmp_path / "b.parquet", "text", "id", ok=False)
+    assert "row 1 has no text" in probe("documents", tmp_path / "b.parquet", "other", "id", ok=False)

@@ -530,20 +530,20 @@ def test_data_sets_are_listed_downloaded_and_streamed(server, client):
     repository = server.add("owner/set", own, kind="datasets")
     repository.converts["refs/convert/parquet"] = repository.commit(converted, branch="scratch")
     server.store.update({content_id(c): c for c in converted.values()})
-    listed = json.loads(client.ok("dataset", "owner/set", "--json"))
+    listed = json.loads(client.ok("data", "fetch", "owner/set", "--json"))
     assert [(s["config"], s["split"], len(s["files"]), s["partial"]) for s in listed] == [
         ("cola", "train", 1, True), ("sst2", "train", 5, False), ("sst2", "validation", 1, False),
     ]
-    chosen = ["dataset", "owner/set", "--config", "sst2", "--split", "train"]
+    chosen = ["data", "fetch", "owner/set", "--config", "sst2", "--split", "train"]
     paths = client.ok(*chosen, "--download").splitlines()
     assert [Path(p).read_bytes() for p in paths] == list(parts.values())
     server.fail("/store/", "cut", after=1234)
     process = subprocess.run([ETTIN, *chosen, "--stream"], env=client.variables, capture_output=True)
     assert process.returncode == 0 and process.stdout == b"".join(parts.values())
-    error = client.fails("dataset", "owner/set", "--config", "sst2", "--split", "test")
+    error = client.fails("data", "fetch", "owner/set", "--config", "sst2", "--split", "test")
     assert error.endswith('has no split "test" in configuration "sst2"; it has "train", "validation"')
-    assert 'it has "cola", "sst2"' in client.fails("dataset", "owner/set", "--split", "train")
-    listed = json.loads(client.ok("dataset", "owner/set", "--original", "--json"))
+    assert 'it has "cola", "sst2"' in client.fails("data", "fetch", "owner/set", "--split", "train")
+    listed = json.loads(client.ok("data", "fetch", "owner/set", "--original", "--json"))
     assert [(s["config"], s["split"]) for s in listed] == [("default", "train"), ("default", "validation")]
 
 

@@ -83,3 +83,15 @@ func listStreams(_ arguments: [String]) throws {
     ]
     print(result)
 }
+
+/// Prints each document of an input as one line of JSON.
+func listDocuments(_ path: String, _ textField: String, _ idField: String) throws {
+    let options = ReadingOptions(textField: textField, idField: idField, emptyDocuments: .keep)
+    var reader = DocumentReader(try CorpusInput.find([path]), options: options)
+    while let batch = try reader.next() {
+        for document in try batch.documents().compactMap(\.self) {
+            let line: JSONValue = ["id": .string(document.id), "text": .string(document.text)]
+            print(line)
+        }
+    }
+}

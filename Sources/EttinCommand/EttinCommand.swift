@@ -21,8 +21,8 @@ struct EttinCommand: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            FillMaskCommand.self, Embed.self, Generate.self, Tokenize.self, TokenizerGroup.self, Initialize.self,
-            Info.self, Models.self, Download.self, Revisions.self, Dataset.self, Push.self, CacheGroup.self,
+            FillMaskCommand.self, Embed.self, Generate.self, Tokenize.self, TokenizerGroup.self, DataGroup.self,
+            Initialize.self, Info.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self,
             Environment.self,
         ]
     )

@@ -3,8 +3,9 @@
 ///
 /// > Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", Philox4x32 with 10 rounds.
 public struct Philox: Sendable, Hashable {
-    private let key: SIMD2<UInt32>
-    private let stream: UInt64
+    // Inlined into other modules, because a call for every block would cost more than the block.
+    @usableFromInline let key: SIMD2<UInt32>
+    @usableFromInline let stream: UInt64
 
     /// Creates a generator.
     ///
@@ -20,24 +21,25 @@ public struct Philox: Sendable, Hashable {
     ///
     /// - Parameter block: The place, counted in blocks of four words.
     /// - Returns: Four words, uniform over all values.
+    @inlinable
     public func words(atBlock block: UInt64) -> SIMD4<UInt32> {
-        var counter: SIMD4<UInt32> = [
-            UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32),
-            UInt32(truncatingIfNeeded: stream), UInt32(truncatingIfNeeded: stream >> 32),
-        ]
-        var roundKey = key
-        for round in 0..<10 {
-            if round > 0 { roundKey &+= [0x9E37_79B9, 0xBB67_AE85] }
-            let first = UInt64(counter.x) &* 0xD251_1F53
-            let second = UInt64(counter.z) &* 0xCD9E_8D57
-            counter = [
-                UInt32(truncatingIfNeeded: second >> 32) ^ counter.y ^ roundKey.x,
-                UInt32(truncatingIfNeeded: second),
-                UInt32(truncatingIfNeeded: first >> 32) ^ counter.w ^ roundKey.y,
-                UInt32(truncatingIfNeeded: first),
-            ]
+        // Scalars stay in registers; lanes of a vector would be moved out and in again every round.
+        var x = UInt32(truncatingIfNeeded: block)
+        var y = UInt32(truncatingIfNeeded: block >> 32)
+        var z = UInt32(truncatingIfNeeded: stream)
+        var w = UInt32(truncatingIfNeeded: stream >> 32)
+        var (firstKey, secondKey) = (key.x, key.y)
+        for _ in 0..<10 {
+            let first = UInt64(x) &* 0xD251_1F53
+            let second = UInt64(z) &* 0xCD9E_8D57
+            x = UInt32(truncatingIfNeeded: second >> 32) ^ y ^ firstKey
+            y = UInt32(truncatingIfNeeded: second)
+            z = UInt32(truncatingIfNeeded: first >> 32) ^ w ^ secondKey
+            w = UInt32(truncatingIfNeeded: first)
+            firstKey &+= 0x9E37_79B9
+            secondKey &+= 0xBB67_AE85
         }
-        return counter
+        return SIMD4(x, y, z, w)
     }
 
     /// A number in the open interval (0, 1).

@@ -4,8 +4,10 @@ import Testing
 struct HelpTests {
     static let commands: [[String]] = [
         [], ["tokenize"], ["tokenizer"], ["tokenizer", "train"], ["env"], ["info"], ["models"], ["init"],
-        ["fill-mask"], ["embed"], ["generate"], ["download"], ["revisions"], ["dataset"], ["push"], ["cache"],
-        ["cache", "ls"], ["cache", "rm"], ["cache", "verify"],
+        ["fill-mask"], ["embed"], ["generate"], ["data"], ["data", "tokenize"], ["data", "chunk"],
+        ["data", "mix"], ["data", "extend"], ["data", "merge"], ["data", "inspect"], ["data", "verify"],
+        ["data", "export-order"], ["data", "import-order"], ["data", "fetch"], ["download"], ["revisions"], ["push"],
+        ["cache"], ["cache", "ls"], ["cache", "rm"], ["cache", "verify"],
     ]
 
     @Test("Every command explains itself with an example", arguments: commands)

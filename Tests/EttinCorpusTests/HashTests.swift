@@ -34,4 +34,14 @@ struct HashTests {
         let digest = Array("abc".utf8).withUnsafeBytes { HashAlgorithm.sha256.hexadecimal($0) }
         #expect(digest == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
     }
+
+    @Test("Pieces give the hash of the whole", arguments: [1, 3, 31, 32, 33, 1000])
+    func pieces(size: Int) {
+        let bytes = Self.bytes(5000)
+        var state = XXHash64State()
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            bytes[start..<min(bytes.count, start + size)].withUnsafeBytes { state.update($0) }
+        }
+        #expect(state.value == bytes.withUnsafeBytes { XXHash.hash64($0) })
+    }
 }

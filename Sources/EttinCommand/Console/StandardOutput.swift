@@ -71,6 +71,11 @@ enum Diagnostics {
         try? writeAll(Array("\(text)\n".utf8), to: 2)
     }
 
+    /// Writes a piece of a line.
+    static func piece(_ text: String) {
+        try? writeAll(Array(text.utf8), to: 2)
+    }
+
     /// Writes one line per problem.
     static func error(_ text: String) {
         for line in text.split(whereSeparator: \.isNewline) { note("error: \(line)") }

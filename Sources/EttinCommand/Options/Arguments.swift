@@ -1,4 +1,5 @@
 public import ArgumentParser
+import EttinCorpus
 public import EttinModel
 import EttinTokenizer
 
@@ -28,3 +29,9 @@ extension TextReader.Format: ExpressibleByArgument {}
 extension Pooling: ExpressibleByArgument {}
 
 extension WeightInitialization: ExpressibleByArgument {}
+
+extension CorpusInput.Format: ExpressibleByArgument {}
+
+extension ReadingOptions.InvalidTextRule: ExpressibleByArgument {}
+
+extension ReadingOptions.EmptyDocumentRule: ExpressibleByArgument {}

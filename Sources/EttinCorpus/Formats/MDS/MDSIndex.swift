@@ -70,7 +70,8 @@ public struct MDSIndex: Hashable, Sendable {
     ///   - folder: The folder that holds the data sets and receives the index.
     ///   - names: The sub-folders in order; nil for all that have an index.
     /// - Returns: The index that was written.
-    /// - Throws: `CorpusError` when a sub-folder has no index, none is found, or the index cannot be written.
+    /// - Throws: `CorpusError` when a sub-folder has no index, none is found, the folder itself holds shards, which its
+    ///   new index would not list, or the index cannot be written.
     @discardableResult
     public static func merge(folder: String, subfolders names: [String]? = nil) throws -> MDSIndex {
         let found =
@@ -84,6 +85,16 @@ public struct MDSIndex: Hashable, Sendable {
                 file: folder,
                 found: "has no sub-folder with an index",
                 expected: "at least one folder that holds \(Self.fileName)"
+            )
+        }
+        if FilePath.exists(FilePath.joined(folder, Self.fileName)),
+            let own = try MDSIndex(folder: folder).shards.first(where: { !$0.raw.basename.utf8.contains(0x2F) })
+        {
+            throw CorpusError(
+                .invalidOption,
+                file: folder,
+                found: "holds shards itself, such as \(shown(own.raw.basename))",
+                expected: "a folder that holds only data sets in sub-folders"
             )
         }
         var merged = MDSIndex()

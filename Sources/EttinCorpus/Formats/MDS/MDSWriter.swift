@@ -54,6 +54,8 @@ public final class MDSWriter {
     private var samples: [UInt8] = []
     private var ends: [Int] = []
     private var isFinished = false
+    /// Why a shard could not be written; its samples are gone, so that nothing may follow.
+    private var failure: (any Error)?
     /// Called when a shard is in place.
     private let onShard: ((MDSShardDescription) throws -> Void)?
 
@@ -144,6 +146,8 @@ public final class MDSWriter {
     /// - Throws: `CorpusError` when a value is not one for its encoding, or a full shard cannot be written.
     public func append(_ values: [MDSValue]) throws {
         precondition(!isFinished, "MDSWriter.append() after finish()")
+        if let failure { throw failure }
+        if samples.isEmpty { samples.reserveCapacity(min(options.sizeLimit ?? 0, Options.defaultSizeLimit)) }
         let start = samples.count
         do {
             try schema.encode(values, into: &samples)
@@ -175,9 +179,15 @@ public final class MDSWriter {
     /// - Throws: `CorpusError` when a file cannot be written.
     public func finish() throws {
         precondition(!isFinished, "MDSWriter.finish() twice")
-        if !ends.isEmpty { try flush() }
+        try flushLast()
         try index.write(toFolder: folder)
         isFinished = true
+    }
+
+    /// Writes the shard that is not yet full.
+    func flushLast() throws {
+        if let failure { throw failure }
+        if !ends.isEmpty { try flush() }
     }
 
     private func fault(_ fault: MDSSampleFault) -> CorpusError {
@@ -194,6 +204,15 @@ public final class MDSWriter {
     // MARK: - Shards
 
     private func flush() throws {
+        do {
+            try writeShard()
+        } catch {
+            failure = error
+            throw error
+        }
+    }
+
+    private func writeShard() throws {
         let base = 4 + 4 * (ends.count + 1) + configuration.count
         var shard: [UInt8] = []
         shard.reserveCapacity(base + samples.count)
@@ -201,6 +220,8 @@ public final class MDSWriter {
         for end in [0] + ends { shard += UInt32(base + end).littleEndianBytes }
         shard += configuration
         shard += samples
+        // Given back at once: shard, samples and compressed shard together would be three times the limit.
+        samples = []
         let digits = String(index.shards.count)
         let name = "shard.\(String(repeating: "0", count: max(0, 5 - digits.count)))\(digits).mds"
         let raw = file(name, shard)
@@ -225,7 +246,6 @@ public final class MDSWriter {
         )
         index.shards.append(description)
         completeSampleCount += ends.count
-        samples.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)
         try onShard?(description)
     }

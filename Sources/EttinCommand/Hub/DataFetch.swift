@@ -2,9 +2,10 @@ import ArgumentParser
 import EttinHub
 import EttinJSON
 
-/// The command `ettin dataset`.
-struct Dataset: ParsableCommand {
+/// The command `ettin data fetch`.
+struct DataFetch: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "fetch",
         abstract: "List, download or stream the splits of a data set on the Hub.",
         discussion: """
             Uses the Hub's conversion to Parquet where there is one. Without --split, the
@@ -12,9 +13,9 @@ struct Dataset: ParsableCommand {
 
             Examples:
 
-              ettin dataset sentence-transformers/msmarco-hard-negatives
-              ettin dataset nyu-mll/glue --config cola --split train --download
-              ettin dataset owner/texts --split train --original --stream | head
+              ettin data fetch sentence-transformers/msmarco-hard-negatives
+              ettin data fetch nyu-mll/glue --config cola --split train --download
+              ettin data fetch owner/texts --split train --original --stream | head
             """
     )
 

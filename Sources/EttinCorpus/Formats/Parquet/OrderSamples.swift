@@ -1,0 +1,89 @@
+import EttinFiles
+
+/// The samples of an order data set: the ids that a training run has seen, sample by sample in the order of its steps.
+///
+/// Such a data set is a folder of Parquet files with the columns `input_ids` and `step`.
+public struct OrderSamples {
+    /// One sample.
+    public struct Sample: Hashable, Sendable {
+        /// The step that has seen the sample.
+        public let step: Int
+        /// The token ids.
+        public let inputIDs: [Int32]
+    }
+
+    private var rest: [String]
+    private var current: (path: String, rows: ParquetRows, row: Int)?
+
+    /// Finds the files of a data set; they are opened one after the other.
+    ///
+    /// - Parameter path: A Parquet file, or a folder of them: `steps_000001_to_000100.parquet` and so on.
+    /// - Throws: `CorpusError` when there are no such files.
+    public init(path: String) throws {
+        guard FilePath.kind(of: path) == .folder else {
+            rest = [path]
+            return
+        }
+        let names = try CorpusError.translating { try FilePath.names(inFolder: path) }
+        // Numbers have equally many digits until one needs more.
+        let files = names.filter { $0.hasSuffix(".parquet") }.sorted {
+            ($0.utf8.count, ExactName($0)) < ($1.utf8.count, ExactName($1))
+        }
+        guard !files.isEmpty else {
+            throw CorpusError(.missing, file: path, found: "has no Parquet files", expected: "files named steps_….parquet")
+        }
+        rest = files.reversed().map { FilePath.joined(path, $0) }
+    }
+
+    /// The next sample.
+    ///
+    /// - Returns: The sample; nil when all are read.
+    /// - Throws: `CorpusError` naming file and row when a file is not as expected.
+    public mutating func next() throws -> Sample? {
+        while true {
+            if current == nil {
+                guard let path = rest.popLast() else { return nil }
+                current = (path, try ParquetFile(path: path).rows(of: ["step", "input_ids"]), 0)
+            }
+            if let values = try current?.rows.next(), let (path, _, row) = current {
+                current?.row += 1
+                return try sample(values, path, row)
+            }
+            current = nil
+        }
+    }
+
+    private func sample(_ values: [ParquetValue], _ path: String, _ row: Int) throws -> Sample {
+        func refused(_ column: String, _ found: ParquetValue, _ expected: String) -> CorpusError {
+            var found = found.kind
+            if case .integer(let number) = values[0], column == "step" { found = "\(number)" }
+            return CorpusError(
+                .malformed,
+                file: path,
+                item: "row \(row) column \(shown(column))",
+                found: "is \(found)",
+                expected: expected
+            )
+        }
+        guard case .integer(let step) = values[0], step >= 0 else {
+            throw refused("step", values[0], "a number of a step")
+        }
+        guard case .list(let elements) = values[1] else { throw refused("input_ids", values[1], "a list of ids") }
+        let ids = try elements.map { element in
+            guard case .integer(let id) = element, id >= 0, let id = Int32(exactly: id) else {
+                if case .integer(let number) = element {
+                    throw CorpusError(
+                        .malformed,
+                        file: path,
+                        item: "row \(row) column \"input_ids\"",
+                        found: "has the id \(number)",
+                        expected: "an id from 0 to \(Int32.max)"
+                    )
+                }
+                throw refused("input_ids", element, "a list of ids without gaps")
+            }
+            return id
+        }
+        return Sample(step: Int(step), inputIDs: ids)
+    }
+}

@@ -1,0 +1,149 @@
+import EttinFiles
+
+/// Walks over the entries of one column in one row group, page by page.
+///
+/// One page and the dictionary are in memory.
+final class ParquetColumnReader {
+    private let source: ParquetSource
+    let leaf: ParquetLeaf
+    private let replacesInvalidText: Bool
+    private let compression: Compression?
+    /// The part of the file that holds the pages not yet read.
+    private var rest: Range<Int>
+    private var entriesLeft: Int
+    private var dictionary: ParquetPageValues?
+    private var page = ParquetPage()
+    private var entry = 0
+    private var value = 0
+
+    /// Page headers grow with the statistics in them.
+    private static let longestHeader = 16 << 20
+
+    init(_ source: ParquetSource, _ leaf: ParquetLeaf, _ chunk: ParquetColumnChunk, replacesInvalidText: Bool) throws {
+        self.source = source
+        self.leaf = leaf
+        self.replacesInvalidText = replacesInvalidText
+        guard !chunk.isEncrypted else {
+            throw ParquetFailure(.unsupported, "is encrypted", expected: "a column without encryption")
+        }
+        guard chunk.file == nil || chunk.file == "" else {
+            throw ParquetFailure(.unsupported, "lies in another file, \(shown(chunk.file ?? ""))")
+        }
+        guard chunk.hasMetadata, chunk.type == leaf.type.rawValue, chunk.path == leaf.path, chunk.valueCount >= 0 else {
+            throw ParquetFailure("is described differently in the schema and in a row group")
+        }
+        guard leaf.type != .int96 else {
+            throw ParquetFailure(.unsupported, "is of type INT96", expected: "timestamps as INT64")
+        }
+        compression = try chunk.compression()
+        var start = chunk.dataPageOffset
+        if let offset = chunk.dictionaryPageOffset, offset > 0 { start = min(start, offset) }
+        let end = start.addingReportingOverflow(chunk.compressedSize)
+        guard start >= 4, chunk.compressedSize >= 0, !end.overflow, end.partialValue <= source.footerStart else {
+            throw ParquetFailure("lies at byte \(start) with \(chunk.compressedSize) bytes, outside the file's content")
+        }
+        rest = start..<end.partialValue
+        entriesLeft = chunk.valueCount
+    }
+
+    /// The levels of the entry that is next; nil at the end.
+    func peek() throws -> (definition: Int, repetition: Int)? {
+        while entry == page.entryCount {
+            guard try nextPage() else { return nil }
+        }
+        return (
+            page.definitionLevels.isEmpty ? leaf.definitionLevel : Int(page.definitionLevels[entry]),
+            page.repetitionLevels.isEmpty ? 0 : Int(page.repetitionLevels[entry])
+        )
+    }
+
+    /// The value of the entry that is next, which `peek` has shown; nil when it has none.
+    func take() throws -> ParquetValue? {
+        let isDefined =
+            page.definitionLevels.isEmpty || Int(page.definitionLevels[entry]) == leaf.definitionLevel
+        entry += 1
+        guard isDefined else { return nil }
+        defer { value += 1 }
+        switch page.values {
+        case .booleans(let values): return .bool(values[value])
+        case .integers(let values):
+            let number = values[value]
+            if leaf.annotation == .unsigned, number < 0 { return .unsigned(UInt64(bitPattern: number)) }
+            return .integer(number)
+        case .doubles(let values): return .double(values[value])
+        case .bytes(let values):
+            let bytes = values.pool[values.ranges[value]]
+            guard leaf.annotation == .text else { return .bytes(Array(bytes)) }
+            if let text = String(validating: bytes, as: UTF8.self) { return .string(text) }
+            guard replacesInvalidText else { throw ParquetFailure("is not UTF-8", expected: "text") }
+            return .string(String(decoding: bytes, as: UTF8.self))
+        }
+    }
+
+    // MARK: - Pages
+
+    /// Decodes the next data page; false when there is none.
+    private func nextPage() throws -> Bool {
+        while true {
+            guard entriesLeft > 0 else { return false }
+            guard !rest.isEmpty else { throw ParquetFailure("ends \(entriesLeft) values early") }
+            let header = try readHeader()
+            guard header.compressedSize <= rest.count else {
+                throw ParquetFailure("has a page of \(header.compressedSize) bytes where \(rest.count) are left")
+            }
+            let stored = try source.read(rest.lowerBound..<rest.lowerBound + header.compressedSize)
+            rest = rest.lowerBound + header.compressedSize..<rest.upperBound
+            try stored.withUnsafeBytes { stored in
+                try ParquetPage.verify(header, stored)
+                switch header.kind {
+                case .index: break
+                case .dictionary:
+                    guard dictionary == nil else { throw ParquetFailure("has two dictionaries") }
+                    dictionary = try ParquetPage.dictionary(
+                        header,
+                        stored,
+                        leaf: leaf,
+                        compression: compression,
+                        file: source.path
+                    )
+                case .data, .dataV2:
+                    guard header.valueCount <= entriesLeft else {
+                        throw ParquetFailure("has a page of \(header.valueCount) values where \(entriesLeft) are left")
+                    }
+                    page = try ParquetPage(
+                        header,
+                        stored,
+                        leaf: leaf,
+                        compression: compression,
+                        dictionary: dictionary,
+                        file: source.path
+                    )
+                    entriesLeft -= page.entryCount
+                    entry = 0
+                    value = 0
+                }
+            }
+            if header.kind == .data || header.kind == .dataV2 { return true }
+        }
+    }
+
+    private func readHeader() throws -> ParquetPageHeader {
+        var size = 1 << 10
+        while true {
+            let block = try source.read(rest.lowerBound..<min(rest.upperBound, rest.lowerBound + size))
+            do {
+                let (header, length) = try block.withUnsafeBytes { bytes in
+                    var reader = ThriftReader(bytes)
+                    return (try ParquetPageHeader(&reader), reader.position)
+                }
+                rest = rest.lowerBound + length..<rest.upperBound
+                return header
+            } catch is ThriftReader.EndOfInput {
+                guard size < rest.count, size < Self.longestHeader else {
+                    throw ParquetFailure("has a page header that is cut off")
+                }
+                size *= 8
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+import Czlib
+import EttinFiles
+
+/// A decoded data page: for each entry its levels, and the values of the entries that have one.
+struct ParquetPage {
+    /// The most entries of a page; runs could promise any number of them in a few bytes.
+    static let entryLimit = 1 << 26
+
+    var entryCount = 0
+    /// How deep each entry is defined; empty when all are defined to the end.
+    var definitionLevels: [UInt8] = []
+    /// The list that each entry continues; empty when there are no lists.
+    var repetitionLevels: [UInt8] = []
+    var values = ParquetPageValues.booleans([])
+
+    /// A page without entries.
+    init() {}
+
+    /// Decodes a page as it lies in the file.
+    init(
+        _ header: ParquetPageHeader,
+        _ stored: UnsafeRawBufferPointer,
+        leaf: ParquetLeaf,
+        compression: Compression?,
+        dictionary: ParquetPageValues?,
+        file: String
+    ) throws {
+        entryCount = header.valueCount
+        guard entryCount <= Self.entryLimit else {
+            throw ParquetFailure(.unsupported, "has a page of \(entryCount) values", expected: "\(Self.entryLimit) or fewer")
+        }
+        if header.kind == .dataV2 {
+            var reader = ByteReader(stored)
+            guard let repetition = reader.take(header.repetitionSize), let definition = reader.take(header.definitionSize)
+            else { throw ParquetFailure("has levels beyond the end of the page") }
+            repetitionLevels = try Self.runLengthLevels(repetition, leaf.repetitionLevel, entryCount)
+            definitionLevels = try Self.runLengthLevels(definition, leaf.definitionLevel, entryCount)
+            let levelSize = header.repetitionSize + header.definitionSize
+            let content = try Self.content(
+                UnsafeRawBufferPointer(rebasing: stored[levelSize...]),
+                byteCount: header.uncompressedSize - levelSize,
+                header.isCompressed ? compression : nil,
+                file
+            )
+            try readValues(header, content, 0, leaf, dictionary)
+        } else {
+            let content = try Self.content(stored, byteCount: header.uncompressedSize, compression, file)
+            let position = try content.withUnsafeBytes { bytes in
+                var reader = ByteReader(bytes)
+                repetitionLevels = try Self.levels(
+                    &reader,
+                    header.repetitionEncoding,
+                    leaf.repetitionLevel,
+                    entryCount
+                )
+                definitionLevels = try Self.levels(
+                    &reader,
+                    header.definitionEncoding,
+                    leaf.definitionLevel,
+                    entryCount
+                )
+                return reader.position
+            }
+            try readValues(header, content, position, leaf, dictionary)
+        }
+    }
+
+    /// Decodes a dictionary.
+    static func dictionary(
+        _ header: ParquetPageHeader,
+        _ stored: UnsafeRawBufferPointer,
+        leaf: ParquetLeaf,
+        compression: Compression?,
+        file: String
+    ) throws -> ParquetPageValues {
+        let encoding = try ParquetEncoding(header.encoding)
+        guard encoding == .plain || encoding == .plainDictionary else {
+            throw ParquetFailure(.unsupported, "has a dictionary in the encoding \(encoding)", expected: "plain")
+        }
+        let content = try content(stored, byteCount: header.uncompressedSize, compression, file)
+        return try content.withUnsafeBytes {
+            var reader = ByteReader($0)
+            return try ParquetPageValues.decode(&reader, .plain, count: header.valueCount, leaf: leaf)
+        }
+    }
+
+    private mutating func readValues(
+        _ header: ParquetPageHeader,
+        _ content: [UInt8],
+        _ position: Int,
+        _ leaf: ParquetLeaf,
+        _ dictionary: ParquetPageValues?
+    ) throws {
+        let count =
+            leaf.definitionLevel == 0
+            ? entryCount : definitionLevels.count { $0 == UInt8(truncatingIfNeeded: leaf.definitionLevel) }
+        let encoding = try ParquetEncoding(header.encoding)
+        values = try content.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes, at: position)
+            if encoding == .plainDictionary || encoding == .runLengthDictionary {
+                guard let dictionary else { throw ParquetFailure("refers to a dictionary that is not there") }
+                return try dictionary.looked(up: &reader, count: count)
+            }
+            // Nothing stands for no values, not even a header.
+            if count == 0 { return .booleans([]) }
+            return try ParquetPageValues.decode(&reader, encoding, count: count, leaf: leaf)
+        }
+    }
+
+    // MARK: - Bytes and levels
+
+    private static func content(
+        _ stored: UnsafeRawBufferPointer,
+        byteCount: Int,
+        _ compression: Compression?,
+        _ file: String
+    ) throws -> [UInt8] {
+        guard byteCount >= 0 else { throw ParquetFailure("has levels beyond the end of the page") }
+        if byteCount == 0 { return [] }
+        guard let compression else {
+            guard stored.count == byteCount else {
+                throw ParquetFailure("has a page of \(stored.count) bytes", expected: "\(byteCount)")
+            }
+            return Array(stored)
+        }
+        return try compression.decompress(stored, byteCount: byteCount, file: file)
+    }
+
+    private static func runLengthLevels(_ bytes: UnsafeRawBufferPointer, _ highest: Int, _ count: Int) throws -> [UInt8]
+    {
+        guard highest > 0 else { return [] }
+        var levels: [UInt8] = []
+        var reader = ByteReader(bytes)
+        let width = Int.bitWidth - highest.leadingZeroBitCount
+        try RunLengthHybrid.decode(&reader, width: width, count: count) { value, repeats in
+            guard value <= highest else { throw ParquetFailure("has the level \(value)", expected: "\(highest) or less") }
+            levels.append(contentsOf: repeatElement(UInt8(value), count: repeats))
+        }
+        return levels
+    }
+
+    private static func levels(
+        _ reader: inout ByteReader,
+        _ rawEncoding: Int,
+        _ highest: Int,
+        _ count: Int
+    ) throws -> [UInt8] {
+        guard highest > 0 else { return [] }
+        switch try ParquetEncoding(rawEncoding) {
+        case .runLength:
+            guard let size: UInt32 = reader.integer(), let bytes = reader.take(Int(size)) else {
+                throw ParquetFailure("is cut off in its levels")
+            }
+            return try runLengthLevels(bytes, highest, count)
+        case .bitPacked:
+            // This old form alone packs from the highest bit on.
+            let width = Int.bitWidth - highest.leadingZeroBitCount
+            guard let bytes = reader.take(PackedIntegers.byteCount(count, width: width)) else {
+                throw ParquetFailure("is cut off in its levels")
+            }
+            return try (0..<count).map { index in
+                var level = 0
+                for bit in index * width..<(index + 1) * width {
+                    level = level << 1 | Int(bytes[bit >> 3] >> UInt8(7 - bit & 7) & 1)
+                }
+                guard level <= highest else {
+                    throw ParquetFailure("has the level \(level)", expected: "\(highest) or less")
+                }
+                return UInt8(level)
+            }
+        case let encoding:
+            throw ParquetFailure(.unsupported, "has levels in the encoding \(encoding)", expected: "runLength or bitPacked")
+        }
+    }
+
+    /// Compares the bytes of a page with the checksum in front of them, if there is one.
+    static func verify(_ header: ParquetPageHeader, _ stored: UnsafeRawBufferPointer) throws {
+        guard let expected = header.checksum else { return }
+        let start = stored.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        let found = UInt32(truncatingIfNeeded: crc32_z(0, start, stored.count))
+        // An empty page has no address, for which zlib answers the checksum of nothing, zero.
+        guard found == expected else {
+            throw ParquetFailure("has a page with the CRC-32 \(found)", expected: "\(expected)")
+        }
+    }
+}

@@ -1,0 +1,33 @@
+extension ExplicitOrder {
+    /// The order of an MDS data set with the columns `input_ids` and `step`.
+    ///
+    /// - Parameter dataset: The data set; its samples are read in sequence.
+    public init(_ dataset: MDSDataset) {
+        var sample = 0
+        self.init(name: dataset.folder) {
+            guard sample < dataset.sampleCount else { return nil }
+            defer { sample += 1 }
+            return OrderRow(
+                step: try Self.step(of: sample, in: dataset),
+                inputIDs: try dataset.tokenIDs(at: sample)
+            )
+        }
+    }
+
+    private static func step(of sample: Int, in dataset: MDSDataset) throws -> Int {
+        switch try dataset.values(at: sample)["step"] {
+        case .integer(let step): return Int(step)
+        case .scalar(let element, let bits) where element.isInteger:
+            // The bits of narrow negative numbers are not extended, and no step is negative.
+            return Int(truncatingIfNeeded: bits)
+        default:
+            throw CorpusError(
+                .malformed,
+                file: dataset.folder,
+                item: "sample \(sample)",
+                found: "has no whole number \"step\"",
+                expected: "columns input_ids and step"
+            )
+        }
+    }
+}

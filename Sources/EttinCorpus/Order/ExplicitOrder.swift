@@ -1,0 +1,104 @@
+/// A sample of an order data set: its tokens, and the step of the run that it belongs to.
+public struct OrderRow: Sendable, Hashable {
+    /// The step, counted from the start of the phase.
+    public let step: Int
+    /// The token ids, before masking.
+    public let inputIDs: [Int32]
+
+    /// Creates a row.
+    ///
+    /// - Parameters:
+    ///   - step: The step, counted from the start of the phase.
+    ///   - inputIDs: The token ids, before masking.
+    public init(step: Int, inputIDs: [Int32]) {
+        self.step = step
+        self.inputIDs = inputIDs
+    }
+}
+
+/// All samples of a step, in the order of the global batch.
+public struct OrderedStep: Sendable, Hashable {
+    /// The step, counted from the start of the phase.
+    public let step: Int
+    /// The number of the first sample, counted from the start of the order.
+    public let firstRow: Int
+    /// The token ids of each sample.
+    public let samples: [[Int32]]
+}
+
+/// An order that is given and not computed: the rows of an order data set, gathered into steps.
+///
+/// It holds one step in memory.
+public struct ExplicitOrder {
+    private let rows: () throws -> OrderRow?
+    private let name: String
+    private var pending: OrderRow?
+    private var isStarted = false
+    // The number of rows before the pending one.
+    private var rowsBefore = 0
+
+    /// Creates an order.
+    ///
+    /// - Parameters:
+    ///   - name: What the rows are read from, for messages.
+    ///   - rows: Gives the next row, nil at the end; all rows of a step follow each other, and steps rise.
+    public init(name: String, rows: @escaping () throws -> OrderRow?) {
+        self.name = name
+        self.rows = rows
+    }
+
+    /// The next step.
+    ///
+    /// - Returns: Its samples; nil at the end.
+    /// - Throws: `CorpusError` when steps fall; what reading throws.
+    public mutating func next() throws -> OrderedStep? {
+        if !isStarted {
+            pending = try rows()
+            isStarted = true
+        }
+        guard let first = pending else { return nil }
+        var samples = [first.inputIDs]
+        pending = nil
+        while let row = try rows() {
+            guard row.step == first.step else {
+                guard row.step > first.step else {
+                    throw CorpusError(
+                        .malformed,
+                        file: name,
+                        item: "step \(row.step)",
+                        found: "comes after step \(first.step)",
+                        expected: "steps that rise; a phase starts again at 1 and is read by itself"
+                    )
+                }
+                pending = row
+                break
+            }
+            samples.append(row.inputIDs)
+        }
+        defer { rowsBefore += samples.count }
+        return OrderedStep(step: first.step, firstRow: rowsBefore, samples: samples)
+    }
+
+    /// Passes over the steps before one, to go on with a run there.
+    ///
+    /// - Parameter step: The step to stand before.
+    /// - Throws: What reading throws; `CorpusError` when the order ends or leaves the step out.
+    public mutating func skip(toStep step: Int) throws {
+        if !isStarted {
+            pending = try rows()
+            isStarted = true
+        }
+        while let row = pending, row.step < step {
+            pending = try rows()
+            rowsBefore += 1
+        }
+        guard pending?.step == step else {
+            throw CorpusError(
+                .missing,
+                file: name,
+                item: "step \(step)",
+                found: pending.map { "is left out; the next one is \($0.step)" } ?? "lies behind the end"
+            )
+        }
+    }
+}

@@ -1,0 +1,152 @@
+public import EttinJSON
+public import EttinTokenizer
+
+/// Cuts tokenised documents into chunks: the third stage of the published pipeline.
+///
+/// Each chunk becomes one sample with the columns `id`, that of its document, and `input_ids`.
+public struct ChunkStage: Sendable {
+    /// The data set of tokenised documents.
+    public var input: String
+    /// The tokenizer that made it.
+    public var tokenizer: Tokenizer
+    /// The sizes and rules.
+    public var chunking: ChunkOptions
+
+    /// Prepares the stage.
+    ///
+    /// - Parameters:
+    ///   - input: The data set of tokenised documents.
+    ///   - tokenizer: The tokenizer that made it; it is used with a prefix space.
+    ///   - chunking: The sizes and rules.
+    public init(input: String, tokenizer: Tokenizer, chunking: ChunkOptions) {
+        self.input = input
+        self.tokenizer = tokenizer.withPrefixSpace(true)
+        self.chunking = chunking
+    }
+
+    private struct Counts {
+        var records = 0
+        /// Chunks of the record after those, already written.
+        var chunks = 0
+        var duplicated = 0
+        var skipped = 0
+        var lengths = LengthHistogram()
+
+        init(_ json: JSONValue?) {
+            records = json?["records"]?.intValue ?? 0
+            chunks = json?["chunks"]?.intValue ?? 0
+            duplicated = json?["duplicated"]?.intValue ?? 0
+            skipped = json?["skipped"]?.intValue ?? 0
+            lengths = LengthHistogram(json?["lengths"])
+        }
+
+        var json: JSONValue {
+            [
+                "records": JSONValue(records), "chunks": JSONValue(chunks), "duplicated": JSONValue(duplicated),
+                "skipped": JSONValue(skipped), "lengths": lengths.json,
+            ]
+        }
+    }
+
+    private final class Run {
+        var counts = Counts(nil)
+    }
+
+    /// Runs the stage, or what an earlier run has left of it.
+    ///
+    /// - Parameter options: Output, part, threads.
+    /// - Returns: The manifest: what was read, with which parameters, and the counts.
+    /// - Throws: `CorpusError` when the input is missing or malformed, holds ids that the tokenizer does not know, or the
+    ///   output cannot be written. Complete shards stay, and a later run goes on behind them.
+    @discardableResult
+    public func run(_ options: StageOptions) throws -> JSONValue {
+        let found = try CorpusInput.find([input])
+        guard found.count == 1, found[0].format == .mds else {
+            throw CorpusError(
+                .unsupported,
+                file: input,
+                found: "is no MDS data set",
+                expected: "a folder with an index"
+            )
+        }
+        let header = StageHeader.make(
+            stage: "chunk",
+            parameters: parameters,
+            inputs: [try InputFingerprint.of(found[0])],
+            options: options
+        )
+        if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }
+        let chunker = try Chunker(tokenizer: tokenizer, options: chunking)
+        let dataset = try MDSDataset(folder: input, decompression: .intoMemory, openShardLimit: 1)
+        let element = StageHeader.element(for: tokenizer)
+        let run = Run()
+        let output = try StageOutput(
+            folder: options.output,
+            header: header,
+            schema: MDSSchema([("id", .string), ("input_ids", .array(element: element, shape: nil))]),
+            options: options.writing
+        ) { run.counts.json }
+        run.counts = Counts(output.resumedState)
+
+        let range = options.part.range(of: dataset.sampleCount)
+        var documents = ChunkInput(dataset, range, chunker, vocabularySize: tokenizer.vocabularySize)
+        try documents.skip(run.counts.records)
+        var progress = JobProgress()
+        progress.workTotal = range.count
+        try OrderedWork.run(threads: options.threads) {
+            try documents.next()
+        } transform: { documents in
+            try documents.map { document in
+                let result = chunker.chunks(of: document.ids, draw: document.draw)
+                let values = try result.chunks.map { chunk -> [MDSValue] in
+                    [.string(document.id), .array(try MDSArray(tokenIDs: chunk, element: element))]
+                }
+                return (values, result)
+            }
+        } consume: { (documents: [([[MDSValue]], Chunker.Result)]) in
+            for (values, result) in documents {
+                for (index, value) in values.enumerated().dropFirst(run.counts.chunks) {
+                    try output.append(value)
+                    run.counts.lengths.add(result.chunks[index].count)
+                    run.counts.chunks += 1
+                }
+                run.counts.records += 1
+                run.counts.chunks = 0
+                run.counts.duplicated += result.duplicatedTokenCount
+                run.counts.skipped += result.skippedTokenCount
+            }
+            progress.workDone = run.counts.records
+            progress.recordCount = run.counts.records
+            progress.sampleCount = output.sampleCount
+            progress.tokenCount = run.counts.lengths.tokenCount
+            try options.progress(progress)
+        }
+        let counts = run.counts
+        let statistics: JSONValue = [
+            "total_duplicated_tokens": JSONValue(counts.duplicated),
+            "total_tokens_written": JSONValue(counts.lengths.tokenCount),
+            "total_tokens_skipped": JSONValue(counts.skipped), "percentiles": counts.lengths.publishedPercentiles,
+        ]
+        let results: JSONObject = [
+            "documents": JSONValue(counts.records), "samples": JSONValue(output.sampleCount),
+            "tokens": JSONValue(counts.lengths.tokenCount), "duplicated_tokens": JSONValue(counts.duplicated),
+            "skipped_tokens": JSONValue(counts.skipped),
+        ]
+        return try output.finish(files: [("stats.json", statistics)], results: results)
+    }
+
+    private var parameters: JSONObject {
+        let draws: JSONValue =
+            switch chunking.draws {
+            case .sequence(let seed): ["sequence": JSONValue(Int(seed))]
+            case .perDocument(let seed): ["per_document": .string(String(seed))]
+            }
+        return [
+            "tokenizer": StageHeader.fingerprint(tokenizer), "chunk_size": JSONValue(chunking.chunkSize),
+            "min_chunk_size": JSONValue(chunking.minimumSize), "always_skip_size": JSONValue(chunking.alwaysSkipSize),
+            "backfill": .bool(chunking.backfills), "backfill_no_duplicates": .bool(!chunking.duplicatesBackfill),
+            "enforce_min_chunk_size_zeroth": .bool(chunking.skipsShortFirst),
+            "add_eos_token": .bool(chunking.addsEndToken), "draws": draws,
+        ]
+    }
+}

@@ -1,0 +1,174 @@
+public import EttinJSON
+
+/// Takes samples of a tokenised data set until a number of tokens is reached.
+///
+/// One stage serves several of the published tools: sampling down to a target, up by repetition, the random sample for
+/// the extension phase, and the plain copy that selects columns or changes the type of the ids.
+public struct SampleStage: Sendable {
+    /// The order in which samples are taken.
+    public enum Order: Hashable, Sendable {
+        /// As they lie.
+        case given
+        /// Shards in random order, and the samples of each in random order: needs one shard in memory at a time.
+        case shards(seed: UInt64)
+        /// The permutation of all samples that the published tool draws; needs memory for it and every shard
+        /// decompressed.
+        case permutation(seed: UInt64)
+    }
+
+    /// The data set.
+    public var input: String
+    /// The tokens to reach; nil for every sample once.
+    public var targetTokens: Int?
+    /// How often a sample may be taken; 1 for no repetition, nil for as often as the target needs.
+    public var repeatLimit: Int?
+    /// The order of the samples, the same in every repetition.
+    public var order: Order
+    /// The column of token ids.
+    public var tokenColumn: String
+    /// The columns to keep; nil for all.
+    public var columns: [String]?
+    /// The type to store ids in; nil for the input's.
+    public var tokenElement: MDSElement?
+
+    /// Prepares the stage.
+    ///
+    /// - Parameters:
+    ///   - input: The data set.
+    ///   - targetTokens: The tokens to reach; nil for every sample once.
+    ///   - repeatLimit: How often a sample may be taken; nil for as often as the target needs.
+    ///   - order: The order of the samples.
+    ///   - tokenColumn: The column of token ids.
+    ///   - columns: The columns to keep; nil for all.
+    ///   - tokenElement: The type to store ids in; nil for the input's.
+    public init(
+        input: String,
+        targetTokens: Int? = nil,
+        repeatLimit: Int? = 1,
+        order: Order = .shards(seed: 42),
+        tokenColumn: String = "input_ids",
+        columns: [String]? = nil,
+        tokenElement: MDSElement? = nil
+    ) {
+        self.input = input
+        self.targetTokens = targetTokens
+        self.repeatLimit = repeatLimit
+        self.order = order
+        self.tokenColumn = tokenColumn
+        self.columns = columns
+        self.tokenElement = tokenElement
+    }
+
+    private final class Run {
+        var taken = 0
+        var tokens = 0
+
+        var json: JSONValue { ["taken": JSONValue(taken), "tokens": JSONValue(tokens)] }
+    }
+
+    /// Runs the stage, or what an earlier run has left of it.
+    ///
+    /// - Parameter options: Output and part; a part takes its share of the samples and of the target.
+    /// - Returns: The manifest; its results say how many tokens were taken and, when the repeat limit came first, how
+    ///   many are missing.
+    /// - Throws: `CorpusError` when the input is missing, malformed or empty while there is a target, a column is not
+    ///   there, or the output cannot be written.
+    @discardableResult
+    public func run(_ options: StageOptions) throws -> JSONValue {
+        let found = try CorpusInput.find([input])
+        guard found.count == 1, found[0].format == .mds else {
+            throw CorpusError(
+                .unsupported,
+                file: input,
+                found: "is no MDS data set",
+                expected: "a folder with an index"
+            )
+        }
+        try check()
+        let header = StageHeader.make(
+            stage: "sample",
+            parameters: parameters,
+            inputs: [try InputFingerprint.of(found[0])],
+            options: options
+        )
+        if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }
+        let isRandom = if case .permutation = order { true } else { false }
+        let dataset = try MDSDataset(
+            folder: input,
+            decompression: isRandom ? .intoFile : .intoMemory,
+            openShardLimit: isRandom ? 4096 : 1
+        )
+        let range = options.part.range(of: dataset.sampleCount)
+        let target = targetTokens.map { options.part.range(of: $0).count }
+        guard !range.isEmpty || (target ?? 0) == 0 else {
+            throw CorpusError(.malformed, file: input, found: "has no samples", expected: "enough for the target")
+        }
+        let selection = try ColumnSelection(dataset, tokenColumn, columns, tokenElement)
+        let run = Run()
+        let output = try StageOutput(
+            folder: options.output,
+            header: header,
+            schema: selection.schema,
+            options: options.writing
+        ) { run.json }
+        run.taken = output.resumedState?["taken"]?.intValue ?? 0
+        run.tokens = output.resumedState?["tokens"]?.intValue ?? 0
+
+        let limit = range.isEmpty ? 0 : targetTokens == nil ? 1 : repeatLimit
+        var progress = JobProgress()
+        progress.workTotal = target
+        for round in 0..<(limit ?? .max) where run.taken < (round + 1) * range.count {
+            var walk = SampleWalk(dataset, range, order)
+            walk.skip(run.taken - round * range.count)
+            let before = run.tokens
+            while target.map({ run.tokens < $0 }) ?? true, let sample = walk.next() {
+                let (values, tokenCount) = try selection.values(at: sample)
+                try output.append(values)
+                run.taken += 1
+                run.tokens += tokenCount
+                progress.recordCount = run.taken
+                progress.sampleCount = output.sampleCount
+                progress.tokenCount = run.tokens
+                progress.workDone = run.tokens
+                if run.taken % 256 == 0 { try options.progress(progress) }
+            }
+            if let target, run.tokens >= target { break }
+            // A data set of empty samples would be repeated for ever.
+            guard run.tokens > before || limit != nil else {
+                throw CorpusError(.malformed, file: input, found: "has no tokens", expected: "enough for the target")
+            }
+        }
+        try options.progress(progress)
+        let results: JSONObject = [
+            "samples": JSONValue(output.sampleCount), "tokens": JSONValue(run.tokens),
+            "missing_tokens": JSONValue(max(0, (target ?? 0) - run.tokens)),
+            "rounds": JSONValue(range.isEmpty ? 0.0 : Double(run.taken) / Double(range.count)),
+        ]
+        return try output.finish(files: [], results: results)
+    }
+
+    private func check() throws {
+        if let targetTokens, targetTokens < 0 {
+            throw CorpusError(.invalidOption, file: "target", found: "is \(targetTokens)", expected: "0 tokens or more")
+        }
+        if let repeatLimit, repeatLimit < 1 {
+            throw CorpusError(.invalidOption, file: "repeat limit", found: "is \(repeatLimit)", expected: "1 or more")
+        }
+    }
+
+    private var parameters: JSONObject {
+        let order: JSONValue =
+            switch order {
+            case .given: "given"
+            case .shards(let seed): ["shards": .string(String(seed))]
+            case .permutation(let seed): ["permutation": .string(String(seed))]
+            }
+        return [
+            "target_tokens": targetTokens.map { JSONValue($0) } ?? .null,
+            "repeat_limit": repeatLimit.map { JSONValue($0) } ?? .null, "order": order,
+            "token_column": .string(tokenColumn),
+            "columns": columns.map { .array($0.map { .string($0) }) } ?? .null,
+            "token_type": tokenElement.map { .string($0.rawValue) } ?? .null,
+        ]
+    }
+}

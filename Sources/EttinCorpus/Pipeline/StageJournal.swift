@@ -1,0 +1,132 @@
+import EttinFiles
+import EttinJSON
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// What a running stage has put in place: one line per complete shard, each synced before the next shard begins.
+///
+/// The first line says what the run is; every other holds a shard's entry of the index and the stage's state at its end.
+/// A run that was killed goes on behind the last complete line. The file is locked while a stage runs.
+final class StageJournal {
+    static let fileName = ".progress.jsonl"
+
+    struct Entry {
+        let shard: MDSShardDescription
+        let state: JSONValue
+    }
+
+    let path: String
+    private let descriptor: Int32
+    /// What an earlier run has completed.
+    let entries: [Entry]
+
+    /// Opens or begins the journal of a folder; `header` must equal that of the run it continues.
+    init(folder: String, header: JSONValue) throws {
+        path = FilePath.joined(folder, Self.fileName)
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND, 0o666)
+        guard descriptor >= 0 else { throw CorpusError(FileError.system(path, "cannot be opened")) }
+        do {
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                throw CorpusError(
+                    .inputOutput,
+                    file: folder,
+                    found: "is being written by another process",
+                    expected: "one process per folder"
+                )
+            }
+            let (lines, length) = try Self.completeLines(path)
+            entries = try Self.entries(lines, header, folder: folder, path: path)
+            // A line that was cut off by a kill, and those whose shard is not in place, are written anew.
+            let kept = lines.prefix(lines.isEmpty ? 0 : entries.count + 1).reduce(0) { $0 + $1.count + 1 }
+            if kept < length, ftruncate(descriptor, off_t(kept)) != 0 {
+                throw CorpusError(FileError.system(path, "cannot be shortened"))
+            }
+            if lines.isEmpty { try append(header) }
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    private static func completeLines(_ path: String) throws -> (lines: [[UInt8]], length: Int) {
+        let file = try CorpusError.translating { try MappedFile(path: path) }
+        return file.withUnsafeBytes { bytes in
+            var lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false).map { Array($0) }
+            // Behind the last line feed lies nothing, or a line that is not complete.
+            if !lines.isEmpty { lines.removeLast() }
+            return (lines, bytes.count)
+        }
+    }
+
+    private static func entries(
+        _ lines: [[UInt8]],
+        _ header: JSONValue,
+        folder: String,
+        path: String
+    ) throws -> [Entry] {
+        guard let first = lines.first else { return [] }
+        func parsed(_ line: [UInt8], _ number: Int) throws -> JSONValue {
+            do {
+                return try JSONValue(parsing: line)
+            } catch {
+                throw CorpusError(.malformed, file: path, item: "line \(number)", found: "is not JSON: \(error)")
+            }
+        }
+        let found = try parsed(first, 1)
+        guard found == header else {
+            let keys = header.objectValue?.keys ?? []
+            let key = keys.first { found[$0] != header[$0] } ?? "stage"
+            throw CorpusError(
+                .invalidOption,
+                file: folder,
+                found: "holds an unfinished run whose \(shown(key)) differ from this one's",
+                expected: "the same, or another folder"
+            )
+        }
+        var entries: [Entry] = []
+        for (index, line) in lines.dropFirst().enumerated() {
+            let value = try parsed(line, index + 2)
+            let shard = try MDSShardDescription(value["shard"] ?? .null, file: path, item: "line \(index + 2)")
+            let file = shard.zip ?? shard.raw
+            var status = stat()
+            guard stat(FilePath.joined(folder, file.basename), &status) == 0, Int(status.st_size) == file.byteCount
+            else { break }
+            entries.append(Entry(shard: shard, state: value["state"] ?? .null))
+        }
+        return entries
+    }
+
+    func append(shard: MDSShardDescription, state: JSONValue) throws {
+        try append(["shard": shard.json, "state": state])
+    }
+
+    private func append(_ value: JSONValue) throws {
+        #if canImport(Darwin)
+            let write = Darwin.write
+        #elseif canImport(Glibc)
+            let write = Glibc.write
+        #elseif canImport(Musl)
+            let write = Musl.write
+        #endif
+        var line = value.serialized()
+        line.append(0x0A)
+        try line.withUnsafeBytes { bytes in
+            var rest = bytes
+            while !rest.isEmpty {
+                let count = write(descriptor, rest.baseAddress, rest.count)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { throw CorpusError(FileError.system(path, "cannot be written")) }
+                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            }
+        }
+        guard fsync(descriptor) == 0 else { throw CorpusError(FileError.system(path, "cannot be synced to the disk")) }
+    }
+}

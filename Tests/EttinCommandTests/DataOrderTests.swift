@@ -1,0 +1,111 @@
+import EttinJSON
+import Foundation
+import Testing
+
+@Suite("ettin data export-order and import-order")
+struct DataOrderTests {
+    /// A data set of ten documents.
+    private func tokens(_ folder: String) throws -> String {
+        let lines = (0..<10).map { "{\"text\": \"cat \($0)\"}\n" }
+        let texts = try write(lines.joined(), to: "\(folder)/texts.jsonl")
+        let tokenizer = try TinyModels.shared().tokenizer
+        try Command.succeed(["data", "tokenize", texts, "-o", "\(folder)/tokens", "--tokenizer", tokenizer])
+        return "\(folder)/tokens"
+    }
+
+    private func rows(_ path: String) throws -> [JSONValue] {
+        try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+            try JSONValue(parsing: String($0))
+        }
+    }
+
+    @Test(
+        "Every order visits all samples of an epoch once, in steps of the batch size",
+        arguments: ["keyed", "permutation", "sequential", "naive", "py1s", "py1e", "py1br", "py2s"]
+    )
+    func export(_ order: String) throws {
+        try withTemporaryFolder { folder in
+            let tokens = try tokens(folder)
+            let path = "\(folder)/order.jsonl"
+            let arguments = ["data", "export-order", tokens, "--batch-size", "4", "--order", order, "--no-drop-last"]
+            let summary = try Command.succeed(arguments + ["-o", path, "--json"]).document()
+            #expect(summary.objectValue?.keys == ["output", "steps", "samples", "tokens"])
+            #expect(summary["steps"] == 3)
+            let rows = try rows(path)
+            #expect(rows.map { $0["step"] } == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3])
+            let examples =
+                try Command.succeed(["data", "inspect", tokens, "--samples", "10", "--json"])
+                .document()["examples"]?.arrayValue ?? []
+            let given = examples.compactMap { $0["values"]?["input_ids"]?.text() }
+            let visited = rows.compactMap { $0["input_ids"]?.text() }
+            #expect(visited.sorted() == given.sorted())
+            #expect((visited == given) == (order == "sequential"))
+
+            // Steps that begin in the middle, also in the next epoch, are those of a run from the start.
+            let long = try Command.succeed(arguments + ["--steps", "5", "-o", "\(folder)/long.jsonl"])
+            #expect(long.errors.hasPrefix("wrote 5 steps of 18 samples"))
+            try Command.succeed(arguments + ["--first-step", "2", "--steps", "4", "-o", "\(folder)/late.jsonl"])
+            #expect(try self.rows("\(folder)/late.jsonl") == Array(self.rows("\(folder)/long.jsonl").dropFirst(4)))
+        }
+    }
+
+    @Test("An order goes into shards and comes back as it was")
+    func importing() throws {
+        let tokenizer = try TinyModels.shared().tokenizer
+        try withTemporaryFolder { folder in
+            let export = ["data", "export-order", try tokens(folder), "--batch-size", "3"]
+            try Command.succeed(export + ["-o", "\(folder)/order.jsonl"])
+            try Command.succeed(export + ["-o", "\(folder)/shards"])
+            let imported = ["data", "import-order", "\(folder)/order.jsonl", "--tokenizer", tokenizer]
+            let summary = try Command.succeed(imported + ["-o", "\(folder)/imported", "--json"]).document()
+            #expect(summary["steps"] == 3)
+            #expect(summary["samples"] == 9)
+            #expect(try contents("\(folder)/imported") == contents("\(folder)/shards"))
+            try Command.succeed(["data", "verify", "\(folder)/imported", "--tokenizer", tokenizer])
+            try Command.succeed(["data", "import-order", "\(folder)/imported", "-o", "\(folder)/back.jsonl"])
+            #expect(try rows("\(folder)/back.jsonl") == rows("\(folder)/order.jsonl"))
+            let some = ["data", "import-order", "\(folder)/imported", "--first-step", "2", "--steps", "1"]
+            try Command.succeed(some + ["-o", "\(folder)/some.jsonl"])
+            #expect(try rows("\(folder)/some.jsonl") == Array(rows("\(folder)/order.jsonl")[3..<6]))
+        }
+    }
+
+    @Test("Bad orders and options are named, and nothing is left")
+    func refusals() throws {
+        let tokenizer = try TinyModels.shared().tokenizer
+        try withTemporaryFolder { folder in
+            let tokens = try tokens(folder)
+            let before = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+            let out = ["-o", "\(folder)/out"]
+            func fail(_ rows: String, _ message: String, _ options: [String] = []) throws {
+                let path = try write(rows, to: "\(folder)/rows")
+                try Command.fail(["data", "import-order", path] + options + out, saying: message)
+                try FileManager.default.removeItem(atPath: path)
+                #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == before)
+            }
+            let good = "{\"input_ids\": [1, 2], \"step\": 2}\n"
+            try fail(good + "{\"input_ids\": [1], \"step\": 1}\n", "step 1 comes after step 2")
+            try fail(good + "{\"input_ids\": [1]}\n", "rows: line 2 has no \"step\"")
+            try fail(
+                good + "{\"input_ids\": [999], \"step\": 3}\n",
+                "step 3 holds the id 999",
+                ["--tokenizer", tokenizer]
+            )
+            try fail(good, "step 5 lies behind the end", ["--first-step", "5"])
+            let export = ["data", "export-order", tokens] + out
+            try Command.fail(export + ["--batch-size", "11"], saying: "is 11, but an epoch has 10 samples")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == before)
+            try Command.fail(export + ["--batch-size", "0"], code: 64, saying: "--batch-size is 0; expected 1 or more")
+            for flag in ["--steps", "--first-step"] {
+                let number = "9223372036854775807"
+                let arguments = export + ["--batch-size", "1", flag, number]
+                try Command.fail(arguments, code: 64, saying: "\(flag) is \(number); expected 1 to 1099511627776")
+            }
+            try Command.fail(
+                export + ["--batch-size", "1", "--seed", "4294967296"],
+                code: 64,
+                saying: "--seed is 42949"
+            )
+        }
+    }
+}

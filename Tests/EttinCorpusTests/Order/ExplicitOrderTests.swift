@@ -1,0 +1,101 @@
+import EttinCorpus
+import TestSupport
+import Testing
+
+@Suite("Explicit order")
+struct ExplicitOrderTests {
+    private static let rows = [
+        OrderRow(step: 1, inputIDs: [50281, 5, 6]), OrderRow(step: 1, inputIDs: [50281, 7]),
+        OrderRow(step: 2, inputIDs: [50281]), OrderRow(step: 5, inputIDs: [50281, 8, 9, 10]),
+        OrderRow(step: 5, inputIDs: []),
+    ]
+
+    private func steps(_ order: ExplicitOrder) throws -> [OrderedStep] {
+        var order = order
+        var steps: [OrderedStep] = []
+        while let step = try order.next() { steps.append(step) }
+        return steps
+    }
+
+    private func order(_ rows: [OrderRow]) -> ExplicitOrder {
+        var position = 0
+        return ExplicitOrder(name: "rows") {
+            guard position < rows.count else { return nil }
+            defer { position += 1 }
+            return rows[position]
+        }
+    }
+
+    private func expectGolden(_ order: ExplicitOrder) throws {
+        let steps = try steps(order)
+        #expect(steps.map(\.step) == [1, 2, 5] && steps.map(\.firstRow) == [0, 2, 3])
+        #expect(steps.map(\.samples) == [[[50281, 5, 6], [50281, 7]], [[50281]], [[50281, 8, 9, 10], []]])
+    }
+
+    @Test("Rows become steps")
+    func memory() throws {
+        try expectGolden(order(Self.rows))
+        #expect(try steps(order([])).isEmpty)
+    }
+
+    @Test("JSON Lines are written and read back; blank lines and other fields are passed over")
+    func jsonLines() throws {
+        let folder = try TemporaryFolder()
+        let writer = try OrderRowFileWriter(path: folder.file("order.jsonl"))
+        for row in Self.rows { try writer.append(row) }
+        #expect(try folder.names.allSatisfy { $0 != "order.jsonl" })
+        try writer.finish()
+        try expectGolden(try OrderRowFile(path: folder.file("order.jsonl")).order)
+        let text = "\n{\"id\": \"a\", \"step\": 3, \"input_ids\": [1]}\r\n  \n{\"input_ids\":[],\"step\":3}"
+        let other = try OrderRowFile(path: folder.write(text, "other.jsonl")).order
+        #expect(try steps(other).map(\.samples) == [[[1], []]])
+    }
+
+    @Test("MDS data sets with a step column are an order")
+    func mds() throws {
+        let folder = try TemporaryFolder()
+        let writer = try MDSWriter(
+            folder: folder.file("order"),
+            columns: [("input_ids", .array(element: .uint16, shape: nil)), ("step", .integer)]
+        )
+        for row in Self.rows.dropLast() {
+            let ids = try MDSArray(tokenIDs: row.inputIDs, element: .uint16)
+            try writer.append(["input_ids": .array(ids), "step": .integer(Int64(row.step))])
+        }
+        try writer.finish()
+        let order = ExplicitOrder(try MDSDataset(folder: folder.file("order")))
+        #expect(try steps(order).map(\.step) == [1, 2, 5])
+    }
+
+    @Test("A run goes on at its step")
+    func skipping() throws {
+        var order = order(Self.rows)
+        try order.skip(toStep: 2)
+        #expect(try order.next()?.step == 2)
+        try order.skip(toStep: 5)
+        let last = try order.next()
+        #expect(last?.samples.count == 2 && last?.firstRow == 3)
+        var other = self.order(Self.rows)
+        let error = #expect(throws: CorpusError.self) { try other.skip(toStep: 4) }
+        #expect(error?.description == "rows: step 4 is left out; the next one is 5")
+    }
+
+    @Test("Falling steps and broken rows are refused by line")
+    func refused() throws {
+        let falling = #expect(throws: CorpusError.self) {
+            try steps(order([OrderRow(step: 2, inputIDs: [1]), OrderRow(step: 1, inputIDs: [1])]))
+        }
+        #expect(falling?.description.hasPrefix("rows: step 1 comes after step 2") == true)
+        let folder = try TemporaryFolder()
+        for (row, part) in [
+            ("{\"step\": 1}", "has no \"input_ids\""), ("{\"input_ids\": [1]}", "has no \"step\""),
+            ("{\"input_ids\": [-1], \"step\": 1}", "negative"), ("{\"input_ids\": [1", "is no row"),
+            ("[1]", "is no row"), ("{\"input_ids\": [1.5], \"step\": 1}", "is no row"),
+        ] {
+            let path = try folder.write("{\"input_ids\": [1], \"step\": 1}\n" + row + "\n", "bad.jsonl")
+            let error = #expect(throws: CorpusError.self) { try steps(try OrderRowFile(path: path).order) }
+            #expect(error?.description.hasPrefix("\(path): line 2 ") == true)
+            #expect(error?.description.contains(part) == true, "\(row): \(error?.description ?? "")")
+        }
+    }
+}
