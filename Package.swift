@@ -15,12 +15,17 @@ let package = Package(
         .library(name: "Ettin", targets: ["Ettin"]),
         .library(name: "EttinInference", targets: ["EttinInference"]),
         .library(name: "EttinCorpus", targets: ["EttinCorpus"]),
+        .library(name: "EttinHub", targets: ["EttinHub"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "Torch", targets: ["Torch"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
         // Floor 1: libtorch behind a C interface, and the compression libraries as they are.
@@ -40,6 +45,19 @@ let package = Package(
         .target(name: "EttinJSON", swiftSettings: settings),
         .target(name: "EttinFiles", swiftSettings: settings),
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
+        .target(
+            name: "EttinHub",
+            dependencies: [
+                "EttinFiles", "EttinJSON",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: settings
+        ),
         // Floor 3
         .target(name: "EttinModel", dependencies: ["Torch", "EttinFiles", "EttinJSON"], swiftSettings: settings),
         .target(
@@ -62,7 +80,8 @@ let package = Package(
         .executableTarget(
             name: "EttinCommand",
             dependencies: [
-                "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinCorpus", "EttinModel", "EttinInference",
+                "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinHub", "EttinCorpus", "EttinModel",
+                "EttinInference",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -93,6 +112,16 @@ let package = Package(
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: settings),
         .testTarget(name: "EttinJSONTests", dependencies: ["EttinJSON"], swiftSettings: settings),
         .testTarget(name: "EttinFilesTests", dependencies: ["EttinFiles", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "EttinHubTests",
+            dependencies: [
+                "EttinHub", "EttinJSON", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "EttinTokenizerTests",
             dependencies: ["EttinTokenizer", "EttinJSON", "TestSupport"],

@@ -38,17 +38,24 @@ struct BadInputTests {
     }
 
     @Test(
-        "A model that is no local folder is refused",
+        "A model that is no folder here and not in the cache is refused",
         arguments: ["tokenize", "embed", "fill-mask", "generate", "info"]
     )
     func missingFolder(_ command: String) throws {
         let text = command == "info" ? [] : ["x"]
-        let message = "absent: is not a folder; expected the local folder of a model"
-        try Command.fail([command, "absent"] + text, saying: message)
+        let message = "./absent: is not a folder; expected the local folder of a model"
+        try Command.fail([command, "./absent"] + text, saying: message)
         try Command.fail(
-            [command, "jhu-clsp/ettin-encoder-17m"] + text,
-            saying: "models are not downloaded by name yet"
+            [command, "absent"] + text,
+            saying: "no folder has this name, and a model on the Hub has the form"
         )
+        try withTemporaryFolder { cache in
+            try Command.fail(
+                [command, "ettin-encoder-17m@step10"] + text,
+                environment: ["HF_HOME": cache, "HF_HUB_OFFLINE": "1"],
+                saying: "jhu-clsp/ettin-encoder-17m@step10 is not in the cache, and HF_HUB_OFFLINE forbids the network"
+            )
+        }
         try Command.fail([command, Command.binary.path] + text, saying: "is a file, not a folder")
     }
 

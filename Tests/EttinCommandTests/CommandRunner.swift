@@ -30,7 +30,12 @@ enum Command {
     }()
 
     /// Runs to the end; output goes through files, so that no pipe can fill up.
-    static func run(_ arguments: [String], input: [UInt8] = [], in folder: String? = nil) throws -> CommandResult {
+    static func run(
+        _ arguments: [String],
+        input: [UInt8] = [],
+        in folder: String? = nil,
+        environment: [String: String] = [:]
+    ) throws -> CommandResult {
         try withTemporaryFolder { scratch in
             let paths = ["in", "out", "err"].map { "\(scratch)/\($0)" }
             try Data(input).write(to: URL(filePath: paths[0]))
@@ -38,6 +43,7 @@ enum Command {
             let process = Process()
             process.executableURL = binary
             process.arguments = arguments
+            process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
             if let folder { process.currentDirectoryURL = URL(filePath: folder) }
             process.standardInput = try FileHandle(forReadingFrom: URL(filePath: paths[0]))
             process.standardOutput = try FileHandle(forWritingTo: URL(filePath: paths[1]))
@@ -62,8 +68,14 @@ enum Command {
     }
 
     /// Runs, and expects one error line with a text in it, nothing on standard output.
-    static func fail(_ arguments: [String], input: [UInt8] = [], code: Int32 = 1, saying text: String) throws {
-        let result = try run(arguments, input: input)
+    static func fail(
+        _ arguments: [String],
+        input: [UInt8] = [],
+        environment: [String: String] = [:],
+        code: Int32 = 1,
+        saying text: String
+    ) throws {
+        let result = try run(arguments, input: input, environment: environment)
         #expect(result.code == code, "ettin \(arguments) exited with \(result.code): \(result.errors)")
         #expect(result.output == "")
         let lines = result.errors.split(separator: "\n").filter { $0.hasPrefix("error: ") }

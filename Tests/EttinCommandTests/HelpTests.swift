@@ -6,7 +6,8 @@ struct HelpTests {
         [], ["tokenize"], ["tokenizer"], ["tokenizer", "train"], ["env"], ["info"], ["models"], ["init"],
         ["fill-mask"], ["embed"], ["generate"], ["data"], ["data", "tokenize"], ["data", "chunk"],
         ["data", "mix"], ["data", "extend"], ["data", "merge"], ["data", "inspect"], ["data", "verify"],
-        ["data", "export-order"], ["data", "import-order"],
+        ["data", "export-order"], ["data", "import-order"], ["data", "fetch"], ["download"], ["revisions"], ["push"],
+        ["cache"], ["cache", "ls"], ["cache", "rm"], ["cache", "verify"],
     ]
 
     @Test("Every command explains itself with an example", arguments: commands)

@@ -16,8 +16,14 @@ struct Info: ParsableCommand {
             """
     )
 
-    @Argument(help: "A model's folder, or a size of the suite such as 17m.", completion: .directory)
+    @Argument(
+        help: "A model: its folder, owner/name on the Hub, a name of the suite; or a size such as 17m.",
+        completion: .directory
+    )
     var model: String
+
+    @Option(help: ArgumentHelp("A branch, tag (such as step599525) or commit on the Hub.", valueName: "name"))
+    var revision: String?
 
     @Option(help: "With a size: encoder or decoder.")
     var kind: ModelKind?
@@ -36,10 +42,10 @@ struct Info: ParsableCommand {
             return (CheckpointSummary(size: size, kind: kind ?? .encoder), nil)
         }
         if let kind { throw ValidationError("--kind \(kind.name) is for a size of the suite, and \(model) is none") }
-        try CheckpointFolder.require(model)
-        let summary = try CheckpointSummary(folder: model)
+        let folder = try HubAccess.folder(model, revision: revision)
+        let summary = try CheckpointSummary(folder: folder)
         let hasTokenizer = summary.files.contains { $0.name == "tokenizer.json" }
-        return (summary, hasTokenizer ? try Tokenizer(folder: model) : nil)
+        return (summary, hasTokenizer ? try Tokenizer(folder: folder) : nil)
     }
 
     // MARK: - For people

@@ -29,6 +29,11 @@ final class StandardOutput {
         try write { try $0.line(document.text(JSONWritingOptions(layout: .indented(2)))) }
     }
 
+    /// Writes bytes as they are.
+    static func write(bytes: [UInt8]) throws {
+        try writeAll(bytes, to: 1)
+    }
+
     /// Adds a line.
     func line(_ text: String) throws {
         try line(utf8: text.utf8)

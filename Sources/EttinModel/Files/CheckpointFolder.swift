@@ -8,15 +8,14 @@ package enum CheckpointFolder {
     /// Checks that a model is a local folder.
     ///
     /// - Parameter path: What was given as a model.
-    /// - Throws: `CheckpointError` when it is something else, with a word on names of published models.
+    /// - Throws: `CheckpointError` when it is something else.
     package static func require(_ path: String) throws {
         guard FilePath.kind(of: path) != .folder else { return }
-        let isName = EttinSuite.model(named: path) != nil
         throw CheckpointError(
             .missing,
             file: path,
             found: FilePath.kind(of: path) == .file ? "is a file, not a folder" : "is not a folder",
-            expected: "the local folder of a model" + (isName ? "; models are not downloaded by name yet" : "")
+            expected: "the local folder of a model"
         )
     }
 }

@@ -4,7 +4,7 @@ import ArgumentParser
 struct DataGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "data",
-        abstract: "Make and check the data that models are trained on.",
+        abstract: "Fetch, make and check the data that models are trained on.",
         discussion: """
             From text to sequences of token ids, as MDS data sets that
             mosaicml-streaming reads too:
@@ -19,7 +19,7 @@ struct DataGroup: ParsableCommand {
             """,
         subcommands: [
             DataTokenize.self, DataChunk.self, DataMix.self, DataExtend.self, DataMerge.self, DataInspect.self,
-            DataVerify.self, DataExportOrder.self, DataImportOrder.self,
+            DataVerify.self, DataExportOrder.self, DataImportOrder.self, DataFetch.self,
         ]
     )
 }

@@ -1,0 +1,162 @@
+import ArgumentParser
+import EttinHub
+import EttinJSON
+import Foundation
+
+/// The command `ettin cache`.
+struct CacheGroup: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cache",
+        abstract: "Look after what was downloaded.",
+        discussion: """
+            The cache is the one of the Python libraries (HF_HUB_CACHE, else
+            HF_HOME/hub), and what it says of them holds for both.
+
+            Examples:
+
+              ettin cache ls
+              ettin cache rm jhu-clsp/ettin-encoder-17m@step599525
+              ettin cache verify
+            """,
+        subcommands: [CacheList.self, CacheRemove.self, CacheVerify.self]
+    )
+
+    static func cache() throws -> HubCache {
+        let environment = try HubAccess.environment()
+        return HubCache(folder: environment.cacheFolder, usesLinks: environment.usesLinks)
+    }
+}
+
+/// The command `ettin cache ls`.
+struct CacheList: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ls",
+        abstract: "List the repositories and revisions in the cache.",
+        discussion: """
+            Examples:
+
+              ettin cache ls
+              ettin cache ls --json
+            """
+    )
+
+    @OptionGroup var json: JSONOption
+
+    func run() throws {
+        let repositories = try CacheGroup.cache().repositories()
+        if json.isOn { return try StandardOutput.write(document: .array(repositories.map(document(of:)))) }
+        try StandardOutput.write { output in
+            for entry in repositories {
+                let rest = entry.incompleteBytes > 0 ? ", \(byteText(entry.incompleteBytes)) of it incomplete" : ""
+                try output.line("\(entry.repository)  \(byteText(entry.sizeBytes))\(rest)")
+                for revision in entry.revisions {
+                    let names = revision.names.isEmpty ? "no name" : revision.names.joined(separator: " ")
+                    let size = byteText(revision.sizeBytes)
+                    try output.line("  \(revision.commit)  \(names)  \(revision.files.count) files, \(size)")
+                }
+            }
+        }
+    }
+
+    private func document(of entry: CachedRepository) -> JSONValue {
+        [
+            "repository": .string(entry.repository.id),
+            "kind": .string(entry.repository.kind.rawValue),
+            "bytes": JSONValue(entry.sizeBytes),
+            "incomplete_bytes": JSONValue(entry.incompleteBytes),
+            "revisions": .array(
+                entry.revisions.map { revision -> JSONValue in
+                    [
+                        "commit": .string(revision.commit),
+                        "names": .array(revision.names.map(JSONValue.string)),
+                        "files": .array(revision.files.map(JSONValue.string)),
+                        "bytes": JSONValue(revision.sizeBytes),
+                        "modified": JSONValue(revision.modified),
+                    ]
+                }
+            ),
+        ]
+    }
+}
+
+/// The command `ettin cache rm`.
+struct CacheRemove: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rm",
+        abstract: "Remove a repository, or one revision of it, from the cache.",
+        discussion: """
+            Of a revision, the contents that no other revision uses are removed.
+
+            Examples:
+
+              ettin cache rm jhu-clsp/ettin-encoder-17m
+              ettin cache rm jhu-clsp/ettin-encoder-17m@step599525
+              ettin cache rm jhu-clsp/ettin-data-order --kind dataset
+            """
+    )
+
+    @OptionGroup var repository: RepositoryArgument
+
+    @Option(help: ArgumentHelp("Remove only this branch, tag or commit.", valueName: "name"))
+    var revision: String?
+
+    func run() throws {
+        let cache = try CacheGroup.cache()
+        let reference = try repository.reference(revision: revision)
+        let isWhole = revision == nil && !repository.repository.contains("@")
+        if isWhole, !cache.holds(reference.repository) {
+            throw ValidationError("\(reference.repository) is not in the cache \(cache.folder)")
+        }
+        let freed = isWhole ? try cache.remove(reference.repository) : try cache.remove(reference)
+        Diagnostics.note("removed \(isWhole ? reference.repository.id : reference.description), \(byteText(freed))")
+    }
+}
+
+/// The command `ettin cache verify`.
+struct CacheVerify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Compare what was downloaded with its checksums.",
+        discussion: """
+            Prints what is damaged; the exit code is then 1. With --repair it is removed,
+            so that the next use downloads it again.
+
+            Examples:
+
+              ettin cache verify
+              ettin cache verify jhu-clsp/ettin-encoder-17m --repair
+            """
+    )
+
+    @Argument(help: "A repository; all of them unless given.")
+    var repository: String?
+
+    @Option(help: "What the repository holds: model, dataset or space.")
+    var kind = RepositoryKind.model
+
+    @Flag(help: "Remove what is damaged.")
+    var repair = false
+
+    @OptionGroup var json: JSONOption
+
+    func run() throws {
+        let only = try repository.map { try HubRepository($0, kind: kind) }
+        let result = try CacheGroup.cache().verify(only.map { [$0] }, repairs: repair)
+        if json.isOn {
+            try StandardOutput.write(document: [
+                "checked": JSONValue(result.checkedCount),
+                "uncheckable": JSONValue(result.uncheckableCount),
+                "findings": .array(
+                    result.findings.map { ["repository": .string($0.repository.id), "path": .string($0.path)] }
+                ),
+            ])
+        } else {
+            try StandardOutput.write { output in
+                for finding in result.findings { try output.line("\(finding)") }
+            }
+            let what = result.findings.isEmpty ? "all as they should be" : "\(result.findings.count) problems"
+            Diagnostics.note("\(result.checkedCount) contents checked, \(what)")
+        }
+        if !result.findings.isEmpty, !repair { throw ExitCode(1) }
+    }
+}

@@ -1,0 +1,70 @@
+import Dispatch
+import EttinFiles
+import EttinHub
+import EttinModel
+import Foundation
+import Synchronization
+
+/// The Hub as commands reach it: settings from the environment, progress on standard error.
+enum HubAccess {
+    /// Runs a body with a client, and waits for it.
+    ///
+    /// - Throws: `HubError`, or what the body throws.
+    static func run<Result: Sendable>(
+        _ body: @escaping @Sendable (HubClient) async throws -> Result
+    ) throws -> Result {
+        let environment = try environment()
+        let progress = TransferProgress(isShown: !environment.disablesProgressBars)
+        let hub = try HubClient(environment: environment, onEvent: progress.take)
+        defer { progress.finish() }
+        return try wait { try await body(hub) }
+    }
+
+    /// The settings of the process.
+    static func environment() throws -> HubEnvironment {
+        try HubEnvironment(ProcessInfo.processInfo.environment)
+    }
+
+    /// What a user means by a model: a folder, a short name of the suite, or a repository.
+    static func reference(_ text: String, revision: String?) throws -> ModelReference {
+        let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard !FilePath.exists(text), let name = parts.first, let model = EttinSuite.model(named: name) else {
+            return try ModelReference(text, revision: revision)
+        }
+        return try ModelReference(([model.repository] + parts.dropFirst()).joined(separator: "@"), revision: revision)
+    }
+
+    /// The folder of a model, with the files of a selection in it.
+    static func folder(_ text: String, revision: String?, files: FileSelection = .model) throws -> String {
+        switch try reference(text, revision: revision) {
+        case .folder(let folder):
+            try CheckpointFolder.require(folder)
+            return folder
+        case .hub(let reference): return try run { try await $0.snapshot(of: reference, files: files).folder }
+        }
+    }
+
+    /// Waits for asynchronous work; the main thread has nothing else to do.
+    private static func wait<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) throws -> Result {
+        let done = DispatchSemaphore(value: 0)
+        let outcome = Outcome<Result>()
+        Task.detached {
+            let result: Swift.Result<Result, any Error>
+            do {
+                result = .success(try await body())
+            } catch {
+                result = .failure(error)
+            }
+            outcome.result.withLock { $0 = result }
+            done.signal()
+        }
+        done.wait()
+        guard let result = outcome.result.withLock({ $0 }) else { throw CancellationError() }
+        return try result.get()
+    }
+}
+
+/// What asynchronous work has come to.
+private final class Outcome<Value: Sendable>: Sendable {
+    let result = Mutex<Result<Value, any Error>?>(nil)
+}

@@ -1,0 +1,23 @@
+public import ArgumentParser
+public import EttinHub
+
+extension RepositoryKind: ExpressibleByArgument {}
+
+/// A repository on the Hub.
+struct RepositoryArgument: ParsableArguments {
+    @Argument(help: "owner/name on the Hub, or a name of the suite.")
+    var repository: String
+
+    @Option(help: "What the repository holds: model, dataset or space.")
+    var kind = RepositoryKind.model
+
+    /// The repository at a revision.
+    func reference(revision: String? = nil) throws -> HubReference {
+        guard kind == .model else { return try HubReference(repository, kind: kind, revision: revision) }
+        switch try HubAccess.reference(repository, revision: revision) {
+        case .hub(let reference): return reference
+        case .folder(let folder):
+            throw ValidationError("\(folder) is a folder here; expected owner/name on the Hub")
+        }
+    }
+}

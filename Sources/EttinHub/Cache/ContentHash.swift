@@ -1,0 +1,70 @@
+import Crypto
+
+/// The content id of a file, computed while it passes by.
+///
+/// Large files are known by the SHA-256 of their content, small ones by git's SHA-1 of a header with the size and the
+/// content; the number of digits of an id tells which.
+struct ContentHash {
+    private enum State {
+        case sha256(SHA256)
+        case gitBlob(Insecure.SHA1)
+    }
+
+    private var state: State
+
+    /// Starts the kind of hash that an id is; nil when it is neither, so that nothing can be checked.
+    init?(matching id: String, size: Int?) {
+        guard isHexadecimal(id) else { return nil }
+        switch (id.utf8.count, size) {
+        case (64, _): state = .sha256(SHA256())
+        case (40, .some(let size)): self = .gitBlob(size: size)
+        default: return nil
+        }
+    }
+
+    private init(state: State) {
+        self.state = state
+    }
+
+    /// The SHA-256 of contents.
+    static var sha256: ContentHash { ContentHash(state: .sha256(SHA256())) }
+
+    /// Git's id of contents of a known size.
+    static func gitBlob(size: Int) -> ContentHash {
+        var hash = Insecure.SHA1()
+        hash.update(data: Array("blob \(size)\0".utf8))
+        return ContentHash(state: .gitBlob(hash))
+    }
+
+    mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        switch state {
+        case .sha256(var hash):
+            hash.update(bufferPointer: bytes)
+            state = .sha256(hash)
+        case .gitBlob(var hash):
+            hash.update(bufferPointer: bytes)
+            state = .gitBlob(hash)
+        }
+    }
+
+    /// Adds a part of a file.
+    mutating func update(_ file: OpenFile, _ range: Range<Int>) throws {
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let bytes = try file.read(at: position, count: min(1 << 20, range.upperBound - position))
+            guard !bytes.isEmpty else { throw HubError.file(path: file.path, reason: "it became shorter while read") }
+            bytes.withUnsafeBytes { update($0) }
+            position += bytes.count
+        }
+    }
+
+    /// The id in hexadecimal digits.
+    func finalized() -> String {
+        let digest: [UInt8] =
+            switch state {
+            case .sha256(let hash): Array(hash.finalize())
+            case .gitBlob(let hash): Array(hash.finalize())
+            }
+        return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}

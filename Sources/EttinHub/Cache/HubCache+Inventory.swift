@@ -1,0 +1,159 @@
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A repository as far as the cache holds it.
+public struct CachedRepository: Sendable, Hashable {
+    /// The repository.
+    public let repository: HubRepository
+    /// The commits of which there are files.
+    public let revisions: [CachedRevision]
+    /// What it takes on the disk, in bytes; contents that several commits share count once.
+    public let sizeBytes: Int
+    /// What transfers that broke off have left, in bytes; they are part of `sizeBytes` and can be resumed.
+    public let incompleteBytes: Int
+}
+
+/// A commit as far as the cache holds it.
+public struct CachedRevision: Sendable, Hashable {
+    /// The commit.
+    public let commit: String
+    /// The branches and tags that stood for it when they were last asked for, sorted.
+    public let names: [String]
+    /// The paths of its files, sorted.
+    public let files: [String]
+    /// The size of its files in bytes.
+    public let sizeBytes: Int
+    /// When its folder last changed, in seconds since 1970.
+    public let modified: Int
+}
+
+extension HubCache {
+    /// Lists what the cache holds.
+    ///
+    /// - Returns: The repositories, sorted by their folders' names.
+    /// - Throws: `HubError.file`.
+    public func repositories() throws -> [CachedRepository] {
+        try FileSystem.names(in: folder).compactMap { name in
+            guard let repository = HubRepository(cacheFolderName: name), FileSystem.isFolder("\(folder)/\(name)") else {
+                return nil
+            }
+            return try contents(of: repository)
+        }
+    }
+
+    /// Lists what the cache holds of a repository; nothing is not an error.
+    ///
+    /// - Parameter repository: The repository.
+    /// - Returns: Its commits and sizes.
+    /// - Throws: `HubError.file`.
+    public func contents(of repository: HubRepository) throws -> CachedRepository {
+        let names = try namesByCommit(of: repository)
+        let root = folder(of: repository)
+        let revisions = try FileSystem.names(in: root + "/snapshots").filter(isCommitHash).map { commit in
+            let folder = snapshot(commit, of: repository)
+            let files = try FileSystem.filesBelow(folder)
+            return CachedRevision(
+                commit: commit,
+                names: names[commit]?.sorted() ?? [],
+                files: files,
+                sizeBytes: files.reduce(0) { $0 + (FileSystem.size(of: "\(folder)/\($1)") ?? 0) },
+                modified: FileSystem.status(folder).map(modificationSeconds) ?? 0
+            )
+        }
+        let blobs = try FileSystem.names(in: root + "/blobs")
+        func size(_ names: [String]) -> Int {
+            names.reduce(0) { $0 + (FileSystem.size(of: "\(root)/blobs/\($1)") ?? 0) }
+        }
+        // Files that are no links take space of their own.
+        let unlinked = revisions.flatMap { revision in
+            revision.files.map { "\(snapshot(revision.commit, of: repository))/\($0)" }
+        }.filter { FileSystem.target(ofLink: $0) == nil }
+        return CachedRepository(
+            repository: repository,
+            revisions: revisions,
+            sizeBytes: size(blobs) + unlinked.reduce(0) { $0 + (FileSystem.size(of: $1) ?? 0) },
+            incompleteBytes: size(blobs.filter { $0.hasSuffix(".incomplete") })
+        )
+    }
+
+    /// Whether there is a folder for a repository.
+    ///
+    /// - Parameter repository: The repository.
+    /// - Returns: True also when the folder is empty.
+    public func holds(_ repository: HubRepository) -> Bool {
+        FileSystem.isFolder(folder(of: repository))
+    }
+
+    /// Removes a repository from the cache.
+    ///
+    /// - Parameter repository: The repository.
+    /// - Returns: The bytes that became free.
+    /// - Throws: `HubError.file`.
+    @discardableResult
+    public func remove(_ repository: HubRepository) throws -> Int {
+        let size = try contents(of: repository).sizeBytes
+        // Out of sight first, so that nobody finds half of it.
+        let doomed = "\(folder)/.\(repository.cacheFolderName).\(FileSystem.randomName()).removed"
+        guard FileSystem.exists(folder(of: repository)) else { return 0 }
+        try FileSystem.move(folder(of: repository), to: doomed)
+        try FileSystem.remove(doomed)
+        return size
+    }
+
+    /// Removes one revision from the cache, with the contents that no other commit there uses.
+    ///
+    /// - Parameter reference: The repository, and a branch, tag or commit.
+    /// - Returns: The bytes that became free.
+    /// - Throws: `HubError.revisionNotFound` when the cache does not hold it, `HubError.file`.
+    @discardableResult
+    public func remove(_ reference: HubReference) throws -> Int {
+        let repository = reference.repository
+        guard let commit = try commit(of: reference), FileSystem.isFolder(snapshot(commit, of: repository)) else {
+            throw HubError.revisionNotFound(repository, revision: reference.revision)
+        }
+        let before = try contents(of: repository).sizeBytes
+        let root = folder(of: repository)
+        for name in try namesByCommit(of: repository)[commit] ?? [] { try FileSystem.remove("\(root)/refs/\(name)") }
+        try FileSystem.remove(snapshot(commit, of: repository))
+        try FileSystem.remove("\(root)/.no_exist/\(commit)")
+        // The Python client keeps lists of files there.
+        try FileSystem.remove("\(root)/trees/\(commit).json")
+        let used = try blobsInUse(by: repository)
+        for blob in try FileSystem.names(in: root + "/blobs") where !used.contains(blob) {
+            guard !blob.hasSuffix(".incomplete") else { continue }
+            try FileSystem.remove("\(root)/blobs/\(blob)")
+        }
+        return before - (try contents(of: repository).sizeBytes)
+    }
+
+    /// The names of the blobs that snapshots link to.
+    private func blobsInUse(by repository: HubRepository) throws -> Set<String> {
+        let folder = folder(of: repository) + "/snapshots"
+        let links = try FileSystem.filesBelow(folder).compactMap { FileSystem.target(ofLink: "\(folder)/\($0)") }
+        return Set(links.compactMap { $0.split(separator: "/").last.map(String.init) })
+    }
+
+    private func namesByCommit(of repository: HubRepository) throws -> [String: [String]] {
+        var result: [String: [String]] = [:]
+        for name in try FileSystem.filesBelow(folder(of: repository) + "/refs") {
+            guard let reference = try? HubReference(repository, revision: name),
+                let commit = try commit(of: reference)
+            else { continue }
+            result[commit, default: []].append(name)
+        }
+        return result
+    }
+}
+
+private func modificationSeconds(_ status: stat) -> Int {
+    #if canImport(Darwin)
+        Int(status.st_mtimespec.tv_sec)
+    #else
+        Int(status.st_mtim.tv_sec)
+    #endif
+}

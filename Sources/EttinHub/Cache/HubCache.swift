@@ -1,0 +1,122 @@
+import EttinFiles
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The folder of everything downloaded, in the layout of the Python client, with which it is shared.
+///
+/// A repository has one folder. `blobs` holds contents by their content id, `snapshots/COMMIT` the tree of a commit as
+/// links to them, `refs` the commit of each branch and tag, `.no_exist` what a commit is known not to have.
+public struct HubCache: Sendable, Hashable {
+    /// The path of the cache.
+    public let folder: String
+    /// Whether snapshots link to blobs; where they cannot, they hold the files themselves.
+    let usesLinks: Bool
+
+    /// Uses a folder, which need not exist yet.
+    ///
+    /// - Parameters:
+    ///   - folder: The path of the cache.
+    ///   - usesLinks: Whether symbolic links may be used.
+    public init(folder: String, usesLinks: Bool = true) {
+        self.folder = folder
+        self.usesLinks = usesLinks
+    }
+
+    // MARK: - Paths
+
+    func folder(of repository: HubRepository) -> String {
+        "\(folder)/\(repository.cacheFolderName)"
+    }
+
+    func blob(_ etag: String, of repository: HubRepository) -> String {
+        "\(folder(of: repository))/blobs/\(etag)"
+    }
+
+    func snapshot(_ commit: String, of repository: HubRepository) -> String {
+        "\(folder(of: repository))/snapshots/\(commit)"
+    }
+
+    func lock(_ etag: String, of repository: HubRepository) -> String {
+        "\(folder)/.locks/\(repository.cacheFolderName)/\(etag).lock"
+    }
+
+    private func missingMark(_ path: RepositoryPath, commit: String, of repository: HubRepository) -> String {
+        "\(folder(of: repository))/.no_exist/\(commit)/\(path.text)"
+    }
+
+    // MARK: - Revisions
+
+    /// The commit that a revision had when it was last asked for; nil when it never was.
+    public func commit(of reference: HubReference) throws -> String? {
+        if reference.isCommit { return reference.revision }
+        let path = "\(folder(of: reference.repository))/refs/\(reference.revision)"
+        guard FileSystem.exists(path), !FileSystem.isFolder(path) else { return nil }
+        let text = String(decoding: try FileSystem.contents(of: path, limit: 4096), as: UTF8.self)
+        let commit = text.split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
+        guard isCommitHash(commit) else {
+            throw HubError.file(path: path, reason: "it holds \(quoted(text)), expected a commit hash; remove it")
+        }
+        return commit
+    }
+
+    /// Remembers the commit of a branch or tag.
+    func record(commit: String, for reference: HubReference) throws {
+        guard commit != reference.revision else { return }
+        let path = "\(folder(of: reference.repository))/refs/\(reference.revision)"
+        if FileSystem.exists(path), try self.commit(of: reference) == commit { return }
+        try FileSystem.createFolder(FilePath.folder(of: path))
+        try FileSystem.write(Array(commit.utf8), to: path)
+    }
+
+    // MARK: - Files
+
+    /// The path of a file of a commit, when the cache holds it.
+    func file(_ path: RepositoryPath, commit: String, of repository: HubRepository) -> String? {
+        let file = "\(snapshot(commit, of: repository))/\(path.text)"
+        return FileSystem.exists(file) ? file : nil
+    }
+
+    /// Remembers that a commit has no such file.
+    func markMissing(_ path: RepositoryPath, commit: String, of repository: HubRepository) throws {
+        let mark = missingMark(path, commit: commit, of: repository)
+        guard !FileSystem.exists(mark) else { return }
+        try FileSystem.createFolder(FilePath.folder(of: mark))
+        try FileSystem.write([], to: mark)
+    }
+
+    /// Whether a commit is known not to have a file.
+    func isKnownMissing(_ path: RepositoryPath, commit: String, of repository: HubRepository) -> Bool {
+        FileSystem.exists(missingMark(path, commit: commit, of: repository))
+    }
+
+    /// Makes a blob appear in the tree of a commit.
+    ///
+    /// - Returns: The path of the file there.
+    func place(_ etag: String, as path: RepositoryPath, commit: String, of repository: HubRepository) throws -> String {
+        let file = "\(snapshot(commit, of: repository))/\(path.text)"
+        if FileSystem.exists(file) { return file }
+        try FileSystem.createFolder(FilePath.folder(of: file))
+        let blob = blob(etag, of: repository)
+        if usesLinks {
+            // Relative, so that the cache can be moved.
+            let target = String(repeating: "../", count: 2 + path.depth) + "blobs/\(etag)"
+            let temporary = "\(file).\(FileSystem.randomName()).tmp"
+            if symlink(target, temporary) == 0 {
+                defer { unlink(temporary) }
+                try FileSystem.move(temporary, to: file)
+                return file
+            }
+            guard [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS].contains(errno) else {
+                throw HubError.file(path: file, reason: "it cannot be linked (\(FileSystem.systemReason()))")
+            }
+        }
+        try FileSystem.move(blob, to: file)
+        return file
+    }
+}

@@ -1,0 +1,71 @@
+import EttinFiles
+import EttinJSON
+
+/// Which files of a repository make a model, and which of them are weights.
+///
+/// Weights exist in several forms side by side; one is enough: safetensors before pickles, one file before shards.
+struct ModelFiles: Sendable, Hashable {
+    /// Where the weights are.
+    enum Weights: Sendable, Hashable {
+        case single(String)
+        /// An index, which names the shards.
+        case sharded(index: String)
+    }
+
+    /// Configuration, tokenizer and the like.
+    let companions: [String]
+    let weights: Weights?
+
+    private static let companionNames: Set<String> = [
+        "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+        "added_tokens.json", "chat_template.jinja", "modules.json", "config_sentence_transformers.json",
+        "sentence_bert_config.json", "adapter_config.json", "adapter_model.safetensors",
+    ]
+    private static let weightForms: [(name: String, isIndex: Bool)] = [
+        ("model.safetensors", false), ("model.safetensors.index.json", true),
+        ("pytorch_model.bin", false), ("pytorch_model.bin.index.json", true),
+    ]
+
+    init(available: [String]) {
+        let names = Set(available)
+        let form = Self.weightForms.first { names.contains($0.name) }
+        weights = form.map { $0.isIndex ? .sharded(index: $0.name) : .single($0.name) }
+        companions = available.filter { path in
+            Self.companionNames.contains(path) || Self.isModulePart(path, available: names)
+        }
+    }
+
+    /// The files of sentence-transformers modules, in folders such as `1_Pooling`, which can have weights of their own.
+    private static func isModulePart(_ path: String, available: Set<String>) -> Bool {
+        let parts = path.split(separator: "/")
+        guard parts.count == 2, let number = parts[0].split(separator: "_").first, Int(number) != nil,
+            parts[0].contains("_")
+        else { return false }
+        switch parts[1] {
+        case "config.json", "model.safetensors": return true
+        case "pytorch_model.bin": return !available.contains("\(parts[0])/model.safetensors")
+        default: return false
+        }
+    }
+
+    /// The shards that an index names.
+    static func shards(inIndexAt path: String, of repository: HubRepository) throws -> [String] {
+        let map: JSONObject
+        do {
+            let index = try JSONValue(parsing: try FileSystem.contents(of: path))
+            guard let object = index["weight_map"]?.objectValue else {
+                throw HubError.file(path: path, reason: "it has no object \"weight_map\"")
+            }
+            map = object
+        } catch let error as JSONError {
+            throw HubError.file(path: path, reason: "it is not JSON: \(error)")
+        }
+        let shards = try map.members.map { member in
+            guard let shard = member.value.stringValue else {
+                throw HubError.file(path: path, reason: "\(quoted(member.key)) is not mapped to a file name")
+            }
+            return try RepositoryPath(shard, in: repository).text
+        }
+        return Set(shards).sorted()
+    }
+}

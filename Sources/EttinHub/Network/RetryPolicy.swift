@@ -1,0 +1,71 @@
+import Foundation
+import NIOHTTP1
+
+/// How often and after which waits a failed request is sent again.
+public struct RetryPolicy: Sendable, Hashable {
+    /// How often a request is sent again before it counts as failed; received data starts the count anew.
+    public var maximumRetries: Int
+    /// How often a connection that cannot even be opened is tried again.
+    public var maximumConnectionRetries: Int
+    /// The first wait; each further one is twice as long.
+    public var firstDelay: Duration
+    /// The longest wait of our own.
+    public var longestDelay: Duration
+    /// The longest wait that a server may ask for; one that asks for more has refused the request.
+    public var longestRequestedDelay: Duration
+
+    /// Creates a policy.
+    ///
+    /// - Parameters:
+    ///   - maximumRetries: How often a request is sent again.
+    ///   - maximumConnectionRetries: How often a connection that cannot be opened is tried again.
+    ///   - firstDelay: The first wait.
+    ///   - longestDelay: The longest wait of our own.
+    ///   - longestRequestedDelay: The longest wait that a server may ask for.
+    public init(
+        maximumRetries: Int = 5,
+        maximumConnectionRetries: Int = 2,
+        firstDelay: Duration = .seconds(1),
+        longestDelay: Duration = .seconds(8),
+        longestRequestedDelay: Duration = .seconds(300)
+    ) {
+        self.maximumRetries = maximumRetries
+        self.maximumConnectionRetries = maximumConnectionRetries
+        self.firstDelay = firstDelay
+        self.longestDelay = longestDelay
+        self.longestRequestedDelay = longestRequestedDelay
+    }
+
+    /// Whether a status says that the same request may succeed later.
+    static func isTransient(_ status: Int) -> Bool {
+        [408, 429, 500, 502, 503, 504].contains(status)
+    }
+
+    /// The wait before a retry; nil when the server asks for more patience than we have.
+    ///
+    /// Our own waits vary by a quarter, so that many clients that failed together do not return together.
+    func delay(retry: Int, requested: Duration?) -> Duration? {
+        if let requested { return requested <= longestRequestedDelay ? requested : nil }
+        var delay = firstDelay
+        for _ in 0..<retry where delay < longestDelay { delay *= 2 }
+        return min(delay, longestDelay) * Double.random(in: 0.75...1.25)
+    }
+
+    /// The wait that a server asks for in `Retry-After` (seconds or a date) or in the `t` of `RateLimit`.
+    static func requestedDelay(_ headers: HTTPHeaders, now: Date = Date()) -> Duration? {
+        if let value = headers.first(name: "Retry-After") {
+            if let seconds = Int(value), seconds >= 0, seconds < 1 << 32 { return .seconds(seconds) }
+            let formatter = DateFormatter()
+            formatter.locale = Locale(identifier: "en_US_POSIX")
+            formatter.timeZone = TimeZone(identifier: "GMT")
+            formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss zzz"
+            if let date = formatter.date(from: value) {
+                return .seconds(max(0, Int(date.timeIntervalSince(now).rounded(.up))))
+            }
+        }
+        // RateLimit: "api";r=0;t=55
+        let parts = headers.first(name: "RateLimit")?.split(separator: ";") ?? []
+        let reset = parts.first { $0.hasPrefix("t=") }.flatMap { Int($0.dropFirst(2)) }
+        return parts.contains("r=0") ? reset.map { .seconds(max(0, $0)) } : nil
+    }
+}

@@ -1,0 +1,98 @@
+import EttinFiles
+import NIOHTTP1
+
+/// The files of a folder that are to be uploaded.
+struct UploadPlan: Sendable {
+    struct File: Sendable, Hashable {
+        /// The path in the repository.
+        let path: String
+        /// The path here; unused for what is made on the spot.
+        let localPath: String
+        /// The content of what is made on the spot.
+        var generated: [UInt8]?
+        let sizeBytes: Int
+        var mode = UploadedFile.Mode.regular
+        /// The content id, once it is needed.
+        var contentID: String?
+
+        /// The first bytes, by which the Hub tells text from data.
+        func sample() throws -> [UInt8] {
+            if let generated { return Array(generated.prefix(512)) }
+            return try OpenFile(localPath, .read).read(at: 0, count: min(512, sizeBytes))
+        }
+
+        /// The content of a file that goes into the commit itself.
+        func content() throws -> [UInt8] {
+            try generated ?? FileSystem.contents(of: localPath, limit: UploadPlan.regularBytesLimit)
+        }
+
+        /// Git's id of the content, or SHA-256 for large files.
+        func computedID(isLarge: Bool) throws -> String {
+            var hash = isLarge ? ContentHash.sha256 : .gitBlob(size: sizeBytes)
+            if let generated {
+                generated.withUnsafeBytes { hash.update($0) }
+            } else {
+                try hash.update(OpenFile(localPath, .read), 0..<sizeBytes)
+            }
+            return hash.finalized()
+        }
+    }
+
+    /// The Hub's limits on one commit.
+    static let largeFileLimit = 25_000
+    static let regularBytesLimit = 1_000_000_000
+
+    var files: [File]
+
+    /// Looks through a folder.
+    ///
+    /// Version control's own files and what downloads leave behind are passed over.
+    init(folder: String, repository: HubRepository, options: UploadOptions) throws {
+        guard FileSystem.isFolder(folder) else {
+            throw HubError.file(path: folder, reason: "it is not a folder")
+        }
+        let selection = FileSelection.matching(options.includes, excluding: options.excludes)
+        files = try FileSystem.filesBelow(folder).compactMap { path in
+            let parts = path.split(separator: "/")
+            let isOurs = parts.contains(".git") || path.hasPrefix(".cache/huggingface/") || parts.last == ".DS_Store"
+            guard !isOurs, selection.includes(path) else { return nil }
+            let localPath = "\(folder)/\(path)"
+            let size = try OpenFile(localPath, .read).size
+            return File(path: try RepositoryPath(path, in: repository).text, localPath: localPath, sizeBytes: size)
+        }
+        guard !files.isEmpty else {
+            throw HubError.uploadRefused(reason: "\(quoted(folder)) holds no file to upload")
+        }
+        if let card = options.card, selection.includes(ModelCard.fileName),
+            !files.contains(where: { $0.path == ModelCard.fileName })
+        {
+            let text = Array(card.text.utf8)
+            files.append(File(path: ModelCard.fileName, localPath: "", generated: text, sizeBytes: text.count))
+            files.sort { $0.path < $1.path }
+        }
+    }
+
+    var results: [UploadedFile] {
+        files.map { UploadedFile(path: $0.path, sizeBytes: $0.sizeBytes, mode: $0.mode) }
+    }
+
+    func files(_ mode: UploadedFile.Mode) -> [File] {
+        files.filter { $0.mode == mode }
+    }
+
+    func checkLimits() throws {
+        let large = files(.large).count
+        guard large <= Self.largeFileLimit else {
+            throw HubError.uploadRefused(
+                reason: "a commit holds at most \(Self.largeFileLimit) large files, and these are \(large)"
+            )
+        }
+        let bytes = files(.regular).reduce(0) { $0 + $1.sizeBytes }
+        guard bytes <= Self.regularBytesLimit else {
+            throw HubError.uploadRefused(
+                reason: "the regular files of a commit hold at most \(Self.regularBytesLimit) bytes, and these "
+                    + "\(bytes); upload in several steps"
+            )
+        }
+    }
+}
