@@ -28,10 +28,11 @@ package final class AtomicFile {
         self.path = path
         let random = UInt64.random(in: 0...UInt64.max)
         let name = ".\(FilePath.lastComponent(of: path)).\(String(random, radix: 36)).tmp"
-        temporaryPath = FilePath.joined(FilePath.folder(of: path), name)
+        let temporaryPath = FilePath.joined(FilePath.folder(of: path), name)
+        self.temporaryPath = temporaryPath
+        UnfinishedFiles.add(temporaryPath)
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw FileError.system(path, "cannot be created") }
-        UnfinishedFiles.add(temporaryPath)
     }
 
     deinit {

@@ -39,8 +39,12 @@ package final class AtomicFolder {
         self.path = trimmed
         let random = String(UInt64.random(in: 0...UInt64.max), radix: 36)
         temporaryPath = FilePath.joined(FilePath.folder(of: trimmed), ".\(name).\(random).tmp")
-        guard mkdir(temporaryPath, 0o777) == 0 else { throw FileError.system(path, "cannot be created") }
         UnfinishedFiles.add(temporaryPath)
+        guard mkdir(temporaryPath, 0o777) == 0 else {
+            let error = FileError.system(path, "cannot be created")
+            UnfinishedFiles.forget(temporaryPath)
+            throw error
+        }
     }
 
     deinit {

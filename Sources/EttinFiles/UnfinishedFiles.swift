@@ -12,6 +12,7 @@ import Synchronization
 package enum UnfinishedFiles {
     private static let paths = Mutex<Set<String>>([])
 
+    /// Notes a path that is about to be created.
     static func add(_ path: String) {
         paths.withLock { _ = $0.insert(path) }
     }
@@ -22,7 +23,14 @@ package enum UnfinishedFiles {
 
     /// Removes them all; to be called right before the process exits.
     package static func removeAll() {
-        paths.withLock { $0.forEach(remove) }
+        // Held until the process ends, so that nothing new begins. A thread that had begun may still create what it has
+        // noted, or a file inside it, hence several rounds.
+        paths.withLock { paths in
+            for round in 0..<5 {
+                if round > 0 { usleep(2000) }
+                paths.forEach(remove)
+            }
+        }
     }
 
     /// Removes a file, or a folder of files; what is not there is no failure.

@@ -41,13 +41,14 @@ final class StageJournal {
                 )
             }
             let (lines, length) = try Self.completeLines(path)
-            entries = try Self.entries(lines, header, folder: folder, path: path)
+            let entries = try Self.entries(lines, header, folder: folder, path: path)
             // A line that was cut off by a kill, and those whose shard is not in place, are written anew.
             let kept = lines.prefix(lines.isEmpty ? 0 : entries.count + 1).reduce(0) { $0 + $1.count + 1 }
             if kept < length, ftruncate(descriptor, off_t(kept)) != 0 {
                 throw CorpusError(FileError.system(path, "cannot be shortened"))
             }
-            if lines.isEmpty { try append(header) }
+            if lines.isEmpty { try Self.append(header, to: descriptor, path) }
+            self.entries = entries
         } catch {
             close(descriptor)
             throw error
@@ -105,10 +106,10 @@ final class StageJournal {
     }
 
     func append(shard: MDSShardDescription, state: JSONValue) throws {
-        try append(["shard": shard.json, "state": state])
+        try Self.append(["shard": shard.json, "state": state], to: descriptor, path)
     }
 
-    private func append(_ value: JSONValue) throws {
+    private static func append(_ value: JSONValue, to descriptor: Int32, _ path: String) throws {
         #if canImport(Darwin)
             let write = Darwin.write
         #elseif canImport(Glibc)
