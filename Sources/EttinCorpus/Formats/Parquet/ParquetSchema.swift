@@ -40,7 +40,6 @@ struct ParquetNode: Sendable {
     let repetitionLevel: Int
     /// Whether the only child is shown in place of a structure around it.
     let isTransparent: Bool
-
 }
 
 /// The schema of a file.
