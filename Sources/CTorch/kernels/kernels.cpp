@@ -1,0 +1,71 @@
+#include "kernels.h"
+
+#include <cstdlib>
+#include <new>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace ettin {
+
+namespace portable {
+extern const KernelTable table;
+}
+
+#if defined(__x86_64__)
+namespace avx2 {
+extern const KernelTable table;
+}
+namespace avx512 {
+extern const KernelTable table;
+}
+namespace avx512BF16 {
+extern const KernelTable table;
+}
+#endif
+
+void FreeAligned::operator()(void *memory) const { std::free(memory); }
+
+AlignedMemory allocateAligned(size_t bytes) {
+    constexpr size_t hugePage = 2 << 20;
+    const size_t alignment = bytes >= hugePage ? hugePage : 64;
+    void *memory = nullptr;
+    if (posix_memalign(&memory, alignment, bytes > 0 ? bytes : alignment) != 0) throw std::bad_alloc();
+#if defined(__linux__)
+    if (bytes >= hugePage) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return AlignedMemory(memory);
+}
+
+const KernelTable *kernels(InstructionSet set) {
+    if (set == InstructionSet::portable) return &portable::table;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool hasAVX2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool hasAVX512 = hasAVX2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    switch (set) {
+        case InstructionSet::avx2: return hasAVX2 ? &avx2::table : nullptr;
+        case InstructionSet::avx512: return hasAVX512 ? &avx512::table : nullptr;
+        case InstructionSet::avx512BF16:
+            return hasAVX512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni")
+                       ? &avx512BF16::table
+                       : nullptr;
+        default: break;
+    }
+#endif
+    return nullptr;
+}
+
+const KernelTable &kernels() {
+    static const KernelTable *best = [] {
+        for (const auto set : {InstructionSet::avx512BF16, InstructionSet::avx512, InstructionSet::avx2}) {
+            if (const auto *found = kernels(set)) return found;
+        }
+        return kernels(InstructionSet::portable);
+    }();
+    return *best;
+}
+
+}  // namespace ettin

@@ -1,0 +1,117 @@
+// What the CPU kernels offer, whatever the instruction set they were compiled for.
+//
+// One source (kernels.inc.h and what it includes) is compiled once for each instruction set; `kernels()` gives the best
+// the processor runs. Kernels see pointers and sizes, never tensors.
+//
+// Shape letters: T rows (tokens), D hidden, I intermediate, H heads, K head width.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace ettin {
+
+enum class InstructionSet : int32_t { portable = 0, avx2 = 1, avx512 = 2, avx512BF16 = 3 };
+
+// Element type of a product's operands. int8: weights with one scale a column, activations with one scale a row.
+enum class Precision : int32_t { float32 = 0, bfloat16 = 1, int8 = 2 };
+
+enum class Gate : int32_t { none = 0, gelu = 1, geluTanh = 2, relu = 3, silu = 4 };
+
+struct FreeAligned {
+    void operator()(void *memory) const;
+};
+using AlignedMemory = std::unique_ptr<void, FreeAligned>;
+// Memory for weights: large blocks ask for huge pages, as a product walks through them once a call.
+AlignedMemory allocateAligned(size_t bytes);
+
+struct KernelTable;
+
+// A weight matrix [columns, depth] in the order the product reads it: panels of as many columns as one tile is wide,
+// in each the column's elements in groups of 1, 2 or 4 along the depth.
+struct PackedMatrix {
+    const KernelTable *table;
+    Precision precision;
+    int64_t columns;  // of the weight; a gated one gives half as many results
+    int64_t depth;
+    int64_t panels;
+    bool isGated;
+    AlignedMemory elements;
+    AlignedMemory scales;        // float [panels * panelWidth], int8 only
+    AlignedMemory corrections;   // int32 [panels * panelWidth], int8 only: 128 times the sum of each column
+    AlignedMemory bias;          // float [panels * panelWidth], or none
+    int64_t bytes;
+};
+
+// Rows are contiguous in every matrix below unless a stride is given. "Activations" are float32 where the precision is
+// float32 and bfloat16 otherwise.
+struct LayerNormParameters {
+    const float *weight;
+    const float *bias;  // may be null
+    float epsilon;
+};
+
+// out[T, columns] = gate(in[T, depth] · Wᵀ + b)
+struct LinearArguments {
+    int64_t rows;
+    const void *input;             // activations [T, depth]
+    const PackedMatrix *weight;
+    Gate activation;               // on plain results; a gated weight's own gate is `gate`
+    void *output;                  // [T, columns]
+    bool isFloatOutput;            // float32 in place of activations
+};
+
+// What follows attention in a layer, and what precedes it in the next one:
+//   x += mixed · Woᵀ;  x += W₂(gate(W₁ n) ∘ (Wg n)) with n = norm(x);  projected = Wqkv norm'(x)
+// After the last layer there is no next projection and `final` receives norm'(x).
+struct LayerArguments {
+    int64_t rows;
+    float *residual;                // [T, D], changed in place
+    const void *mixed;              // activations [T, D]; null: only the projection is wanted
+    const PackedMatrix *output;     // Wo
+    LayerNormParameters mlpNorm;
+    const PackedMatrix *input;      // W₁ and Wg, gated
+    Gate gate;
+    const PackedMatrix *down;       // W₂
+    LayerNormParameters nextNorm;   // weight may be null: no norm
+    const PackedMatrix *projection; // Wqkv of the next layer, or null
+    void *projected;                // activations [T, 3 D]
+    void *final;                    // activations [T, D]
+};
+
+struct AttentionArguments {
+    const void *queries, *keys, *values;  // [T, H, K] each, rows `…Stride` elements apart
+    int64_t queryStride, keyStride, valueStride;
+    int64_t heads, width;
+    const int32_t *cuQuery, *cuKey;       // cumulative lengths, sequences + 1
+    int32_t sequences;
+    int64_t left, right;                  // negative: unbounded
+    float scale;
+    // Rotation of queries and keys by row, float [T, K / 2], or null. Row i of the queries uses row
+    // cuKey[s + 1] - cuQuery[s + 1] + i of the tables, which have a row for each key.
+    const float *cosines, *sines;
+    void *output;                         // [Tq, H, K], rows H · K apart
+    float *logSumExp;                     // [H, Tq] or null
+};
+
+struct KernelTable {
+    InstructionSet instructionSet;
+    int64_t panelWidth;
+    // weight [columns, depth] float32, row-major. A gated weight has its gates in the second half of its rows.
+    std::unique_ptr<PackedMatrix> (*pack)(const float *weight, const float *bias, int64_t columns, int64_t depth,
+                                          Precision precision, bool isGated);
+    void (*linear)(const LinearArguments &arguments);
+    void (*layer)(const LayerArguments &arguments);
+    // Normalises rows of an embedding: x[T, D] = norm(table[ids]).
+    void (*embed)(const void *table, bool isBFloat16, const int64_t *ids, int64_t rows, int64_t width,
+                  const LayerNormParameters &norm, float *out);
+    void (*attention)(const AttentionArguments &arguments, bool isBFloat16);
+};
+
+// The table for the best instruction set of this processor, or for a lesser one asked for by a test.
+const KernelTable &kernels();
+// Nil when this build or processor has none of that kind.
+const KernelTable *kernels(InstructionSet set);
+
+}  // namespace ettin

@@ -1,0 +1,31 @@
+// The kernels for one instruction set. The including file has defined
+//   ETTIN_NAMESPACE       its namespace
+//   ETTIN_SET             its InstructionSet
+//   ETTIN_WIDTH           floats in a vector
+//   ETTIN_PANEL_VECTORS   vectors across a tile: tiles of 6 rows by these, and the operands, fit the registers
+//   ETTIN_HAS_BF16        only with AVX-512 BF16 and VNNI
+// and included kernels-prelude.h before it chose a target, so that no standard function is compiled for it.
+
+namespace ettin::ETTIN_NAMESPACE {
+
+extern const KernelTable table;
+
+#include "vector.inc.h"
+
+#include "gemm.inc.h"
+
+#include "layer.inc.h"
+
+#include "attention.inc.h"
+
+const KernelTable table = {
+    .instructionSet = InstructionSet::ETTIN_SET,
+    .panelWidth = panelWidth,
+    .pack = pack,
+    .linear = linear,
+    .layer = layer,
+    .embed = embed,
+    .attention = attention,
+};
+
+}  // namespace ettin::ETTIN_NAMESPACE
