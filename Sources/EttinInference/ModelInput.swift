@@ -1,24 +1,6 @@
 import EttinModel
 import EttinTokenizer
-public import Torch
-
-/// Where and in which precision a model computes.
-public struct ComputeOptions: Sendable, Hashable {
-    /// The device that holds the model.
-    public var device: Device
-    /// The type of weights and hidden states; nil for that of the files.
-    public var dtype: DType?
-
-    /// Creates options.
-    ///
-    /// - Parameters:
-    ///   - device: The device that holds the model.
-    ///   - dtype: The type of weights and hidden states; nil for that of the files.
-    public init(device: Device = .cpu, dtype: DType? = nil) {
-        self.device = device
-        self.dtype = dtype
-    }
-}
+import Torch
 
 /// What becomes of a text with more tokens than the model serves.
 public enum OverlongTextRule: String, Sendable, Hashable, CaseIterable {

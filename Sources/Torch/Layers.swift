@@ -29,7 +29,8 @@ public final class LayerNorm: Module {
     @Parameter("weight") public var weight: Tensor
     /// `[width]`.
     @Parameter("bias") public var bias: Tensor?
-    private let epsilon: Double
+    /// What is added to the variance.
+    public let epsilon: Double
 
     /// Creates a layer with uninitialised parameters.
     ///

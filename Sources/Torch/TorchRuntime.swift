@@ -32,4 +32,9 @@ public enum TorchRuntime {
         precondition(count > 0 && count <= Int32.max, "thread count \(count) is not positive")
         ct_device_set_thread_count(Int32(count))
     }
+
+    /// Lowers ``threadCount`` to the processor time a control group allows this process, if that is less.
+    public static func respectProcessorQuota() {
+        if let quota = ProcessorLimit.quota(), quota < threadCount { setThreadCount(quota) }
+    }
 }

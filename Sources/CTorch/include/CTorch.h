@@ -216,6 +216,66 @@ CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *k
 CTStatus ct_attention_decode(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                              const int32_t *counts, int32_t sequenceCount, double scale, CTTensor **out);
 
+// MARK: Fused inference on the CPU (fused.cpp)
+
+// Element type of a packed product: int8 has a scale for each column of the weight and each row of activations.
+typedef enum CTPrecision {
+    CT_PRECISION_FLOAT32 = 0,
+    CT_PRECISION_BFLOAT16 = 1,
+    CT_PRECISION_INT8 = 2,
+} CTPrecision;
+
+typedef enum CTGate {
+    CT_GATE_NONE = 0,
+    CT_GATE_GELU = 1,
+    CT_GATE_GELU_TANH = 2,
+    CT_GATE_RELU = 3,
+    CT_GATE_SILU = 4,
+} CTGate;
+
+// A weight in the order the kernels read it, for the instruction set of this processor.
+typedef struct CTPackedMatrix CTPackedMatrix;
+
+typedef struct CTFusedNorm {
+    const CTTensor *weight;  // float32 [D]; null: no norm
+    const CTTensor *bias;    // may be null
+    double epsilon;
+} CTFusedNorm;
+
+// What lies between the attention of one layer and that of the next; see LayerArguments in kernels.h.
+typedef struct CTFusedLayer {
+    const CTPackedMatrix *output;
+    CTFusedNorm mlpNorm;
+    const CTPackedMatrix *input;
+    CTGate gate;
+    const CTPackedMatrix *down;
+    CTFusedNorm nextNorm;
+    const CTPackedMatrix *projection;  // null after the last layer
+    bool isFloatFinal;                 // the last norm's output in float32
+} CTFusedLayer;
+
+// 0 portable, 1 AVX2, 2 AVX-512, 3 AVX-512 with BF16 and VNNI.
+int32_t ct_fused_instruction_set(void);
+// weight [columns, depth] of any floating type. A gated weight has values in the first half of its rows, gates in the
+// second, and gives activation(values) times gates.
+CTStatus ct_fused_pack(const CTTensor *weight, const CTTensor *bias, CTPrecision precision, bool isGated,
+                       CTPackedMatrix **out);
+void ct_fused_free(CTPackedMatrix *packed);
+int64_t ct_fused_byte_count(const CTPackedMatrix *packed);
+// Normalised embeddings, float32 [count, D].
+CTStatus ct_fused_embed(const CTTensor *embeddings, const int32_t *ids, int64_t count, CTFusedNorm norm,
+                        CTTensor **out);
+// activation(input · weightᵀ + bias); input is converted to what the product reads.
+CTStatus ct_fused_linear(const CTTensor *input, const CTPackedMatrix *weight, CTGate activation, bool isFloatOutput,
+                         CTTensor **out);
+// Changes the residual [T, D] in place; gives the next layer's projections [T, 3 D], or the final norm's output.
+// `mixed` null: only the projection or norm of the residual.
+CTStatus ct_fused_layer(CTTensor *residual, const CTTensor *mixed, const CTFusedLayer *layer, CTTensor **out);
+// Attention among packed projections [T, 3 · H · d] with queries and keys not yet rotated; the tables go by position.
+CTStatus ct_fused_attention(const CTTensor *qkv, int64_t heads, const int32_t *cuSeqlens, int32_t sequenceCount,
+                            int64_t left, int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
+                            CTTensor **out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -90,8 +90,9 @@ static void packKeys(const AttentionArguments &a, int64_t firstRow, int64_t head
         T *at = to.keys + key / panelWidth * panelWidth * groups * group + key % panelWidth * group;
         if (key < count) {
             const int64_t source = firstRow + key;
-            const float *cosines = a.cosines ? a.cosines + source * (width / 2) : nullptr;
-            const float *sines = a.sines ? a.sines + source * (width / 2) : nullptr;
+            const int64_t turn = a.isTableByPosition ? key : source;
+            const float *cosines = a.cosines ? a.cosines + turn * (width / 2) : nullptr;
+            const float *sines = a.sines ? a.sines + turn * (width / 2) : nullptr;
             rotateRow(keys + source * a.keyStride, width, cosines, sines, 1, turned);
             roundRow(turned, width, row);
         } else {
@@ -153,7 +154,7 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
     const T *queries = static_cast<const T *>(a.queries) + head * width;
     alignas(64) float turned[widestHead];
     for (int64_t i = 0; i < rows; i++) {
-        const int64_t position = s.firstKey + s.offset() + firstQuery + i;
+        const int64_t position = (a.isTableByPosition ? 0 : s.firstKey) + s.offset() + firstQuery + i;
         rotateRow(queries + (s.firstQuery + firstQuery + i) * a.queryStride, width,
                   a.cosines ? a.cosines + position * half : nullptr, a.sines ? a.sines + position * half : nullptr,
                   a.scale * log2e, turned);

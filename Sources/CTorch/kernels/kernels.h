@@ -78,6 +78,7 @@ struct LayerArguments {
     const PackedMatrix *projection; // Wqkv of the next layer, or null
     void *projected;                // activations [T, 3 D]
     void *final;                    // activations [T, D]
+    bool isFloatFinal;              // float32 in place of activations
 };
 
 struct AttentionArguments {
@@ -88,9 +89,10 @@ struct AttentionArguments {
     int32_t sequences;
     int64_t left, right;                  // negative: unbounded
     float scale;
-    // Rotation of queries and keys by row, float [T, K / 2], or null. Row i of the queries uses row
-    // cuKey[s + 1] - cuQuery[s + 1] + i of the tables, which have a row for each key.
+    // Rotation of queries and keys, float [rows, K / 2], or null. The tables have a row for each key; where they go by
+    // position, for each position of a sequence.
     const float *cosines, *sines;
+    bool isTableByPosition;
     void *output;                         // [Tq, H, K], rows H · K apart
     float *logSumExp;                     // [H, Tq] or null
 };
@@ -104,7 +106,7 @@ struct KernelTable {
     void (*linear)(const LinearArguments &arguments);
     void (*layer)(const LayerArguments &arguments);
     // Normalises rows of an embedding: x[T, D] = norm(table[ids]).
-    void (*embed)(const void *table, bool isBFloat16, const int64_t *ids, int64_t rows, int64_t width,
+    void (*embed)(const void *table, bool isBFloat16, const int32_t *ids, int64_t rows, int64_t width,
                   const LayerNormParameters &norm, float *out);
     void (*attention)(const AttentionArguments &arguments, bool isBFloat16);
 };

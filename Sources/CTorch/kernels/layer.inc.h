@@ -147,7 +147,7 @@ static inline int64_t blockRows(int64_t rows, int64_t widest, int threads) {
 }
 
 // Columns are divided into about this many tasks a thread, so that a thread that comes late takes fewer.
-constexpr int64_t tasksPerThread = 4;
+constexpr int64_t tasksPerThread = 2;
 
 template <typename Body>
 static inline void forEachColumnShare(int64_t panels, int threads, Body &&body) {
@@ -206,6 +206,19 @@ static void linear(const LinearArguments &a) {
 
 // MARK: Layer
 
+// The last norm of the model.
+template <typename T>
+static inline void finalRows(const LayerArguments &a, int64_t firstRow, int64_t rows, int64_t hidden) {
+    for (int64_t i = firstRow; i < firstRow + rows; i++) {
+        const float *x = a.residual + i * hidden;
+        if (a.isFloatFinal) {
+            normalizeRow(x, hidden, a.nextNorm, static_cast<float *>(a.final) + i * hidden);
+        } else {
+            normalizeRow(x, hidden, a.nextNorm, static_cast<T *>(a.final) + i * hidden);
+        }
+    }
+}
+
 // One block of rows through all steps.
 template <typename Product>
 static void layerBlock(const LayerArguments &a, int64_t firstRow, int64_t rows) {
@@ -230,8 +243,7 @@ static void layerBlock(const LayerArguments &a, int64_t firstRow, int64_t rows) 
         T *to = static_cast<T *>(a.projected) + firstRow * columns;
         multiply(normed, rows, *a.projection, 0, a.projection->panels, StoreRow<T>{to, columns, columns, Gate::none});
     } else {
-        T *to = static_cast<T *>(a.final) + firstRow * hidden;
-        for (int64_t i = 0; i < rows; i++) normalizeRow(x + i * hidden, hidden, a.nextNorm, to + i * hidden);
+        finalRows<T>(a, firstRow, rows, hidden);
     }
 }
 
@@ -267,8 +279,7 @@ static void layerSteps(const LayerArguments &a, int threads) {
                      StoreRow<T>{static_cast<T *>(a.projected), columns, columns, Gate::none});
         });
     } else {
-        T *to = static_cast<T *>(a.final);
-        for (int64_t i = 0; i < rows; i++) normalizeRow(x + i * hidden, hidden, a.nextNorm, to + i * hidden);
+        finalRows<T>(a, 0, rows, hidden);
     }
 }
 
@@ -292,18 +303,18 @@ static void layer(const LayerArguments &a) {
     }
 }
 
-static void embed(const void *embeddings, bool isBFloat16, const int64_t *ids, int64_t rows, int64_t width,
+static void embed(const void *embeddings, bool isBFloat16, const int32_t *ids, int64_t rows, int64_t width,
                   const LayerNormParameters &norm, float *out) {
     constexpr int64_t block = 64;
     parallelTasks((rows + block - 1) / block, [&](int64_t task, int) {
         for (int64_t row = task * block; row < std::min(rows, (task + 1) * block); row++) {
             float *to = out + row * width;
             if (isBFloat16) {
-                const auto *from = static_cast<const BFloat *>(embeddings) + ids[row] * width;
+                const auto *from = static_cast<const BFloat *>(embeddings) + int64_t{ids[row]} * width;
                 forEachVector(width, [&](int64_t i, int64_t count) { storeUpTo(to + i, loadUpTo(from + i, count), count); });
                 normalizeRow(to, width, norm, to);
             } else {
-                normalizeRow(static_cast<const float *>(embeddings) + ids[row] * width, width, norm, to);
+                normalizeRow(static_cast<const float *>(embeddings) + int64_t{ids[row]} * width, width, norm, to);
             }
         }
     });

@@ -24,6 +24,9 @@ public final class SequenceClassifier: Module, PretrainedModel {
     /// What the model was built from.
     public var configuration: ModernBERTConfiguration { model.configuration }
 
+    /// The transformer without the head.
+    public var trunk: ModernBERT { model }
+
     /// Creates a model with uninitialised parameters, to be loaded or initialised.
     ///
     /// - Parameters:
@@ -86,6 +89,9 @@ public final class TokenClassifier: Module, PretrainedModel {
     /// What the model was built from.
     public var configuration: ModernBERTConfiguration { model.configuration }
 
+    /// The transformer without the head.
+    public var trunk: ModernBERT { model }
+
     /// Creates a model with uninitialised parameters, to be loaded or initialised.
     ///
     /// - Parameters:
@@ -131,6 +137,9 @@ public final class QuestionAnswering: Module, PretrainedModel {
 
     /// What the model was built from.
     public var configuration: ModernBERTConfiguration { model.configuration }
+
+    /// The transformer without the head.
+    public var trunk: ModernBERT { model }
 
     /// Creates a model with uninitialised parameters, to be loaded or initialised.
     ///

@@ -46,7 +46,7 @@ public final class KVCache {
         let shape = [sequenceCount, 0, configuration.attentionHeads, configuration.headDimensions]
         layers = (0..<configuration.layerCount).map { index in
             let left = configuration.window(layer: index, rule: model.windowRule).left
-            let empty = Tensor.uninitialized(shape, weight.dtype, on: weight.device)
+            let empty = Tensor.uninitialized(shape, model.activationDType, on: weight.device)
             return Layer(span: left.map { $0 + 1 }, keys: empty, values: empty)
         }
     }

@@ -46,6 +46,7 @@ public final class LanguageModel: Module, PretrainedModel {
     @Child("model") public var model: ModernBERT
     @Child("head") var head: PredictionHead
     @Child("decoder") var decoder: VocabularyProjection
+    private var fusedHead: FusedHead?
 
     /// A language-model head, tied to the embeddings unless the configuration says otherwise.
     public static let headNaming = HeadNaming.languageModel
@@ -55,6 +56,9 @@ public final class LanguageModel: Module, PretrainedModel {
 
     /// What the model was built from.
     public var configuration: ModernBERTConfiguration { model.configuration }
+
+    /// The transformer without the head.
+    public var trunk: ModernBERT { model }
 
     /// Creates a model with uninitialised parameters, to be loaded or initialised.
     ///
@@ -91,6 +95,40 @@ public final class LanguageModel: Module, PretrainedModel {
     /// - Parameter hidden: `[rows, hiddenSize]`, from the trunk.
     /// - Returns: `[rows, vocabularySize]`.
     public func logits(_ hidden: Tensor) -> Tensor {
-        decoder(head(hidden), tiedTo: model.embeddings.tokens.weight)
+        if let fusedHead { return fusedHead(hidden) }
+        return decoder(head(hidden), tiedTo: model.embeddings.tokens.weight)
+    }
+
+    /// Packs the weights for inference on the CPU; see ``ModernBERT/packForInference(_:)``.
+    ///
+    /// Logits are float32 from then on. With int8 the head computes in bfloat16, as it is where a token is decided.
+    ///
+    /// - Parameter precision: The precision of the products.
+    package func packForInference(_ precision: WeightPrecision) {
+        fusedHead = FusedHead(self, precision: precision == .float32 ? .float32 : .bfloat16)
+        model.packForInference(precision)
+    }
+}
+
+/// A prediction head and output layer with packed weights.
+private struct FusedHead {
+    let dense: PackedWeight
+    let activation: FusedActivation
+    let norm: FusedNorm
+    let decoder: PackedWeight
+
+    init(_ model: LanguageModel, precision: WeightPrecision) {
+        dense = PackedWeight(model.head.dense, precision: precision)
+        activation = model.configuration.classifierActivation.fused
+        norm = FusedNorm(model.head.norm)
+        decoder = PackedWeight(
+            model.decoder.weight ?? model.model.embeddings.tokens.weight,
+            bias: model.decoder.bias,
+            precision: precision
+        )
+    }
+
+    func callAsFunction(_ hidden: Tensor) -> Tensor {
+        hidden.linear(dense, activation: activation, dtype: .float32).layerNorm(norm).linear(decoder, dtype: .float32)
     }
 }

@@ -19,9 +19,20 @@ public final class ModernBERT: Module, PretrainedModel {
         kind == .encoder ? "ModernBertModel" : "ModernBertDecoderModel"
     }
 
+    /// The model itself.
+    public var trunk: ModernBERT { self }
+
     /// What the model was built from.
     public let configuration: ModernBERTConfiguration
     let windowRule: WindowRule
+    /// The same trunk with its weights packed, which inference takes where it is there.
+    private(set) var fused: FusedTrunk?
+
+    /// The dtype of the parameters.
+    package var parameterDType: DType { embeddings.tokens.weight.dtype }
+
+    /// The dtype of queries, keys and values.
+    var activationDType: DType { fused?.activationDType ?? parameterDType }
 
     /// Creates a model with uninitialised parameters, to be loaded or initialised.
     ///
@@ -67,18 +78,33 @@ public final class ModernBERT: Module, PretrainedModel {
         let isFirst = starts.allSatisfy { $0 == 0 }
         precondition(isFirst || batch.lengths.allSatisfy { $0 == 1 }, "a filled cache takes one token a sequence")
         cache.reserve(adding: batch.lengths)
-        let states = hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false) { layer, q, k, v in
+        let mixing = { (layer: Int, q: Tensor, k: Tensor, v: Tensor) in
             if isFirst {
                 cache.store(keys: k, values: v, layer: layer)
-                return attend(layer, q, k, v, batch.cuSeqlens, dropout: 0)
+                return self.attend(layer, q, k, v, batch.cuSeqlens, dropout: 0)
             }
             return cache.attend(queries: q, keys: k, values: v, layer: layer)
         }
+        let states =
+            fused?.hiddenStates(batch, startingAt: starts, mixing: mixing)
+            ?? hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false, mixing: mixing)
         cache.advance(by: batch.lengths)
         return states[0]
     }
 
+    /// Packs the weights for inference on the CPU and gives up those of the layers.
+    ///
+    /// From then on the model neither trains nor is saved. Hidden states keep the dtype of the embeddings, which are
+    /// not packed, and neither are the norms.
+    ///
+    /// - Parameter precision: The precision of the products.
+    package func packForInference(_ precision: WeightPrecision) {
+        fused = FusedTrunk(self, precision: precision)
+        layers = []
+    }
+
     private func hiddenStates(_ batch: PackedBatch, isTraining: Bool, keepingAll: Bool) -> [Tensor] {
+        if let fused, !isTraining { return fused.hiddenStates(batch, keepingAll: keepingAll) }
         let starts = [Int](repeating: 0, count: batch.sequenceCount)
         let dropout = isTraining ? configuration.attentionDropout : 0
         return hiddenStates(batch, startingAt: starts, isTraining: isTraining, keepingAll: keepingAll) {
@@ -119,8 +145,7 @@ public final class ModernBERT: Module, PretrainedModel {
         let ids = Tensor(batch.inputIDs).to(.int64, device)
         var kept: [Tensor] = []
         var xTD = embeddings(ids, isTraining: isTraining)
-        let positions = zip(starts, batch.lengths).flatMap { start, length in (start..<start + length).map(Float.init) }
-        let positionsT = Tensor(positions).to(device)
+        let positionsT = Tensor(batch.positions(startingAt: starts).map(Float.init)).to(device)
         var tables: [RotaryParameters: RotaryTable] = [:]
         for (index, layer) in layers.enumerated() {
             if keepingAll { kept.append(xTD) }
@@ -238,6 +263,13 @@ final class ModernBERTMLP: Module {
     func callAsFunction(_ xTD: Tensor, isTraining: Bool) -> Tensor {
         let halvesTI = input(xTD).split(into: 2, along: 1)
         return output((activation(halvesTI[0]) * halvesTI[1]).dropout(isTraining ? dropout : 0))
+    }
+}
+
+extension PackedBatch {
+    /// The position of each token in its sequence.
+    func positions(startingAt starts: [Int]) -> [Int] {
+        zip(starts, lengths).flatMap { start, length in start..<start + length }
     }
 }
 

@@ -6,6 +6,9 @@ public protocol PretrainedModel: Module {
     /// What the model was built from.
     var configuration: ModernBERTConfiguration { get }
 
+    /// The transformer without the model's head.
+    var trunk: ModernBERT { get }
+
     /// Creates a model with uninitialised parameters, to be loaded or initialised.
     ///
     /// - Parameters:
@@ -102,6 +105,7 @@ extension PretrainedModel {
         shardSize: ShardSize = .default,
         format: ModernBERTConfiguration.Format = .version4
     ) throws {
+        precondition(trunk.fused == nil, "a model packed for inference has given up the weights to save")
         let tensors = checkpointState.map { TensorToWrite(name: $0.key, tensor: $0.tensor) }
         _ = try ShardedSafetensorsWriter.write(tensors, toFolder: folder, shardSize: shardSize)
         var written = configuration

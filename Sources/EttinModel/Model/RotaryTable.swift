@@ -35,4 +35,12 @@ struct RotaryTable {
         let turned = Tensor.concatenate([-halves[1], halves[0]], along: 2)
         return (x * cosines + turned * sines).to(xTHK.dtype)
     }
+
+    /// Cosines and sines `[positions, width / 2]`, each angle once.
+    var halves: (cosines: Tensor, sines: Tensor) {
+        let half = { (table: Tensor) in
+            table.narrowed(along: 2, from: 0, count: table.size(2) / 2).reshaped(table.size(0), -1).contiguous()
+        }
+        return (half(cosines), half(sines))
+    }
 }

@@ -1,0 +1,88 @@
+import CTorch
+
+/// The number type of products that read packed weights.
+public enum WeightPrecision: String, Sendable, Hashable, CaseIterable {
+    /// 32-bit floating point.
+    case float32
+    /// bfloat16 operands, float32 sums.
+    case bfloat16
+    /// 8-bit integers with one scale for each output of a weight and each token of activations; integer sums.
+    case int8
+
+    /// The dtype of activations between products.
+    public var activationDType: DType { self == .float32 ? .float32 : .bfloat16 }
+
+    var cValue: CTPrecision {
+        switch self {
+        case .float32: CT_PRECISION_FLOAT32
+        case .bfloat16: CT_PRECISION_BFLOAT16
+        case .int8: CT_PRECISION_INT8
+        }
+    }
+}
+
+/// An elementwise function applied to a product while it is still in registers.
+public enum FusedActivation: Sendable, Hashable {
+    /// Nothing.
+    case identity
+    /// The exact GELU.
+    case gelu
+    /// The GELU with a tanh in place of erf.
+    case geluTanh
+    /// `max(x, 0)`.
+    case relu
+    /// `x · sigmoid(x)`.
+    case silu
+
+    var cValue: CTGate {
+        switch self {
+        case .identity: CT_GATE_NONE
+        case .gelu: CT_GATE_GELU
+        case .geluTanh: CT_GATE_GELU_TANH
+        case .relu: CT_GATE_RELU
+        case .silu: CT_GATE_SILU
+        }
+    }
+}
+
+/// The weight of a linear layer in the order this processor's kernels read it.
+///
+/// A copy: later changes of the tensor it was made from do not reach it. It has no gradient.
+public final class PackedWeight {
+    let handle: OpaquePointer?
+    /// The precision of products with it.
+    public let precision: WeightPrecision
+
+    /// Packs a weight.
+    ///
+    /// - Parameters:
+    ///   - weight: `[outputs, inputs]`, a floating dtype, on the CPU.
+    ///   - bias: `[outputs]`, or nil.
+    ///   - precision: The number type of products.
+    ///   - isGated: Whether the first half of the outputs is activated and multiplied by the second, their gates.
+    public init(_ weight: Tensor, bias: Tensor? = nil, precision: WeightPrecision, isGated: Bool = false) {
+        self.precision = precision
+        var packed: OpaquePointer?
+        let status = ct_fused_pack(weight.handle, bias?.handle, precision.cValue, isGated, &packed)
+        handle = succeeded(status, "PackedWeight", [weight]) ? packed : nil
+    }
+
+    deinit {
+        if let handle { ct_fused_free(handle) }
+    }
+
+    /// The size of the packed elements in memory.
+    public var byteCount: Int { handle.map { Int(ct_fused_byte_count($0)) } ?? 0 }
+}
+
+extension TorchRuntime {
+    /// The instruction set the fused CPU kernels use, such as `AVX-512 with BF16 and VNNI`.
+    public static var kernelInstructionSet: String {
+        switch ct_fused_instruction_set() {
+        case 1: "AVX2"
+        case 2: "AVX-512"
+        case 3: "AVX-512 with BF16 and VNNI"
+        default: "portable"
+        }
+    }
+}

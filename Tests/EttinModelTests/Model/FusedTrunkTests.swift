@@ -1,0 +1,154 @@
+import Testing
+import Torch
+
+@testable import EttinModel
+
+/// The packed trunk against the module it was packed from.
+@Suite struct FusedTrunkTests {
+    static func model(_ kind: ModelKind, dtype: DType = .float32, _ change: (inout ModernBERTConfiguration) -> Void = { _ in })
+        -> LanguageModel
+    {
+        var configuration = WeightInitializationTests.configuration(kind)
+        configuration.localAttention = 16
+        configuration.initializerRange = 0.1
+        change(&configuration)
+        let model = LanguageModel(configuration)
+        model.initialize(.transformers, seed: 3)
+        model.convert(to: dtype)
+        return model
+    }
+
+    static func batch(_ lengths: [Int]) -> PackedBatch {
+        PackedBatch(lengths.enumerated().map { KVCacheTests.tokens($1, UInt64($0)) })
+    }
+
+    /// The smallest cosine of two rows.
+    static func smallestCosine(_ a: Tensor, _ b: Tensor) throws -> Double {
+        let (x, y) = (a.to(.float64).normalized(), b.to(.float64).normalized())
+        return try (x * y).sum(along: 1).min().scalar()
+    }
+
+    /// One token, empty sequences, batches on both sides of every division of work, lengths beyond the window.
+    static let lengthLists = [[1], [5, 0, 3], [16, 1, 40], [130, 7, 0, 64, 65], [300]]
+
+    @Test(arguments: ModelKind.allCases, lengthLists)
+    func float32StatesEqualThoseOfTheModule(kind: ModelKind, lengths: [Int]) throws {
+        let model = Self.model(kind)
+        let batch = Self.batch(lengths)
+        try withoutGradients {
+            let expected = model.model.allHiddenStates(batch)
+            let logits = model(batch)
+            model.packForInference(.float32)
+            let states = model.model.allHiddenStates(batch)
+            #expect(states.count == expected.count)
+            for (state, expected) in zip(states, expected) {
+                #expect(try KVCacheTests.largestDifference(expected, state) < 1e-5)
+            }
+            #expect(try KVCacheTests.largestDifference(logits, model(batch)) < 1e-5)
+        }
+    }
+
+    @Test(arguments: ModelKind.allCases, lengthLists)
+    func statesInLowerPrecisionPointTheSameWay(kind: ModelKind, lengths: [Int]) throws {
+        let batch = Self.batch(lengths)
+        try withoutGradients {
+            let expected = Self.model(kind).model(batch)
+            for (precision, limit) in [(WeightPrecision.bfloat16, 0.9995), (.int8, 0.997)] {
+                let model = Self.model(kind)
+                model.packForInference(precision)
+                let states = model.model(batch)
+                #expect(states.dtype == .float32)
+                let cosine = try Self.smallestCosine(expected, states)
+                #expect(cosine > limit, "\(precision): \(cosine)")
+            }
+        }
+    }
+
+    /// Biases everywhere, widths that fill no vector or panel, another activation, no tied head.
+    @Test(arguments: ModelKind.allCases, [Activation.gelu, .geluTanh, .relu, .silu])
+    func everyPartOfTheConfigurationIsComputed(kind: ModelKind, activation: Activation) throws {
+        let model = Self.model(kind) {
+            $0.hiddenSize = 36
+            $0.attentionHeads = 2
+            $0.intermediateSize = 50
+            $0.attentionBias = true
+            $0.mlpBias = true
+            $0.normBias = true
+            $0.classifierBias = true
+            $0.hiddenActivation = activation
+            $0.tiesWordEmbeddings = false
+        }
+        let shifts = Philox(seed: 9, stream: 0)
+        for (key, tensor) in model.parameters where key.hasSuffix("bias") {
+            let values = shifts.uniforms(count: tensor.elementCount).map { Float($0) - 0.5 }
+            try model.load([(key, Tensor(values, shape: tensor.shape))], allowingMissing: true)
+        }
+        let batch = Self.batch([30, 1, 90])
+        try withoutGradients {
+            let logits = model(batch)
+            model.packForInference(.float32)
+            #expect(try KVCacheTests.largestDifference(logits, model(batch)) < 2e-5)
+        }
+    }
+
+    @Test func bfloat16ParametersGiveBFloat16States() throws {
+        let model = Self.model(.encoder, dtype: .bfloat16)
+        let batch = Self.batch([20, 3])
+        try withoutGradients {
+            let expected = model.model(batch)
+            model.packForInference(.bfloat16)
+            let states = model.model(batch)
+            #expect(states.dtype == .bfloat16)
+            #expect(try Self.smallestCosine(expected, states) > 0.999)
+        }
+    }
+
+    @Test func aBatchWithoutTokensHasNoRows() throws {
+        let model = Self.model(.encoder)
+        model.packForInference(.bfloat16)
+        withoutGradients {
+            #expect(model.model(PackedBatch([[], []])).shape == [0, model.configuration.hiddenSize])
+            #expect(model.model(PackedBatch([])).shape == [0, model.configuration.hiddenSize])
+        }
+    }
+
+    /// A sequence's states do not depend on its neighbours, whatever division of work its batch gets.
+    @Test(arguments: WeightPrecision.allCases)
+    func aSequenceInABatchEqualsItselfAlone(precision: WeightPrecision) throws {
+        let model = Self.model(.encoder)
+        model.packForInference(precision)
+        let sequences = [200, 17, 90].enumerated().map { KVCacheTests.tokens($1, UInt64($0)) }
+        try withoutGradients {
+            let together = model.model(PackedBatch(sequences))
+            for (index, range) in [0..<200, 200..<217, 217..<307].enumerated() {
+                let alone = model.model(PackedBatch([sequences[index]]))
+                let part = together.narrowed(along: 0, from: range.lowerBound, count: range.count)
+                #expect(try KVCacheTests.largestDifference(alone, part) < 1e-5)
+            }
+        }
+    }
+
+    @Test(arguments: WeightPrecision.allCases, [[1], [3, 40, 5]])
+    func steppingEqualsComputingTheWholeSequence(precision: WeightPrecision, lengths: [Int]) throws {
+        let model = Self.model(.decoder)
+        model.packForInference(precision)
+        var sequences = lengths.enumerated().map { KVCacheTests.tokens($1, UInt64($0)) }
+        // Only rounding differs; in lower precision it decides which way an activation is rounded later.
+        let limit = precision == .float32 ? 1e-5 : 0.05
+        try withoutGradients {
+            let cache = KVCache(for: model.model, sequenceCount: sequences.count)
+            var logits = model.nextTokenLogits(PackedBatch(sequences), cache: cache)
+            for step in 0..<40 {
+                if step % 13 == 0 {
+                    let batch = PackedBatch(sequences)
+                    let last = Tensor(batch.cuSeqlens.dropFirst().map { Int64($0) - 1 })
+                    let whole = model.logits(model.model(batch).selecting(last))
+                    #expect(try KVCacheTests.largestDifference(whole, logits) < limit, "step \(step)")
+                }
+                let next = KVCacheTests.tokens(sequences.count, UInt64(100 + step))
+                for index in sequences.indices { sequences[index].append(next[index]) }
+                logits = model.nextTokenLogits(PackedBatch(next.map { [$0] }), cache: cache)
+            }
+        }
+    }
+}
