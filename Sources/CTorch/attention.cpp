@@ -141,30 +141,6 @@ at::Tensor variableLength(const at::Tensor &queries, const at::Tensor &keys, con
     return outputs.size() == 1 ? outputs[0] : at::cat(outputs);
 }
 
-at::Tensor decode(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values, const int32_t *counts,
-                  int32_t sequences, double scale) {
-    TORCH_CHECK(queries.dim() == 3 && keys.dim() == 4 && keys.sizes() == values.sizes() &&
-                    queries.size(0) == sequences && keys.size(0) == sequences,
-                "decoding needs queries [B, H, d], keys and values [B, capacity, H, d] for ", sequences,
-                " sequences; found ", queries.sizes(), ", ", keys.sizes(), ", ", values.sizes());
-    std::vector<at::Tensor> outputs;
-    for (int32_t first = 0; first < sequences;) {
-        int32_t last = first + 1;
-        while (last < sequences && counts[last] == counts[first]) last++;
-        TORCH_CHECK(counts[first] > 0 && counts[first] <= keys.size(1), "sequence ", first, " fills ", counts[first],
-                    " of ", keys.size(1), " places");
-        // [B, capacity, H, d] → [B, H, count, d]
-        const auto filled = [&](const at::Tensor &x) {
-            return x.narrow(0, first, last - first).narrow(1, 0, counts[first]).transpose(1, 2);
-        };
-        const Group group{queries.narrow(0, first, last - first).unsqueeze(2), filled(keys), filled(values)};
-        outputs.push_back(attend(group, std::nullopt, false, scale, 0).squeeze(2));
-        first = last;
-    }
-    if (outputs.empty()) return at::zeros_like(queries);
-    return outputs.size() == 1 ? outputs[0] : at::cat(outputs);
-}
-
 }  // namespace
 
 CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
@@ -174,12 +150,5 @@ CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *k
     return produce(out, [&] {
         return variableLength(queries->value, keys->value, values->value, cuSeqlensQuery, cuSeqlensKey, sequenceCount,
                               {left, right}, scale, dropout);
-    });
-}
-
-CTStatus ct_attention_decode(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
-                             const int32_t *counts, int32_t sequenceCount, double scale, CTTensor **out) {
-    return produce(out, [&] {
-        return decode(queries->value, keys->value, values->value, counts, sequenceCount, scale);
     });
 }

@@ -51,8 +51,6 @@ const float *rotation(const CTTensor *table, int64_t rows, int64_t width) {
 
 }  // namespace
 
-int32_t ct_fused_instruction_set(void) { return static_cast<int32_t>(kernels().instructionSet); }
-
 void ct_fused_free(CTPackedMatrix *packed) { delete packed; }
 
 int64_t ct_fused_byte_count(const CTPackedMatrix *packed) { return packed->value->bytes; }

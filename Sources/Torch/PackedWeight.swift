@@ -78,10 +78,10 @@ public final class PackedWeight {
 extension TorchRuntime {
     /// The instruction set the fused CPU kernels use, such as `AVX-512 with BF16 and VNNI`.
     public static var kernelInstructionSet: String {
-        switch ct_fused_instruction_set() {
-        case 1: "AVX2"
-        case 2: "AVX-512"
-        case 3: "AVX-512 with BF16 and VNNI"
+        switch ct_kernels_instruction_set() {
+        case CT_AVX2: "AVX2"
+        case CT_AVX512: "AVX-512"
+        case CT_AVX512_BF16: "AVX-512 with BF16 and VNNI"
         default: "portable"
         }
     }

@@ -201,7 +201,7 @@ CTStatus ct_nn_dropout(const CTTensor *input, double probability, CTTensor **out
 // Mean over the labels that are not `ignoreIndex`; logits [N, C] in any floating dtype, labels [N] int64.
 CTStatus ct_nn_cross_entropy(const CTTensor *logits, const CTTensor *labels, int64_t ignoreIndex, CTTensor **out);
 
-// MARK: Attention over packed sequences (attention.cpp)
+// MARK: Attention over packed sequences (attention.cpp, attention-decode.cpp)
 
 // softmax(q kᵀ scale) v for each sequence alone. Queries [Tq, H, d], keys and values [Tk, H, d]; sequence s owns rows
 // cu[s] ..< cu[s + 1]. The last query of a sequence stands at its last key; a query at key position p sees keys
@@ -215,6 +215,27 @@ CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *k
 // and values [B, capacity, H, d], of which sequence s has filled the first counts[s] > 0 places, in any order.
 CTStatus ct_attention_decode(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                              const int32_t *counts, int32_t sequenceCount, double scale, CTTensor **out);
+
+// The same for projections [B, 3, H, d] (query, key, value) of one new token for each sequence, of which the query and
+// the key are first turned by float32 cosines and sines [B, d / 2]. The turned key and the value are written to place
+// places[s] < counts[s] of the caches, in place; counts[s] includes them. Not differentiable on the CPU.
+CTStatus ct_attention_decode_step(const CTTensor *projections, const CTTensor *cosines, const CTTensor *sines,
+                                  CTTensor *keys, CTTensor *values, const int32_t *places, const int32_t *counts,
+                                  int32_t sequenceCount, double scale, CTTensor **out);
+
+// MARK: CPU kernels (kernels/kernels.cpp)
+
+typedef enum CTInstructionSet {
+    CT_PORTABLE = 0,
+    CT_AVX2 = 1,
+    CT_AVX512 = 2,
+    CT_AVX512_BF16 = 3,
+} CTInstructionSet;
+
+// The set the kernels run with: the best this processor has, unless another was chosen.
+CTInstructionSet ct_kernels_instruction_set(void);
+// Chooses another from now on, for tests and measurements; false where this build or processor has none of that kind.
+bool ct_kernels_use(CTInstructionSet set);
 
 // MARK: Fused inference on the CPU (fused.cpp)
 
@@ -254,8 +275,6 @@ typedef struct CTFusedLayer {
     bool isFloatFinal;                 // the last norm's output in float32
 } CTFusedLayer;
 
-// 0 portable, 1 AVX2, 2 AVX-512, 3 AVX-512 with BF16 and VNNI.
-int32_t ct_fused_instruction_set(void);
 // weight [columns, depth] of any floating type. A gated weight has values in the first half of its rows, gates in the
 // second, and gives activation(values) times gates.
 CTStatus ct_fused_pack(const CTTensor *weight, const CTTensor *bias, CTPrecision precision, bool isGated,

@@ -72,8 +72,6 @@ static inline void roundRow(const float *x, int64_t count, T *out) {
     forEachVector(count, [&](int64_t i, int64_t n) { storeUpTo(out + i, loadUpTo(x + i, n), n); });
 }
 
-constexpr int64_t widestHead = 256;
-
 // Packs keys `first` ..< `last` (first on a panel's edge) of `count` of one head; what lies beyond `count` is zero.
 template <typename Product>
 static void packKeys(const AttentionArguments &a, int64_t firstRow, int64_t head, int64_t first, int64_t last,

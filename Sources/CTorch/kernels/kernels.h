@@ -97,6 +97,24 @@ struct AttentionArguments {
     float *logSumExp;                     // [H, Tq] or null
 };
 
+// One new query for each sequence over its cache, and before that, where new keys are given, their entry into it.
+struct DecodeArguments {
+    const void *queries;                  // [B, H, K], sequences `rowStride` elements apart
+    const void *newKeys, *newValues;      // as the queries, or null: the cache holds them already
+    int64_t rowStride;
+    const float *cosines, *sines;         // rotation of queries and new keys, [B, K / 2], or null
+    void *keys, *values;                  // [B, capacity, H, K], changed in place where new keys are given
+    int64_t capacity;
+    const int32_t *places;                // [B], below `counts`: where the new key and value go
+    const int32_t *counts;                // [B], at least 1: places to attend to, the new one among them
+    int64_t sequences, heads, width;
+    float scale;
+    void *output;                         // [B, H, K]
+};
+
+// Heads the attention kernels take.
+constexpr int64_t widestHead = 256;
+
 struct KernelTable {
     InstructionSet instructionSet;
     int64_t panelWidth;
@@ -109,11 +127,14 @@ struct KernelTable {
     void (*embed)(const void *table, bool isBFloat16, const int32_t *ids, int64_t rows, int64_t width,
                   const LayerNormParameters &norm, float *out);
     void (*attention)(const AttentionArguments &arguments, bool isBFloat16);
+    void (*decode)(const DecodeArguments &arguments, bool isBFloat16);
 };
 
 // The table for the best instruction set of this processor, or for a lesser one asked for by a test.
 const KernelTable &kernels();
 // Nil when this build or processor has none of that kind.
 const KernelTable *kernels(InstructionSet set);
+// Makes kernels() give that table from now on. False, and no change, where this build or processor has none.
+bool useKernels(InstructionSet set);
 
 }  // namespace ettin

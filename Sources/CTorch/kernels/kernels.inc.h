@@ -18,6 +18,8 @@ extern const KernelTable table;
 
 #include "attention.inc.h"
 
+#include "attention-decode.inc.h"
+
 const KernelTable table = {
     .instructionSet = InstructionSet::ETTIN_SET,
     .panelWidth = panelWidth,
@@ -26,6 +28,7 @@ const KernelTable table = {
     .layer = layer,
     .embed = embed,
     .attention = attention,
+    .decode = decode,
 };
 
 }  // namespace ettin::ETTIN_NAMESPACE
