@@ -24,11 +24,19 @@ public struct ComputeOptions: Sendable, Hashable {
         self.weightPrecision = weightPrecision
     }
 
-    /// The precision to pack the weights of a loaded model in; nil where it is used as it is.
+    /// Packs the weights of a loaded trunk where the device computes with packed ones.
     ///
-    /// - Parameter model: The trunk of the model.
-    /// - Throws: ``InferenceError`` for a precision that the device does not have.
-    func packing(for model: ModernBERT) throws -> WeightPrecision? {
+    /// - Throws: ``InferenceError`` for a precision that the device does not have; `TorchError` without memory.
+    func prepare(_ trunk: ModernBERT) throws {
+        if let precision = try packing(for: trunk) { try withRecovery { trunk.packForInference(precision) } }
+    }
+
+    /// As for a trunk, with the model's head.
+    func prepare(_ model: LanguageModel) throws {
+        if let precision = try packing(for: model.trunk) { try withRecovery { model.packForInference(precision) } }
+    }
+
+    private func packing(for model: ModernBERT) throws -> WeightPrecision? {
         guard device == .cpu else {
             guard weightPrecision == nil else {
                 throw InferenceError.invalidOption(

@@ -65,7 +65,7 @@ public final class FillMask {
         maskTokenID = mask
         try configuration.requireIDs(of: tokenizer, folder: folder)
         model = try LanguageModel.load(folder: folder, dtype: options.dtype, device: options.device)
-        if let precision = try options.packing(for: model.trunk) { try withRecovery { model.packForInference(precision) } }
+        try options.prepare(model)
     }
 
     /// Predicts the masks of some texts.

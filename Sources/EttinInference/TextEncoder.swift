@@ -41,9 +41,7 @@ public final class TextEncoder {
     ///   ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, pooling: Pooling? = nil, options: ComputeOptions = ComputeOptions()) throws {
         model = try EmbeddingModel(folder: folder, pooling: pooling, dtype: options.dtype, device: options.device)
-        if let precision = try options.packing(for: model.trunk) {
-            try withRecovery { model.trunk.packForInference(precision) }
-        }
+        try options.prepare(model.trunk)
         tokenizer = try Tokenizer(folder: model.transformerFolder)
         let configuration = model.trunk.configuration
         try configuration.requireIDs(of: tokenizer, folder: model.transformerFolder)

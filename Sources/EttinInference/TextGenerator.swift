@@ -65,7 +65,7 @@ public final class TextGenerator {
         defaultOptions = generation.map(GenerationOptions.init) ?? GenerationOptions()
         endTokenIDs = generation?.eosTokenIDs ?? configuration.eosTokenIDs
         model = try LanguageModel.load(folder: folder, dtype: options.dtype, device: options.device)
-        if let precision = try options.packing(for: model.trunk) { try withRecovery { model.packForInference(precision) } }
+        try options.prepare(model)
     }
 
     /// Continues texts.

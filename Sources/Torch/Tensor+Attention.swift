@@ -83,4 +83,42 @@ extension Tensor {
             )
         }
     }
+
+    /// As ``decodingAttention(queries:keys:values:counts:)`` for new tokens that first enter the cache.
+    ///
+    /// - Parameters:
+    ///   - projections: The new tokens' queries, keys and values, not yet rotated, `[sequences, 3, heads, headDimensions]`.
+    ///   - cosines: Of the new tokens' positions, `[sequences, headDimensions / 2]`, float32.
+    ///   - sines: As `cosines`.
+    ///   - keys: `[sequences, capacity, heads, headDimensions]`, of which one place a sequence is overwritten.
+    ///   - values: As `keys`.
+    ///   - places: Where each sequence's new key and value go, below its count.
+    ///   - counts: How many places each sequence has filled afterwards.
+    /// - Returns: `[sequences, heads, headDimensions]`.
+    public static func decodingStep(
+        projections: Tensor,
+        cosines: Tensor,
+        sines: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        places: [Int32],
+        counts: [Int32]
+    ) -> Tensor {
+        precondition(places.count == counts.count, "one place for each sequence")
+        let scale = 1 / Double(Swift.max(projections.size(-1), 1)).squareRoot()
+        return makeTensor("decodingStep", [projections, cosines, sines, keys, values]) {
+            ct_attention_decode_step(
+                projections.handle,
+                cosines.handle,
+                sines.handle,
+                keys.handle,
+                values.handle,
+                places,
+                counts,
+                Int32(counts.count),
+                scale,
+                $0
+            )
+        }
+    }
 }

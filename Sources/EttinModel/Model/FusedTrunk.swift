@@ -71,46 +71,68 @@ final class FusedTrunk {
     ///   - keepingAll: Whether the states before each layer are given too.
     /// - Returns: States `[tokens, hiddenSize]` in the dtype of the embeddings, the final-normed ones last.
     func hiddenStates(_ batch: PackedBatch, keepingAll: Bool) -> [Tensor] {
-        let longest = batch.lengths.max() ?? 0
-        return hiddenStates(batch.inputIDs, keepingAll: keepingAll) { index, qkvTD in
-            let layer = layers[index]
-            let table = self.table(layer.rope, positions: longest)
-            return qkvTD.fusedAttention(
-                heads: configuration.attentionHeads,
-                cuSeqlens: batch.cuSeqlens,
-                window: layer.window,
-                cosines: table.cosines,
-                sines: table.sines
+        hiddenStates(batch.inputIDs, keepingAll: keepingAll) { mixed($1, batch, layer: $0) }
+    }
+
+    /// Attention of one layer among the tokens of a batch.
+    private func mixed(_ qkvTD: Tensor, _ batch: PackedBatch, layer index: Int) -> Tensor {
+        let table = self.table(layers[index].rope, positions: batch.lengths.max() ?? 0)
+        return qkvTD.fusedAttention(
+            heads: configuration.attentionHeads,
+            cuSeqlens: batch.cuSeqlens,
+            window: layers[index].window,
+            cosines: table.cosines,
+            sines: table.sines
+        )
+    }
+
+    /// The final-normed states of new tokens behind cached ones; see ``ModernBERT/callAsFunction(_:cache:)``.
+    ///
+    /// The cache has room reserved for the new tokens.
+    func hiddenStates(_ batch: PackedBatch, cache: KVCache) -> [Tensor] {
+        let starts = cache.lengths
+        guard starts.contains(where: { $0 > 0 }) else { return firstStates(batch, cache: cache) }
+        let rows = Tensor(starts.map(Int64.init))
+        let positions = (starts.max() ?? 0) + 1
+        var turns: [RotaryParameters: (cosines: Tensor, sines: Tensor)] = [:]
+        return hiddenStates(batch.inputIDs, keepingAll: false) { index, qkvTD in
+            let rope = layers[index].rope
+            let turn =
+                turns[rope]
+                ?? {
+                    let table = self.table(rope, positions: positions)
+                    return (table.cosines.selecting(rows), table.sines.selecting(rows))
+                }()
+            turns[rope] = turn
+            let projections = qkvTD.reshaped(
+                batch.sequenceCount,
+                3,
+                configuration.attentionHeads,
+                configuration.headDimensions
             )
+            return cache.step(projections: projections, cosines: turn.cosines, sines: turn.sines, layer: index)
+                .reshaped(batch.sequenceCount, configuration.hiddenSize)
         }
     }
 
-    /// The final-normed states of new tokens behind cached ones, given how rotated queries and keys and values become
-    /// mixed values.
-    func hiddenStates(
-        _ batch: PackedBatch,
-        startingAt starts: [Int],
-        mixing: (_ layer: Int, _ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
-    ) -> [Tensor] {
-        let positions = batch.positions(startingAt: starts)
-        let positionsT = Tensor(positions.map(Float.init))
+    /// The states of the first tokens of a cache.
+    private func firstStates(_ batch: PackedBatch, cache: KVCache) -> [Tensor] {
+        let positions = Tensor(batch.lengths.flatMap { (0..<$0).map(Float.init) })
         var tables: [RotaryParameters: RotaryTable] = [:]
         return hiddenStates(batch.inputIDs, keepingAll: false) { index, qkvTD in
-            let width = configuration.headDimensions
-            let rope = layers[index].rope
-            let table =
-                tables[rope] ?? RotaryTable(rope, width: width, positions: positionsT, dtype: activationDType)
+            let (rope, width) = (layers[index].rope, configuration.headDimensions)
+            let table = tables[rope] ?? RotaryTable(rope, width: width, positions: positions, dtype: activationDType)
             tables[rope] = table
             let parts = qkvTD.split(into: 3, along: 1).map {
                 $0.reshaped(batch.tokenCount, configuration.attentionHeads, width)
             }
-            let mixedTHK = mixing(index, table.rotate(parts[0]), table.rotate(parts[1]), parts[2])
-            return mixedTHK.reshaped(batch.tokenCount, configuration.hiddenSize).contiguous()
+            cache.store(keys: table.rotate(parts[1]), values: parts[2], layer: index)
+            return mixed(qkvTD, batch, layer: index)
         }
     }
 
     /// The trunk, given how each layer's projections, not yet rotated, become mixed values.
-    func hiddenStates(
+    private func hiddenStates(
         _ ids: [Int32],
         keepingAll: Bool,
         mixing: (_ layer: Int, _ qkvTD: Tensor) -> Tensor
@@ -139,7 +161,7 @@ final class FusedTrunk {
     }
 
     /// The rotation of positions from 0, for at least as many as asked for.
-    func table(_ rope: RotaryParameters, positions: Int) -> RotaryHalfTable {
+    private func table(_ rope: RotaryParameters, positions: Int) -> RotaryHalfTable {
         if let table = tables[rope], table.positionCount >= positions { return table }
         // Doubling keeps the cost of growing with a generated text below that of one table of the final size.
         let known = tables[rope]?.positionCount ?? 0

@@ -27,6 +27,8 @@ public final class KVCache {
         let rows: Tensor
         /// The tokens of the batch that are kept, `[rows]`; nil for all.
         let sources: Tensor?
+        /// The place of each sequence's last new token.
+        let lastPlaces: [Int32]
         /// How many places of each sequence are filled afterwards.
         let counts: [Int32]
     }
@@ -96,22 +98,26 @@ public final class KVCache {
         var rows: [Int64] = []
         var sources: [Int64] = []
         var filled: [Int32] = []
+        var lastPlaces: [Int32] = []
         var offset = 0
         for (sequence, count) in counts.enumerated() {
             let start = lengths[sequence]
             let kept = min(count, span ?? count)
+            let place = { (position: Int) in span.map { position % $0 } ?? position }
             for token in (count - kept)..<count {
                 let position = start + token
-                rows.append(Int64(sequence * capacity + (span.map { position % $0 } ?? position)))
+                rows.append(Int64(sequence * capacity + place(position)))
                 sources.append(Int64(offset + token))
             }
             filled.append(Int32(min(start + count, span ?? .max)))
+            lastPlaces.append(Int32(place(max(start + count - 1, 0))))
             offset += count
         }
         let device = layers.first?.keys.device ?? .cpu
         return Placement(
             rows: Tensor(rows).to(device),
             sources: rows.count == offset ? nil : Tensor(sources).to(device),
+            lastPlaces: lastPlaces,
             counts: filled
         )
     }
@@ -135,6 +141,23 @@ public final class KVCache {
             keys: layers[index].keys,
             values: layers[index].values,
             counts: placements[layers[index].span]?.counts ?? []
+        )
+    }
+
+    /// As ``attend(queries:keys:values:layer:)`` for projections `[sequences, 3, heads, headDimensions]` that the tables
+    /// of their positions have yet to rotate.
+    func step(projections: Tensor, cosines: Tensor, sines: Tensor, layer index: Int) -> Tensor {
+        guard let placement = placements[layers[index].span] else {
+            preconditionFailure("the cache has no room reserved")
+        }
+        return .decodingStep(
+            projections: projections,
+            cosines: cosines,
+            sines: sines,
+            keys: layers[index].keys,
+            values: layers[index].values,
+            places: placement.lastPlaces,
+            counts: placement.counts
         )
     }
 

@@ -78,16 +78,15 @@ public final class ModernBERT: Module, PretrainedModel {
         let isFirst = starts.allSatisfy { $0 == 0 }
         precondition(isFirst || batch.lengths.allSatisfy { $0 == 1 }, "a filled cache takes one token a sequence")
         cache.reserve(adding: batch.lengths)
-        let mixing = { (layer: Int, q: Tensor, k: Tensor, v: Tensor) in
-            if isFirst {
-                cache.store(keys: k, values: v, layer: layer)
-                return self.attend(layer, q, k, v, batch.cuSeqlens, dropout: 0)
-            }
-            return cache.attend(queries: q, keys: k, values: v, layer: layer)
-        }
         let states =
-            fused?.hiddenStates(batch, startingAt: starts, mixing: mixing)
-            ?? hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false, mixing: mixing)
+            fused?.hiddenStates(batch, cache: cache)
+            ?? hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false) { layer, q, k, v in
+                if isFirst {
+                    cache.store(keys: k, values: v, layer: layer)
+                    return attend(layer, q, k, v, batch.cuSeqlens, dropout: 0)
+                }
+                return cache.attend(queries: q, keys: k, values: v, layer: layer)
+            }
         cache.advance(by: batch.lengths)
         return states[0]
     }
@@ -145,7 +144,8 @@ public final class ModernBERT: Module, PretrainedModel {
         let ids = Tensor(batch.inputIDs).to(.int64, device)
         var kept: [Tensor] = []
         var xTD = embeddings(ids, isTraining: isTraining)
-        let positionsT = Tensor(batch.positions(startingAt: starts).map(Float.init)).to(device)
+        let positions = zip(starts, batch.lengths).flatMap { start, length in (start..<start + length).map(Float.init) }
+        let positionsT = Tensor(positions).to(device)
         var tables: [RotaryParameters: RotaryTable] = [:]
         for (index, layer) in layers.enumerated() {
             if keepingAll { kept.append(xTD) }
@@ -263,13 +263,6 @@ final class ModernBERTMLP: Module {
     func callAsFunction(_ xTD: Tensor, isTraining: Bool) -> Tensor {
         let halvesTI = input(xTD).split(into: 2, along: 1)
         return output((activation(halvesTI[0]) * halvesTI[1]).dropout(isTraining ? dropout : 0))
-    }
-}
-
-extension PackedBatch {
-    /// The position of each token in its sequence.
-    func positions(startingAt starts: [Int]) -> [Int] {
-        zip(starts, lengths).flatMap { start, length in start..<start + length }
     }
 }
 
