@@ -33,8 +33,8 @@ test: setup ## Build and run the tests
 	OMP_WAIT_POLICY=passive swift test $(SWIFT_FLAGS)
 
 interop: build ## Compare with the original Python libraries
-	@./scripts/setup-interop interop requirements.txt
-	@./scripts/setup-interop interop-corpus requirements-corpus.txt
+	@./scripts/setup-interop interop Interop/requirements.txt
+	@./scripts/setup-interop interop-corpus Interop/requirements-corpus.txt
 	$(INTEROP) .deps/interop/bin/python -m pytest $(filter-out $(CORPUS_CHECKS),$(wildcard Interop/test_*.py))
 	$(INTEROP) .deps/interop-corpus/bin/python -m pytest $(CORPUS_CHECKS)
 
