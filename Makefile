@@ -14,7 +14,7 @@ CORPUS_CHECKS = $(wildcard Interop/test_corpus.py Interop/test_order.py Interop/
 INTEROP = HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive ETTIN_BIN_DIR=$(CURDIR)/.build/release ETTIN_SHARED=$(SHARED) \
     PYTEST_ADDOPTS="-q -p no:cacheprovider -W ignore"
 
-.PHONY: help setup build demo test interop consumer lint clean
+.PHONY: help setup build demo test interop compare consumer lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -33,10 +33,13 @@ test: setup ## Build and run the tests
 	OMP_WAIT_POLICY=passive swift test $(SWIFT_FLAGS)
 
 interop: build ## Compare with the original Python libraries
-	@./scripts/setup-interop interop requirements.txt
-	@./scripts/setup-interop interop-corpus requirements-corpus.txt
+	@./scripts/setup-interop interop Interop/requirements.txt
+	@./scripts/setup-interop interop-corpus Interop/requirements-corpus.txt
 	$(INTEROP) .deps/interop/bin/python -m pytest $(filter-out $(CORPUS_CHECKS),$(wildcard Interop/test_*.py))
 	$(INTEROP) .deps/interop-corpus/bin/python -m pytest $(CORPUS_CHECKS)
+
+compare: build ## Run our models and the peers' in turn, and print the ratios
+	@./Benchmarks/compare/run
 
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples

@@ -86,7 +86,12 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        // Drivers for the interop tests and the fuzzers; not products.
+        // Drivers for the interop tests, the benchmarks and the fuzzers; not products.
+        .executableTarget(
+            name: "BenchProbe",
+            dependencies: ["EttinInference", "EttinJSON", "Torch"],
+            swiftSettings: settings
+        ),
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(
             name: "ModelProbe",

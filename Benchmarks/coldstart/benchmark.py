@@ -1,6 +1,6 @@
 """Whole-process time from nothing to the vector of one sentence: `ettin embed` beside Python, in interleaved rounds.
 
-    make build && scripts/setup-interop interop requirements.txt
+    make build && scripts/setup-interop interop Interop/requirements.txt
     .deps/interop/bin/python Benchmarks/coldstart/benchmark.py [--rounds 9] [--tokenizer FOLDER] [--output results.json]
 
 The checkpoint has the 17M shape and random weights. --tokenizer takes a model's own tokenizer; without it one is trained

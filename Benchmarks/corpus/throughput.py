@@ -1,6 +1,6 @@
 """Raw text to chunked token data: `ettin data` beside Hugging Face `datasets` + `tokenizers`, in one run.
 
-    make build && scripts/setup-interop interop requirements.txt && .deps/interop/bin/pip install datasets
+    make build && scripts/setup-interop interop Interop/requirements.txt && .deps/interop/bin/pip install datasets
     .deps/interop/bin/python Benchmarks/corpus/throughput.py --text FILE… --tokenizer FOLDER \\
         [--megabytes 200] [--rounds 3] [--processes 2] [--output results.json]
 

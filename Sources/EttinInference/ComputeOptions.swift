@@ -1,27 +1,41 @@
 import EttinModel
 public import Torch
 
+/// The type that inference computes in.
+public enum InferenceDType: String, Sendable, Hashable, CaseIterable {
+    /// 32-bit floating point.
+    case float32
+    /// bfloat16 operands; norms, softmax and the residual stream in float32.
+    case bfloat16
+    /// Products of the layers in 8-bit integers, with one scale for each output of a weight and each token;
+    /// embeddings, norms, attention and heads as in the files. On the CPU only.
+    case int8
+}
+
 /// Where and in which precision a model computes.
 public struct ComputeOptions: Sendable, Hashable {
     /// The device that holds the model.
     public var device: Device
-    /// The type of weights and hidden states; nil for that of the files.
-    public var dtype: DType?
-    /// The precision of the layers' products on the CPU; nil for that of `dtype`.
-    ///
-    /// With int8, embeddings, norms and the heads over the trunk stay in `dtype`.
-    public var weightPrecision: WeightPrecision?
+    /// The type to compute in; nil for that of the files.
+    public var dtype: InferenceDType?
 
     /// Creates options.
     ///
     /// - Parameters:
     ///   - device: The device that holds the model.
-    ///   - dtype: The type of weights and hidden states; nil for that of the files.
-    ///   - weightPrecision: The precision of the layers' products on the CPU; nil for that of `dtype`.
-    public init(device: Device = .cpu, dtype: DType? = nil, weightPrecision: WeightPrecision? = nil) {
+    ///   - dtype: The type to compute in; nil for that of the files.
+    public init(device: Device = .cpu, dtype: InferenceDType? = nil) {
         self.device = device
         self.dtype = dtype
-        self.weightPrecision = weightPrecision
+    }
+
+    /// The type to convert parameters to; nil for that of the files.
+    var parameterDType: DType? {
+        switch dtype {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .int8, nil: nil
+        }
     }
 
     /// Packs the weights of a loaded trunk where the device computes with packed ones.
@@ -36,29 +50,32 @@ public struct ComputeOptions: Sendable, Hashable {
         if let precision = try packing(for: model.trunk) { try withRecovery { model.packForInference(precision) } }
     }
 
+    /// The precision to pack weights in; nil where the model is used as it is.
     private func packing(for model: ModernBERT) throws -> WeightPrecision? {
         guard device == .cpu else {
-            guard weightPrecision == nil else {
+            if dtype == .int8 {
                 throw InferenceError.invalidOption(
                     name: "dtype",
-                    found: "\(weightPrecision?.rawValue ?? "") on \(device)",
-                    expected: "float32 or bfloat16; packed weights are for the CPU"
+                    found: "int8 on \(device)",
+                    expected: "float32 or bfloat16 there; int8 is for the CPU"
                 )
             }
             return nil
         }
-        switch model.parameterDType {
-        case .float32: return weightPrecision ?? .float32
-        case .bfloat16: return weightPrecision ?? .bfloat16
-        default:
-            guard weightPrecision == nil else {
-                throw InferenceError.invalidOption(
-                    name: "dtype",
-                    found: "\(weightPrecision?.rawValue ?? "") for a \(model.parameterDType.rawValue) model",
-                    expected: "weights in float32 or bfloat16"
-                )
+        let precision: WeightPrecision? =
+            switch model.parameterDType {
+            case .float32: .float32
+            case .bfloat16: .bfloat16
+            default: nil
             }
-            return nil
+        guard dtype == .int8 else { return precision }
+        guard precision != nil else {
+            throw InferenceError.invalidOption(
+                name: "dtype",
+                found: "int8 for a model in \(model.parameterDType.rawValue)",
+                expected: "int8 for models in float32 or bfloat16"
+            )
         }
+        return .int8
     }
 }

@@ -64,7 +64,7 @@ public final class FillMask {
         }
         maskTokenID = mask
         try configuration.requireIDs(of: tokenizer, folder: folder)
-        model = try LanguageModel.load(folder: folder, dtype: options.dtype, device: options.device)
+        model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
         try options.prepare(model)
     }
 

@@ -64,7 +64,7 @@ public final class TextGenerator {
         let generation = try GenerationConfiguration.read(folder: folder)
         defaultOptions = generation.map(GenerationOptions.init) ?? GenerationOptions()
         endTokenIDs = generation?.eosTokenIDs ?? configuration.eosTokenIDs
-        model = try LanguageModel.load(folder: folder, dtype: options.dtype, device: options.device)
+        model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
         try options.prepare(model)
     }
 

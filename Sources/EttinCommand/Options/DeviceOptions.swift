@@ -1,0 +1,29 @@
+import ArgumentParser
+import Torch
+
+/// Where a command computes.
+struct DeviceOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Where to compute: cpu, cuda, cuda:N or mps.", valueName: "device"))
+    var device = "cpu"
+
+    @Option(help: ArgumentHelp("CPU threads; as many as the machine allows unless given.", valueName: "count"))
+    var threads: Int?
+
+    func validate() throws {
+        let kind = device.prefix { $0 != ":" }
+        guard Device.Kind(rawValue: String(kind)) != nil else {
+            throw ValidationError("--device is \"\(device)\"; expected cpu, cuda, cuda:N or mps")
+        }
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads is \(threads); expected 1 to 1024")
+        }
+    }
+
+    /// Sets the number of threads and finds the device.
+    ///
+    /// - Throws: `DeviceError` when this machine does not have it.
+    func prepare() throws -> Device {
+        if let threads { TorchRuntime.setThreadCount(threads) } else { TorchRuntime.respectProcessorQuota() }
+        return try Device(device)
+    }
+}
