@@ -18,6 +18,7 @@ struct Environment: ParsableCommand {
     @OptionGroup var json: JSONOption
 
     func run() throws {
+        TorchRuntime.respectProcessorQuota()
         let cudaCount = TorchRuntime.cudaDeviceCount
         let devices = ["cpu"] + (0..<cudaCount).map { "cuda:\($0)" } + (Device.isMPSAvailable ? ["mps"] : [])
         if json.isOn {
@@ -29,6 +30,7 @@ struct Environment: ParsableCommand {
                 "devices": .array(devices.map(JSONValue.string)),
                 "cpu_capability": .string(TorchRuntime.cpuCapability),
                 "cpu_features": .array(TorchRuntime.cpuFeatures.map(JSONValue.string)),
+                "kernels": .string(TorchRuntime.kernelInstructionSet),
                 "threads": JSONValue(TorchRuntime.threadCount),
             ])
         }
@@ -38,6 +40,7 @@ struct Environment: ParsableCommand {
             try output.line("devices         \(devices.joined(separator: ", "))")
             try output.line("CPU capability  \(TorchRuntime.cpuCapability)")
             try output.line("CPU features    \(TorchRuntime.cpuFeatures.joined(separator: " "))")
+            try output.line("kernels         \(TorchRuntime.kernelInstructionSet)")
             try output.line("threads         \(TorchRuntime.threadCount)")
             try output.line("libtorch build")
             for line in TorchRuntime.buildSummary.split(separator: "\n") { try output.line("  \(line)") }
