@@ -1,5 +1,5 @@
-import ArgumentParser
-import EttinInference
+public import ArgumentParser
+public import EttinInference
 import Torch
 
 /// Where and in what precision a model runs.
