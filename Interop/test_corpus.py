@@ -306,7 +306,7 @@ def command(*arguments):
     return done.stdout
 
 
-def read(folder, split=None):
+def read_back(folder, split=None):
     clean_stale_shared_memory()
     dataset = streaming.StreamingDataset(local=str(folder), split=split, shuffle=False, batch_size=1)
     return [(row["id"], row["input_ids"].tolist()) for row in (dataset[index] for index in range(dataset.num_samples))]
@@ -315,7 +315,7 @@ def read(folder, split=None):
 def test_sides_of_a_division_are_splits_there(tmp_path):
     rows = chunks(tmp_path / "chunks", 600)
     command("data", "split", tmp_path / "chunks", "--fraction", "0.1", "-o", tmp_path / "divided")
-    train, validation = read(tmp_path / "divided", "train"), read(tmp_path / "divided", "validation")
+    train, validation = read_back(tmp_path / "divided", "train"), read_back(tmp_path / "divided", "validation")
     held_out = {name for name, _ in validation}
     assert 30 <= len(held_out) <= 90
     assert train == [row for row in rows if row[0] not in held_out]
@@ -333,7 +333,7 @@ def test_mixture_of_a_recipe_is_read_there(tmp_path):
         f"  - {{name: copies, path: b, tokens: {3 * count}, repeat_limit: 3}}\n"
     )
     command("data", "mix", "--recipe", recipe, "--input-folder", tmp_path, "-o", tmp_path / "mixture")
-    rows = read(tmp_path / "mixture")
+    rows = read_back(tmp_path / "mixture")
     copies = rows[-3 * len(second):]
     assert sorted(copies) == sorted(second * 3)
     part = rows[: -len(copies)]

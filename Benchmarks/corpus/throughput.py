@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ETTIN = ROOT / ".build/release/ettin"
+ETTIN = Path(os.environ.get("ETTIN_BIN_DIR", ROOT / ".build/release")) / "ettin"
 ORIGINAL = '''
 import random, sys
 import datasets

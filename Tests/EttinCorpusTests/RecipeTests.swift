@@ -150,7 +150,10 @@ struct RecipeTests {
         let path = try folder.write([0x61, 0xFF], "bytes.yaml")
         let error = #expect(throws: CorpusError.self) { try MixtureRecipe(path: path) }
         #expect(error?.description == "\(path): is not UTF-8; expected YAML")
-        #expect(throws: CorpusError.self) { try recipe(String(repeating: "[", count: 100_000)) }
+        for text in [String(repeating: "[", count: 100_000), String(repeating: "- ", count: 100_000)] {
+            let error = #expect(throws: CorpusError.self) { try recipe("sources:\n" + text) }
+            #expect(error?.description == "r.yaml: line 2 is nested too deep; expected a list of sources")
+        }
     }
 
     @Test("Numbers of tokens are read as people write them")

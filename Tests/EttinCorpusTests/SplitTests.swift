@@ -95,7 +95,7 @@ struct SplitTests {
             var stopping = options(folder, "stopped")
             stopping.progress = { _ in
                 calls += 1
-                guard calls == 9, stops < 3 else { return }
+                guard calls == 5, stops < 3 else { return }
                 stops += 1
                 throw Stop()
             }

@@ -13,6 +13,7 @@ struct MixtureRecipeParser {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CorpusError(.malformed, file: name, found: "is not UTF-8", expected: "YAML")
         }
+        try checkNesting(bytes)
         let fields = try mapping(try document(text), "the recipe", Self.keys)
         let defaultLimit = try fields["repeat_limit"].map { try limit($0, "repeat_limit") } ?? 1
         guard let list = fields["sources"] else {
@@ -31,6 +32,30 @@ struct MixtureRecipeParser {
             sources: sources,
             totalTokens: total
         )
+    }
+
+    // Yams descends by recursion, for which a text of brackets alone would have no end. Brackets nest, and so does what
+    // stands behind indentation and dashes; both are counted generously.
+    private func checkNesting(_ bytes: [UInt8]) throws {
+        var (line, depth, indentation, isIndented) = (1, 0, 0, true)
+        for byte in bytes {
+            switch byte {
+            case UInt8(ascii: "\n"): (line, indentation, isIndented) = (line + 1, 0, true)
+            case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth = max(0, depth - 1)
+            case UInt8(ascii: " "), UInt8(ascii: "-"), UInt8(ascii: "?"): indentation += isIndented ? 1 : 0
+            default: isIndented = false
+            }
+            guard depth <= 64, indentation <= 256 else {
+                throw CorpusError(
+                    .malformed,
+                    file: name,
+                    item: "line \(line)",
+                    found: "is nested too deep",
+                    expected: "a list of sources"
+                )
+            }
+        }
     }
 
     private func document(_ text: String) throws -> Node {
