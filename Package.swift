@@ -25,6 +25,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
@@ -62,7 +63,11 @@ let package = Package(
         .target(name: "EttinModel", dependencies: ["Torch", "EttinFiles", "EttinJSON"], swiftSettings: settings),
         .target(
             name: "EttinCorpus",
-            dependencies: ["Czlib", "Czstd", "EttinFiles", "EttinJSON", "EttinTokenizer", "Torch"],
+            dependencies: [
+                "Czlib", "Czstd", "EttinFiles", "EttinJSON", "EttinTokenizer", "Torch",
+                .product(name: "Yams", package: "Yams"),
+            ],
+            resources: [.embedInCode("Recipes")],
             swiftSettings: settings
         ),
         // Floor 4

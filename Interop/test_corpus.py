@@ -1,6 +1,6 @@
 """MDS data sets, ours against mosaicml-streaming, in both directions.
 
-Needs what requirements-corpus.txt lists, and the program CorpusProbe, whose folder is named by ETTIN_BIN_DIR.
+Needs what requirements-corpus.txt lists, and the programs CorpusProbe and ettin, whose folder is named by ETTIN_BIN_DIR.
 """
 
 import filecmp
@@ -20,6 +20,7 @@ import numpy
 from streaming.base.util import clean_stale_shared_memory, merge_index
 
 PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "CorpusProbe")
+ETTIN = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin")
 
 ELEMENTS = ["uint8", "int8", "uint16", "int16", "float16", "uint32", "int32", "float32", "uint64", "int64", "float64"]
 COMPRESSIONS = [None, "br", "br:2", "bz2", "bz2:3", "gz", "gz:1", "snappy", "zstd", "zstd:11"]
@@ -284,3 +285,81 @@ def test_parquet_that_is_not_read(tmp_path):
     # A null counts as an empty document, which the probe keeps.
     found = [json.loads(line) for line in probe("documents", tmp_path / "b.parquet", "other", "id").splitlines()]
     assert [line["text"] for line in found] == ["c", ""]
+
+
+def chunks(folder, documents, chunks_of=lambda index: 1 + index % 4):
+    """A data set of chunked documents, written by the original; returns its rows."""
+    rows = []
+    columns = {"id": "str", "input_ids": "ndarray:uint16"}
+    with streaming.MDSWriter(out=str(folder), columns=columns, compression="zstd", size_limit=20_000) as writer:
+        for index in range(documents):
+            for chunk in range(chunks_of(index)):
+                ids = numpy.arange(index % 50 + 1, dtype=numpy.uint16) + chunk
+                writer.write({"id": f"doc é {index}", "input_ids": ids})
+                rows.append((f"doc é {index}", ids.tolist()))
+    return rows
+
+
+def command(*arguments):
+    done = subprocess.run([ETTIN, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def read_back(folder, split=None):
+    clean_stale_shared_memory()
+    dataset = streaming.StreamingDataset(local=str(folder), split=split, shuffle=False, batch_size=1)
+    return [(row["id"], row["input_ids"].tolist()) for row in (dataset[index] for index in range(dataset.num_samples))]
+
+
+def test_sides_of_a_division_are_splits_there(tmp_path):
+    rows = chunks(tmp_path / "chunks", 600)
+    command("data", "split", tmp_path / "chunks", "--fraction", "0.1", "-o", tmp_path / "divided")
+    train, validation = read_back(tmp_path / "divided", "train"), read_back(tmp_path / "divided", "validation")
+    held_out = {name for name, _ in validation}
+    assert 30 <= len(held_out) <= 90
+    assert train == [row for row in rows if row[0] not in held_out]
+    assert validation == [row for row in rows if row[0] in held_out]
+
+
+def test_mixture_of_a_recipe_is_read_there(tmp_path):
+    first = chunks(tmp_path / "a", 300)
+    second = chunks(tmp_path / "b", 40)
+    count = sum(len(ids) for _, ids in second)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "sources:\n"
+        "  - {name: part, path: a, tokens: 2k}\n"
+        f"  - {{name: copies, path: b, tokens: {3 * count}, repeat_limit: 3}}\n"
+    )
+    command("data", "mix", "--recipe", recipe, "--input-folder", tmp_path, "-o", tmp_path / "mixture")
+    rows = read_back(tmp_path / "mixture")
+    copies = rows[-3 * len(second):]
+    assert sorted(copies) == sorted(second * 3)
+    part = rows[: -len(copies)]
+    assert all(row in first for row in part) and 2000 <= sum(len(ids) for _, ids in part) < 2050
+
+
+@pytest.mark.parametrize("codec", ["none", "snappy", "zstd"])
+def test_published_order_is_imported(tmp_path, codec):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    generator = numpy.random.default_rng(4)
+    rows, step = [], 1
+    for checkpoint in range(1, 4):
+        folder = tmp_path / f"decay_{checkpoint:06d}"
+        folder.mkdir()
+        for _ in range(2):
+            steps = list(range(step, step + 5))
+            lengths = generator.integers(1, 60, 40)
+            part = [(steps[i // 8], generator.integers(0, 50_368, length).tolist()) for i, length in enumerate(lengths)]
+            name = f"steps_{steps[0]:06d}_to_{steps[-1]:06d}.parquet"
+            table = pyarrow.table({"input_ids": [ids for _, ids in part], "step": [number for number, _ in part]})
+            parquet.write_table(table, folder / name, compression=codec, row_group_size=17)
+            rows += part
+            step += 5
+    command("data", "import-order", *sorted(tmp_path.glob("decay_*")), "-o", tmp_path / "order")
+    clean_stale_shared_memory()
+    order = streaming.StreamingDataset(local=str(tmp_path / "order"), shuffle=False, batch_size=1)
+    found = [order[index] for index in range(order.num_samples)]
+    assert [(row["step"], row["input_ids"].tolist()) for row in found] == rows

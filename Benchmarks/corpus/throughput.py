@@ -1,7 +1,7 @@
 """Raw text to chunked token data: `ettin data` beside Hugging Face `datasets` + `tokenizers`, in one run.
 
-    make build && scripts/setup-interop interop Interop/requirements.txt && .deps/interop/bin/pip install datasets
-    .deps/interop/bin/python Benchmarks/corpus/throughput.py --text FILE… --tokenizer FOLDER \\
+    make build && python3 -m venv .deps/throughput && .deps/throughput/bin/pip install datasets tokenizers
+    .deps/throughput/bin/python Benchmarks/corpus/throughput.py --text FILE… --tokenizer FOLDER \\
         [--megabytes 200] [--rounds 3] [--processes 2] [--output results.json]
 
 --text are JSON Lines files with "text"; they are repeated, each time with other numbers in front of the documents, until
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ETTIN = ROOT / ".build/release/ettin"
+ETTIN = Path(os.environ.get("ETTIN_BIN_DIR", ROOT / ".build/release")) / "ettin"
 ORIGINAL = '''
 import random, sys
 import datasets
@@ -91,11 +91,16 @@ def make_text(files, path, size):
 def run(command, environment=None):
     """Runs a command; returns seconds, the largest process's memory in MB, and standard output."""
     start = time.perf_counter()
-    script = "import resource,subprocess,sys;p=subprocess.run(sys.argv[1:],stdout=subprocess.PIPE,stderr=subprocess.DEVNULL);" \
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,flush=True);" \
-        "sys.stdout.buffer.write(p.stdout);sys.exit(p.returncode)"
+    # A small process in between, because a new one starts with the peak memory of the one that starts it.
+    script = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.PIPE)\n"
+        "if done.returncode: sys.exit(done.stderr.decode())\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True)\n"
+        "sys.stdout.buffer.write(done.stdout)"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, command)], check=True, stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-S", "-c", script, *map(str, command)], check=True, stdout=subprocess.PIPE, env=environment
     )
     seconds = time.perf_counter() - start
     memory, output = done.stdout.decode().split("\n", 1)
@@ -118,27 +123,30 @@ def main():
         report = {"megabytes": size, "ours": [], "original": []}
         for _ in range(options.rounds):
             shutil.rmtree(work / "ours", ignore_errors=True)
-            first = run([ETTIN, "data", "tokenize", work / "text.jsonl", "--tokenizer", options.tokenizer,
-                         "--output", work / "ours/tokens", "--threads", options.processes])
-            second = run([ETTIN, "data", "chunk", work / "ours/tokens", "--tokenizer", options.tokenizer,
-                          "--output", work / "ours/chunks", "--threads", options.processes])
-            report["ours"].append({"seconds": first[0] + second[0], "tokenize": first[0], "memory_mb": max(first[1], second[1])})
-            if not options.only_ours:
-                shutil.rmtree(work / "original", ignore_errors=True)
-                environment = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
-                seconds, memory, output = run(
-                    [sys.executable, "-c", ORIGINAL, work / "text.jsonl", options.tokenizer, work / "original",
-                     options.processes], environment
-                )
-                report["original"].append({"seconds": seconds, "memory_mb": memory})
-                report["tokens"] = int(output.split()[-1])
+            common = ["--tokenizer", options.tokenizer, "--threads", options.processes, "--json", "--output"]
+            text, tokens, chunks = work / "text.jsonl", work / "ours/tokens", work / "ours/chunks"
+            first = run([ETTIN, "data", "tokenize", text, *common, tokens])
+            second = run([ETTIN, "data", "chunk", tokens, *common, chunks])
+            report["ours"].append({
+                "seconds": first[0] + second[0], "tokenize_seconds": first[0], "memory_mb": max(first[1], second[1]),
+                "tokens": json.loads(second[2])["tokens"],
+            })
+            if options.only_ours:
+                continue
+            shutil.rmtree(work / "original", ignore_errors=True)
+            # One thread for each of its processes.
+            alone = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
+            arguments = [text, options.tokenizer, work / "original", options.processes]
+            seconds, memory, output = run([sys.executable, "-c", ORIGINAL, *arguments], os.environ | alone)
+            report["original"].append({"seconds": seconds, "memory_mb": memory, "tokens": int(output.split()[-1])})
     for name in ["ours", "original"]:
         if not report[name]:
             continue
         best = min(report[name], key=lambda entry: entry["seconds"])
         rate = report["megabytes"] / best["seconds"]
-        tokens = f", {report['tokens'] / best['seconds'] / 1e6:.2f} M tokens/s" if "tokens" in report else ""
-        print(f"{name:10}{rate:8.1f} MB/s{tokens}, {best['memory_mb']:.0f} MB")
+        tokens = best["tokens"] / best["seconds"] / 1e6
+        memory = max(entry["memory_mb"] for entry in report[name])
+        print(f"{name:10}{rate:8.1f} MB/s, {tokens:.2f} M of {best['tokens']} tokens/s, {memory:.0f} MB")
     if report["original"]:
         fastest = {name: min(entry["seconds"] for entry in report[name]) for name in ["ours", "original"]}
         report["ratio"] = fastest["original"] / fastest["ours"]

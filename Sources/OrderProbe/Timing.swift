@@ -1,4 +1,4 @@
-// Times orders, packers, masks and loading for Benchmarks/corpus/benchmark_order.py.
+// Times orders, packers, masks and loading and the Parquet reader for the programs in Benchmarks/corpus.
 
 import EttinCorpus
 import EttinJSON
@@ -113,6 +113,24 @@ func timeLoading(_ request: Request) throws -> JSONValue {
     }
 }
 
+/// Reads columns of a Parquet file to values, all rows.
+func timeParquet(_ request: Request) throws -> JSONValue {
+    let path = try request.string("path")
+    let column = try request.string("column")
+    return try seconds {
+        var rows = try ParquetFile(path: path).rows(of: [column])
+        var bytes = 0
+        while let values = try rows.next() {
+            switch values[0] {
+            case .string(let text): bytes += text.utf8.count
+            case .list(let elements): bytes += 4 * elements.count
+            default: throw RequestError()
+            }
+        }
+        return bytes
+    }
+}
+
 func time(_ request: Request) throws -> JSONValue {
     switch try request.string("what") {
     case "keyed":
@@ -127,6 +145,7 @@ func time(_ request: Request) throws -> JSONValue {
     case "pack": return try timePacking(request)
     case "greedy": return try timeGreedyPacking(request)
     case "objective": return try timeObjective(request)
+    case "parquet": return try timeParquet(request)
     case "load": return try timeLoading(request)
     default: throw RequestError()
     }

@@ -158,6 +158,82 @@ struct DataInspectionTests {
         }
     }
 
+    @Test("Sources have limits of their own, and a recipe says the same as flags")
+    func recipes() throws {
+        try withTemporaryFolder { folder in
+            let chunks = try chunks(folder)
+            let all = try #require(try inspect(chunks)["tokens"]?.intValue)
+            func mix(_ arguments: [String], _ name: String) throws -> JSONValue {
+                try Command.succeed(["data", "mix"] + arguments + ["-o", "\(folder)/\(name)", "--json"]).document()
+            }
+            let flags = ["a=\(chunks)@100k", "b=\(chunks)@100k:3", "c=\(chunks)@50k:none", "--repeat-limit", "2"]
+            let summary = try mix(flags, "flags")
+            let tokens = summary["sources"]?.arrayValue?.map { $0["tokens"]?.intValue ?? 0 } ?? []
+            #expect(tokens.prefix(2) == [2 * all, 3 * all])
+            #expect((50_000..<50_040).contains(tokens.last ?? 0))
+            let path = try write(
+                """
+                repeat_limit: 2
+                sources:
+                  - {name: a, path: chunks, tokens: 100k}
+                  - {name: b, path: chunks, tokens: 100k, repeat_limit: 3}
+                  - {name: c, path: chunks, tokens: 50k, repeat_limit: none}
+                """,
+                to: "\(folder)/recipe.yaml"
+            )
+            let recipe = ["--recipe", path, "--input-folder", folder]
+            #expect(try mix(recipe, "recipe") == summary)
+            for part in ["a", "b", "c"] {
+                #expect(try contents("\(folder)/recipe/\(part)") == contents("\(folder)/flags/\(part)"))
+            }
+            let small = try mix(recipe + ["--total-tokens", "5k"], "small")["sources"]?.arrayValue ?? []
+            #expect(small.map { $0["target_tokens"] } == [2000, 2000, 1000])
+
+            // A recipe of the suite, whose folders are looked for where they are said to be.
+            let listed = try Command.succeed(["data", "recipes"])
+            #expect(listed.lines.map { $0.split(separator: " ")[0] } == ["pretraining", "extension", "decay"])
+            let text = try Command.succeed(["data", "recipes", "decay"]).output
+            let mine = try write(text, to: "\(folder)/mine.yaml")
+            for name in ["decay", mine] {
+                try Command.fail(
+                    ["data", "mix", "--recipe", name, "--input-folder", folder, "-o", "\(folder)/out"],
+                    saying: "\(folder)/dclm_dolmino: is not there"
+                )
+            }
+            let wrong = try write(text.replacing("26.0b", with: "lots"), to: "\(folder)/wrong.yaml")
+            try Command.fail(
+                ["data", "mix", "--recipe", wrong, "-o", "\(folder)/out"],
+                saying: "wrong.yaml: line 7, sources[0].tokens is \"lots\"; expected a number of tokens"
+            )
+            try Command.fail(
+                ["data", "mix", "--recipe", "decy", "-o", "\(folder)/out"],
+                saying: "decy: is neither a file nor a recipe of the suite; expected a YAML file or one of pretraining"
+            )
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/out"))
+        }
+    }
+
+    @Test("split holds out whole documents and says how many")
+    func splitting() throws {
+        try withTemporaryFolder { folder in
+            let chunks = try chunks(folder)
+            let split = ["data", "split", chunks, "--fraction", "0.2", "-o", "\(folder)/divided", "--json"]
+            let result = try Command.succeed(split)
+            let summary = try result.document()
+            #expect(summary.objectValue?.keys == ["output", "shard", "validation", "train"])
+            let (train, validation) = (
+                try inspect("\(folder)/divided/train"), try inspect("\(folder)/divided/validation")
+            )
+            #expect(train["tokens"] == summary["train"]?["tokens"])
+            #expect(validation["samples"] == summary["validation"]?["samples"])
+            #expect(
+                try (validation["tokens"]?.intValue ?? 0) + (train["tokens"]?.intValue ?? 0)
+                    == inspect(chunks)["tokens"]?.intValue
+            )
+            #expect(result.errors.contains("validation: \(validation["samples"]?.intValue ?? 0) samples of "))
+        }
+    }
+
     @Test("Samples are taken up to a number of tokens, and a copy keeps them all")
     func extending() throws {
         try withTemporaryFolder { folder in
@@ -190,6 +266,16 @@ struct DataInspectionTests {
             (["mix", "a=b@many", "-o", "o"], "the share of \"a=b@many\" is \"many\"; expected a number of tokens"),
             (["mix", "a=b@-1%", "-o", "o"], "is \"-1%\"; expected a positive percentage"),
             (["mix", "a=b@1", "-o", "o", "--total-tokens", "x"], "--total-tokens is \"x\""),
+            (["mix", "a=b@1:0", "-o", "o"], "the limit of \"a=b@1:0\" is \"0\"; expected 1 or more, or none"),
+            (["mix", "-o", "o"], "there is no source; expected at least one, or --recipe"),
+            (["mix", "a", "--recipe", "decay", "-o", "o"], "\"a\" is given beside --recipe"),
+            (
+                ["mix", "--recipe", "decay", "--repeat-limit", "2", "-o", "o"],
+                "--repeat-limit is given beside --recipe"
+            ),
+            (["mix", "a", "--input-folder", "b", "-o", "o"], "--input-folder is given without --recipe"),
+            (["recipes", "decy"], "\"decy\" is no recipe of the suite; expected one of pretraining, "),
+            (["split", "a", "-o", "o", "--fraction", "1"], "--fraction is 1.0; expected more than 0 and less than 1"),
             (
                 ["mix", "a=b@1", "-o", "o", "--repeat-limit", "0"],
                 "--repeat-limit is \"0\"; expected 1 or more, or none"

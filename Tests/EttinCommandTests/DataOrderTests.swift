@@ -72,6 +72,35 @@ struct DataOrderTests {
         }
     }
 
+    @Test("A phase of the published order, a folder of Parquet files for each checkpoint, is imported as one")
+    func published() throws {
+        let file = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../Fixtures/parquet/steps_000001_to_000005.parquet")
+        try withTemporaryFolder { folder in
+            for number in 1...2 {
+                let part = "\(folder)/decay_00000\(number)"
+                try FileManager.default.createDirectory(atPath: part, withIntermediateDirectories: true)
+                if number == 1 { try Data(contentsOf: file).write(to: URL(filePath: "\(part)/steps.parquet")) }
+            }
+            let row = "{\"input_ids\": [7], \"step\": 9}\n"
+            let last = try write(row, to: "\(folder)/last.jsonl")
+            let inputs = ["\(folder)/decay_000001", last]
+            let summary = try Command.succeed(
+                ["data", "import-order"] + inputs + ["-o", "\(folder)/order.jsonl", "--json"]
+            ).document()
+            #expect(summary["steps"] == 6)
+            #expect(summary["samples"] == 41)
+            let rows = try rows("\(folder)/order.jsonl")
+            #expect(rows[14]["input_ids"] == [14, 15, 16, 17])
+            #expect(rows[14]["step"] == 1)
+            #expect(rows[40] == ["input_ids": [7], "step": 9])
+            try Command.fail(
+                ["data", "import-order", "\(folder)/decay_000002", "-o", "\(folder)/none"],
+                saying: "decay_000002"
+            )
+        }
+    }
+
     @Test("Bad orders and options are named, and nothing is left")
     func refusals() throws {
         let tokenizer = try TinyModels.shared().tokenizer
@@ -95,7 +124,7 @@ struct DataOrderTests {
             )
             try fail(good, "step 5 lies behind the end", ["--first-step", "5"])
             let table = ["data", "import-order", "\(folder)/a.parquet"]
-            try Command.fail(table + out, saying: "a.parquet: is a Parquet file, whose lists are not read yet")
+            try Command.fail(table + out, saying: "a.parquet: cannot be opened (No such file")
             let export = ["data", "export-order", tokens] + out
             try Command.fail(export + ["--batch-size", "11"], saying: "is 11, but an epoch has 10 samples")
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == before)

@@ -5,7 +5,8 @@ struct HelpTests {
     static let commands: [[String]] = [
         [], ["tokenize"], ["tokenizer"], ["tokenizer", "train"], ["env"], ["info"], ["models"], ["init"],
         ["fill-mask"], ["embed"], ["generate"], ["bench"], ["data"], ["data", "tokenize"], ["data", "chunk"],
-        ["data", "mix"], ["data", "extend"], ["data", "merge"], ["data", "inspect"], ["data", "verify"],
+        ["data", "split"], ["data", "mix"], ["data", "recipes"], ["data", "extend"], ["data", "merge"],
+        ["data", "inspect"], ["data", "verify"],
         ["data", "export-order"], ["data", "import-order"], ["data", "fetch"], ["download"], ["revisions"], ["push"],
         ["cache"], ["cache", "ls"], ["cache", "rm"], ["cache", "verify"],
     ]

@@ -6,7 +6,7 @@ import Testing
 @testable import EttinCorpus
 
 /// A file that pyarrow wrote (Interop/generate_parquet_fixtures.py).
-private func fixture(_ name: String) -> String {
+func fixture(_ name: String) -> String {
     URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appending(path: "Fixtures/parquet/\(name)").path
 }
@@ -86,7 +86,7 @@ struct ParquetTests {
     @Test("An order data set gives its samples with their steps")
     func order() throws {
         var samples = try OrderSamples(path: fixture("steps_000001_to_000005.parquet"))
-        var found: [OrderSamples.Sample] = []
+        var found: [OrderRow] = []
         while let sample = try samples.next() { found.append(sample) }
         #expect(found.map(\.step) == (0..<40).map { $0 / 8 })
         #expect(found[14].inputIDs == [14, 15, 16, 17])

@@ -50,21 +50,23 @@ struct SampleOptions: ParsableArguments {
     /// The repeat limit; nil for none.
     func limit(default limit: Int?) throws -> Int? {
         guard let repeatLimit else { return limit }
-        if repeatLimit == "none" { return nil }
-        guard let count = Int(repeatLimit), count >= 1 else {
-            throw ValidationError("--repeat-limit is \"\(repeatLimit)\"; expected 1 or more, or none")
-        }
-        return count
+        return try repeatCount(repeatLimit, flag: "--repeat-limit")
     }
 }
 
 /// A number of tokens, with `k`, `m`, `b` or `t` behind it for thousands, millions, billions and trillions.
 func tokenCount(_ text: String, flag: String) throws -> Int {
-    let units: [Character: Double] = ["k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12]
-    let unit = text.lowercased().last.flatMap { units[$0] }
-    let value = unit.map { unit in Double(text.dropLast()).map { ($0 * unit).rounded() } } ?? Int(text).map(Double.init)
-    guard let value, value >= 0, value < 1e18 else {
+    guard let count = TokenCount.parsed(text) else {
         throw ValidationError("\(flag) is \"\(text)\"; expected a number of tokens, such as 5000000, 5m or 1.5b")
     }
-    return unit == nil ? Int(text) ?? 0 : Int(value)
+    return count
+}
+
+/// How often a sample may be taken; nil for no limit.
+func repeatCount(_ text: String, flag: String) throws -> Int? {
+    if text == "none" { return nil }
+    guard let count = Int(text), count >= 1 else {
+        throw ValidationError("\(flag) is \"\(text)\"; expected 1 or more, or none")
+    }
+    return count
 }

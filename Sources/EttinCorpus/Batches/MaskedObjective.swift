@@ -65,39 +65,53 @@ public struct MaskedObjective: LanguageModelObjective, Hashable {
     public func batch(_ samples: [TokenSample]) -> TrainingBatch {
         var inputs: [[Int32]] = []
         inputs.reserveCapacity(samples.count)
-        var labels: [Int32] = []
-        labels.reserveCapacity(samples.reduce(0) { $0 + $1.ids.count })
+        var labels = [Int32](
+            repeating: TrainingBatch.ignoredLabel,
+            count: samples.reduce(0) { $0 + $1.ids.count }
+        )
+        var start = 0
         for sample in samples {
             var ids = sample.ids
-            mask(&ids, reference: sample.reference, labels: &labels)
+            let range = start..<start + ids.count
+            ids.withUnsafeMutableBufferPointer { ids in
+                labels.withUnsafeMutableBufferPointer { labels in
+                    mask(ids, reference: sample.reference, labels: UnsafeMutableBufferPointer(rebasing: labels[range]))
+                }
+            }
             inputs.append(ids)
+            start = range.upperBound
         }
         return TrainingBatch(packed: PackedBatch(inputs), labels: labels)
     }
 
-    // Appends the labels. Four tokens share a block of random words that choose them; each chosen one has a block of its
-    // own, for how it is replaced and by which token.
-    private func mask(_ ids: inout [Int32], reference: SampleReference, labels: inout [Int32]) {
-        let random = RandomPurpose.masking.generator(seed: seed, stream: UInt64(reference.index))
-        let choices = UInt64(reference.pass) << 32
-        let replacements = choices | 1 << 31
+    // Four tokens share a block of random words that choose them; each chosen one has a block of its own, for how it is
+    // replaced and by which token.
+    private func mask(
+        _ ids: UnsafeMutableBufferPointer<Int32>,
+        reference: SampleReference,
+        labels: UnsafeMutableBufferPointer<Int32>
+    ) {
         let chosen = Self.threshold(probability)
         let masked = Self.threshold(maskedShare)
         let replaced = Self.threshold(maskedShare + randomShare)
-        var draws: SIMD4<UInt32> = .zero
-        for place in ids.indices {
-            if place % 4 == 0 { draws = random.words(atBlock: choices | UInt64(place / 4)) }
-            let id = ids[place]
-            guard UInt64(draws[place % 4]) < chosen, !specials.contains(id) else {
-                labels.append(TrainingBatch.ignoredLabel)
-                continue
-            }
-            labels.append(id)
-            let words = random.words(atBlock: replacements | UInt64(place))
-            if UInt64(words.x) < masked {
-                ids[place] = specials.mask
-            } else if UInt64(words.x) < replaced {
-                ids[place] = Int32((UInt64(words.y) * UInt64(vocabularySize)) >> 32)
+        guard chosen > 0 else { return }
+        let lastChosen = SIMD4(repeating: UInt32(chosen - 1))
+        let random = RandomPurpose.masking.generator(seed: seed, stream: UInt64(reference.index))
+        let choices = UInt64(reference.pass) << 32
+        let replacements = choices | 1 << 31
+        for first in stride(from: 0, to: ids.count, by: 4) {
+            let isChosen = random.words(atBlock: choices | UInt64(first / 4)) .<= lastChosen
+            for lane in 0..<min(4, ids.count - first) where isChosen[lane] {
+                let place = first + lane
+                let id = ids[place]
+                if specials.contains(id) { continue }
+                labels[place] = id
+                let words = random.words(atBlock: replacements | UInt64(place))
+                if UInt64(words.x) < masked {
+                    ids[place] = specials.mask
+                } else if UInt64(words.x) < replaced {
+                    ids[place] = Int32((UInt64(words.y) * UInt64(vocabularySize)) >> 32)
+                }
             }
         }
     }

@@ -3,12 +3,16 @@ extension ExplicitOrder {
     ///
     /// - Parameter dataset: The data set; its samples are read in sequence.
     public init(_ dataset: MDSDataset) {
+        self.init(name: dataset.folder, rows: Self.rows(of: dataset))
+    }
+
+    static func rows(of dataset: MDSDataset) -> () throws -> OrderRow? {
         var sample = 0
-        self.init(name: dataset.folder) {
+        return {
             guard sample < dataset.sampleCount else { return nil }
             defer { sample += 1 }
             return OrderRow(
-                step: try Self.step(of: sample, in: dataset),
+                step: try step(of: sample, in: dataset),
                 inputIDs: try dataset.tokenIDs(at: sample)
             )
         }

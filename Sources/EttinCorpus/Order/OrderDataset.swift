@@ -1,22 +1,46 @@
 import EttinFiles
 
 extension ExplicitOrder {
-    /// Opens an order data set: a folder of MDS shards with the columns `input_ids` and `step`, or a file of JSON Lines.
+    /// Opens an order data set: a folder of MDS shards or of Parquet files with the columns `input_ids` and `step`, a
+    /// Parquet file, or a file of JSON Lines.
     ///
     /// - Parameter path: The folder or file.
     /// - Returns: The order from its first step.
     /// - Throws: `CorpusError` when it cannot be opened.
     public static func opened(_ path: String) throws -> ExplicitOrder {
-        guard !path.hasSuffix(".parquet") else {
-            throw CorpusError(
-                .unsupported,
-                file: path,
-                found: "is a Parquet file, whose lists are not read yet",
-                expected: "MDS shards or JSON Lines"
-            )
+        ExplicitOrder(name: path, rows: try rows(path))
+    }
+
+    /// Opens several order data sets as one, as a phase of the published order lies in a folder for each checkpoint.
+    ///
+    /// - Parameter paths: The folders or files in the order of their steps; they are opened one after the other.
+    /// - Returns: The order from its first step.
+    /// - Throws: `CorpusError` when the first cannot be opened.
+    public static func opened(_ paths: [String]) throws -> ExplicitOrder {
+        var rest = paths[...]
+        var current = try rest.popFirst().map { try rows($0) }
+        return ExplicitOrder(name: paths.count == 1 ? paths[0] : "\(paths.count) orders") {
+            while let rows = current {
+                if let row = try rows() { return row }
+                current = try rest.popFirst().map { try Self.rows($0) }
+            }
+            return nil
         }
-        guard FilePath.kind(of: path) == .folder else { return try OrderRowFile(path: path).order }
-        return ExplicitOrder(try MDSDataset(folder: path, decompression: .intoMemory, openShardLimit: 1))
+    }
+
+    private static func rows(_ path: String) throws -> () throws -> OrderRow? {
+        if FilePath.kind(of: path) == .folder {
+            let isMDS = FilePath.exists(FilePath.joined(path, MDSIndex.fileName))
+            let names = isMDS ? [] : try CorpusError.translating { try FilePath.names(inFolder: path) }
+            guard names.contains(where: OrderSamples.isFile) else {
+                return rows(of: try MDSDataset(folder: path, decompression: .intoMemory, openShardLimit: 1))
+            }
+        } else if !OrderSamples.isFile(path) {
+            let file = try OrderRowFile(path: path)
+            return { try file.next() }
+        }
+        var samples = try OrderSamples(path: path)
+        return { try samples.next() }
     }
 }
 

@@ -60,10 +60,7 @@ struct ChunkInput {
             )
         }
         guard !ids.isEmpty else { throw shard.malformed(local, "has no ids", "at least one") }
-        var id = String(sample)
-        if let column = shard.schema.position(of: "id"), shard.schema.columns[column].encoding == .string {
-            id = try shard.withBytes(sample: local, column: column) { String(decoding: $0, as: UTF8.self) }
-        }
+        let id = try shard.withDocumentID(of: local) { String(decoding: $0, as: UTF8.self) } ?? String(sample)
         guard let bound = chunker.options.drawBound(idCount: ids.count) else {
             return DocumentToChunk(id: id, ids: ids, draw: 0)
         }

@@ -60,19 +60,11 @@ public struct ChunkStage: Sendable {
     ///   output cannot be written. Complete shards stay, and a later run goes on behind them.
     @discardableResult
     public func run(_ options: StageOptions) throws -> JSONValue {
-        let found = try CorpusInput.find([input])
-        guard found.count == 1, found[0].format == .mds else {
-            throw CorpusError(
-                .unsupported,
-                file: input,
-                found: "is no MDS data set",
-                expected: "a folder with an index"
-            )
-        }
+        let found = try CorpusInput.mdsDataset(input)
         let header = StageHeader.make(
             stage: "chunk",
             parameters: parameters,
-            inputs: [try InputFingerprint.of(found[0])],
+            inputs: [try InputFingerprint.of(found)],
             options: options
         )
         if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }

@@ -75,20 +75,12 @@ public struct SampleStage: Sendable {
     ///   there, or the output cannot be written.
     @discardableResult
     public func run(_ options: StageOptions) throws -> JSONValue {
-        let found = try CorpusInput.find([input])
-        guard found.count == 1, found[0].format == .mds else {
-            throw CorpusError(
-                .unsupported,
-                file: input,
-                found: "is no MDS data set",
-                expected: "a folder with an index"
-            )
-        }
+        let found = try CorpusInput.mdsDataset(input)
         try check()
         let header = StageHeader.make(
             stage: "sample",
             parameters: parameters,
-            inputs: [try InputFingerprint.of(found[0])],
+            inputs: [try InputFingerprint.of(found)],
             options: options
         )
         if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }

@@ -1,4 +1,6 @@
 import EttinCorpus
+import EttinFiles
+import Foundation
 import TestSupport
 import Testing
 
@@ -65,6 +67,32 @@ struct ExplicitOrderTests {
         try writer.finish()
         let order = ExplicitOrder(try MDSDataset(folder: folder.file("order")))
         #expect(try steps(order).map(\.step) == [1, 2, 5])
+    }
+
+    @Test("Parquet files are an order, alone and as folders that follow each other")
+    func parquet() throws {
+        let path = fixture("steps_000001_to_000005.parquet")
+        let alone = try steps(try ExplicitOrder.opened(path))
+        #expect(alone.map(\.step) == Array(0..<5) && alone.allSatisfy { $0.samples.count == 8 })
+        let folder = try TemporaryFolder()
+        let bytes = try Array(Data(contentsOf: URL(filePath: path)))
+        try FilePath.makeFolder(folder.file("decay_000001"))
+        _ = try folder.write(bytes, "decay_000001/steps_000001_to_000005.parquet")
+        #expect(try steps(try ExplicitOrder.opened(folder.file("decay_000001"))) == alone)
+        // The last step goes on in the next folder.
+        let more = try folder.write(
+            "{\"step\": 4, \"input_ids\": [9]}\n{\"step\": 6, \"input_ids\": []}\n",
+            "more.jsonl"
+        )
+        let both = try steps(try ExplicitOrder.opened([folder.file("decay_000001"), more]))
+        #expect(both.map(\.step) == [0, 1, 2, 3, 4, 6] && both[4].samples.count == 9 && both[5].firstRow == 41)
+        let falling = #expect(throws: CorpusError.self) { try steps(try ExplicitOrder.opened([path, path])) }
+        #expect(falling?.description.contains("step 0 comes after step 4") == true)
+        try FilePath.makeFolder(folder.file("empty"))
+        #expect(throws: CorpusError.self) { try ExplicitOrder.opened(folder.file("empty")) }
+        let cut = try folder.write(Array(bytes.dropLast(40)), "cut.parquet")
+        let broken = #expect(throws: CorpusError.self) { try steps(try ExplicitOrder.opened([path, cut])) }
+        #expect(broken?.description.contains("cut.parquet") == true)
     }
 
     @Test("A run goes on at its step")

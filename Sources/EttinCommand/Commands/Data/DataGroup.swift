@@ -18,8 +18,9 @@ struct DataGroup: ParsableCommand {
             among machines; merge joins their folders.
             """,
         subcommands: [
-            DataTokenize.self, DataChunk.self, DataMix.self, DataExtend.self, DataMerge.self, DataInspect.self,
-            DataVerify.self, DataExportOrder.self, DataImportOrder.self, DataFetch.self,
+            DataTokenize.self, DataChunk.self, DataSplit.self, DataMix.self, DataRecipes.self, DataExtend.self,
+            DataMerge.self, DataInspect.self, DataVerify.self, DataExportOrder.self, DataImportOrder.self,
+            DataFetch.self,
         ]
     )
 }

@@ -8,19 +8,28 @@ struct DataImportOrder: ParsableCommand {
         commandName: "import-order",
         abstract: "Check an order data set and turn it into shards, or back.",
         discussion: """
-            Reads rows of "input_ids" and "step" from JSON Lines or MDS; steps must not
+            Reads rows of "input_ids" and "step" from JSON Lines, MDS or Parquet, also
+            from several files or folders that follow each other, such as those that
+            the published order has for each checkpoint of a phase; steps must not
             fall. With --tokenizer, ids that it does not know are an error, and shards
             store two bytes per id when its vocabulary allows it.
 
             Examples:
 
               ettin data import-order order.jsonl --tokenizer tokenizer -o order
+              ettin data import-order published/decay_* -o decay-order
               ettin data import-order order --first-step 50 --steps 10 -o ten.jsonl
             """
     )
 
-    @Argument(help: "A file of JSON Lines or a folder of MDS shards.", completion: .file())
-    var input: String
+    @Argument(
+        help: ArgumentHelp(
+            "Files of JSON Lines or Parquet, folders of MDS shards or of Parquet files.",
+            valueName: "input"
+        ),
+        completion: .file()
+    )
+    var inputs: [String]
 
     @Option(
         name: .shortAndLong,
@@ -49,7 +58,7 @@ struct DataImportOrder: ParsableCommand {
 
     func run() throws {
         let vocabularySize = try tokenizer.map { try Tokenizer(folder: $0).vocabularySize }
-        var order = try ExplicitOrder.opened(input)
+        var order = try ExplicitOrder.opened(inputs)
         if let firstStep { try order.skip(toStep: firstStep) }
         let isNarrow = vocabularySize.map { $0 <= 1 << 16 } ?? false
         let writer = try OrderDatasetWriter(path: output, element: isNarrow ? .uint16 : .uint32)
@@ -69,7 +78,7 @@ struct DataImportOrder: ParsableCommand {
         guard let vocabularySize, let unknown = ids.first(where: { Int($0) >= vocabularySize }) else { return }
         throw CorpusError(
             .malformed,
-            file: input,
+            file: inputs.joined(separator: ", "),
             item: "step \(step)",
             found: "holds the id \(unknown)",
             expected: "ids from 0 to \(vocabularySize - 1), as the tokenizer has them"

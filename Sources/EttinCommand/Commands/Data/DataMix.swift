@@ -1,5 +1,6 @@
 import ArgumentParser
 import EttinCorpus
+import EttinFiles
 import EttinJSON
 
 /// The command `ettin data mix`.
@@ -8,28 +9,49 @@ struct DataMix: ParsableCommand {
         commandName: "mix",
         abstract: "Mix data sets in given amounts.",
         discussion: """
-            A source is NAME=FOLDER@SHARE. NAME is the folder it gets in the mixture;
-            without "NAME=", the last part of FOLDER. SHARE is a number of tokens
-            (5000000, 5m, 1.5b) or, with --total-tokens, a proportion (49.1%);
-            without "@SHARE" all of it is taken once. An @ in FOLDER needs an @SHARE
-            behind it.
+            A source is NAME=FOLDER@SHARE:LIMIT. NAME is the folder it gets in the
+            mixture; without "NAME=", the last part of FOLDER. SHARE is a number of
+            tokens (5000000, 5m, 1.5b) or, with --total-tokens, a proportion (49.1%);
+            without "@SHARE" all of it is taken once. LIMIT is how often a sample may
+            be taken, or none; without ":LIMIT", --repeat-limit holds. An @ in FOLDER
+            needs an @SHARE behind it.
+
+            A recipe says the same in a YAML file; "ettin data recipes" lists those of
+            the suite and prints them. With --total-tokens it is scaled, and every
+            source keeps its share.
 
             Samples are taken from shards in random order until the tokens are
-            reached. A source that is too small is repeated as often as
-            --repeat-limit allows, and what is missing then is reported.
+            reached. A source that is too small is repeated as often as its limit
+            allows, and what is missing then is reported.
 
             Examples:
 
-              ettin data mix web=chunks/web@7m books=chunks/books@1m -o mixture
+              ettin data mix web=chunks/web@7m books=chunks/books@1m:4 -o mixture
               ettin data mix chunks/web@90% chunks/books@10% --total-tokens 10m \\
                 --repeat-limit 4 -o mixture
+              ettin data mix --recipe decay --input-folder chunks \\
+                --total-tokens 500m -o decay
             """
     )
 
     @Argument(help: ArgumentHelp("Data sets with their shares.", valueName: "source"))
-    var sources: [String]
+    var sources: [String] = []
 
-    @Option(help: ArgumentHelp("The tokens of all sources with a proportion together.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp("A YAML file with the sources, or a recipe of the suite.", valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml"])
+    )
+    var recipe: String?
+
+    @Option(
+        help: ArgumentHelp("Where the paths of a recipe start; here unless given.", valueName: "folder"),
+        completion: .directory
+    )
+    var inputFolder: String?
+
+    @Option(
+        help: ArgumentHelp("The tokens of all sources with a proportion, or of a recipe, together.", valueName: "count")
+    )
     var totalTokens: String?
 
     @OptionGroup var sampling: SampleOptions
@@ -37,17 +59,32 @@ struct DataMix: ParsableCommand {
     @OptionGroup var json: JSONOption
 
     func validate() throws {
+        guard (recipe == nil) != sources.isEmpty else {
+            throw ValidationError(
+                recipe == nil
+                    ? "there is no source; expected at least one, or --recipe"
+                    : "\"\(sources[0])\" is given beside --recipe; expected sources or a recipe"
+            )
+        }
+        if recipe != nil, sampling.repeatLimit != nil {
+            throw ValidationError("--repeat-limit is given beside --recipe; expected repeat_limit in the recipe")
+        }
+        if recipe == nil, inputFolder != nil {
+            throw ValidationError("--input-folder is given without --recipe; expected folders in the sources")
+        }
         _ = try parsedSources()
-        _ = try totalTokens.map { try tokenCount($0, flag: "--total-tokens") }
+        _ = try tokens()
     }
 
     func run() throws {
-        let mixture = MixStage(
-            sources: try parsedSources(),
-            totalTokens: try totalTokens.map { try tokenCount($0, flag: "--total-tokens") },
-            order: sampling.sampleOrder(seed: 42),
-            tokenElement: sampling.tokenType?.element
-        )
+        var mixture =
+            try recipe.map { try recipeMixture($0) }
+            ?? MixStage(
+                sources: try parsedSources(),
+                totalTokens: try tokens()
+            )
+        mixture.order = sampling.sampleOrder(seed: 42)
+        mixture.tokenElement = sampling.tokenType?.element
         let summary = try job.withProgress { try mixture.run($0) }
         for source in summary["sources"]?.arrayValue ?? [] {
             guard let missing = source["missing_tokens"]?.intValue, missing > 0 else { continue }
@@ -55,6 +92,26 @@ struct DataMix: ParsableCommand {
         }
         Diagnostics.note("wrote \(summary["total_tokens"]?.intValue ?? 0) tokens to \(job.output)")
         if json.isOn { try StandardOutput.write(document: summary) }
+    }
+
+    private func tokens() throws -> Int? { try totalTokens.map { try tokenCount($0, flag: "--total-tokens") } }
+
+    private func recipeMixture(_ name: String) throws -> MixStage {
+        var recipe = try PublishedRecipe(rawValue: name)?.recipe() ?? fileRecipe(name)
+        if let tokens = try tokens() { recipe = try recipe.scaled(toTokens: tokens) }
+        return recipe.mixture(ofDataIn: inputFolder)
+    }
+
+    private func fileRecipe(_ path: String) throws -> MixtureRecipe {
+        guard FilePath.exists(path) else {
+            throw CorpusError(
+                .missing,
+                file: path,
+                found: "is neither a file nor a recipe of the suite",
+                expected: "a YAML file or one of \(PublishedRecipe.names)"
+            )
+        }
+        return try MixtureRecipe(path: path)
     }
 
     private func parsedSources() throws -> [MixStage.Source] {
@@ -70,13 +127,20 @@ struct DataMix: ParsableCommand {
             guard !folder.isEmpty else { throw refused("has no folder") }
             let name = nameEnd.map { String(source[..<$0]) } ?? folder.split(separator: "/").last.map(String.init) ?? ""
             guard !name.isEmpty else { throw refused("has no name") }
-            let hasShare = folder.endIndex < source.endIndex
-            let share = hasShare ? String(source[source.index(after: folder.endIndex)...]) : nil
+            guard folder.endIndex < source.endIndex else {
+                return MixStage.Source(name: name, input: String(folder), share: .all, repeatLimit: limit)
+            }
+            let behind = source[source.index(after: folder.endIndex)...].split(
+                separator: ":",
+                maxSplits: 1,
+                omittingEmptySubsequences: false
+            )
             return MixStage.Source(
                 name: name,
                 input: String(folder),
-                share: try share.map { try parsedShare($0, source) } ?? .all,
-                repeatLimit: limit
+                share: try parsedShare(String(behind[0]), source),
+                repeatLimit: behind.count == 1
+                    ? limit : try repeatCount(String(behind[1]), flag: "the limit of \"\(source)\"")
             )
         }
     }

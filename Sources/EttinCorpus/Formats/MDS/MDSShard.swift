@@ -89,6 +89,15 @@ public final class MDSShard: Sendable {
         }
     }
 
+    /// Gives a body the bytes of a sample's `id`; nil when there is no such column of text.
+    func withDocumentID<Result>(
+        of sample: Int,
+        _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) throws -> Result? {
+        guard let column = schema.position(of: "id"), schema.columns[column].encoding == .string else { return nil }
+        return try withBytes(sample: sample, column: column, body)
+    }
+
     /// The values of a sample in the order of the columns.
     ///
     /// - Parameter sample: The position in the shard.

@@ -4,14 +4,6 @@ import EttinFiles
 ///
 /// Such a data set is a folder of Parquet files with the columns `input_ids` and `step`.
 public struct OrderSamples {
-    /// One sample.
-    public struct Sample: Hashable, Sendable {
-        /// The step that has seen the sample.
-        public let step: Int
-        /// The token ids.
-        public let inputIDs: [Int32]
-    }
-
     private var rest: [String]
     private var current: (path: String, rows: ParquetRows, row: Int)?
 
@@ -26,7 +18,7 @@ public struct OrderSamples {
         }
         let names = try CorpusError.translating { try FilePath.names(inFolder: path) }
         // Numbers have equally many digits until one needs more.
-        let files = names.filter { $0.hasSuffix(".parquet") }.sorted {
+        let files = names.filter(Self.isFile).sorted {
             ($0.utf8.count, ExactName($0)) < ($1.utf8.count, ExactName($1))
         }
         guard !files.isEmpty else {
@@ -40,11 +32,14 @@ public struct OrderSamples {
         rest = files.reversed().map { FilePath.joined(path, $0) }
     }
 
+    /// Whether a name is that of a Parquet file.
+    static func isFile(_ name: String) -> Bool { name.hasSuffix(".parquet") }
+
     /// The next sample.
     ///
     /// - Returns: The sample; nil when all are read.
     /// - Throws: `CorpusError` naming file and row when a file is not as expected.
-    public mutating func next() throws -> Sample? {
+    public mutating func next() throws -> OrderRow? {
         while true {
             if current == nil {
                 guard let path = rest.popLast() else { return nil }
@@ -58,7 +53,7 @@ public struct OrderSamples {
         }
     }
 
-    private func sample(_ values: [ParquetValue], _ path: String, _ row: Int) throws -> Sample {
+    private func sample(_ values: [ParquetValue], _ path: String, _ row: Int) throws -> OrderRow {
         func refused(_ column: String, _ found: ParquetValue, _ expected: String) -> CorpusError {
             var found = found.kind
             if case .integer(let number) = values[0], column == "step" { found = "\(number)" }
@@ -89,6 +84,6 @@ public struct OrderSamples {
             }
             return id
         }
-        return Sample(step: Int(step), inputIDs: ids)
+        return OrderRow(step: Int(step), inputIDs: ids)
     }
 }

@@ -40,6 +40,20 @@ public struct CorpusInput: Hashable, Sendable {
     /// Whether parts of a job get shares of the records, not of the bytes.
     var isDividedByRecords: Bool { format == .mds || format == .parquet }
 
+    /// The one MDS data set that a path names.
+    static func mdsDataset(_ path: String) throws -> CorpusInput {
+        let found = try find([path])
+        guard found.count == 1, found[0].format == .mds else {
+            throw CorpusError(
+                .unsupported,
+                file: path,
+                found: "is no MDS data set",
+                expected: "a folder with an index"
+            )
+        }
+        return found[0]
+    }
+
     /// Finds all inputs that paths, folders and patterns name, in the order in which they are read.
     ///
     /// A folder with an `index.json` is an MDS data set; any other folder stands for all files below it, in the order of

@@ -1,0 +1,214 @@
+import EttinFiles
+import Yams
+
+/// Reads a recipe from YAML and says for every mistake where it is, what was found and what was expected.
+struct MixtureRecipeParser {
+    private static let keys = ["description", "total_tokens", "repeat_limit", "sources"]
+    private static let sourceKeys = ["name", "path", "tokens", "percent", "repeat_limit"]
+
+    /// The file, for messages.
+    let name: String
+
+    func recipe(_ bytes: [UInt8]) throws -> MixtureRecipe {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw CorpusError(.malformed, file: name, found: "is not UTF-8", expected: "YAML")
+        }
+        try checkNesting(bytes)
+        let fields = try mapping(try document(text), "the recipe", Self.keys)
+        let defaultLimit = try fields["repeat_limit"].map { try limit($0, "repeat_limit") } ?? 1
+        guard let list = fields["sources"] else {
+            throw CorpusError(.missing, file: name, item: "\"sources\"", found: "is not there", expected: "a list")
+        }
+        guard let items = list.sequence, !items.isEmpty else {
+            throw refused(list, "sources", "a list of at least one source")
+        }
+        let sources = try items.enumerated().map { index, item in
+            try source(item, "sources[\(index)]", defaultLimit: defaultLimit)
+        }
+        let total = try fields["total_tokens"].map { try tokens($0, "total_tokens") }
+        try check(sources, Array(items), total, fields["total_tokens"])
+        return MixtureRecipe(
+            description: try fields["description"].map { try string($0, "description") } ?? "",
+            sources: sources,
+            totalTokens: total
+        )
+    }
+
+    // Yams descends by recursion, for which a text of brackets alone would have no end. Brackets nest, and so does what
+    // stands behind indentation and dashes; both are counted generously.
+    private func checkNesting(_ bytes: [UInt8]) throws {
+        var (line, depth, indentation, isIndented) = (1, 0, 0, true)
+        for byte in bytes {
+            switch byte {
+            case UInt8(ascii: "\n"): (line, indentation, isIndented) = (line + 1, 0, true)
+            case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth = max(0, depth - 1)
+            case UInt8(ascii: " "), UInt8(ascii: "-"), UInt8(ascii: "?"): indentation += isIndented ? 1 : 0
+            default: isIndented = false
+            }
+            guard depth <= 64, indentation <= 256 else {
+                throw CorpusError(
+                    .malformed,
+                    file: name,
+                    item: "line \(line)",
+                    found: "is nested too deep",
+                    expected: "a list of sources"
+                )
+            }
+        }
+    }
+
+    private func document(_ text: String) throws -> Node {
+        func malformed(_ found: String, _ mark: Mark?) -> CorpusError {
+            CorpusError(
+                .malformed,
+                file: name,
+                item: mark.map { "line \($0.line)" },
+                found: "is no YAML: \(found)",
+                expected: "a mapping with the key \"sources\""
+            )
+        }
+        do {
+            guard let node = try compose(yaml: text) else { throw malformed("there is no document", nil) }
+            return node
+        } catch let error as YamlError {
+            switch error {
+            case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+                .composer(_, let problem, let mark, _):
+                throw malformed(problem, mark)
+            case .reader(let problem, _, _, _): throw malformed(problem, nil)
+            case .duplicatedKeysInMapping(let duplicates, let context):
+                let keys = duplicates.sorted().map { shown($0) }.joined(separator: ", ")
+                throw malformed("\(keys) occurs twice", context.mark)
+            default: throw malformed("\(error)", nil)
+            }
+        }
+    }
+
+    private func source(_ node: Node, _ place: String, defaultLimit: Int?) throws -> MixStage.Source {
+        let fields = try mapping(node, place, Self.sourceKeys)
+        guard let nameNode = fields["name"] else {
+            throw CorpusError(
+                .missing,
+                file: name,
+                item: item(node, "\(place).name"),
+                found: "is not there",
+                expected: "the name of the source's folder in the mixture"
+            )
+        }
+        let sourceName = try string(nameNode, "\(place).name")
+        var share = MixStage.Share.all
+        if let node = fields["tokens"] { share = .tokens(try tokens(node, "\(place).tokens")) }
+        if let node = fields["percent"] {
+            guard share == .all else { throw refused(node, "\(place).percent", "tokens or percent, not both") }
+            guard let text = node.scalar?.string, let value = Double(text), value > 0, value.isFinite else {
+                throw refused(node, "\(place).percent", "a positive number")
+            }
+            share = .proportion(value)
+        }
+        return MixStage.Source(
+            name: sourceName,
+            input: try fields["path"].map { try string($0, "\(place).path") } ?? sourceName,
+            share: share,
+            repeatLimit: try fields["repeat_limit"].map { try limit($0, "\(place).repeat_limit") } ?? defaultLimit
+        )
+    }
+
+    // What holds among sources: each has a name of its own, and shares in percent need a whole and no other shares.
+    private func check(_ sources: [MixStage.Source], _ nodes: [Node], _ total: Int?, _ totalNode: Node?) throws {
+        var names: Set<ExactName> = []
+        for (index, source) in sources.enumerated() where !names.insert(ExactName(source.name)).inserted {
+            throw refused(nodes[index].mapping?["name"] ?? nodes[index], "sources[\(index)].name", "another name")
+        }
+        func isPercent(_ source: MixStage.Source) -> Bool {
+            if case .proportion = source.share { true } else { false }
+        }
+        let other = sources.firstIndex { !isPercent($0) }
+        if let percent = sources.firstIndex(where: isPercent) {
+            if let other {
+                throw CorpusError(
+                    .malformed,
+                    file: name,
+                    item: item(nodes[other], "sources[\(other)]"),
+                    found: "has no percent, but sources[\(percent)] has",
+                    expected: "percent for every source or for none"
+                )
+            }
+            guard total != nil else {
+                throw CorpusError(
+                    .missing,
+                    file: name,
+                    item: "\"total_tokens\"",
+                    found: "is not there",
+                    expected: "the tokens of which sources take their percent"
+                )
+            }
+        } else if let totalNode {
+            throw refused(totalNode, "total_tokens", "it only beside sources with a percent")
+        }
+    }
+
+    // MARK: - Values
+
+    private func mapping(_ node: Node, _ place: String, _ known: [String]) throws -> [String: Node] {
+        guard let mapping = node.mapping else { throw refused(node, place, "a mapping") }
+        var fields: [String: Node] = [:]
+        for (key, value) in mapping {
+            guard let text = key.scalar?.string, known.contains(text) else {
+                throw CorpusError(
+                    .malformed,
+                    file: name,
+                    item: item(key, place),
+                    found: "has the key \(described(key))",
+                    expected: "one of \(known.joined(separator: ", "))"
+                )
+            }
+            fields[text] = value
+        }
+        return fields
+    }
+
+    private func string(_ node: Node, _ place: String) throws -> String {
+        guard let text = node.scalar?.string, !text.isEmpty else { throw refused(node, place, "a text") }
+        return text
+    }
+
+    private func tokens(_ node: Node, _ place: String) throws -> Int {
+        // YAML lets numbers have underscores between digits.
+        let text = node.scalar?.string.filter { $0 != "_" }
+        guard let text, let count = TokenCount.parsed(text) else {
+            throw refused(node, place, "a number of tokens, such as 5000000, 5m or 1.5b")
+        }
+        return count
+    }
+
+    private func limit(_ node: Node, _ place: String) throws -> Int? {
+        guard let text = node.scalar?.string else { throw refused(node, place, "1 or more, or none") }
+        if text == "none" { return nil }
+        guard let count = Int(text), count >= 1 else { throw refused(node, place, "1 or more, or none") }
+        return count
+    }
+
+    private func item(_ node: Node, _ place: String) -> String {
+        node.mark.map { "line \($0.line), \(place)" } ?? place
+    }
+
+    private func refused(_ node: Node, _ place: String, _ expected: String) -> CorpusError {
+        CorpusError(
+            .malformed,
+            file: name,
+            item: item(node, place),
+            found: "is \(described(node))",
+            expected: expected
+        )
+    }
+
+    private func described(_ node: Node) -> String {
+        switch node {
+        case .scalar(let scalar): scalar.string.isEmpty ? "empty" : shown(scalar.string)
+        case .mapping: "a mapping"
+        case .sequence(let sequence): sequence.isEmpty ? "an empty list" : "a list"
+        case .alias: "an alias"
+        }
+    }
+}
