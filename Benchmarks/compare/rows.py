@@ -129,8 +129,8 @@ def all_rows(texts):
         # Each layer's scores would take gigabytes in the exported graphs.
         encode("encode-150m-1x8192", "encoder 150M, 1×8192", "150m", grid[1, 8192], max_rounds=2, warmups=0,
                without=("onnxruntime", "openvino", "sentence-transformers"), wanted={"bfloat16": ("all", 3.0)}),
-        encode("texts-17m", f"encoder 17M, {len(texts)} texts of {mean:.0f} tokens", "17m", texts, batchings=BATCHINGS),
-        encode("texts-150m", f"encoder 150M, {len(texts)} texts of {mean:.0f} tokens", "150m", texts,
+        encode("texts-17m", f"encoder 17M, {len(texts)} texts, mean {mean:.0f} tokens", "17m", texts, batchings=BATCHINGS),
+        encode("texts-150m", f"encoder 150M, {len(texts)} texts, mean {mean:.0f} tokens", "150m", texts,
                batchings=BATCHINGS, wanted=same_class),
         generate("17m", 1, 4.0),
         generate("17m", 8, 3.0),

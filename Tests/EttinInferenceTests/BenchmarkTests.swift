@@ -1,4 +1,5 @@
 import EttinModel
+import EttinTokenizer
 import Testing
 import Torch
 

@@ -17,6 +17,8 @@ struct BenchmarkReport {
     private var dtype = ""
     private var gemmPeak: Double?
     private var hasBegun = false
+    /// Lines above the next case; they wait for it, as texts may yet prove too long.
+    private var heading: [String] = []
     private var model: JSONValue = .null
     private var results: [JSONValue] = []
 
@@ -39,20 +41,18 @@ struct BenchmarkReport {
             "hidden_size": JSONValue(configuration.hiddenSize),
             "vocab_size": JSONValue(configuration.vocabularySize),
         ]
-        guard !isJSON else { return }
         if !hasBegun {
-            try output.piece(
+            heading.append(
                 "\(configuration.kind.name) of \(configuration.parameterCount) parameters, task \(plan.task.rawValue), "
                     + "\(device), \(TorchRuntime.threadCount) threads, libtorch \(TorchRuntime.version) "
-                    + "\(TorchRuntime.cpuCapability)\n"
+                    + TorchRuntime.cpuCapability
             )
         }
-        if let gemmPeak {
-            try output.piece("\(self.dtype) matrix products reach \(gigas(gemmPeak)) GFLOP/s\n")
-        } else {
-            try output.piece("\(self.dtype) has no plain matrix product to compare with\n")
-        }
-        if !hasBegun { try output.piece(line(Self.columns)) }
+        heading.append(
+            gemmPeak.map { "\(self.dtype) matrix products reach \(gigas($0)) GFLOP/s" }
+                ?? "\(self.dtype) has no plain matrix product to compare with"
+        )
+        if !hasBegun { heading.append(line(Self.columns)) }
         hasBegun = true
     }
 
@@ -60,6 +60,8 @@ struct BenchmarkReport {
     mutating func add(_ result: BenchmarkResult) throws {
         results.append(document(of: result))
         guard !isJSON else { return }
+        for line in heading { try output.piece(line + "\n") }
+        heading = []
         let latency = result.latency
         let times = [
             latency.quantile(0.5), latency.quantile(0.9), latency.quantile(0.99), latency.minimum, latency.mean,
@@ -75,7 +77,7 @@ struct BenchmarkReport {
                         gemmPeak.map { percent(result.denseOperationsPerSecond / $0) } ?? "-",
                         gigas(result.work.attentionOperations), "\(result.peakMemoryBytes / 1_000_000)",
                     ]
-            )
+            ) + "\n"
         )
     }
 
@@ -127,7 +129,7 @@ struct BenchmarkReport {
         let padded = zip(cells, Self.columns).map { cell, column in
             String(repeating: " ", count: max(0, max(column.count, 8) - cell.count)) + cell
         }
-        return padded.joined(separator: "  ") + "\n"
+        return padded.joined(separator: "  ")
     }
 
     private func gigas(_ operations: Double) -> String { (operations / 1e9).rounded(toPlaces: 1) }
