@@ -1,6 +1,6 @@
 """What bfloat16 and int8 change: hidden states and filled masks beside those of float32, on a briefly trained encoder.
 
-    make build && scripts/setup-interop interop requirements.txt
+    make build && scripts/setup-interop interop Interop/requirements.txt
     .deps/interop/bin/python Benchmarks/precision/quality.py [--steps 600] [--model FOLDER] [--texts FILE] [--output r.json]
 
 Random weights would flatter every precision: they have no outliers and no certainty. Without --model, an encoder of the
