@@ -18,6 +18,10 @@ extern const KernelTable table;
 
 #include "attention.inc.h"
 
+#include "loss.inc.h"
+
+#include "training.inc.h"
+
 const KernelTable table = {
     .instructionSet = InstructionSet::ETTIN_SET,
     .panelWidth = panelWidth,
@@ -26,6 +30,10 @@ const KernelTable table = {
     .layer = layer,
     .embed = embed,
     .attention = attention,
+    .linearCrossEntropy = linearCrossEntropy,
+    .gated = gated,
+    .addNorm = addNorm,
+    .addNormBackward = addNormBackward,
 };
 
 }  // namespace ettin::ETTIN_NAMESPACE
