@@ -42,15 +42,21 @@ public final class ModernBERT: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids, none with more positions than the model serves.
     ///   - isTraining: Whether dropout is active.
-    /// - Returns: `[tokens, hiddenSize]` on the device and in the dtype of the parameters.
-    public func callAsFunction(_ batch: PackedBatch, isTraining: Bool = false) -> Tensor {
-        hiddenStates(batch, isTraining: isTraining, keepingAll: false)[0]
+    ///   - precision: In which types to compute.
+    /// - Returns: `[tokens, hiddenSize]` on the device of the parameters, in their dtype or the narrower one of a mixed
+    ///   precision.
+    public func callAsFunction(
+        _ batch: PackedBatch,
+        isTraining: Bool = false,
+        precision: Precision = .full
+    ) -> Tensor {
+        hiddenStates(batch, isTraining: isTraining, precision: precision, keepingAll: false)[0]
     }
 
     /// The embedding output, the outputs of all layers but the last, and the final-normed output: what transformers
     /// calls `output_hidden_states`.
     public func allHiddenStates(_ batch: PackedBatch) -> [Tensor] {
-        hiddenStates(batch, isTraining: false, keepingAll: true)
+        hiddenStates(batch, isTraining: false, precision: .full, keepingAll: true)
     }
 
     /// The final-normed hidden states of new tokens that follow cached ones.
@@ -78,10 +84,21 @@ public final class ModernBERT: Module, PretrainedModel {
         return states[0]
     }
 
-    private func hiddenStates(_ batch: PackedBatch, isTraining: Bool, keepingAll: Bool) -> [Tensor] {
+    private func hiddenStates(
+        _ batch: PackedBatch,
+        isTraining: Bool,
+        precision: Precision,
+        keepingAll: Bool
+    ) -> [Tensor] {
         let starts = [Int](repeating: 0, count: batch.sequenceCount)
         let dropout = isTraining ? configuration.attentionDropout : 0
-        return hiddenStates(batch, startingAt: starts, isTraining: isTraining, keepingAll: keepingAll) {
+        return hiddenStates(
+            batch,
+            startingAt: starts,
+            isTraining: isTraining,
+            precision: precision,
+            keepingAll: keepingAll
+        ) {
             attend($0, $1, $2, $3, batch.cuSeqlens, dropout: dropout)
         }
     }
@@ -112,6 +129,7 @@ public final class ModernBERT: Module, PretrainedModel {
         _ batch: PackedBatch,
         startingAt starts: [Int],
         isTraining: Bool,
+        precision: Precision = .full,
         keepingAll: Bool,
         mixing: (_ layer: Int, _ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
     ) -> [Tensor] {
@@ -119,19 +137,26 @@ public final class ModernBERT: Module, PretrainedModel {
         let ids = Tensor(batch.inputIDs).to(.int64, device)
         var kept: [Tensor] = []
         var xTD = embeddings(ids, isTraining: isTraining)
+        let activationType = precision.activationType(for: xTD.dtype)
+        // What the last layer's MLP adds to the residual, which the next norm does in passing.
+        var deltaTD: Tensor?
         let positions = zip(starts, batch.lengths).flatMap { start, length in (start..<start + length).map(Float.init) }
         let positionsT = Tensor(positions).to(device)
         var tables: [RotaryParameters: RotaryTable] = [:]
         for (index, layer) in layers.enumerated() {
-            if keepingAll { kept.append(xTD) }
+            if keepingAll { kept.append(deltaTD.map { xTD + $0 } ?? xTD) }
             let rope = configuration.rope(layer: index)
             let table =
                 tables[rope]
                 ?? RotaryTable(rope, width: configuration.headDimensions, positions: positionsT, dtype: xTD.dtype)
             tables[rope] = table
-            xTD = layer(xTD, rotary: table, isTraining: isTraining) { mixing(index, $0, $1, $2) }
+            let normedTD: Tensor
+            (xTD, normedTD) = layer.attentionInput(xTD, adding: deltaTD, activationType)
+            (xTD, deltaTD) = layer(xTD, normed: normedTD, rotary: table, isTraining: isTraining) {
+                mixing(index, $0, $1, $2)
+            }
         }
-        return kept + [finalNorm(xTD)]
+        return kept + [deltaTD.map { finalNorm(adding: $0, to: xTD).normed } ?? finalNorm(xTD).to(activationType)]
     }
 }
 
@@ -174,15 +199,31 @@ final class ModernBERTLayer: Module {
         mlp = ModernBERTMLP(configuration)
     }
 
+    /// Adds what the layer before left to be added to the residual.
+    ///
+    /// - Returns: The residual in its own type, and what attention reads, in the type of activations.
+    func attentionInput(
+        _ xTD: Tensor,
+        adding deltaTD: Tensor?,
+        _ activationType: DType
+    ) -> (sum: Tensor, normed: Tensor) {
+        if let deltaTD, let attentionNorm { return attentionNorm(adding: deltaTD, to: xTD) }
+        let residualTD = deltaTD.map { xTD + $0 } ?? xTD
+        let normedTD = attentionNorm.map { $0(residualTD) } ?? residualTD
+        return (residualTD, normedTD.to(activationType))
+    }
+
+    /// - Returns: The residual after attention, and what the MLP adds to it.
     func callAsFunction(
         _ xTD: Tensor,
+        normed normedTD: Tensor,
         rotary: RotaryTable,
         isTraining: Bool,
         mixing: (_ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
-    ) -> Tensor {
-        let normedTD = attentionNorm?(xTD) ?? xTD
-        let attendedTD = xTD + attention(normedTD, rotary: rotary, isTraining: isTraining, mixing: mixing)
-        return attendedTD + mlp(mlpNorm(attendedTD), isTraining: isTraining)
+    ) -> (residual: Tensor, delta: Tensor) {
+        let attendedTD = attention(normedTD, rotary: rotary, isTraining: isTraining, mixing: mixing)
+        let (residualTD, mlpInputTD) = mlpNorm(adding: attendedTD, to: xTD)
+        return (residualTD, mlp(mlpInputTD, isTraining: isTraining))
     }
 }
 
@@ -223,11 +264,11 @@ final class ModernBERTAttention: Module {
 final class ModernBERTMLP: Module {
     @Child("Wi") var input: Linear
     @Child("Wo") var output: Linear
-    private let activation: Activation
+    private let gate: GateFunction
     private let dropout: Double
 
     init(_ configuration: ModernBERTConfiguration) {
-        activation = configuration.hiddenActivation
+        gate = configuration.hiddenActivation.gate
         dropout = configuration.mlpDropout
         super.init()
         let (hidden, intermediate) = (configuration.hiddenSize, configuration.intermediateSize)
@@ -236,8 +277,7 @@ final class ModernBERTMLP: Module {
     }
 
     func callAsFunction(_ xTD: Tensor, isTraining: Bool) -> Tensor {
-        let halvesTI = input(xTD).split(into: 2, along: 1)
-        return output((activation(halvesTI[0]) * halvesTI[1]).dropout(isTraining ? dropout : 0))
+        output(input(xTD).gated(by: gate).dropout(isTraining ? dropout : 0))
     }
 }
 
