@@ -12,7 +12,6 @@
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -56,12 +55,16 @@ struct Operands {
 struct Gradients {
     at::Tensor losses, hidden, weight, bias;
 
-    Gradients(const Operands &operands, Wanted wanted) {
+    // `isWritten`: what is computed writes every element, and does not add.
+    Gradients(const Operands &operands, Wanted wanted, bool isWritten) {
         const auto options = operands.hidden.options().dtype(operands.accumulation());
+        const auto make = [&](at::IntArrayRef shape, const at::TensorOptions &options) {
+            return isWritten ? at::empty(shape, options) : at::zeros(shape, options);
+        };
         losses = at::empty({operands.hidden.size(0)}, options);
-        if (wanted.hidden) hidden = at::zeros_like(operands.hidden);
-        if (wanted.weight || wanted.bias) weight = at::zeros(operands.weight.sizes(), options);
-        if (wanted.bias) bias = at::zeros({operands.weight.size(0)}, options);
+        if (wanted.hidden) hidden = make(operands.hidden.sizes(), operands.hidden.options());
+        if (wanted.weight || wanted.bias) weight = make(operands.weight.sizes(), options);
+        if (wanted.bias) bias = make({operands.weight.size(0)}, options);
     }
 };
 
@@ -126,8 +129,9 @@ Result compute(const at::Tensor &hidden, const at::Tensor &weight, const std::op
     };
     if (bias) operands.bias = bias->to(operands.accumulation()).contiguous();
 
-    Gradients gradients(operands, wanted);
-    if (count > 0 && !options.isComposed && suitsKernel(operands)) {
+    const bool usesKernel = count > 0 && !options.isComposed && suitsKernel(operands);
+    Gradients gradients(operands, wanted, usesKernel);
+    if (usesKernel) {
         runKernel(operands, options, gradients);
     } else {
         for (int64_t first = 0; first < count; first += options.chunkRows) {

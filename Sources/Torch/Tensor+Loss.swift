@@ -32,10 +32,9 @@ public struct CrossEntropyOptions: Sendable, Hashable {
 }
 
 extension Tensor {
-    /// Rows of logits held at a time by ``linearCrossEntropy(weight:bias:labels:options:)``: enough for products at their
-    /// full rate, and to spread the cost of adding to the weight's gradient; 200 MB of bfloat16 for the suite's
-    /// vocabulary.
-    static let crossEntropyChunkRows = 2048
+    /// Rows held at a time by ``linearCrossEntropy(weight:bias:labels:options:)``: enough to spread the cost of adding to
+    /// the weight's gradient over a product; 116 MB of bfloat16 for the suite's vocabulary.
+    package static let crossEntropyChunkRows = 1152
 
     /// The cross-entropy of `self · weightᵀ + bias` against labels, without ever holding all logits.
     ///

@@ -14,6 +14,24 @@
 constexpr int64_t lossBlockRows = 32 * tileRows;
 constexpr int64_t lossBlockPanels = 256 / panelWidth;
 
+// The large buffers of a pass, kept by the thread that takes it: to have a quarter of a gigabyte cleared anew in every
+// step costs as much as a third of the products of a masked model.
+static inline void *lossBuffer(int slot, size_t bytes) {
+    struct Buffer {
+        AlignedMemory memory;
+        size_t size = 0;
+    };
+    static thread_local Buffer buffers[5];
+    Buffer &buffer = buffers[slot];
+    if (buffer.size < bytes) {
+        buffer.memory.reset();
+        buffer.size = 0;
+        buffer.memory = allocateAligned(bytes);
+        buffer.size = bytes;
+    }
+    return buffer.memory.get();
+}
+
 template <typename Product>
 class LossPass {
     using T = Stored<Product>;
@@ -23,11 +41,8 @@ public:
     explicit LossPass(const LinearCrossEntropyArguments &arguments)
         : a(arguments), panels((a.classes + panelWidth - 1) / panelWidth), widthGroups(a.width / group),
           widthPanels((a.width + panelWidth - 1) / panelWidth), threads(threadCount()) {
-        const size_t packedBytes = static_cast<size_t>(panels * panelWidth * a.width) * sizeof(T);
-        weight = allocateAligned(packedBytes);
-        if (a.hiddenGradient) {
-            transposed = allocateAligned(static_cast<size_t>(panels * panelWidth * widthPanels * panelWidth) * sizeof(T));
-        }
+        weight = elements(0, panels * panelWidth * a.width);
+        if (a.hiddenGradient) transposed = elements(1, panels * panelWidth * widthPanels * panelWidth);
     }
 
     void run() {
@@ -36,15 +51,20 @@ public:
         const int64_t longest = roundedUp((a.rows + chunks - 1) / chunks, tileRows);
         if (wantsWeight()) {
             stride = roundedUp(longest, group);
-            exponentials = allocateAligned(static_cast<size_t>(panels * panelWidth * stride) * sizeof(T));
-            scaled = allocateAligned(static_cast<size_t>((a.width + 1) * stride) * sizeof(T));
-            sums = allocateAligned(static_cast<size_t>(panels * panelWidth * (a.width + 1)) * sizeof(float));
+            exponentials = elements(2, panels * panelWidth * stride);
+            scaled = elements(3, (a.width + 1) * stride);
+            const int64_t count = panels * panelWidth * (a.width + 1);
+            sums = static_cast<float *>(lossBuffer(4, static_cast<size_t>(count) * sizeof(float)));
         }
         for (int64_t first = 0; first < a.rows; first += longest) chunk(first, std::min(longest, a.rows - first));
         if (wantsWeight()) finishWeight();
     }
 
 private:
+    static T *elements(int slot, int64_t count) {
+        return static_cast<T *>(lossBuffer(slot, static_cast<size_t>(count) * sizeof(T)));
+    }
+
     bool wantsWeight() const { return a.weightGradient != nullptr; }
 
     // Both orders in which products read the weight: columns of vocabulary over the depth of the width, and the
@@ -52,8 +72,8 @@ private:
     void packWeight() {
         const T *from = static_cast<const T *>(a.weight);
         parallelTasks(panels, [&](int64_t panel, int) {
-            T *to = static_cast<T *>(weight.get()) + panel * panelWidth * a.width;
-            const int64_t count = std::min(panelWidth, static_cast<int>(a.classes - panel * panelWidth));
+            T *to = weight + panel * panelWidth * a.width;
+            const int64_t count = std::min<int64_t>(panelWidth, a.classes - panel * panelWidth);
             for (int64_t lane = 0; lane < panelWidth; lane++) {
                 const T *row = from + (panel * panelWidth + lane) * a.width;
                 for (int64_t k = 0; k < widthGroups; k++) {
@@ -65,7 +85,7 @@ private:
                     }
                 }
             }
-            if (!transposed) return;
+            if (transposed == nullptr) return;
             // [block of vocabulary][panel of the width][group of vocabulary][lane][member]
             for (int64_t lane = 0; lane < panelWidth; lane++) {
                 const int64_t inBlock = panel % lossBlockPanels * panelWidth + lane;
@@ -85,7 +105,7 @@ private:
     }
 
     T *transposedBlock(int64_t firstPanel) const {
-        return static_cast<T *>(transposed.get()) + firstPanel * panelWidth * widthPanels * panelWidth;
+        return transposed + firstPanel * panelWidth * widthPanels * panelWidth;
     }
 
     void chunk(int64_t first, int64_t count) {
@@ -107,11 +127,11 @@ private:
             T *to = exponentialGroup(panel, row / group) + row % group;
             for (int64_t lane = 0; lane < panelWidth; lane++) to[lane * group] = T(0);
         }
-        for (int64_t d = 0; d <= a.width; d++) static_cast<T *>(scaled.get())[d * stride + row] = T(0);
+        for (int64_t d = 0; d <= a.width; d++) scaled[d * stride + row] = T(0);
     }
 
     T *exponentialGroup(int64_t panel, int64_t rowGroup) const {
-        return static_cast<T *>(exponentials.get()) + (panel * stride / group + rowGroup) * panelWidth * group;
+        return exponentials + (panel * stride / group + rowGroup) * panelWidth * group;
     }
 
     // What a task knows of its rows.
@@ -128,7 +148,7 @@ private:
             const int64_t at = panel * panelWidth + j * W, left = std::clamp<int64_t>(a.classes - at, 0, W);
             bias[j] = a.bias && left > 0 ? loadUpTo(a.bias + at, left) : (Floats)0.0f;
         }
-        const T *right = static_cast<const T *>(weight.get()) + panel * panelWidth * a.width;
+        const T *right = weight + panel * panelWidth * a.width;
         forEachTile(count, [&](int64_t row, auto height) {
             Floats tile[height][panelVectors] = {};
             multiply<Product, height, panelVectors>(hidden + row * a.width, a.width, right, widthGroups, tile);
@@ -275,7 +295,7 @@ private:
                 });
             }
             if (wantsWeight()) {
-                T *to = static_cast<T *>(scaled.get()) + offset + row;
+                T *to = scaled + offset + row;
                 forEachVector(a.width, [&](int64_t i, int64_t n) {
                     T values[W];
                     store(values, loadUpTo(h + i, n) * factor);
@@ -290,7 +310,7 @@ private:
     void addWeight(int64_t first, int64_t count) {
         const int64_t height = a.width + 1, groups = (count + group - 1) / group;
         parallelTasks(panels, [&](int64_t panel, int) {
-            float *to = static_cast<float *>(sums.get()) + panel * height * panelWidth;
+            float *to = sums + panel * height * panelWidth;
             forEachTile(height, [&](int64_t row, auto tileHeight) {
                 Floats tile[tileHeight][panelVectors] = {};
                 float *at = to + row * panelWidth;
@@ -299,7 +319,7 @@ private:
                         for (int v = 0; v < panelVectors; v++) tile[i][v] = load(at + i * panelWidth + v * W);
                     }
                 }
-                multiply<Product, tileHeight, panelVectors>(static_cast<const T *>(scaled.get()) + row * stride, stride,
+                multiply<Product, tileHeight, panelVectors>(scaled + row * stride, stride,
                                                             exponentialGroup(panel, 0), groups, tile);
                 for (int i = 0; i < tileHeight; i++) {
                     for (int v = 0; v < panelVectors; v++) store(at + i * panelWidth + v * W, tile[i][v]);
@@ -311,7 +331,7 @@ private:
     void finishWeight() {
         const int64_t height = a.width + 1;
         parallelTasks(panels, [&](int64_t panel, int) {
-            const float *from = static_cast<const float *>(sums.get()) + panel * height * panelWidth;
+            const float *from = sums + panel * height * panelWidth;
             const int64_t count = std::min<int64_t>(panelWidth, a.classes - panel * panelWidth);
             for (int64_t lane = 0; lane < count; lane++) {
                 float *to = a.weightGradient + (panel * panelWidth + lane) * a.width;
@@ -334,7 +354,8 @@ private:
     const int64_t panels, widthGroups, widthPanels;
     const int threads;
     int64_t stride = 0;  // rows of a chunk in `scaled`
-    AlignedMemory weight, transposed, exponentials, scaled, sums;
+    T *weight = nullptr, *transposed = nullptr, *exponentials = nullptr, *scaled = nullptr;
+    float *sums = nullptr;
 };
 
 static void linearCrossEntropy(const LinearCrossEntropyArguments &a) {
