@@ -95,6 +95,13 @@ struct AttentionArguments {
     float *logSumExp;                     // [H, Tq] or null
 };
 
+struct AttentionBackwardArguments {
+    AttentionArguments forward;           // with output and logSumExp as the forward pass left them
+    const void *outputGradient;           // [Tq, H, K]
+    void *queryGradients, *keyGradients, *valueGradients;  // as queries, keys and values
+    int64_t queryGradientStride, keyGradientStride, valueGradientStride;
+};
+
 // One new query for each sequence over its cache, and before that, where new keys are given, their entry into it.
 struct DecodeArguments {
     const void *queries;                  // [B, H, K], sequences `rowStride` elements apart
@@ -125,6 +132,7 @@ struct KernelTable {
     void (*embed)(const void *table, bool isBFloat16, const int64_t *ids, int64_t rows, int64_t width,
                   const LayerNormParameters &norm, float *out);
     void (*attention)(const AttentionArguments &arguments, bool isBFloat16);
+    void (*attentionBackward)(const AttentionBackwardArguments &arguments, bool isBFloat16);
     void (*decode)(const DecodeArguments &arguments, bool isBFloat16);
 };
 

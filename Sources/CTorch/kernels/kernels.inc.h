@@ -18,6 +18,8 @@ extern const KernelTable table;
 
 #include "attention.inc.h"
 
+#include "attention-backward.inc.h"
+
 #include "attention-decode.inc.h"
 
 const KernelTable table = {
@@ -28,6 +30,7 @@ const KernelTable table = {
     .layer = layer,
     .embed = embed,
     .attention = attention,
+    .attentionBackward = attentionBackward,
     .decode = decode,
 };
 
