@@ -205,11 +205,17 @@ CTStatus ct_nn_cross_entropy(const CTTensor *logits, const CTTensor *labels, int
 
 // softmax(q kᵀ scale) v for each sequence alone. Queries [Tq, H, d], keys and values [Tk, H, d]; sequence s owns rows
 // cu[s] ..< cu[s + 1]. The last query of a sequence stands at its last key; a query at key position p sees keys
-// p - left ... p + right (a negative bound is no bound). Differentiable.
+// p - left ... p + right (a negative bound is no bound). With `cosines` and `sines`, float32 [Tk, d / 2] or NULL both,
+// queries and keys are first turned by their positions. Differentiable.
 CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                                       const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey,
                                       int32_t sequenceCount, int64_t left, int64_t right, double scale,
-                                      double dropout, CTTensor **out);
+                                      const CTTensor *cosines, const CTTensor *sines, double dropout, CTTensor **out);
+
+// The same for projections [T, 3, H, d] (query, key, value) of the same tokens.
+CTStatus ct_attention_packed(const CTTensor *projections, const int32_t *cuSeqlens, int32_t sequenceCount, int64_t left,
+                             int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
+                             double dropout, CTTensor **out);
 
 // softmax(q kᵀ scale) v of one new query for each of `sequenceCount` sequences over its cache. Queries [B, H, d], keys
 // and values [B, capacity, H, d], of which sequence s has filled the first counts[s] > 0 places, in any order.
