@@ -228,45 +228,75 @@ auto handle(const char *name) {
 
 at::Tensor part(const at::Tensor &packed, int64_t index) { return packed.select(1, index); }
 
-// One node of the graph for both forms: packed inputs come as `first` with `keys` and `values` undefined.
-struct VariableLengthAttention : torch::autograd::Function<VariableLengthAttention> {
-    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &first,
-                              const at::Tensor &keys, const at::Tensor &values, const Shape &shape) {
-        at::AutoDispatchBelowAutograd below;
-        static const auto run = handle<decltype(forwardOnCPU)>("ettin::varlen_attention_forward");
-        const bool isPacked = !keys.defined();
-        auto [output, logSumExp] =
-            run.call(isPacked ? part(first, 0) : first, isPacked ? part(first, 1) : keys,
-                     isPacked ? part(first, 2) : values, shape.cuQuery, shape.cuKey, shape.window.left,
-                     shape.window.right, shape.scale, shape.cosines, shape.sines);
-        const auto kept = [](const OptionalTensor &x) { return x ? *x : at::Tensor(); };
-        context->save_for_backward({first, keys, values, output, logSumExp, shape.cuQuery, shape.cuKey,
-                                    kept(shape.cosines), kept(shape.sines)});
-        context->saved_data["left"] = shape.window.left;
-        context->saved_data["right"] = shape.window.right;
-        context->saved_data["scale"] = shape.scale;
-        return output;
+using Context = torch::autograd::AutogradContext;
+
+// Runs the device's forward pass, and keeps `inputs` and what else the backward pass needs.
+at::Tensor runForward(Context *context, const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
+                      const Shape &shape, std::initializer_list<at::Tensor> inputs) {
+    at::AutoDispatchBelowAutograd below;
+    static const auto run = handle<decltype(forwardOnCPU)>("ettin::varlen_attention_forward");
+    auto [output, logSumExp] = run.call(queries, keys, values, shape.cuQuery, shape.cuKey, shape.window.left,
+                                        shape.window.right, shape.scale, shape.cosines, shape.sines);
+    const auto kept = [](const OptionalTensor &x) { return x ? *x : at::Tensor(); };
+    torch::autograd::variable_list saved{
+        output, logSumExp, shape.cuQuery, shape.cuKey, kept(shape.cosines), kept(shape.sines)};
+    saved.insert(saved.end(), inputs);
+    context->save_for_backward(std::move(saved));
+    context->saved_data["left"] = shape.window.left;
+    context->saved_data["right"] = shape.window.right;
+    context->saved_data["scale"] = shape.scale;
+    return output;
+}
+
+// The first of the inputs among what runForward kept.
+constexpr size_t firstInput = 6;
+
+void runBackward(Context *context, const torch::autograd::variable_list &saved, const at::Tensor &gradient,
+                 const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
+                 const at::Tensor &queryGradients, const at::Tensor &keyGradients, const at::Tensor &valueGradients) {
+    static const auto run = handle<decltype(backwardOnCPU)>("ettin::varlen_attention_backward");
+    const auto optional = [](const at::Tensor &x) { return x.defined() ? OptionalTensor(x) : std::nullopt; };
+    run.call(gradient, queries, keys, values, saved[0], saved[1], saved[2], saved[3],
+             context->saved_data["left"].toInt(), context->saved_data["right"].toInt(),
+             context->saved_data["scale"].toDouble(), optional(saved[4]), optional(saved[5]), queryGradients,
+             keyGradients, valueGradients);
+}
+
+struct SeparateAttention : torch::autograd::Function<SeparateAttention> {
+    static at::Tensor forward(Context *context, const at::Tensor &queries, const at::Tensor &keys,
+                              const at::Tensor &values, const Shape &shape) {
+        return runForward(context, queries, keys, values, shape, {queries, keys, values});
     }
 
-    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
-                                                   torch::autograd::variable_list gradients) {
+    static torch::autograd::variable_list backward(Context *context, torch::autograd::variable_list gradients) {
         at::AutoDispatchBelowAutograd below;
-        static const auto run = handle<decltype(backwardOnCPU)>("ettin::varlen_attention_backward");
         const auto saved = context->get_saved_variables();
-        const at::Tensor &first = saved[0], &keys = saved[1], &values = saved[2];
-        const bool isPacked = !keys.defined();
-        const auto empty = [](const at::Tensor &x) { return at::empty(x.sizes(), x.options()); };
-        at::Tensor firstGradient = empty(first);
-        const at::Tensor keyGradients = isPacked ? at::Tensor() : empty(keys);
-        const at::Tensor valueGradients = isPacked ? at::Tensor() : empty(values);
-        const auto optional = [](const at::Tensor &x) { return x.defined() ? OptionalTensor(x) : std::nullopt; };
-        run.call(gradients[0], isPacked ? part(first, 0) : first, isPacked ? part(first, 1) : keys,
-                 isPacked ? part(first, 2) : values, saved[3], saved[4], saved[5], saved[6],
-                 context->saved_data["left"].toInt(), context->saved_data["right"].toInt(),
-                 context->saved_data["scale"].toDouble(), optional(saved[7]), optional(saved[8]),
-                 isPacked ? part(firstGradient, 0) : firstGradient, isPacked ? part(firstGradient, 1) : keyGradients,
-                 isPacked ? part(firstGradient, 2) : valueGradients);
-        return {firstGradient, keyGradients, valueGradients, at::Tensor()};
+        torch::autograd::variable_list results;
+        for (size_t i = 0; i < 3; i++) {
+            const at::Tensor &input = saved[firstInput + i];
+            results.push_back(at::empty(input.sizes(), input.options()));
+        }
+        runBackward(context, saved, gradients[0], saved[firstInput], saved[firstInput + 1], saved[firstInput + 2],
+                    results[0], results[1], results[2]);
+        results.emplace_back();  // the shape has none
+        return results;
+    }
+};
+
+struct PackedAttention : torch::autograd::Function<PackedAttention> {
+    static at::Tensor forward(Context *context, const at::Tensor &projections, const Shape &shape) {
+        return runForward(context, part(projections, 0), part(projections, 1), part(projections, 2), shape,
+                          {projections});
+    }
+
+    static torch::autograd::variable_list backward(Context *context, torch::autograd::variable_list gradients) {
+        at::AutoDispatchBelowAutograd below;
+        const auto saved = context->get_saved_variables();
+        const at::Tensor &projections = saved[firstInput];
+        const at::Tensor result = at::empty(projections.sizes(), projections.options());
+        runBackward(context, saved, gradients[0], part(projections, 0), part(projections, 1), part(projections, 2),
+                    part(result, 0), part(result, 1), part(result, 2));
+        return {result, at::Tensor()};
     }
 };
 
@@ -288,7 +318,7 @@ at::Tensor attention(const at::Tensor &queries, const at::Tensor &keys, const at
     const Shape shape{lengths(cuQuery), lengths(cuKey), {left, right}, scale, cosines, sines};
     check(queries, keys, values, shape);
     if (!hasKernel(queries, keys, values, shape, dropout)) return reference(queries, keys, values, shape, dropout);
-    return VariableLengthAttention::apply(queries, keys, values, shape);
+    return SeparateAttention::apply(queries, keys, values, shape);
 }
 
 at::Tensor packedAttention(const at::Tensor &projections, const at::Tensor &cuSeqlens, int64_t left, int64_t right,
@@ -300,7 +330,7 @@ at::Tensor packedAttention(const at::Tensor &projections, const at::Tensor &cuSe
     const at::Tensor queries = part(projections, 0), keys = part(projections, 1), values = part(projections, 2);
     check(queries, keys, values, shape);
     if (!hasKernel(queries, keys, values, shape, dropout)) return reference(queries, keys, values, shape, dropout);
-    return VariableLengthAttention::apply(projections, at::Tensor(), at::Tensor(), shape);
+    return PackedAttention::apply(projections, shape);
 }
 
 }  // namespace
