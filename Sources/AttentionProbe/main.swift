@@ -52,7 +52,7 @@ func measure(_ request: JSONValue) throws -> JSONValue {
     let loss = (output * output.detached()).sum()
     let backward = seconds { loss.backward() }
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(0, &usage)  // RUSAGE_SELF, which is an enumeration in Glibc and a number elsewhere
     #if os(macOS)
         let unit = 1
     #else
