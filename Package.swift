@@ -87,6 +87,7 @@ let package = Package(
             swiftSettings: settings
         ),
         // Drivers for the interop tests and the fuzzers; not products.
+        .executableTarget(name: "AttentionProbe", dependencies: ["EttinJSON", "Torch"], swiftSettings: settings),
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(
             name: "ModelProbe",

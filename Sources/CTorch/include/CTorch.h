@@ -240,20 +240,47 @@ typedef struct CTAdamW {
 CTStatus ct_optimizer_adamw(CTTensor *const *parameters, CTTensor *const *gradients, CTTensor *const *firstMoments,
                             CTTensor *const *secondMoments, int32_t count, int64_t step, CTAdamW options);
 
-// MARK: Attention over packed sequences (attention.cpp)
+// MARK: Attention over packed sequences (attention.cpp, attention-decode.cpp)
 
 // softmax(q kᵀ scale) v for each sequence alone. Queries [Tq, H, d], keys and values [Tk, H, d]; sequence s owns rows
 // cu[s] ..< cu[s + 1]. The last query of a sequence stands at its last key; a query at key position p sees keys
-// p - left ... p + right (a negative bound is no bound). Differentiable.
+// p - left ... p + right (a negative bound is no bound). With `cosines` and `sines`, float32 [Tk, d / 2] or NULL both,
+// queries and keys are first turned by their positions. Differentiable.
 CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                                       const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey,
                                       int32_t sequenceCount, int64_t left, int64_t right, double scale,
-                                      double dropout, CTTensor **out);
+                                      const CTTensor *cosines, const CTTensor *sines, double dropout, CTTensor **out);
+
+// The same for projections [T, 3, H, d] (query, key, value) of the same tokens.
+CTStatus ct_attention_packed(const CTTensor *projections, const int32_t *cuSeqlens, int32_t sequenceCount, int64_t left,
+                             int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
+                             double dropout, CTTensor **out);
 
 // softmax(q kᵀ scale) v of one new query for each of `sequenceCount` sequences over its cache. Queries [B, H, d], keys
 // and values [B, capacity, H, d], of which sequence s has filled the first counts[s] > 0 places, in any order.
 CTStatus ct_attention_decode(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                              const int32_t *counts, int32_t sequenceCount, double scale, CTTensor **out);
+
+// The same for projections [B, 3, H, d] (query, key, value) of one new token for each sequence, of which the query and
+// the key are first turned by float32 cosines and sines [B, d / 2]. The turned key and the value are written to place
+// places[s] < counts[s] of the caches, in place; counts[s] includes them. Not differentiable on the CPU.
+CTStatus ct_attention_decode_step(const CTTensor *projections, const CTTensor *cosines, const CTTensor *sines,
+                                  CTTensor *keys, CTTensor *values, const int32_t *places, const int32_t *counts,
+                                  int32_t sequenceCount, double scale, CTTensor **out);
+
+// MARK: CPU kernels (kernels/kernels.cpp)
+
+typedef enum CTInstructionSet {
+    CT_PORTABLE = 0,
+    CT_AVX2 = 1,
+    CT_AVX512 = 2,
+    CT_AVX512_BF16 = 3,
+} CTInstructionSet;
+
+// The set the kernels run with: the best this processor has, unless another was chosen.
+CTInstructionSet ct_kernels_instruction_set(void);
+// Chooses another from now on, for tests and measurements; false where this build or processor has none of that kind.
+bool ct_kernels_use(CTInstructionSet set);
 
 #ifdef __cplusplus
 }

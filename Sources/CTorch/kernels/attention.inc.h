@@ -4,7 +4,7 @@
 // - Queries go in blocks; only panels of keys that meet the block's window are visited, so that a local layer costs
 //   tokens × window.
 // - The softmax is kept online over blocks of keys (Milakov and Gimelshein, arXiv 1805.02867; FlashAttention,
-//   arXiv 2205.14135), in powers of two: log₂ e is part of the scale.
+//   arXiv 2205.14135), in powers of two: log₂ e joins the scale.
 
 constexpr int64_t queryBlock = 8 * tileRows;
 // Keys of one round of the softmax. Scores of a query block by a round stay in the second-level cache.
@@ -71,8 +71,6 @@ template <typename T>
 static inline void roundRow(const float *x, int64_t count, T *out) {
     forEachVector(count, [&](int64_t i, int64_t n) { storeUpTo(out + i, loadUpTo(x + i, n), n); });
 }
-
-constexpr int64_t widestHead = 256;
 
 // Packs keys `first` ..< `last` (first on a panel's edge) of `count` of one head; what lies beyond `count` is zero.
 template <typename Product>
@@ -149,6 +147,8 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
     const int64_t valuePanels = PackedHead<Product>::valuePanels(width);
     const int64_t paddedWidth = roundedUp(width, group);
     const int64_t mixedWidth = valuePanels * panelWidth;
+    // Scores stay unscaled until the softmax, so that queries are rounded as the caller rounded them.
+    const float factor = a.scale * log2e;
 
     const T *queries = static_cast<const T *>(a.queries) + head * width;
     alignas(64) float turned[widestHead];
@@ -156,7 +156,7 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
         const int64_t position = s.firstKey + s.offset() + firstQuery + i;
         rotateRow(queries + (s.firstQuery + firstQuery + i) * a.queryStride, width,
                   a.cosines ? a.cosines + position * half : nullptr, a.sines ? a.sines + position * half : nullptr,
-                  a.scale * log2e, turned);
+                  1, turned);
         roundRow(turned, width, scratch.queries + i * paddedWidth);
         for (int64_t k = width; k < paddedWidth; k++) scratch.queries[i * paddedWidth + k] = 0;
         scratch.largestScore[i] = unseen;
@@ -219,15 +219,15 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
             const float *scores = scratch.scores + i * keyBlock;
             T *weights = scratch.weights + i * keyBlock;
             for (int64_t k = 0; k < keys; k += W) {
-                const Floats weight = powerOfTwo(load(scores + k) - now);
+                const Floats weight = powerOfTwo(load(scores + k) * factor - now * factor);
                 total += weight;
                 store(weights + k, weight);
             }
             if (now > before && round > firstPanel) {
-                const float factor = powerOfTwo((Floats)(before - now))[0];
-                scratch.total[i] *= factor;
+                const float kept = powerOfTwo((Floats)((before - now) * factor))[0];
+                scratch.total[i] *= kept;
                 float *mixed = scratch.mixed + i * mixedWidth;
-                for (int64_t c = 0; c < mixedWidth; c += W) store(mixed + c, load(mixed + c) * factor);
+                for (int64_t c = 0; c < mixedWidth; c += W) store(mixed + c, load(mixed + c) * kept);
             }
             scratch.total[i] += sum(total);
         }
@@ -253,15 +253,15 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
     T *output = static_cast<T *>(a.output) + head * width;
     for (int64_t i = 0; i < rows; i++) {
         const int64_t row = s.firstQuery + firstQuery + i;
-        const float factor = 1 / scratch.total[i];
+        const float share = 1 / scratch.total[i];
         const float *mixed = scratch.mixed + i * mixedWidth;
         T *to = output + row * a.heads * width;
         forEachVector(width, [&](int64_t c, int64_t count) {
-            storeUpTo(to + c, loadUpTo(mixed + c, count) * factor, count);
+            storeUpTo(to + c, loadUpTo(mixed + c, count) * share, count);
         });
         if (a.logSumExp != nullptr) {
             a.logSumExp[head * a.cuQuery[a.sequences] + row] =
-                (scratch.largestScore[i] + std::log2(scratch.total[i])) / log2e;
+                scratch.largestScore[i] * a.scale + std::log(scratch.total[i]);
         }
     }
 }

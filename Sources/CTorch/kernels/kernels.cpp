@@ -1,5 +1,8 @@
 #include "kernels.h"
 
+#include "CTorch.h"
+
+#include <atomic>
 #include <cstdlib>
 #include <new>
 
@@ -58,14 +61,32 @@ const KernelTable *kernels(InstructionSet set) {
     return nullptr;
 }
 
-const KernelTable &kernels() {
-    static const KernelTable *best = [] {
+namespace {
+
+std::atomic<const KernelTable *> &chosen() {
+    static std::atomic<const KernelTable *> table = [] {
         for (const auto set : {InstructionSet::avx512BF16, InstructionSet::avx512, InstructionSet::avx2}) {
             if (const auto *found = kernels(set)) return found;
         }
         return kernels(InstructionSet::portable);
     }();
-    return *best;
+    return table;
+}
+
+}  // namespace
+
+const KernelTable &kernels() { return *chosen().load(std::memory_order_relaxed); }
+
+bool useKernels(InstructionSet set) {
+    const KernelTable *found = kernels(set);
+    if (found != nullptr) chosen().store(found, std::memory_order_relaxed);
+    return found != nullptr;
 }
 
 }  // namespace ettin
+
+CTInstructionSet ct_kernels_instruction_set(void) {
+    return static_cast<CTInstructionSet>(ettin::kernels().instructionSet);
+}
+
+bool ct_kernels_use(CTInstructionSet set) { return ettin::useKernels(static_cast<ettin::InstructionSet>(set)); }

@@ -95,6 +95,31 @@ struct AttentionArguments {
     float *logSumExp;                     // [H, Tq] or null
 };
 
+struct AttentionBackwardArguments {
+    AttentionArguments forward;           // with output and logSumExp as the forward pass left them
+    const void *outputGradient;           // [Tq, H, K]
+    void *queryGradients, *keyGradients, *valueGradients;  // as queries, keys and values
+    int64_t queryGradientStride, keyGradientStride, valueGradientStride;
+};
+
+// One new query for each sequence over its cache, and before that, where new keys are given, their entry into it.
+struct DecodeArguments {
+    const void *queries;                  // [B, H, K], sequences `rowStride` elements apart
+    const void *newKeys, *newValues;      // as the queries, or null: the cache holds them already
+    int64_t rowStride;
+    const float *cosines, *sines;         // rotation of queries and new keys, [B, K / 2], or null
+    void *keys, *values;                  // [B, capacity, H, K], changed in place where new keys are given
+    int64_t capacity;
+    const int32_t *places;                // [B], below `counts`: where the new key and value go
+    const int32_t *counts;                // [B], at least 1: places to attend to, the new one among them
+    int64_t sequences, heads, width;
+    float scale;
+    void *output;                         // [B, H, K]
+};
+
+// Heads the attention kernels take.
+constexpr int64_t widestHead = 256;
+
 // Cross-entropy of hidden · weightᵀ + bias with its gradients; see loss.inc.h. Elements are bfloat16 or float32.
 struct LinearCrossEntropyArguments {
     int64_t rows, classes, width;  // the width is even
@@ -159,6 +184,8 @@ struct KernelTable {
     void (*embed)(const void *table, bool isBFloat16, const int64_t *ids, int64_t rows, int64_t width,
                   const LayerNormParameters &norm, float *out);
     void (*attention)(const AttentionArguments &arguments, bool isBFloat16);
+    void (*attentionBackward)(const AttentionBackwardArguments &arguments, bool isBFloat16);
+    void (*decode)(const DecodeArguments &arguments, bool isBFloat16);
     void (*linearCrossEntropy)(const LinearCrossEntropyArguments &arguments);
     void (*gated)(const GatedArguments &arguments);
     void (*addNorm)(const AddNormArguments &arguments);
@@ -169,5 +196,7 @@ struct KernelTable {
 const KernelTable &kernels();
 // Nil when this build or processor has none of that kind.
 const KernelTable *kernels(InstructionSet set);
+// Makes kernels() give that table from now on. False, and no change, where this build or processor has none.
+bool useKernels(InstructionSet set);
 
 }  // namespace ettin

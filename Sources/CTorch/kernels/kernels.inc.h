@@ -18,6 +18,10 @@ extern const KernelTable table;
 
 #include "attention.inc.h"
 
+#include "attention-backward.inc.h"
+
+#include "attention-decode.inc.h"
+
 #include "loss.inc.h"
 
 #include "training.inc.h"
@@ -30,6 +34,8 @@ const KernelTable table = {
     .layer = layer,
     .embed = embed,
     .attention = attention,
+    .attentionBackward = attentionBackward,
+    .decode = decode,
     .linearCrossEntropy = linearCrossEntropy,
     .gated = gated,
     .addNorm = addNorm,

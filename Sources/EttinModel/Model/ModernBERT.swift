@@ -73,12 +73,12 @@ public final class ModernBERT: Module, PretrainedModel {
         let isFirst = starts.allSatisfy { $0 == 0 }
         precondition(isFirst || batch.lengths.allSatisfy { $0 == 1 }, "a filled cache takes one token a sequence")
         cache.reserve(adding: batch.lengths)
-        let states = hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false) { layer, q, k, v in
+        let states = hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false) { layer, x, rotary in
             if isFirst {
-                cache.store(keys: k, values: v, layer: layer)
-                return attend(layer, q, k, v, batch.cuSeqlens, dropout: 0)
+                cache.store(x, rotary: rotary, layer: layer)
+                return attend(layer, x, rotary, batch.cuSeqlens, dropout: 0)
             }
-            return cache.attend(queries: q, keys: k, values: v, layer: layer)
+            return cache.attend(x, rotary: rotary, layer: layer)
         }
         cache.advance(by: batch.lengths)
         return states[0]
@@ -99,39 +99,36 @@ public final class ModernBERT: Module, PretrainedModel {
             precision: precision,
             keepingAll: keepingAll
         ) {
-            attend($0, $1, $2, $3, batch.cuSeqlens, dropout: dropout)
+            attend($0, $1, $2, batch.cuSeqlens, dropout: dropout)
         }
     }
 
     /// Attention of one layer among the tokens of a batch.
     private func attend(
         _ layer: Int,
-        _ queriesTHK: Tensor,
-        _ keysTHK: Tensor,
-        _ valuesTHK: Tensor,
+        _ projectionsT3HK: Tensor,
+        _ rotary: RotaryTable,
         _ cuSeqlens: [Int32],
         dropout: Double
     ) -> Tensor {
         let window = configuration.window(layer: layer, rule: windowRule)
         return .variableLengthAttention(
-            queries: queriesTHK,
-            keys: keysTHK,
-            values: valuesTHK,
-            cuSeqlensQuery: cuSeqlens,
-            cuSeqlensKey: cuSeqlens,
+            projections: projectionsT3HK,
+            cuSeqlens: cuSeqlens,
             window: AttentionWindow(left: window.left, right: window.right),
+            rotation: rotary.rotation,
             dropout: dropout
         )
     }
 
-    /// The trunk, given how each layer's rotated queries and keys and its values become mixed values.
+    /// The trunk, given how each layer's queries, keys and values become mixed values.
     private func hiddenStates(
         _ batch: PackedBatch,
         startingAt starts: [Int],
         isTraining: Bool,
         precision: Precision = .full,
         keepingAll: Bool,
-        mixing: (_ layer: Int, _ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
+        mixing: (_ layer: Int, _ projectionsT3HK: Tensor, _ rotary: RotaryTable) -> Tensor
     ) -> [Tensor] {
         let device = embeddings.tokens.weight.device
         let ids = Tensor(batch.inputIDs).to(.int64, device)
@@ -152,9 +149,7 @@ public final class ModernBERT: Module, PretrainedModel {
             tables[rope] = table
             let normedTD: Tensor
             (xTD, normedTD) = layer.attentionInput(xTD, adding: deltaTD, activationType)
-            (xTD, deltaTD) = layer(xTD, normed: normedTD, rotary: table, isTraining: isTraining) {
-                mixing(index, $0, $1, $2)
-            }
+            (xTD, deltaTD) = layer(xTD, normed: normedTD, isTraining: isTraining) { mixing(index, $0, table) }
         }
         return kept + [deltaTD.map { finalNorm(adding: $0, to: xTD).normed } ?? finalNorm(xTD).to(activationType)]
     }
@@ -217,11 +212,10 @@ final class ModernBERTLayer: Module {
     func callAsFunction(
         _ xTD: Tensor,
         normed normedTD: Tensor,
-        rotary: RotaryTable,
         isTraining: Bool,
-        mixing: (_ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
+        mixing: (_ projectionsT3HK: Tensor) -> Tensor
     ) -> (residual: Tensor, delta: Tensor) {
-        let attendedTD = attention(normedTD, rotary: rotary, isTraining: isTraining, mixing: mixing)
+        let attendedTD = attention(normedTD, isTraining: isTraining, mixing: mixing)
         let (residualTD, mlpInputTD) = mlpNorm(adding: attendedTD, to: xTD)
         return (residualTD, mlp(mlpInputTD, isTraining: isTraining))
     }
@@ -229,7 +223,7 @@ final class ModernBERTLayer: Module {
 
 // MARK: -
 
-/// Multi-head attention with rotary positions; which keys a query sees is up to `mixing`.
+/// Multi-head attention; how queries and keys are turned, and which of them meet, is up to `mixing`.
 final class ModernBERTAttention: Module {
     @Child("Wqkv") var projections: Linear
     @Child("Wo") var output: Linear
@@ -247,13 +241,11 @@ final class ModernBERTAttention: Module {
 
     func callAsFunction(
         _ xTD: Tensor,
-        rotary: RotaryTable,
         isTraining: Bool,
-        mixing: (_ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
+        mixing: (_ projectionsT3HK: Tensor) -> Tensor
     ) -> Tensor {
         let (tokens, width) = (xTD.size(0), xTD.size(1))
-        let qkvTHK = projections(xTD).split(into: 3, along: 1).map { $0.reshaped(tokens, heads, width / heads) }
-        let mixedTHK = mixing(rotary.rotate(qkvTHK[0]), rotary.rotate(qkvTHK[1]), qkvTHK[2])
+        let mixedTHK = mixing(projections(xTD).reshaped(tokens, 3, heads, width / heads))
         return output(mixedTHK.reshaped(tokens, width)).dropout(isTraining ? dropout : 0)
     }
 }
