@@ -92,6 +92,7 @@ let package = Package(
             swiftSettings: settings
         ),
         // Drivers for the interop tests, the benchmarks and the fuzzers; not products.
+        .executableTarget(name: "AttentionProbe", dependencies: ["EttinJSON", "Torch"], swiftSettings: settings),
         .executableTarget(
             name: "BenchProbe",
             dependencies: ["EttinInference", "EttinJSON", "Torch"],

@@ -1,4 +1,5 @@
 // Attention of one new query for each sequence over its cache of keys and values.
+#include "attention.h"
 #include "guard.h"
 #include "kernels/kernels.h"
 
@@ -8,6 +9,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <vector>
@@ -84,13 +86,6 @@ at::Tensor decode(const at::Tensor &queries, const at::Tensor &keys, const at::T
     return outputs.size() == 1 ? outputs[0] : at::cat(outputs);
 }
 
-// (x₁ cos - x₂ sin, x₂ cos + x₁ sin) in float32; x [B, H, d], cosines and sines [B, d / 2].
-at::Tensor rotated(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
-    const auto halves = x.to(at::kFloat).chunk(2, -1);
-    const at::Tensor c = cosines.unsqueeze(1), s = sines.unsqueeze(1);
-    return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1).to(x.scalar_type());
-}
-
 at::Tensor decodeStep(const at::Tensor &qkv, const at::Tensor &cosines, const at::Tensor &sines, const at::Tensor &keys,
                       const at::Tensor &values, const int32_t *places, const int32_t *counts, int32_t sequences,
                       double scale) {
@@ -123,11 +118,12 @@ at::Tensor decodeStep(const at::Tensor &qkv, const at::Tensor &cosines, const at
         kernels().decode(a, rows.scalar_type() == at::kBFloat16);
         return output;
     }
-    const at::Tensor turnedKeys = rotated(newKeys, cosines, sines);
-    for (int32_t s = 0; s < sequences; s++) {
-        keys.select(0, s).select(0, places[s]).copy_(turnedKeys.select(0, s));
-        values.select(0, s).select(0, places[s]).copy_(newValues.select(0, s));
-    }
+    std::vector<int64_t> rows;
+    for (int64_t s = 0; s < sequences; s++) rows.push_back(s * keys.size(1) + places[s]);
+    const at::Tensor at = at::tensor(rows).to(keys.device());
+    const std::vector<int64_t> flat{-1, keys.size(2), keys.size(3)};
+    keys.view(flat).index_copy_(0, at, rotated(newKeys, cosines, sines));
+    values.view(flat).index_copy_(0, at, newValues);
     return decode(rotated(queries, cosines, sines), keys, values, counts, sequences, scale);
 }
 

@@ -1,144 +1,374 @@
-// Attention over packed sequences, composed of libtorch operators: the reference for every device.
+// The operator ettin::varlen_attention: attention over packed sequences, differentiable, with one implementation for
+// each device.
 //
-// - Neighbouring sequences of equal length are one batched call, so a batch of equal lengths costs one call a layer.
-// - A bounded window runs over blocks of queries, each against only the keys its window can reach: work and memory
-//   grow with tokens × window, not with tokens².
+// - CPU: the project's kernels, float32 and bfloat16.
+// - CUDA: libtorch's flash attention with cumulative lengths and a window.
+// - Elsewhere, and for what neither takes (dropout, other dtypes): the reference.
+//
+// ettin::varlen_attention_packed takes queries, keys and values as one matrix, whose gradient is then one matrix too:
+// the gradients of three views would each be spread over a matrix of zeros, and these added.
+#include "attention.h"
 #include "guard.h"
+#include "kernels/kernels.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/constant_pad_nd.h>
-#include <ATen/ops/ones_like.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_flash_attention_backward.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/_fused_sdp_choice.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/tensor.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
 
 #include <algorithm>
-#include <vector>
 
 using namespace ettin;
 
 namespace {
 
-struct Window {
-    int64_t left;   // negative: unbounded
-    int64_t right;  // negative: unbounded
+using OptionalTensor = std::optional<at::Tensor>;
+
+// What stays the same between the forward and the backward pass of one call.
+struct Shape {
+    at::Tensor cuQuery, cuKey;  // int32 on the CPU, contiguous
+    Window window;
+    double scale;
+    OptionalTensor cosines, sines;
 };
 
-// Sequences of one shape: queries [B, H, Tq, d], keys and values [B, H, Tk, d].
-struct Group {
-    at::Tensor queries, keys, values;
-    int64_t queryLength() const { return queries.size(2); }
-    int64_t keyLength() const { return keys.size(2); }
-};
-
-// Queries are handled in blocks of this many where the window is bounded: large enough to feed a matrix product,
-// small enough that block + window stays near the window.
-constexpr int64_t queryBlock = 128;
-
-at::Tensor attend(const Group &group, const std::optional<at::Tensor> &mask, bool isCausal, double scale,
-                  double dropout) {
-    return at::scaled_dot_product_attention(group.queries, group.keys, group.values, mask, dropout, isCausal, scale);
+// Cumulative lengths in the form all implementations read.
+at::Tensor lengths(const at::Tensor &cumulative) {
+    TORCH_CHECK(cumulative.dim() == 1 && cumulative.numel() > 0 && cumulative.scalar_type() == at::kInt,
+                "attention needs cumulative lengths, int32 [sequences + 1]; found ", cumulative.scalar_type(), " ",
+                cumulative.sizes());
+    return cumulative.to(at::kCPU).contiguous();
 }
 
-// Which key (columns) each query (rows) sees, both given by positions that broadcast against each other.
-at::Tensor visible(const at::Tensor &query, const at::Tensor &key, Window window) {
-    const at::Tensor distance = key - query;
-    at::Tensor mask = at::ones_like(distance, distance.options().dtype(at::kBool));
-    if (window.left >= 0) mask = mask.logical_and(distance >= -window.left);
-    if (window.right >= 0) mask = mask.logical_and(distance <= window.right);
-    return mask;
-}
-
-at::Tensor fullyMasked(const Group &group, Window window, double scale, double dropout) {
-    const auto options = group.queries.options().dtype(at::kLong);
-    const int64_t tq = group.queryLength(), tk = group.keyLength();
-    const at::Tensor query = at::arange(tk - tq, tk, options).unsqueeze(1);
-    const at::Tensor key = at::arange(tk, options).unsqueeze(0);
-    return attend(group, visible(query, key, window), false, scale, dropout);
-}
-
-// Both bounds set, as many queries as keys. Every block of queries becomes one row of a batch whose keys are the
-// block's own and the window's reach on both sides.
-at::Tensor banded(const Group &group, Window window, double scale, double dropout) {
-    const int64_t batch = group.queries.size(0), heads = group.queries.size(1), width = group.queries.size(3);
-    const int64_t length = group.queryLength();
-    const int64_t blocks = (length + queryBlock - 1) / queryBlock;
-    const int64_t padding = blocks * queryBlock - length;
-    const int64_t reach = queryBlock + window.left + window.right;
-
-    // [B, H, T, d] → [B, blocks, H, rows, d] → [B · blocks, H, rows, d]
-    const auto blocked = [&](const at::Tensor &x, int64_t before, int64_t after, int64_t rows) {
-        return at::constant_pad_nd(x, {0, 0, before, after})
-            .unfold(2, rows, queryBlock)    // [B, H, blocks, d, rows]
-            .permute({0, 2, 1, 4, 3})
-            .reshape({batch * blocks, heads, rows, width});
-    };
-    const Group split{blocked(group.queries, 0, padding, queryBlock),
-                      blocked(group.keys, window.left, window.right + padding, reach),
-                      blocked(group.values, window.left, window.right + padding, reach)};
-
-    const auto options = group.queries.options().dtype(at::kLong);
-    const at::Tensor start = at::arange(blocks, options).mul(queryBlock).view({blocks, 1, 1});
-    const at::Tensor query = start + at::arange(queryBlock, options).view({1, queryBlock, 1});
-    const at::Tensor key = start - window.left + at::arange(reach, options).view({1, 1, reach});
-    at::Tensor mask = visible(query, key, window).logical_and(key >= 0).logical_and(key < length);
-    // Rows of padding see everything: they are cut off below, and an empty row would be NaN.
-    mask = mask.logical_or(query >= length);
-    mask = mask.unsqueeze(1).repeat({batch, 1, 1, 1});
-
-    return attend(split, mask, false, scale, dropout)
-        .view({batch, blocks, heads, queryBlock, width})
-        .permute({0, 2, 1, 3, 4})
-        .reshape({batch, heads, blocks * queryBlock, width})
-        .narrow(2, 0, length);
-}
-
-at::Tensor attend(const Group &group, Window window, double scale, double dropout) {
-    const int64_t tq = group.queryLength(), tk = group.keyLength();
-    // A bound no pair of positions can exceed is no bound.
-    if (window.left >= tk - 1) window.left = -1;
-    if (window.right >= tq - 1) window.right = -1;
-    if (window.left < 0 && window.right < 0) return attend(group, std::nullopt, false, scale, dropout);
-    if (window.left < 0 && window.right == 0 && tq == tk) return attend(group, std::nullopt, true, scale, dropout);
-    const bool isBounded = window.left >= 0 && window.right >= 0;
-    if (isBounded && tq == tk && queryBlock + window.left + window.right < tk) {
-        return banded(group, window, scale, dropout);
-    }
-    return fullyMasked(group, window, scale, dropout);
-}
-
-at::Tensor variableLength(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
-                          const int32_t *cuQuery, const int32_t *cuKey, int32_t count, Window window, double scale,
-                          double dropout) {
-    TORCH_CHECK(queries.dim() == 3 && keys.dim() == 3 && keys.sizes() == values.sizes(),
+void check(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values, const Shape &shape) {
+    TORCH_CHECK(queries.dim() == 3 && keys.dim() == 3 && keys.sizes() == values.sizes() &&
+                    queries.sizes().slice(1) == keys.sizes().slice(1),
                 "attention needs queries [Tq, H, d], keys and values [Tk, H, d]; found ", queries.sizes(), ", ",
                 keys.sizes(), ", ", values.sizes());
-    TORCH_CHECK(cuQuery[0] == 0 && cuKey[0] == 0 && cuQuery[count] == queries.size(0) && cuKey[count] == keys.size(0),
-                "cumulative lengths end at ", cuQuery[count], " and ", cuKey[count], "; the tensors have ",
-                queries.size(0), " and ", keys.size(0), " rows");
-    std::vector<at::Tensor> outputs;
-    for (int32_t first = 0; first < count;) {
-        const int64_t tq = cuQuery[first + 1] - cuQuery[first], tk = cuKey[first + 1] - cuKey[first];
-        TORCH_CHECK(tq >= 0 && tq <= tk, "sequence ", first, " has ", tq, " queries and ", tk, " keys");
-        int32_t last = first + 1;
-        while (last < count && cuQuery[last + 1] - cuQuery[last] == tq && cuKey[last + 1] - cuKey[last] == tk) last++;
-        if (tq > 0) {
-            // [B · T, H, d] → [B, H, T, d]
-            const auto grouped = [&](const at::Tensor &x, int64_t start, int64_t length) {
-                return x.narrow(0, start, (last - first) * length)
-                    .view({last - first, length, x.size(1), x.size(2)})
-                    .transpose(1, 2);
-            };
-            const Group group{grouped(queries, cuQuery[first], tq), grouped(keys, cuKey[first], tk),
-                              grouped(values, cuKey[first], tk)};
-            outputs.push_back(
-                attend(group, window, scale, dropout).transpose(1, 2).reshape({-1, queries.size(1), queries.size(2)}));
-        }
-        first = last;
+    TORCH_CHECK(queries.scalar_type() == keys.scalar_type() && queries.scalar_type() == values.scalar_type(),
+                "attention needs one dtype; found ", queries.scalar_type(), ", ", keys.scalar_type(), ", ",
+                values.scalar_type());
+    TORCH_CHECK(shape.cuQuery.numel() == shape.cuKey.numel(), "cumulative lengths are of ", shape.cuQuery.numel() - 1,
+                " and ", shape.cuKey.numel() - 1, " sequences");
+    const auto *query = shape.cuQuery.const_data_ptr<int32_t>(), *key = shape.cuKey.const_data_ptr<int32_t>();
+    const int64_t count = shape.cuQuery.numel() - 1;
+    TORCH_CHECK(query[0] == 0 && key[0] == 0 && query[count] == queries.size(0) && key[count] == keys.size(0),
+                "cumulative lengths end at ", query[count], " and ", key[count], "; the tensors have ", queries.size(0),
+                " and ", keys.size(0), " rows");
+    for (int64_t s = 0; s < count; s++) {
+        const int64_t tq = query[s + 1] - query[s], tk = key[s + 1] - key[s];
+        TORCH_CHECK(tq >= 0 && tq <= tk, "sequence ", s, " has ", tq, " queries and ", tk, " keys");
     }
-    if (outputs.empty()) return at::zeros_like(queries);
-    return outputs.size() == 1 ? outputs[0] : at::cat(outputs);
+    TORCH_CHECK(shape.cosines.has_value() == shape.sines.has_value(), "a rotation needs cosines and sines");
+    for (const auto &table : {shape.cosines, shape.sines}) {
+        TORCH_CHECK(!table || (keys.size(2) % 2 == 0 && table->dim() == 2 && table->size(0) == keys.size(0) &&
+                               table->size(1) == keys.size(2) / 2 && table->scalar_type() == at::kFloat),
+                    "a rotation of keys ", keys.sizes(), " needs float32 [Tk, d / 2]; found ",
+                    table ? table->sizes() : at::IntArrayRef());
+    }
+}
+
+bool needsGradient(const OptionalTensor &x) { return x && at::GradMode::is_enabled() && x->requires_grad(); }
+
+// Whether the device has an implementation that takes these tensors.
+bool hasKernel(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values, const Shape &shape,
+               double dropout) {
+    const int64_t width = queries.size(2);
+    if (dropout > 0 || !(shape.scale > 0) || width == 0 || width > widestHead || queries.size(1) == 0) return false;
+    if (needsGradient(shape.cosines) || needsGradient(shape.sines)) return false;
+    const auto dtype = queries.scalar_type();
+    if (queries.is_cpu()) return dtype == at::kFloat || dtype == at::kBFloat16;
+    if (!queries.is_cuda() || width % 8 != 0 || queries.size(0) == 0) return false;
+    // libtorch knows what its flash attention takes: device generation, dtype, head width, the user's own choice. Where
+    // it would rather use cuDNN, flash attention would do too.
+    const auto batched = [](const at::Tensor &x) { return x.detach().unsqueeze(0).transpose(1, 2); };
+    const int64_t choice = at::_fused_sdp_choice(batched(queries), batched(keys), batched(values), std::nullopt, 0,
+                                                 false, shape.scale);
+    constexpr int64_t flash = 1, cuDNN = 3;
+    return (dtype == at::kHalf || dtype == at::kBFloat16) && (choice == flash || choice == cuDNN);
+}
+
+// MARK: CPU
+
+// Rows may lie anywhere, heads and elements of a row must follow each other.
+at::Tensor rowWise(const at::Tensor &x) {
+    return x.stride(2) == 1 && x.stride(1) == x.size(2) && x.stride(0) >= 0 ? x : x.contiguous();
+}
+
+// The arguments point into the tensors, which the caller keeps.
+AttentionArguments kernelArguments(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
+                                   const at::Tensor &cuQuery, const at::Tensor &cuKey, Window window, double scale,
+                                   const OptionalTensor &cosines, const OptionalTensor &sines, const at::Tensor &output,
+                                   const at::Tensor &logSumExp) {
+    AttentionArguments a{};
+    a.queries = queries.const_data_ptr();
+    a.keys = keys.const_data_ptr();
+    a.values = values.const_data_ptr();
+    a.queryStride = queries.stride(0);
+    a.keyStride = keys.stride(0);
+    a.valueStride = values.stride(0);
+    a.heads = queries.size(1);
+    a.width = queries.size(2);
+    a.cuQuery = cuQuery.const_data_ptr<int32_t>();
+    a.cuKey = cuKey.const_data_ptr<int32_t>();
+    a.sequences = static_cast<int32_t>(cuQuery.numel() - 1);
+    a.left = window.left;
+    a.right = window.right;
+    a.scale = static_cast<float>(scale);
+    if (cosines) {
+        a.cosines = cosines->const_data_ptr<float>();
+        a.sines = sines->const_data_ptr<float>();
+    }
+    a.output = output.data_ptr();
+    a.logSumExp = logSumExp.data_ptr<float>();
+    return a;
+}
+
+OptionalTensor contiguous(const OptionalTensor &x) { return x ? OptionalTensor(x->contiguous()) : std::nullopt; }
+
+std::tuple<at::Tensor, at::Tensor> forwardOnCPU(const at::Tensor &queries, const at::Tensor &keys,
+                                                const at::Tensor &values, const at::Tensor &cuQuery,
+                                                const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
+                                                const OptionalTensor &cosines, const OptionalTensor &sines) {
+    const at::Tensor q = rowWise(queries), k = rowWise(keys), v = rowWise(values);
+    const OptionalTensor c = contiguous(cosines), s = contiguous(sines);
+    at::Tensor output = at::empty(q.sizes(), q.options());
+    at::Tensor logSumExp = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
+    kernels().attention(
+        kernelArguments(q, k, v, cuQuery, cuKey, {left, right}, scale, c, s, output, logSumExp),
+        q.scalar_type() == at::kBFloat16);
+    return {output, logSumExp};
+}
+
+void backwardOnCPU(const at::Tensor &gradient, const at::Tensor &queries, const at::Tensor &keys,
+                   const at::Tensor &values, const at::Tensor &output, const at::Tensor &logSumExp,
+                   const at::Tensor &cuQuery, const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
+                   const OptionalTensor &cosines, const OptionalTensor &sines, at::Tensor queryGradients,
+                   at::Tensor keyGradients, at::Tensor valueGradients) {
+    const at::Tensor q = rowWise(queries), k = rowWise(keys), v = rowWise(values), g = gradient.contiguous();
+    const OptionalTensor c = contiguous(cosines), s = contiguous(sines);
+    AttentionBackwardArguments b{};
+    b.forward = kernelArguments(q, k, v, cuQuery, cuKey, {left, right}, scale, c, s, output, logSumExp);
+    b.outputGradient = g.const_data_ptr();
+    b.queryGradients = queryGradients.data_ptr();
+    b.keyGradients = keyGradients.data_ptr();
+    b.valueGradients = valueGradients.data_ptr();
+    b.queryGradientStride = queryGradients.stride(0);
+    b.keyGradientStride = keyGradients.stride(0);
+    b.valueGradientStride = valueGradients.stride(0);
+    kernels().attentionBackward(b, q.scalar_type() == at::kBFloat16);
+}
+
+// MARK: CUDA
+
+// What flash attention takes: rotated queries and keys, lengths on the device, the longest of each.
+struct FlashInputs {
+    at::Tensor queries, keys, cuQuery, cuKey;
+    int64_t longestQuery = 0, longestKey = 0;
+    bool isCausal;
+    OptionalTensor queryCosines, querySines;
+
+    FlashInputs(const at::Tensor &q, const at::Tensor &k, const at::Tensor &cuQ, const at::Tensor &cuK, Window window,
+                const OptionalTensor &cosines, const OptionalTensor &sines)
+        : queries(q), keys(k), cuQuery(cuQ.to(q.device())), cuKey(cuK.to(q.device())),
+          isCausal(window.left < 0 && window.right == 0) {
+        const auto *query = cuQ.const_data_ptr<int32_t>(), *key = cuK.const_data_ptr<int32_t>();
+        for (int64_t s = 0; s + 1 < cuQ.numel(); s++) {
+            longestQuery = std::max<int64_t>(longestQuery, query[s + 1] - query[s]);
+            longestKey = std::max<int64_t>(longestKey, key[s + 1] - key[s]);
+        }
+        if (cosines) {
+            queryCosines = queryRows(*cosines, cuQ, cuK);
+            querySines = queryRows(*sines, cuQ, cuK);
+            queries = rotated(q, *queryCosines, *querySines);
+            keys = rotated(k, *cosines, *sines);
+        }
+    }
+};
+
+std::tuple<at::Tensor, at::Tensor> forwardOnCUDA(const at::Tensor &queries, const at::Tensor &keys,
+                                                 const at::Tensor &values, const at::Tensor &cuQuery,
+                                                 const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
+                                                 const OptionalTensor &cosines, const OptionalTensor &sines) {
+    const FlashInputs in(queries, keys, cuQuery, cuKey, {left, right}, cosines, sines);
+    const auto results = at::_flash_attention_forward(in.queries, in.keys, values, in.cuQuery, in.cuKey,
+                                                      in.longestQuery, in.longestKey, 0, in.isCausal, false, scale,
+                                                      left, right);
+    return {std::get<0>(results), std::get<1>(results)};
+}
+
+void backwardOnCUDA(const at::Tensor &gradient, const at::Tensor &queries, const at::Tensor &keys,
+                    const at::Tensor &values, const at::Tensor &output, const at::Tensor &logSumExp,
+                    const at::Tensor &cuQuery, const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
+                    const OptionalTensor &cosines, const OptionalTensor &sines, at::Tensor queryGradients,
+                    at::Tensor keyGradients, at::Tensor valueGradients) {
+    const FlashInputs in(queries, keys, cuQuery, cuKey, {left, right}, cosines, sines);
+    // Without dropout the random state is not read.
+    const at::Tensor state = at::empty({2}, cuQuery.options().dtype(at::kLong)).to(queries.device());
+    auto [dq, dk, dv] = at::_flash_attention_backward(
+        gradient.contiguous(), in.queries, in.keys, values, output, logSumExp, in.cuQuery, in.cuKey, in.longestQuery,
+        in.longestKey, 0, in.isCausal, state, at::empty({0}, state.options()), scale, left, right);
+    queryGradients.copy_(in.queryCosines ? rotated(dq, *in.queryCosines, -*in.querySines) : dq);
+    keyGradients.copy_(cosines ? rotated(dk, *cosines, -*sines) : dk);
+    valueGradients.copy_(dv);
+}
+
+// MARK: The operator
+
+template <typename Signature>
+auto handle(const char *name) {
+    return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+at::Tensor part(const at::Tensor &packed, int64_t index) { return packed.select(1, index); }
+
+using Context = torch::autograd::AutogradContext;
+
+// Runs the device's forward pass, and keeps `inputs` and what else the backward pass needs.
+at::Tensor runForward(Context *context, const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
+                      const Shape &shape, std::initializer_list<at::Tensor> inputs) {
+    at::AutoDispatchBelowAutograd below;
+    static const auto run = handle<decltype(forwardOnCPU)>("ettin::varlen_attention_forward");
+    auto [output, logSumExp] = run.call(queries, keys, values, shape.cuQuery, shape.cuKey, shape.window.left,
+                                        shape.window.right, shape.scale, shape.cosines, shape.sines);
+    const auto kept = [](const OptionalTensor &x) { return x ? *x : at::Tensor(); };
+    torch::autograd::variable_list saved{
+        output, logSumExp, shape.cuQuery, shape.cuKey, kept(shape.cosines), kept(shape.sines)};
+    saved.insert(saved.end(), inputs);
+    context->save_for_backward(std::move(saved));
+    context->saved_data["left"] = shape.window.left;
+    context->saved_data["right"] = shape.window.right;
+    context->saved_data["scale"] = shape.scale;
+    return output;
+}
+
+// The first of the inputs among what runForward kept.
+constexpr size_t firstInput = 6;
+
+void runBackward(Context *context, const torch::autograd::variable_list &saved, const at::Tensor &gradient,
+                 const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
+                 const at::Tensor &queryGradients, const at::Tensor &keyGradients, const at::Tensor &valueGradients) {
+    static const auto run = handle<decltype(backwardOnCPU)>("ettin::varlen_attention_backward");
+    const auto optional = [](const at::Tensor &x) { return x.defined() ? OptionalTensor(x) : std::nullopt; };
+    run.call(gradient, queries, keys, values, saved[0], saved[1], saved[2], saved[3],
+             context->saved_data["left"].toInt(), context->saved_data["right"].toInt(),
+             context->saved_data["scale"].toDouble(), optional(saved[4]), optional(saved[5]), queryGradients,
+             keyGradients, valueGradients);
+}
+
+struct SeparateAttention : torch::autograd::Function<SeparateAttention> {
+    static at::Tensor forward(Context *context, const at::Tensor &queries, const at::Tensor &keys,
+                              const at::Tensor &values, const Shape &shape) {
+        return runForward(context, queries, keys, values, shape, {queries, keys, values});
+    }
+
+    static torch::autograd::variable_list backward(Context *context, torch::autograd::variable_list gradients) {
+        at::AutoDispatchBelowAutograd below;
+        const auto saved = context->get_saved_variables();
+        torch::autograd::variable_list results;
+        for (size_t i = 0; i < 3; i++) {
+            const at::Tensor &input = saved[firstInput + i];
+            results.push_back(at::empty(input.sizes(), input.options()));
+        }
+        runBackward(context, saved, gradients[0], saved[firstInput], saved[firstInput + 1], saved[firstInput + 2],
+                    results[0], results[1], results[2]);
+        results.emplace_back();  // the shape has none
+        return results;
+    }
+};
+
+struct PackedAttention : torch::autograd::Function<PackedAttention> {
+    static at::Tensor forward(Context *context, const at::Tensor &projections, const Shape &shape) {
+        return runForward(context, part(projections, 0), part(projections, 1), part(projections, 2), shape,
+                          {projections});
+    }
+
+    static torch::autograd::variable_list backward(Context *context, torch::autograd::variable_list gradients) {
+        at::AutoDispatchBelowAutograd below;
+        const auto saved = context->get_saved_variables();
+        const at::Tensor &projections = saved[firstInput];
+        const at::Tensor result = at::empty(projections.sizes(), projections.options());
+        runBackward(context, saved, gradients[0], part(projections, 0), part(projections, 1), part(projections, 2),
+                    part(result, 0), part(result, 1), part(result, 2));
+        return {result, at::Tensor()};
+    }
+};
+
+at::Tensor reference(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values, const Shape &shape,
+                     double dropout) {
+    if (!shape.cosines) {
+        return referenceAttention(queries, keys, values, shape.cuQuery, shape.cuKey, shape.window, shape.scale,
+                                  dropout);
+    }
+    const auto forQueries = [&](const at::Tensor &x) { return queryRows(x, shape.cuQuery, shape.cuKey); };
+    return referenceAttention(rotated(queries, forQueries(*shape.cosines), forQueries(*shape.sines)),
+                              rotated(keys, *shape.cosines, *shape.sines), values, shape.cuQuery, shape.cuKey,
+                              shape.window, shape.scale, dropout);
+}
+
+at::Tensor attention(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
+                     const at::Tensor &cuQuery, const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
+                     const OptionalTensor &cosines, const OptionalTensor &sines, double dropout) {
+    const Shape shape{lengths(cuQuery), lengths(cuKey), {left, right}, scale, cosines, sines};
+    check(queries, keys, values, shape);
+    if (!hasKernel(queries, keys, values, shape, dropout)) return reference(queries, keys, values, shape, dropout);
+    return SeparateAttention::apply(queries, keys, values, shape);
+}
+
+at::Tensor packedAttention(const at::Tensor &projections, const at::Tensor &cuSeqlens, int64_t left, int64_t right,
+                           double scale, const OptionalTensor &cosines, const OptionalTensor &sines, double dropout) {
+    TORCH_CHECK(projections.dim() == 4 && projections.size(1) == 3,
+                "packed attention needs projections [T, 3, H, d]; found ", projections.sizes());
+    const at::Tensor cumulative = lengths(cuSeqlens);
+    const Shape shape{cumulative, cumulative, {left, right}, scale, cosines, sines};
+    const at::Tensor queries = part(projections, 0), keys = part(projections, 1), values = part(projections, 2);
+    check(queries, keys, values, shape);
+    if (!hasKernel(queries, keys, values, shape, dropout)) return reference(queries, keys, values, shape, dropout);
+    return PackedAttention::apply(projections, shape);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(ettin, library) {
+    library.def(
+        "varlen_attention(Tensor queries, Tensor keys, Tensor values, Tensor cu_seqlens_q, Tensor cu_seqlens_k, "
+        "int left, int right, float scale, Tensor? cosines=None, Tensor? sines=None, float dropout=0) -> Tensor",
+        attention);
+    library.def(
+        "varlen_attention_packed(Tensor projections, Tensor cu_seqlens, int left, int right, float scale, "
+        "Tensor? cosines=None, Tensor? sines=None, float dropout=0) -> Tensor",
+        packedAttention);
+    library.def(
+        "varlen_attention_forward(Tensor queries, Tensor keys, Tensor values, Tensor cu_seqlens_q, "
+        "Tensor cu_seqlens_k, int left, int right, float scale, Tensor? cosines, Tensor? sines) -> (Tensor, Tensor)");
+    library.def(
+        "varlen_attention_backward(Tensor gradient, Tensor queries, Tensor keys, Tensor values, Tensor output, "
+        "Tensor logsumexp, Tensor cu_seqlens_q, Tensor cu_seqlens_k, int left, int right, float scale, "
+        "Tensor? cosines, Tensor? sines, Tensor(a!) query_gradients, Tensor(b!) key_gradients, "
+        "Tensor(c!) value_gradients) -> ()");
+}
+
+// The lengths are on the CPU, the rest on the device: the key with the higher priority, the device's, decides.
+TORCH_LIBRARY_IMPL(ettin, CPU, library) {
+    library.impl("varlen_attention_forward", forwardOnCPU);
+    library.impl("varlen_attention_backward", backwardOnCPU);
+}
+
+TORCH_LIBRARY_IMPL(ettin, CUDA, library) {
+    library.impl("varlen_attention_forward", forwardOnCUDA);
+    library.impl("varlen_attention_backward", backwardOnCUDA);
+}
+
+namespace {
+
+at::Tensor cumulative(const int32_t *lengths, int32_t sequences) {
+    return at::tensor(at::ArrayRef<int32_t>(lengths, static_cast<size_t>(sequences) + 1), at::kInt);
 }
 
 }  // namespace
@@ -146,9 +376,21 @@ at::Tensor variableLength(const at::Tensor &queries, const at::Tensor &keys, con
 CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                                       const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey,
                                       int32_t sequenceCount, int64_t left, int64_t right, double scale,
-                                      double dropout, CTTensor **out) {
+                                      const CTTensor *cosines, const CTTensor *sines, double dropout, CTTensor **out) {
     return produce(out, [&] {
-        return variableLength(queries->value, keys->value, values->value, cuSeqlensQuery, cuSeqlensKey, sequenceCount,
-                              {left, right}, scale, dropout);
+        static const auto run = handle<decltype(attention)>("ettin::varlen_attention");
+        return run.call(queries->value, keys->value, values->value, cumulative(cuSeqlensQuery, sequenceCount),
+                        cumulative(cuSeqlensKey, sequenceCount), left, right, scale, optional(cosines),
+                        optional(sines), dropout);
+    });
+}
+
+CTStatus ct_attention_packed(const CTTensor *projections, const int32_t *cuSeqlens, int32_t sequenceCount, int64_t left,
+                             int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
+                             double dropout, CTTensor **out) {
+    return produce(out, [&] {
+        static const auto run = handle<decltype(packedAttention)>("ettin::varlen_attention_packed");
+        return run.call(projections->value, cumulative(cuSeqlens, sequenceCount), left, right, scale,
+                        optional(cosines), optional(sines), dropout);
     });
 }

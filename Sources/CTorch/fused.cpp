@@ -40,15 +40,6 @@ LayerNormParameters normOf(const CTFusedNorm &norm, int64_t width) {
 
 const PackedMatrix *matrix(const CTPackedMatrix *packed) { return packed ? packed->value.get() : nullptr; }
 
-const float *rotation(const CTTensor *table, int64_t rows, int64_t width) {
-    const at::Tensor &value = table->value;
-    TORCH_CHECK(value.device().is_cpu() && value.is_contiguous() && value.scalar_type() == at::kFloat &&
-                    value.dim() == 2 && value.size(0) >= rows && value.size(1) == width / 2,
-                "a rotary table must be float32 [at least ", rows, ", ", width / 2, "] on the CPU; found ",
-                value.scalar_type(), " ", value.sizes());
-    return value.const_data_ptr<float>();
-}
-
 }  // namespace
 
 void ct_fused_free(CTPackedMatrix *packed) { delete packed; }
@@ -138,46 +129,5 @@ CTStatus ct_fused_layer(CTTensor *residual, const CTTensor *mixed, const CTFused
                           .final = projection ? nullptr : result.mutable_data_ptr(),
                           .isFloatFinal = isFloatFinal});
         return result;
-    });
-}
-
-CTStatus ct_fused_attention(const CTTensor *qkv, int64_t heads, const int32_t *cuSeqlens, int32_t sequenceCount,
-                            int64_t left, int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
-                            CTTensor **out) {
-    return produce(out, [&] {
-        const at::Tensor &rows = qkv->value;
-        const int64_t hidden = rows.size(1) / 3, width = hidden / heads;
-        const bool isBFloat16 = rows.scalar_type() == at::kBFloat16;
-        requireRows(rows, "the projections", isBFloat16 ? at::kBFloat16 : at::kFloat, 3 * heads * width);
-        TORCH_CHECK(cuSeqlens[sequenceCount] == rows.size(0), "cumulative lengths end at ", cuSeqlens[sequenceCount],
-                    "; there are ", rows.size(0), " rows");
-        int64_t longest = 0;
-        for (int32_t i = 0; i < sequenceCount; i++) {
-            longest = std::max<int64_t>(longest, cuSeqlens[i + 1] - cuSeqlens[i]);
-        }
-        at::Tensor mixed = at::empty({rows.size(0), hidden}, rows.scalar_type());
-        const auto *bytes = static_cast<const uint8_t *>(rows.const_data_ptr());
-        const int64_t part = hidden * static_cast<int64_t>(rows.element_size());
-        kernels().attention({.queries = bytes,
-                             .keys = bytes + part,
-                             .values = bytes + 2 * part,
-                             .queryStride = 3 * hidden,
-                             .keyStride = 3 * hidden,
-                             .valueStride = 3 * hidden,
-                             .heads = heads,
-                             .width = width,
-                             .cuQuery = cuSeqlens,
-                             .cuKey = cuSeqlens,
-                             .sequences = sequenceCount,
-                             .left = left,
-                             .right = right,
-                             .scale = static_cast<float>(scale),
-                             .cosines = rotation(cosines, longest, width),
-                             .sines = rotation(sines, longest, width),
-                             .isTableByPosition = true,
-                             .output = mixed.mutable_data_ptr(),
-                             .logSumExp = nullptr},
-                            isBFloat16);
-        return mixed;
     });
 }

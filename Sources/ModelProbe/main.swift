@@ -5,6 +5,7 @@
 //   logits FOLDER HEAD BATCH FILE [DTYPE]      outputs of packed sequences; hidden states for lm and base
 //   gradients FOLDER BATCH FILE                loss of a language model and the gradient of every parameter
 //   steps FOLDER BATCH COUNT FILE              logits of greedy steps over a cache, all sequences at once
+//   train FOLDER fp32|amp_bf16 THREADS         training steps on request; see Training.swift
 //   resave FOLDER HEAD FOLDER 4|5 SIZE [DTYPE] loads and saves
 //
 // HEAD is lm, base, sequence, token or qa. BATCH is a JSON file {"sequences": [[…]], "labels": [[…]]}.
@@ -86,7 +87,7 @@ func gradients(_ folder: String, _ batch: Batch) throws -> [(String, Tensor)] {
     model.setRequiresGradient(true)
     let isCausal = model.configuration.kind == .decoder
     let labels = batch.labels.flatMap { row -> [Int64] in isCausal ? row.dropFirst() + [-100] : row }
-    let loss = model(batch.sequences).crossEntropy(Tensor(labels))
+    let loss = model.loss(batch.sequences, labels: labels.map(Int32.init)).loss
     loss.backward()
     let found: StateDictionary = model.parameters.map { ($0.key, $0.tensor.gradient ?? .zeros($0.tensor.shape)) }
     return [("loss", loss)] + CheckpointKeyMap.exported(found, for: model.configuration.kind)
@@ -142,6 +143,12 @@ func run(_ arguments: [String]) throws {
         let batch = try Batch(arguments[2]).sequences
         let count = Int(arguments[3]) ?? 1
         try withoutGradients { try write(steps(arguments[1], batch, count), arguments[4]) }
+    case ("train", 4):
+        guard let precision = Precision(rawValue: arguments[2]), let threads = Int(arguments[3]), threads > 0 else {
+            throw ProbeError(description: "no precision \(arguments[2]) or thread count \(arguments[3])")
+        }
+        TorchRuntime.setThreadCount(threads)
+        try TrainingLoop(folder: arguments[1], precision: precision).serve()
     case ("resave", 6), ("resave", 7): try resave(arguments)
     default: throw ProbeError(description: "unknown call; see the head of Sources/ModelProbe/main.swift")
     }

@@ -17,9 +17,9 @@ public final class Linear: Module {
         bias = hasBias ? .uninitialized([outputSize]) : nil
     }
 
-    /// Maps `[…, in]` to `[…, out]`.
+    /// Maps `[…, in]` to `[…, out]`, in the type of the input.
     public func callAsFunction(_ input: Tensor) -> Tensor {
-        input.linear(weight, bias: bias)
+        input.linear(weight.to(input.dtype), bias: bias?.to(input.dtype))
     }
 }
 
@@ -45,9 +45,19 @@ public final class LayerNorm: Module {
         bias = hasBias ? .uninitialized([width]) : nil
     }
 
-    /// Normalises each row of `[…, width]`.
+    /// Normalises each row of `[…, width]`, in the type of the parameters; the result is of the input's type.
     public func callAsFunction(_ input: Tensor) -> Tensor {
-        input.layerNorm(weight: weight, bias: bias, epsilon: epsilon)
+        input.to(weight.dtype).layerNorm(weight: weight, bias: bias, epsilon: epsilon).to(input.dtype)
+    }
+
+    /// Adds to a residual stream and normalises the sum.
+    ///
+    /// - Parameters:
+    ///   - delta: `[rows, width]`.
+    ///   - residual: `[rows, width]`, to which `delta` is added.
+    /// - Returns: The sum, and its norm in the type of `delta`.
+    public func callAsFunction(adding delta: Tensor, to residual: Tensor) -> (sum: Tensor, normed: Tensor) {
+        residual.addingNormalized(delta, weight: weight, bias: bias, epsilon: epsilon)
     }
 }
 

@@ -18,6 +18,22 @@ public struct AttentionWindow: Sendable, Hashable {
     }
 }
 
+/// The angles by which attention turns queries and keys, one row of `headDimensions / 2` for each key.
+///
+/// The halves (x₁, x₂) of a query or key become (x₁ cos − x₂ sin, x₂ cos + x₁ sin).
+public struct Rotation {
+    /// float32, `[keyTokens, headDimensions / 2]`.
+    public let cosines: Tensor
+    /// As ``cosines``.
+    public let sines: Tensor
+
+    /// Creates a rotation from its cosines and sines.
+    public init(cosines: Tensor, sines: Tensor) {
+        self.cosines = cosines
+        self.sines = sines
+    }
+}
+
 extension Tensor {
     /// `softmax(q · kᵀ · d^-½) · v`, each sequence of a packed batch alone.
     ///
@@ -30,9 +46,11 @@ extension Tensor {
     ///   - cuSeqlensQuery: Cumulative lengths of the queries.
     ///   - cuSeqlensKey: Cumulative lengths of the keys.
     ///   - window: Which keys a query sees.
+    ///   - rotation: How queries and keys are turned before they meet, or nil.
     ///   - dropout: The probability that an attention weight is dropped.
     /// - Returns: As `queries`.
-    /// - Complexity: O(tokens · window) time and memory where both bounds of the window are set.
+    /// - Complexity: O(tokens · window) time where both bounds of the window are set. Memory grows with tokens alone on
+    ///   the CPU in float32 and bfloat16, and on CUDA in float16 and bfloat16, without dropout.
     public static func variableLengthAttention(
         queries: Tensor,
         keys: Tensor,
@@ -40,10 +58,10 @@ extension Tensor {
         cuSeqlensQuery: [Int32],
         cuSeqlensKey: [Int32],
         window: AttentionWindow,
+        rotation: Rotation? = nil,
         dropout: Double = 0
     ) -> Tensor {
         precondition(cuSeqlensQuery.count == cuSeqlensKey.count && !cuSeqlensQuery.isEmpty)
-        let scale = 1 / Double(Swift.max(queries.size(-1), 1)).squareRoot()
         return makeTensor("variableLengthAttention", [queries, keys, values]) {
             ct_attention_variable_length(
                 queries.handle,
@@ -54,7 +72,43 @@ extension Tensor {
                 Int32(cuSeqlensQuery.count - 1),
                 Int64(window.left ?? -1),
                 Int64(window.right ?? -1),
-                scale,
+                attentionScale(queries),
+                rotation?.cosines.handle,
+                rotation?.sines.handle,
+                dropout,
+                $0
+            )
+        }
+    }
+
+    /// ``variableLengthAttention(queries:keys:values:cuSeqlensQuery:cuSeqlensKey:window:rotation:dropout:)`` of queries,
+    /// keys and values that one projection made, without taking them apart.
+    ///
+    /// - Parameters:
+    ///   - projections: `[tokens, 3, heads, headDimensions]`: query, key and value of each token.
+    ///   - cuSeqlens: Cumulative lengths of the sequences.
+    ///   - window: Which keys a query sees.
+    ///   - rotation: How queries and keys are turned before they meet, or nil.
+    ///   - dropout: The probability that an attention weight is dropped.
+    /// - Returns: `[tokens, heads, headDimensions]`.
+    public static func variableLengthAttention(
+        projections: Tensor,
+        cuSeqlens: [Int32],
+        window: AttentionWindow,
+        rotation: Rotation? = nil,
+        dropout: Double = 0
+    ) -> Tensor {
+        precondition(!cuSeqlens.isEmpty)
+        return makeTensor("variableLengthAttention", [projections]) {
+            ct_attention_packed(
+                projections.handle,
+                cuSeqlens,
+                Int32(cuSeqlens.count - 1),
+                Int64(window.left ?? -1),
+                Int64(window.right ?? -1),
+                attentionScale(projections),
+                rotation?.cosines.handle,
+                rotation?.sines.handle,
                 dropout,
                 $0
             )
@@ -70,55 +124,54 @@ extension Tensor {
     ///   - counts: How many places, from the first, each sequence has filled, in any order; at least 1.
     /// - Returns: As `queries`.
     public static func decodingAttention(queries: Tensor, keys: Tensor, values: Tensor, counts: [Int32]) -> Tensor {
-        let scale = 1 / Double(Swift.max(queries.size(-1), 1)).squareRoot()
-        return makeTensor("decodingAttention", [queries, keys, values]) {
+        makeTensor("decodingAttention", [queries, keys, values]) {
             ct_attention_decode(
                 queries.handle,
                 keys.handle,
                 values.handle,
                 counts,
                 Int32(counts.count),
-                scale,
+                attentionScale(queries),
                 $0
             )
         }
     }
 
-    /// As ``decodingAttention(queries:keys:values:counts:)`` for new tokens that first enter the cache.
+    /// Caches the key and value of one new token for each sequence, and attends from its query to all that are cached.
     ///
     /// - Parameters:
-    ///   - projections: The new tokens' queries, keys and values, not yet rotated, `[sequences, 3, heads, headDimensions]`.
-    ///   - cosines: Of the new tokens' positions, `[sequences, headDimensions / 2]`, float32.
-    ///   - sines: As `cosines`.
-    ///   - keys: `[sequences, capacity, heads, headDimensions]`, of which one place a sequence is overwritten.
+    ///   - projections: `[sequences, 3, heads, headDimensions]`: query, key and value of each new token.
+    ///   - rotation: How the new queries and keys are turned, one row for each sequence.
+    ///   - keys: `[sequences, capacity, heads, headDimensions]`, turned; changed in place.
     ///   - values: As `keys`.
-    ///   - places: Where each sequence's new key and value go, below its count.
-    ///   - counts: How many places each sequence has filled afterwards.
+    ///   - places: Where each new key and value goes, below its count.
+    ///   - counts: How many places each sequence has filled then.
     /// - Returns: `[sequences, heads, headDimensions]`.
-    public static func decodingStep(
+    package static func decodingStep(
         projections: Tensor,
-        cosines: Tensor,
-        sines: Tensor,
+        rotation: Rotation,
         keys: Tensor,
         values: Tensor,
         places: [Int32],
         counts: [Int32]
     ) -> Tensor {
-        precondition(places.count == counts.count, "one place for each sequence")
-        let scale = 1 / Double(Swift.max(projections.size(-1), 1)).squareRoot()
-        return makeTensor("decodingStep", [projections, cosines, sines, keys, values]) {
+        precondition(places.count == counts.count)
+        return makeTensor("decodingStep", [projections, keys, values]) {
             ct_attention_decode_step(
                 projections.handle,
-                cosines.handle,
-                sines.handle,
+                rotation.cosines.handle,
+                rotation.sines.handle,
                 keys.handle,
                 values.handle,
                 places,
                 counts,
                 Int32(counts.count),
-                scale,
+                attentionScale(projections),
                 $0
             )
         }
     }
 }
+
+/// The scale of the scores of heads as wide as the last dimension.
+private func attentionScale(_ x: Tensor) -> Double { 1 / Double(max(x.size(-1), 1)).squareRoot() }

@@ -154,37 +154,4 @@ extension Tensor {
             ct_fused_linear(handle, weight.handle, activation.cValue, dtype == .float32, $0)
         }
     }
-
-    /// Attention among these queries, keys and values `[tokens, 3 · hidden]`, rotated on the way.
-    ///
-    /// - Parameters:
-    ///   - heads: The number of attention heads.
-    ///   - cuSeqlens: Cumulative lengths of the sequences.
-    ///   - window: Which keys a query sees.
-    ///   - cosines: `[positions, headDimensions / 2]`, float32.
-    ///   - sines: As `cosines`.
-    /// - Returns: `[tokens, hidden]`.
-    public func fusedAttention(
-        heads: Int,
-        cuSeqlens: [Int32],
-        window: AttentionWindow,
-        cosines: Tensor,
-        sines: Tensor
-    ) -> Tensor {
-        let width = size(1) / 3 / heads
-        return makeTensor("fusedAttention", [self, cosines, sines]) {
-            ct_fused_attention(
-                handle,
-                Int64(heads),
-                cuSeqlens,
-                Int32(cuSeqlens.count - 1),
-                Int64(window.left ?? -1),
-                Int64(window.right ?? -1),
-                1 / Double(Swift.max(width, 1)).squareRoot(),
-                cosines.handle,
-                sines.handle,
-                $0
-            )
-        }
-    }
 }

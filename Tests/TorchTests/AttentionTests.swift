@@ -18,8 +18,9 @@ import Testing
         Case(lengths: [1], left: 0, right: 0), Case(lengths: [129], left: 0, right: 0),
     ]
 
-    @Test(arguments: cases)
-    func equalsTheDefinitionForEachQuery(example: Case) throws {
+    /// float32 has kernels, float64 only the reference that kernels are compared with.
+    @Test(arguments: cases, [DType.float32, .float64])
+    func equalsTheDefinitionForEachQuery(example: Case, dtype: DType) throws {
         let batch = PackedBatch(example.lengths.map { [Int32](repeating: 0, count: $0) })
         let (heads, width) = (2, 4)
         let count = batch.tokenCount * heads * width
@@ -29,13 +30,13 @@ import Testing
         let (q, k, v) = (values(0), values(1), values(2))
         let shape = [batch.tokenCount, heads, width]
         let output = try Tensor.variableLengthAttention(
-            queries: Tensor(q, shape: shape),
-            keys: Tensor(k, shape: shape),
-            values: Tensor(v, shape: shape),
+            queries: Tensor(q, shape: shape).to(dtype),
+            keys: Tensor(k, shape: shape).to(dtype),
+            values: Tensor(v, shape: shape).to(dtype),
             cuSeqlensQuery: batch.cuSeqlens,
             cuSeqlensKey: batch.cuSeqlens,
             window: AttentionWindow(left: example.left, right: example.right)
-        ).array(of: Float.self)
+        ).to(.float32).array(of: Float.self)
 
         var largest: Float = 0
         for sequence in 0..<batch.sequenceCount {

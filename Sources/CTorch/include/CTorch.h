@@ -201,15 +201,60 @@ CTStatus ct_nn_dropout(const CTTensor *input, double probability, CTTensor **out
 // Mean over the labels that are not `ignoreIndex`; logits [N, C] in any floating dtype, labels [N] int64.
 CTStatus ct_nn_cross_entropy(const CTTensor *logits, const CTTensor *labels, int64_t ignoreIndex, CTTensor **out);
 
+// MARK: The loss of a language model (loss.cpp)
+
+// Cross-entropy of hidden [N, D] · weightᵀ [D, V] (+ bias [V]) against labels [N] int64, never more than `chunkRows` rows
+// of logits at a time: the mean or sum over rows whose label is not `ignoreIndex` (0 without any), plus zLoss · logsumexp²
+// of each. Products are in the type of `hidden`. Writes the scalar loss, differentiable with respect to hidden, weight
+// and bias, and the losses of all rows [N], which are not. `isComposed` leaves out our kernels.
+CTStatus ct_loss_linear_cross_entropy(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias,
+                                      const CTTensor *labels, int64_t ignoreIndex, double zLoss, bool isMean,
+                                      int64_t chunkRows, bool isComposed, CTTensor **loss, CTTensor **rowLosses);
+
+// MARK: Elementwise steps of a training pass (training.cpp)
+
+typedef enum CTGate {
+    CT_GATE_NONE = 0,
+    CT_GATE_GELU = 1,
+    CT_GATE_GELU_TANH = 2,
+    CT_GATE_RELU = 3,
+    CT_GATE_SILU = 4,
+} CTGate;
+
+// gate(first half of each row) · second half: [T, 2 I] to [T, I]. Differentiable; `isComposed` leaves out our kernels.
+CTStatus ct_training_gated(const CTTensor *input, CTGate gate, bool isComposed, CTTensor **out);
+// The rows that `indices`, int64 and without repetition, name. Differentiable.
+CTStatus ct_training_select_rows(const CTTensor *a, const CTTensor *indices, CTTensor **out);
+// sum = residual + delta, in the residual's type; output = norm(sum), in that of delta. Differentiable.
+CTStatus ct_training_add_norm(const CTTensor *residual, const CTTensor *delta, const CTTensor *weight,
+                              const CTTensor *bias, double epsilon, bool isComposed, CTTensor **sum,
+                              CTTensor **output);
+
+// MARK: Optimizers (optimizer.cpp)
+
+typedef struct CTAdamW {
+    double learningRate, beta1, beta2, epsilon, weightDecay;
+} CTAdamW;
+
+// One step of AdamW, all tensors in one pass: parameters and moments change in place. `step` counts from 1.
+CTStatus ct_optimizer_adamw(CTTensor *const *parameters, CTTensor *const *gradients, CTTensor *const *firstMoments,
+                            CTTensor *const *secondMoments, int32_t count, int64_t step, CTAdamW options);
+
 // MARK: Attention over packed sequences (attention.cpp, attention-decode.cpp)
 
 // softmax(q kᵀ scale) v for each sequence alone. Queries [Tq, H, d], keys and values [Tk, H, d]; sequence s owns rows
 // cu[s] ..< cu[s + 1]. The last query of a sequence stands at its last key; a query at key position p sees keys
-// p - left ... p + right (a negative bound is no bound). Differentiable.
+// p - left ... p + right (a negative bound is no bound). With `cosines` and `sines`, float32 [Tk, d / 2] or NULL both,
+// queries and keys are first turned by their positions. Differentiable.
 CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                                       const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey,
                                       int32_t sequenceCount, int64_t left, int64_t right, double scale,
-                                      double dropout, CTTensor **out);
+                                      const CTTensor *cosines, const CTTensor *sines, double dropout, CTTensor **out);
+
+// The same for projections [T, 3, H, d] (query, key, value) of the same tokens.
+CTStatus ct_attention_packed(const CTTensor *projections, const int32_t *cuSeqlens, int32_t sequenceCount, int64_t left,
+                             int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
+                             double dropout, CTTensor **out);
 
 // softmax(q kᵀ scale) v of one new query for each of `sequenceCount` sequences over its cache. Queries [B, H, d], keys
 // and values [B, capacity, H, d], of which sequence s has filled the first counts[s] > 0 places, in any order.
@@ -290,10 +335,6 @@ CTStatus ct_fused_linear(const CTTensor *input, const CTPackedMatrix *weight, CT
 // Changes the residual [T, D] in place; gives the next layer's projections [T, 3 D], or the final norm's output.
 // `mixed` null: only the projection or norm of the residual.
 CTStatus ct_fused_layer(CTTensor *residual, const CTTensor *mixed, const CTFusedLayer *layer, CTTensor **out);
-// Attention among packed projections [T, 3 · H · d] with queries and keys not yet rotated; the tables go by position.
-CTStatus ct_fused_attention(const CTTensor *qkv, int64_t heads, const int32_t *cuSeqlens, int32_t sequenceCount,
-                            int64_t left, int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
-                            CTTensor **out);
 
 #ifdef __cplusplus
 }

@@ -4,7 +4,7 @@
 // - Queries go in blocks; only panels of keys that meet the block's window are visited, so that a local layer costs
 //   tokens × window.
 // - The softmax is kept online over blocks of keys (Milakov and Gimelshein, arXiv 1805.02867; FlashAttention,
-//   arXiv 2205.14135), in powers of two: log₂ e is part of the scale.
+//   arXiv 2205.14135), in powers of two: log₂ e joins the scale.
 
 constexpr int64_t queryBlock = 8 * tileRows;
 // Keys of one round of the softmax. Scores of a query block by a round stay in the second-level cache.
@@ -88,9 +88,8 @@ static void packKeys(const AttentionArguments &a, int64_t firstRow, int64_t head
         T *at = to.keys + key / panelWidth * panelWidth * groups * group + key % panelWidth * group;
         if (key < count) {
             const int64_t source = firstRow + key;
-            const int64_t turn = a.isTableByPosition ? key : source;
-            const float *cosines = a.cosines ? a.cosines + turn * (width / 2) : nullptr;
-            const float *sines = a.sines ? a.sines + turn * (width / 2) : nullptr;
+            const float *cosines = a.cosines ? a.cosines + source * (width / 2) : nullptr;
+            const float *sines = a.sines ? a.sines + source * (width / 2) : nullptr;
             rotateRow(keys + source * a.keyStride, width, cosines, sines, 1, turned);
             roundRow(turned, width, row);
         } else {
@@ -148,14 +147,16 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
     const int64_t valuePanels = PackedHead<Product>::valuePanels(width);
     const int64_t paddedWidth = roundedUp(width, group);
     const int64_t mixedWidth = valuePanels * panelWidth;
+    // Scores stay unscaled until the softmax, so that queries are rounded as the caller rounded them.
+    const float factor = a.scale * log2e;
 
     const T *queries = static_cast<const T *>(a.queries) + head * width;
     alignas(64) float turned[widestHead];
     for (int64_t i = 0; i < rows; i++) {
-        const int64_t position = (a.isTableByPosition ? 0 : s.firstKey) + s.offset() + firstQuery + i;
+        const int64_t position = s.firstKey + s.offset() + firstQuery + i;
         rotateRow(queries + (s.firstQuery + firstQuery + i) * a.queryStride, width,
                   a.cosines ? a.cosines + position * half : nullptr, a.sines ? a.sines + position * half : nullptr,
-                  a.scale * log2e, turned);
+                  1, turned);
         roundRow(turned, width, scratch.queries + i * paddedWidth);
         for (int64_t k = width; k < paddedWidth; k++) scratch.queries[i * paddedWidth + k] = 0;
         scratch.largestScore[i] = unseen;
@@ -218,15 +219,15 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
             const float *scores = scratch.scores + i * keyBlock;
             T *weights = scratch.weights + i * keyBlock;
             for (int64_t k = 0; k < keys; k += W) {
-                const Floats weight = powerOfTwo(load(scores + k) - now);
+                const Floats weight = powerOfTwo(load(scores + k) * factor - now * factor);
                 total += weight;
                 store(weights + k, weight);
             }
             if (now > before && round > firstPanel) {
-                const float factor = powerOfTwo((Floats)(before - now))[0];
-                scratch.total[i] *= factor;
+                const float kept = powerOfTwo((Floats)((before - now) * factor))[0];
+                scratch.total[i] *= kept;
                 float *mixed = scratch.mixed + i * mixedWidth;
-                for (int64_t c = 0; c < mixedWidth; c += W) store(mixed + c, load(mixed + c) * factor);
+                for (int64_t c = 0; c < mixedWidth; c += W) store(mixed + c, load(mixed + c) * kept);
             }
             scratch.total[i] += sum(total);
         }
@@ -252,15 +253,15 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
     T *output = static_cast<T *>(a.output) + head * width;
     for (int64_t i = 0; i < rows; i++) {
         const int64_t row = s.firstQuery + firstQuery + i;
-        const float factor = 1 / scratch.total[i];
+        const float share = 1 / scratch.total[i];
         const float *mixed = scratch.mixed + i * mixedWidth;
         T *to = output + row * a.heads * width;
         forEachVector(width, [&](int64_t c, int64_t count) {
-            storeUpTo(to + c, loadUpTo(mixed + c, count) * factor, count);
+            storeUpTo(to + c, loadUpTo(mixed + c, count) * share, count);
         });
         if (a.logSumExp != nullptr) {
             a.logSumExp[head * a.cuQuery[a.sequences] + row] =
-                (scratch.largestScore[i] + std::log2(scratch.total[i])) / log2e;
+                scratch.largestScore[i] * a.scale + std::log(scratch.total[i]);
         }
     }
 }

@@ -89,12 +89,17 @@ struct AttentionArguments {
     int32_t sequences;
     int64_t left, right;                  // negative: unbounded
     float scale;
-    // Rotation of queries and keys, float [rows, K / 2], or null. The tables have a row for each key; where they go by
-    // position, for each position of a sequence.
+    // Rotation of queries and keys by row, float [T, K / 2], or null: a row for each key.
     const float *cosines, *sines;
-    bool isTableByPosition;
     void *output;                         // [Tq, H, K], rows H · K apart
     float *logSumExp;                     // [H, Tq] or null
+};
+
+struct AttentionBackwardArguments {
+    AttentionArguments forward;           // with output and logSumExp as the forward pass left them
+    const void *outputGradient;           // [Tq, H, K]
+    void *queryGradients, *keyGradients, *valueGradients;  // as queries, keys and values
+    int64_t queryGradientStride, keyGradientStride, valueGradientStride;
 };
 
 // One new query for each sequence over its cache, and before that, where new keys are given, their entry into it.
@@ -115,6 +120,58 @@ struct DecodeArguments {
 // Heads the attention kernels take.
 constexpr int64_t widestHead = 256;
 
+// Cross-entropy of hidden · weightᵀ + bias with its gradients; see loss.inc.h. Elements are bfloat16 or float32.
+struct LinearCrossEntropyArguments {
+    int64_t rows, classes, width;  // the width is even
+    int64_t chunkRows;             // rows of logits held at a time, about
+    const void *hidden;            // [rows, width]
+    const void *weight;            // [classes, width]
+    const float *bias;             // [classes] or null
+    const int64_t *labels;         // [rows], each in 0 ..< classes
+    float zLoss;                   // coefficient of the squared logarithm of the sum of exponentials
+    float scale;                   // of the gradients
+    float *losses;                 // [rows]
+    float *labelGradients;         // [rows], derivative of the loss by the label's logit
+    void *hiddenGradient;          // [rows, width] or null
+    float *weightGradient;         // [classes, width] or null
+    float *biasGradient;           // [classes] or null; needs weightGradient
+    bool isBFloat16;
+};
+
+// gate(first half of each row) ∘ second half; with a gradient given, the derivative instead.
+struct GatedArguments {
+    int64_t rows, width;          // of a result
+    const void *input;            // [rows, 2 width]
+    const void *outputGradient;   // [rows, width] or null
+    Gate gate;
+    void *output;                 // [rows, width], or [rows, 2 width] for the derivative
+    bool isBFloat16;
+};
+
+// sum = residual + delta; output = norm(sum)
+struct AddNormArguments {
+    int64_t rows, width;
+    const float *residual;        // [rows, width]
+    const void *delta;            // [rows, width], bfloat16 or float32
+    LayerNormParameters norm;
+    float *sum;                   // [rows, width]
+    void *output;                 // [rows, width], as delta
+    float *statistics;            // [rows, 2]: mean and inverse standard deviation
+    bool isBFloat16;
+};
+
+struct AddNormBackwardArguments {
+    int64_t rows, width;
+    const float *sum, *statistics, *weight;
+    const float *sumGradient;     // [rows, width] or null
+    const void *outputGradient;   // [rows, width], bfloat16 or float32
+    float *residualGradient;      // [rows, width]
+    void *deltaGradient;          // [rows, width], as outputGradient, or null
+    float *weightGradients;       // [threads, width], added to
+    float *biasGradients;         // [threads, width], added to, or null
+    bool isBFloat16;
+};
+
 struct KernelTable {
     InstructionSet instructionSet;
     int64_t panelWidth;
@@ -127,7 +184,12 @@ struct KernelTable {
     void (*embed)(const void *table, bool isBFloat16, const int32_t *ids, int64_t rows, int64_t width,
                   const LayerNormParameters &norm, float *out);
     void (*attention)(const AttentionArguments &arguments, bool isBFloat16);
+    void (*attentionBackward)(const AttentionBackwardArguments &arguments, bool isBFloat16);
     void (*decode)(const DecodeArguments &arguments, bool isBFloat16);
+    void (*linearCrossEntropy)(const LinearCrossEntropyArguments &arguments);
+    void (*gated)(const GatedArguments &arguments);
+    void (*addNorm)(const AddNormArguments &arguments);
+    void (*addNormBackward)(const AddNormBackwardArguments &arguments);
 };
 
 // The table for the best instruction set of this processor, or for a lesser one asked for by a test.

@@ -18,7 +18,13 @@ extern const KernelTable table;
 
 #include "attention.inc.h"
 
+#include "attention-backward.inc.h"
+
 #include "attention-decode.inc.h"
+
+#include "loss.inc.h"
+
+#include "training.inc.h"
 
 const KernelTable table = {
     .instructionSet = InstructionSet::ETTIN_SET,
@@ -28,7 +34,12 @@ const KernelTable table = {
     .layer = layer,
     .embed = embed,
     .attention = attention,
+    .attentionBackward = attentionBackward,
     .decode = decode,
+    .linearCrossEntropy = linearCrossEntropy,
+    .gated = gated,
+    .addNorm = addNorm,
+    .addNormBackward = addNormBackward,
 };
 
 }  // namespace ettin::ETTIN_NAMESPACE

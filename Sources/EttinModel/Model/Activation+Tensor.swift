@@ -10,4 +10,14 @@ extension Activation {
         case .silu: x.silu()
         }
     }
+
+    /// The function as part of a gated linear unit.
+    var gate: GateFunction {
+        switch self {
+        case .gelu: .gelu
+        case .geluNew, .geluTanh: .geluTanh
+        case .relu: .relu
+        case .silu: .silu
+        }
+    }
 }

@@ -10,7 +10,6 @@ final class FusedTrunk {
         let norm: FusedNorm?
         let projection: PackedWeight
         let feedForward: FusedFeedForward
-        let window: AttentionWindow
         let rope: RotaryParameters
     }
 
@@ -22,7 +21,7 @@ final class FusedTrunk {
     private let layers: [Layer]
     private let finalNorm: FusedNorm
     private let outputDType: DType
-    private var tables: [RotaryParameters: RotaryHalfTable] = [:]
+    private var tables: [RotaryParameters: RotaryTable] = [:]
 
     /// Packs the weights of a model.
     ///
@@ -39,7 +38,6 @@ final class FusedTrunk {
         finalNorm = FusedNorm(model.finalNorm)
         layers = model.layers.enumerated().map { index, layer in
             let pack = { PackedWeight($0 as Linear, precision: precision) }
-            let window = configuration.window(layer: index, rule: model.windowRule)
             return Layer(
                 norm: layer.attentionNorm.map(FusedNorm.init),
                 projection: pack(layer.attention.projections),
@@ -50,7 +48,6 @@ final class FusedTrunk {
                     activation: configuration.hiddenActivation.fused,
                     down: pack(layer.mlp.output)
                 ),
-                window: AttentionWindow(left: window.left, right: window.right),
                 rope: configuration.rope(layer: index)
             )
         }
@@ -64,86 +61,32 @@ final class FusedTrunk {
         layers.reduce(0) { $0 + $1.projection.byteCount + $1.feedForward.byteCount }
     }
 
-    /// As ``ModernBERT/callAsFunction(_:isTraining:)`` and ``ModernBERT/allHiddenStates(_:)``.
+    /// The states of some tokens, given how a layer's projections become mixed values.
     ///
     /// - Parameters:
-    ///   - batch: Sequences of token ids.
+    ///   - ids: Token ids.
+    ///   - positions: The position of each token in its sequence.
     ///   - keepingAll: Whether the states before each layer are given too.
+    ///   - mixing: Attention of one layer, given `[tokens, 3, heads, headDimensions]`, not yet rotated.
     /// - Returns: States `[tokens, hiddenSize]` in the dtype of the embeddings, the final-normed ones last.
-    func hiddenStates(_ batch: PackedBatch, keepingAll: Bool) -> [Tensor] {
-        hiddenStates(batch.inputIDs, keepingAll: keepingAll) { mixed($1, batch, layer: $0) }
-    }
-
-    /// Attention of one layer among the tokens of a batch.
-    private func mixed(_ qkvTD: Tensor, _ batch: PackedBatch, layer index: Int) -> Tensor {
-        let table = self.table(layers[index].rope, positions: batch.lengths.max() ?? 0)
-        return qkvTD.fusedAttention(
-            heads: configuration.attentionHeads,
-            cuSeqlens: batch.cuSeqlens,
-            window: layers[index].window,
-            cosines: table.cosines,
-            sines: table.sines
-        )
-    }
-
-    /// The final-normed states of new tokens behind cached ones; see ``ModernBERT/callAsFunction(_:cache:)``.
-    ///
-    /// The cache has room reserved for the new tokens.
-    func hiddenStates(_ batch: PackedBatch, cache: KVCache) -> [Tensor] {
-        let starts = cache.lengths
-        guard starts.contains(where: { $0 > 0 }) else { return firstStates(batch, cache: cache) }
-        let rows = Tensor(starts.map(Int64.init))
-        let positions = (starts.max() ?? 0) + 1
-        var turns: [RotaryParameters: (cosines: Tensor, sines: Tensor)] = [:]
-        return hiddenStates(batch.inputIDs, keepingAll: false) { index, qkvTD in
-            let rope = layers[index].rope
-            let turn =
-                turns[rope]
-                ?? {
-                    let table = self.table(rope, positions: positions)
-                    return (table.cosines.selecting(rows), table.sines.selecting(rows))
-                }()
-            turns[rope] = turn
-            let projections = qkvTD.reshaped(
-                batch.sequenceCount,
-                3,
-                configuration.attentionHeads,
-                configuration.headDimensions
-            )
-            return cache.step(projections: projections, cosines: turn.cosines, sines: turn.sines, layer: index)
-                .reshaped(batch.sequenceCount, configuration.hiddenSize)
-        }
-    }
-
-    /// The states of the first tokens of a cache.
-    private func firstStates(_ batch: PackedBatch, cache: KVCache) -> [Tensor] {
-        let positions = Tensor(batch.lengths.flatMap { (0..<$0).map(Float.init) })
-        var tables: [RotaryParameters: RotaryTable] = [:]
-        return hiddenStates(batch.inputIDs, keepingAll: false) { index, qkvTD in
-            let (rope, width) = (layers[index].rope, configuration.headDimensions)
-            let table = tables[rope] ?? RotaryTable(rope, width: width, positions: positions, dtype: activationDType)
-            tables[rope] = table
-            let parts = qkvTD.split(into: 3, along: 1).map {
-                $0.reshaped(batch.tokenCount, configuration.attentionHeads, width)
-            }
-            cache.store(keys: table.rotate(parts[1]), values: parts[2], layer: index)
-            return mixed(qkvTD, batch, layer: index)
-        }
-    }
-
-    /// The trunk, given how each layer's projections, not yet rotated, become mixed values.
-    private func hiddenStates(
+    func hiddenStates(
         _ ids: [Int32],
+        positions: [Int],
         keepingAll: Bool,
-        mixing: (_ layer: Int, _ qkvTD: Tensor) -> Tensor
+        mixing: (_ layer: Int, _ projectionsT3HK: Tensor, _ rotary: RotaryTable) -> Tensor
     ) -> [Tensor] {
         guard let first = layers.first, let last = layers.last else { return [] }
         let residual = FusedResidual(embedding: ids, in: embeddings, norm: embeddingNorm)
         var kept: [Tensor] = []
+        var turns: [RotaryParameters: RotaryTable] = [:]
         var qkvTD = residual.project(nil, through: nil, norm: first.norm, projection: first.projection)
         for index in layers.indices {
             if keepingAll { kept.append(residual.copy.to(outputDType)) }
-            let mixedTD = mixing(index, qkvTD)
+            let rope = layers[index].rope
+            let turn = turns[rope] ?? table(rope, positions: (positions.max() ?? 0) + 1).rows(at: positions)
+            turns[rope] = turn
+            let shape = [ids.count, 3, configuration.attentionHeads, configuration.headDimensions]
+            let mixedTD = mixing(index, qkvTD.reshaped(shape), turn).reshaped(ids.count, configuration.hiddenSize)
             guard index + 1 < layers.count else {
                 let dtype = outputDType == .float32 ? .float32 : activationDType
                 kept.append(residual.finish(mixedTD, through: last.feedForward, norm: finalNorm, dtype: dtype))
@@ -161,12 +104,13 @@ final class FusedTrunk {
     }
 
     /// The rotation of positions from 0, for at least as many as asked for.
-    private func table(_ rope: RotaryParameters, positions: Int) -> RotaryHalfTable {
-        if let table = tables[rope], table.positionCount >= positions { return table }
+    private func table(_ rope: RotaryParameters, positions count: Int) -> RotaryTable {
+        let known = tables[rope]?.count ?? 0
+        if let table = tables[rope], known >= count { return table }
         // Doubling keeps the cost of growing with a generated text below that of one table of the final size.
-        let known = tables[rope]?.positionCount ?? 0
-        let count = max(positions, min(2 * known, configuration.maxPositionEmbeddings), 128)
-        let table = RotaryHalfTable(rope, width: configuration.headDimensions, positions: count, dtype: activationDType)
+        let size = max(count, min(2 * known, configuration.maxPositionEmbeddings), 128)
+        let positions = Tensor((0..<size).map(Float.init))
+        let table = RotaryTable(rope, width: configuration.headDimensions, positions: positions, dtype: activationDType)
         tables[rope] = table
         return table
     }

@@ -27,8 +27,8 @@ public final class KVCache {
         let rows: Tensor
         /// The tokens of the batch that are kept, `[rows]`; nil for all.
         let sources: Tensor?
-        /// The place of each sequence's last new token.
-        let lastPlaces: [Int32]
+        /// The place of each sequence's last token.
+        let places: [Int32]
         /// How many places of each sequence are filled afterwards.
         let counts: [Int32]
     }
@@ -97,68 +97,56 @@ public final class KVCache {
     private func placement(_ counts: [Int], span: Int?, capacity: Int) -> Placement {
         var rows: [Int64] = []
         var sources: [Int64] = []
+        var places: [Int32] = []
         var filled: [Int32] = []
-        var lastPlaces: [Int32] = []
         var offset = 0
         for (sequence, count) in counts.enumerated() {
             let start = lengths[sequence]
             let kept = min(count, span ?? count)
             let place = { (position: Int) in span.map { position % $0 } ?? position }
             for token in (count - kept)..<count {
-                let position = start + token
-                rows.append(Int64(sequence * capacity + place(position)))
+                rows.append(Int64(sequence * capacity + place(start + token)))
                 sources.append(Int64(offset + token))
             }
+            places.append(Int32(place(max(start + count, 1) - 1)))
             filled.append(Int32(min(start + count, span ?? .max)))
-            lastPlaces.append(Int32(place(max(start + count - 1, 0))))
             offset += count
         }
         let device = layers.first?.keys.device ?? .cpu
         return Placement(
             rows: Tensor(rows).to(device),
             sources: rows.count == offset ? nil : Tensor(sources).to(device),
-            lastPlaces: lastPlaces,
+            places: places,
             counts: filled
         )
     }
 
-    /// Keeps the keys and values `[tokens, heads, headDimensions]` of one layer.
-    func store(keys: Tensor, values: Tensor, layer index: Int) {
-        guard let placement = placements[layers[index].span] else {
-            preconditionFailure("the cache has no room reserved")
-        }
-        for (cached, new) in [(layers[index].keys, keys), (layers[index].values, values)] {
+    /// Keeps the keys and values of one layer, given `[tokens, 3, heads, headDimensions]`.
+    func store(_ projections: Tensor, rotary: RotaryTable, layer index: Int) {
+        let placement = reserved(layers[index])
+        let parts = projections.split(into: 3, along: 1).map { $0.reshaped(-1, $0.size(2), $0.size(3)) }
+        for (cached, new) in [(layers[index].keys, rotary.rotate(parts[1])), (layers[index].values, parts[2])] {
             let flat = cached.reshaped(-1, cached.size(2), cached.size(3))
             flat.assignRows(placement.sources.map { new.selecting($0) } ?? new, at: placement.rows)
         }
     }
 
     /// Keeps one new key and value for each sequence and attends to all that the layer sees.
-    func attend(queries: Tensor, keys: Tensor, values: Tensor, layer index: Int) -> Tensor {
-        store(keys: keys, values: values, layer: index)
-        return .decodingAttention(
-            queries: queries,
+    func attend(_ projections: Tensor, rotary: RotaryTable, layer index: Int) -> Tensor {
+        let placement = reserved(layers[index])
+        return .decodingStep(
+            projections: projections,
+            rotation: rotary.rotation,
             keys: layers[index].keys,
             values: layers[index].values,
-            counts: placements[layers[index].span]?.counts ?? []
+            places: placement.places,
+            counts: placement.counts
         )
     }
 
-    /// As ``attend(queries:keys:values:layer:)`` for projections `[sequences, 3, heads, headDimensions]` that the tables
-    /// of their positions have yet to rotate.
-    func step(projections: Tensor, cosines: Tensor, sines: Tensor, layer index: Int) -> Tensor {
-        guard let placement = placements[layers[index].span] else {
-            preconditionFailure("the cache has no room reserved")
-        }
-        return .decodingStep(
-            projections: projections,
-            cosines: cosines,
-            sines: sines,
-            keys: layers[index].keys,
-            values: layers[index].values,
-            places: placement.lastPlaces,
-            counts: placement.counts
-        )
+    private func reserved(_ layer: Layer) -> Placement {
+        guard let placement = placements[layer.span] else { preconditionFailure("the cache has no room reserved") }
+        return placement
     }
 
     /// Counts the tokens of a finished forward pass.

@@ -90,6 +90,40 @@ public final class LanguageModel: Module, PretrainedModel {
         return logits(hidden.selecting(last))
     }
 
+    /// The loss of predicting a token at each labelled place.
+    ///
+    /// The head runs on labelled places only, and logits are never held whole; see
+    /// ``Torch/Tensor/linearCrossEntropy(weight:bias:labels:options:)``. Masked and causal models differ in the labels:
+    /// the original token where the input is masked, or the token that follows.
+    ///
+    /// - Parameters:
+    ///   - batch: Sequences of token ids.
+    ///   - labels: The token to predict at each place, or the ignored label; as many as there are tokens.
+    ///   - isTraining: Whether dropout is active.
+    ///   - precision: In which types to compute.
+    ///   - options: Reduction, ignored label and z-loss.
+    /// - Returns: The loss and what it is made of.
+    public func loss(
+        _ batch: PackedBatch,
+        labels: [Int32],
+        isTraining: Bool = false,
+        precision: Precision = .full,
+        options: CrossEntropyOptions = CrossEntropyOptions()
+    ) -> LanguageModelLoss {
+        precondition(labels.count == batch.tokenCount, "\(labels.count) labels for \(batch.tokenCount) tokens")
+        let ignored = Int32(options.ignoreIndex)
+        let places = labels.indices.filter { labels[$0] != ignored }.map(Int64.init)
+        let hidden = model(batch, isTraining: isTraining, precision: precision)
+        let scored = head(hidden.selecting(distinctRows: Tensor(places).to(hidden.device)))
+        let (loss, rowLosses) = scored.linearCrossEntropy(
+            weight: decoder.weight ?? model.embeddings.tokens.weight,
+            bias: decoder.bias,
+            labels: Tensor(places.map { Int64(labels[Int($0)]) }).to(hidden.device),
+            options: options
+        )
+        return LanguageModelLoss(loss: loss, tokenLosses: rowLosses, labelledCount: places.count)
+    }
+
     /// The scores for some hidden states.
     ///
     /// - Parameter hidden: `[rows, hiddenSize]`, from the trunk.
@@ -131,4 +165,16 @@ private struct FusedHead {
     func callAsFunction(_ hidden: Tensor) -> Tensor {
         hidden.linear(dense, activation: activation, dtype: .float32).layerNorm(norm).linear(decoder, dtype: .float32)
     }
+}
+
+// MARK: -
+
+/// The loss of a language model on a batch.
+public struct LanguageModelLoss {
+    /// The mean or sum over labelled places: a float32 scalar, 0 when there is none.
+    public let loss: Tensor
+    /// The loss of each labelled place in order, `[labelledCount]`, float32, without gradient.
+    public let tokenLosses: Tensor
+    /// The number of labelled places.
+    public let labelledCount: Int
 }

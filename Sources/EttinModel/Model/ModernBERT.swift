@@ -53,15 +53,21 @@ public final class ModernBERT: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids, none with more positions than the model serves.
     ///   - isTraining: Whether dropout is active.
-    /// - Returns: `[tokens, hiddenSize]` on the device and in the dtype of the parameters.
-    public func callAsFunction(_ batch: PackedBatch, isTraining: Bool = false) -> Tensor {
-        hiddenStates(batch, isTraining: isTraining, keepingAll: false)[0]
+    ///   - precision: In which types to compute.
+    /// - Returns: `[tokens, hiddenSize]` on the device of the parameters, in their dtype or the narrower one of a mixed
+    ///   precision.
+    public func callAsFunction(
+        _ batch: PackedBatch,
+        isTraining: Bool = false,
+        precision: Precision = .full
+    ) -> Tensor {
+        hiddenStates(batch, isTraining: isTraining, precision: precision, keepingAll: false)[0]
     }
 
     /// The embedding output, the outputs of all layers but the last, and the final-normed output: what transformers
     /// calls `output_hidden_states`.
     public func allHiddenStates(_ batch: PackedBatch) -> [Tensor] {
-        hiddenStates(batch, isTraining: false, keepingAll: true)
+        hiddenStates(batch, isTraining: false, precision: .full, keepingAll: true)
     }
 
     /// The final-normed hidden states of new tokens that follow cached ones.
@@ -78,15 +84,13 @@ public final class ModernBERT: Module, PretrainedModel {
         let isFirst = starts.allSatisfy { $0 == 0 }
         precondition(isFirst || batch.lengths.allSatisfy { $0 == 1 }, "a filled cache takes one token a sequence")
         cache.reserve(adding: batch.lengths)
-        let states =
-            fused?.hiddenStates(batch, cache: cache)
-            ?? hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false) { layer, q, k, v in
-                if isFirst {
-                    cache.store(keys: k, values: v, layer: layer)
-                    return attend(layer, q, k, v, batch.cuSeqlens, dropout: 0)
-                }
-                return cache.attend(queries: q, keys: k, values: v, layer: layer)
+        let states = hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false) { layer, x, rotary in
+            if isFirst {
+                cache.store(x, rotary: rotary, layer: layer)
+                return attend(layer, x, rotary, batch.cuSeqlens, dropout: 0)
             }
+            return cache.attend(x, rotary: rotary, layer: layer)
+        }
         cache.advance(by: batch.lengths)
         return states[0]
     }
@@ -102,61 +106,78 @@ public final class ModernBERT: Module, PretrainedModel {
         layers = []
     }
 
-    private func hiddenStates(_ batch: PackedBatch, isTraining: Bool, keepingAll: Bool) -> [Tensor] {
-        if let fused, !isTraining { return fused.hiddenStates(batch, keepingAll: keepingAll) }
+    private func hiddenStates(
+        _ batch: PackedBatch,
+        isTraining: Bool,
+        precision: Precision,
+        keepingAll: Bool
+    ) -> [Tensor] {
         let starts = [Int](repeating: 0, count: batch.sequenceCount)
         let dropout = isTraining ? configuration.attentionDropout : 0
-        return hiddenStates(batch, startingAt: starts, isTraining: isTraining, keepingAll: keepingAll) {
-            attend($0, $1, $2, $3, batch.cuSeqlens, dropout: dropout)
+        return hiddenStates(
+            batch,
+            startingAt: starts,
+            isTraining: isTraining,
+            precision: precision,
+            keepingAll: keepingAll
+        ) {
+            attend($0, $1, $2, batch.cuSeqlens, dropout: dropout)
         }
     }
 
     /// Attention of one layer among the tokens of a batch.
     private func attend(
         _ layer: Int,
-        _ queriesTHK: Tensor,
-        _ keysTHK: Tensor,
-        _ valuesTHK: Tensor,
+        _ projectionsT3HK: Tensor,
+        _ rotary: RotaryTable,
         _ cuSeqlens: [Int32],
         dropout: Double
     ) -> Tensor {
         let window = configuration.window(layer: layer, rule: windowRule)
         return .variableLengthAttention(
-            queries: queriesTHK,
-            keys: keysTHK,
-            values: valuesTHK,
-            cuSeqlensQuery: cuSeqlens,
-            cuSeqlensKey: cuSeqlens,
+            projections: projectionsT3HK,
+            cuSeqlens: cuSeqlens,
             window: AttentionWindow(left: window.left, right: window.right),
+            rotation: rotary.rotation,
             dropout: dropout
         )
     }
 
-    /// The trunk, given how each layer's rotated queries and keys and its values become mixed values.
+    /// The trunk, given how each layer's queries, keys and values become mixed values.
     private func hiddenStates(
         _ batch: PackedBatch,
         startingAt starts: [Int],
         isTraining: Bool,
+        precision: Precision = .full,
         keepingAll: Bool,
-        mixing: (_ layer: Int, _ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
+        mixing: (_ layer: Int, _ projectionsT3HK: Tensor, _ rotary: RotaryTable) -> Tensor
     ) -> [Tensor] {
+        let positions = zip(starts, batch.lengths).flatMap { start, length in start..<start + length }
+        if let fused {
+            precondition(!isTraining, "a model packed for inference has given up the weights to train")
+            return fused.hiddenStates(batch.inputIDs, positions: positions, keepingAll: keepingAll, mixing: mixing)
+        }
         let device = embeddings.tokens.weight.device
         let ids = Tensor(batch.inputIDs).to(.int64, device)
         var kept: [Tensor] = []
         var xTD = embeddings(ids, isTraining: isTraining)
-        let positions = zip(starts, batch.lengths).flatMap { start, length in (start..<start + length).map(Float.init) }
-        let positionsT = Tensor(positions).to(device)
+        let activationType = precision.activationType(for: xTD.dtype)
+        // What the last layer's MLP adds to the residual, which the next norm does in passing.
+        var deltaTD: Tensor?
+        let positionsT = Tensor(positions.map(Float.init)).to(device)
         var tables: [RotaryParameters: RotaryTable] = [:]
         for (index, layer) in layers.enumerated() {
-            if keepingAll { kept.append(xTD) }
+            if keepingAll { kept.append(deltaTD.map { xTD + $0 } ?? xTD) }
             let rope = configuration.rope(layer: index)
             let table =
                 tables[rope]
                 ?? RotaryTable(rope, width: configuration.headDimensions, positions: positionsT, dtype: xTD.dtype)
             tables[rope] = table
-            xTD = layer(xTD, rotary: table, isTraining: isTraining) { mixing(index, $0, $1, $2) }
+            let normedTD: Tensor
+            (xTD, normedTD) = layer.attentionInput(xTD, adding: deltaTD, activationType)
+            (xTD, deltaTD) = layer(xTD, normed: normedTD, isTraining: isTraining) { mixing(index, $0, table) }
         }
-        return kept + [finalNorm(xTD)]
+        return kept + [deltaTD.map { finalNorm(adding: $0, to: xTD).normed } ?? finalNorm(xTD).to(activationType)]
     }
 }
 
@@ -199,21 +220,36 @@ final class ModernBERTLayer: Module {
         mlp = ModernBERTMLP(configuration)
     }
 
+    /// Adds what the layer before left to be added to the residual.
+    ///
+    /// - Returns: The residual in its own type, and what attention reads, in the type of activations.
+    func attentionInput(
+        _ xTD: Tensor,
+        adding deltaTD: Tensor?,
+        _ activationType: DType
+    ) -> (sum: Tensor, normed: Tensor) {
+        if let deltaTD, let attentionNorm { return attentionNorm(adding: deltaTD, to: xTD) }
+        let residualTD = deltaTD.map { xTD + $0 } ?? xTD
+        let normedTD = attentionNorm.map { $0(residualTD) } ?? residualTD
+        return (residualTD, normedTD.to(activationType))
+    }
+
+    /// - Returns: The residual after attention, and what the MLP adds to it.
     func callAsFunction(
         _ xTD: Tensor,
-        rotary: RotaryTable,
+        normed normedTD: Tensor,
         isTraining: Bool,
-        mixing: (_ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
-    ) -> Tensor {
-        let normedTD = attentionNorm?(xTD) ?? xTD
-        let attendedTD = xTD + attention(normedTD, rotary: rotary, isTraining: isTraining, mixing: mixing)
-        return attendedTD + mlp(mlpNorm(attendedTD), isTraining: isTraining)
+        mixing: (_ projectionsT3HK: Tensor) -> Tensor
+    ) -> (residual: Tensor, delta: Tensor) {
+        let attendedTD = attention(normedTD, isTraining: isTraining, mixing: mixing)
+        let (residualTD, mlpInputTD) = mlpNorm(adding: attendedTD, to: xTD)
+        return (residualTD, mlp(mlpInputTD, isTraining: isTraining))
     }
 }
 
 // MARK: -
 
-/// Multi-head attention with rotary positions; which keys a query sees is up to `mixing`.
+/// Multi-head attention; how queries and keys are turned, and which of them meet, is up to `mixing`.
 final class ModernBERTAttention: Module {
     @Child("Wqkv") var projections: Linear
     @Child("Wo") var output: Linear
@@ -231,13 +267,11 @@ final class ModernBERTAttention: Module {
 
     func callAsFunction(
         _ xTD: Tensor,
-        rotary: RotaryTable,
         isTraining: Bool,
-        mixing: (_ queriesTHK: Tensor, _ keysTHK: Tensor, _ valuesTHK: Tensor) -> Tensor
+        mixing: (_ projectionsT3HK: Tensor) -> Tensor
     ) -> Tensor {
         let (tokens, width) = (xTD.size(0), xTD.size(1))
-        let qkvTHK = projections(xTD).split(into: 3, along: 1).map { $0.reshaped(tokens, heads, width / heads) }
-        let mixedTHK = mixing(rotary.rotate(qkvTHK[0]), rotary.rotate(qkvTHK[1]), qkvTHK[2])
+        let mixedTHK = mixing(projections(xTD).reshaped(tokens, 3, heads, width / heads))
         return output(mixedTHK.reshaped(tokens, width)).dropout(isTraining ? dropout : 0)
     }
 }
@@ -248,11 +282,11 @@ final class ModernBERTAttention: Module {
 final class ModernBERTMLP: Module {
     @Child("Wi") var input: Linear
     @Child("Wo") var output: Linear
-    private let activation: Activation
+    private let gate: GateFunction
     private let dropout: Double
 
     init(_ configuration: ModernBERTConfiguration) {
-        activation = configuration.hiddenActivation
+        gate = configuration.hiddenActivation.gate
         dropout = configuration.mlpDropout
         super.init()
         let (hidden, intermediate) = (configuration.hiddenSize, configuration.intermediateSize)
@@ -261,8 +295,7 @@ final class ModernBERTMLP: Module {
     }
 
     func callAsFunction(_ xTD: Tensor, isTraining: Bool) -> Tensor {
-        let halvesTI = input(xTD).split(into: 2, along: 1)
-        return output((activation(halvesTI[0]) * halvesTI[1]).dropout(isTraining ? dropout : 0))
+        output(input(xTD).gated(by: gate).dropout(isTraining ? dropout : 0))
     }
 }
 

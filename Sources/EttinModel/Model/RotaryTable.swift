@@ -7,8 +7,8 @@ import Torch
 ///
 /// > Source: RoFormer, section 3.2, in the half-rotation layout of transformers' `modeling_modernbert.py`.
 struct RotaryTable {
-    private let cosines: Tensor
-    private let sines: Tensor
+    /// Rows of half the head width: both halves of a head turn by the same angles.
+    let rotation: Rotation
 
     /// Computes the tables.
     ///
@@ -22,25 +22,41 @@ struct RotaryTable {
         let exponents = Tensor.arange(0..<(width / 2), .float64) * (-2 / Double(width))
         let base = Tensor.full([], rope.theta, .float64).log()
         let frequencies = (exponents * base).exp().to(.float32, positions.device)
-        let half = (positions / rope.positionScale).reshaped(-1, 1, 1) * frequencies
-        let angles = Tensor.concatenate([half, half], along: 2)
-        cosines = angles.cosine().to(dtype).to(.float32)
-        sines = angles.sine().to(dtype).to(.float32)
+        let angles = (positions / rope.positionScale).reshaped(-1, 1) * frequencies
+        rotation = Rotation(
+            cosines: angles.cosine().to(dtype).to(.float32),
+            sines: angles.sine().to(dtype).to(.float32)
+        )
     }
 
     /// Rotates `[tokens, heads, width]`, keeping its dtype.
     func rotate(_ xTHK: Tensor) -> Tensor {
-        let x = xTHK.to(.float32)
-        let halves = x.split(into: 2, along: 2)
-        let turned = Tensor.concatenate([-halves[1], halves[0]], along: 2)
-        return (x * cosines + turned * sines).to(xTHK.dtype)
+        let halves = xTHK.to(.float32).split(into: 2, along: 2)
+        let cosines = rotation.cosines.reshaped(xTHK.size(0), 1, xTHK.size(2) / 2)
+        let sines = rotation.sines.reshaped(xTHK.size(0), 1, xTHK.size(2) / 2)
+        let turned = [halves[0] * cosines - halves[1] * sines, halves[1] * cosines + halves[0] * sines]
+        return Tensor.concatenate(turned, along: 2).to(xTHK.dtype)
     }
 
-    /// Cosines and sines `[positions, width / 2]`, each angle once.
-    var halves: (cosines: Tensor, sines: Tensor) {
-        let half = { (table: Tensor) in
-            table.narrowed(along: 2, from: 0, count: table.size(2) / 2).reshaped(table.size(0), -1).contiguous()
+    private init(_ rotation: Rotation) {
+        self.rotation = rotation
+    }
+
+    /// How many rows the table has.
+    var count: Int { rotation.cosines.size(0) }
+
+    /// The rows of some tokens, of a table whose rows are positions 0, 1, 2, …
+    ///
+    /// - Parameter positions: The position of each token.
+    func rows(at positions: [Int]) -> RotaryTable {
+        // One sequence from its start is the most common batch where time counts, and needs no copy.
+        if positions.first == 0, positions.last == positions.count - 1, positions.indices.allSatisfy({ positions[$0] == $0 }) {
+            let part = { (table: Tensor) in table.narrowed(along: 0, from: 0, count: positions.count) }
+            return RotaryTable(Rotation(cosines: part(rotation.cosines), sines: part(rotation.sines)))
         }
-        return (half(cosines), half(sines))
+        let rows = Tensor(positions.map(Int64.init)).to(rotation.cosines.device)
+        return RotaryTable(
+            Rotation(cosines: rotation.cosines.selecting(rows), sines: rotation.sines.selecting(rows))
+        )
     }
 }
