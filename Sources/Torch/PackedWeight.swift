@@ -21,30 +21,6 @@ public enum WeightPrecision: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// An elementwise function applied to a product while it is still in registers.
-public enum FusedActivation: Sendable, Hashable {
-    /// Nothing.
-    case identity
-    /// The exact GELU.
-    case gelu
-    /// The GELU with a tanh in place of erf.
-    case geluTanh
-    /// `max(x, 0)`.
-    case relu
-    /// `x · sigmoid(x)`.
-    case silu
-
-    var cValue: CTGate {
-        switch self {
-        case .identity: CT_GATE_NONE
-        case .gelu: CT_GATE_GELU
-        case .geluTanh: CT_GATE_GELU_TANH
-        case .relu: CT_GATE_RELU
-        case .silu: CT_GATE_SILU
-        }
-    }
-}
-
 /// The weight of a linear layer in the order this processor's kernels read it.
 ///
 /// A copy: later changes of the tensor it was made from do not reach it. It has no gradient.

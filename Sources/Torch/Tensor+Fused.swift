@@ -29,7 +29,7 @@ public struct FusedFeedForward {
     let output: PackedWeight
     let norm: FusedNorm
     let input: PackedWeight
-    let activation: FusedActivation
+    let activation: GateFunction
     let down: PackedWeight
 
     /// Creates the steps.
@@ -44,7 +44,7 @@ public struct FusedFeedForward {
         output: PackedWeight,
         norm: FusedNorm,
         input: PackedWeight,
-        activation: FusedActivation,
+        activation: GateFunction,
         down: PackedWeight
     ) {
         self.output = output
@@ -120,7 +120,7 @@ public struct FusedResidual {
                 output: feedForward?.output.handle,
                 mlpNorm: feedForward?.norm.cValue ?? FusedNorm.none,
                 input: feedForward?.input.handle,
-                gate: (feedForward?.activation ?? .identity).cValue,
+                gate: feedForward?.activation.cValue ?? CT_GATE_NONE,
                 down: feedForward?.down.handle,
                 nextNorm: norm,
                 projection: projection?.handle,
@@ -146,12 +146,12 @@ extension Tensor {
     ///
     /// - Parameters:
     ///   - weight: The weight and bias.
-    ///   - activation: What is applied to the product.
+    ///   - activation: What is applied to the product; nil for nothing.
     ///   - dtype: float32, or the activation dtype of the weight.
     /// - Returns: `[rows, outputs]` for `[rows, inputs]`.
-    public func linear(_ weight: PackedWeight, activation: FusedActivation = .identity, dtype: DType) -> Tensor {
+    public func linear(_ weight: PackedWeight, activation: GateFunction? = nil, dtype: DType) -> Tensor {
         makeTensor("linear", [self]) {
-            ct_fused_linear(handle, weight.handle, activation.cValue, dtype == .float32, $0)
+            ct_fused_linear(handle, weight.handle, activation?.cValue ?? CT_GATE_NONE, dtype == .float32, $0)
         }
     }
 }

@@ -291,14 +291,6 @@ typedef enum CTPrecision {
     CT_PRECISION_INT8 = 2,
 } CTPrecision;
 
-typedef enum CTGate {
-    CT_GATE_NONE = 0,
-    CT_GATE_GELU = 1,
-    CT_GATE_GELU_TANH = 2,
-    CT_GATE_RELU = 3,
-    CT_GATE_SILU = 4,
-} CTGate;
-
 // A weight in the order the kernels read it, for the instruction set of this processor.
 typedef struct CTPackedMatrix CTPackedMatrix;
 

@@ -45,7 +45,7 @@ final class FusedTrunk {
                     output: pack(layer.attention.output),
                     norm: FusedNorm(layer.mlpNorm),
                     input: PackedWeight(layer.mlp.input, precision: precision, isGated: true),
-                    activation: configuration.hiddenActivation.fused,
+                    activation: configuration.hiddenActivation.gate,
                     down: pack(layer.mlp.output)
                 ),
                 rope: configuration.rope(layer: index)
@@ -86,7 +86,7 @@ final class FusedTrunk {
             let turn = turns[rope] ?? table(rope, positions: (positions.max() ?? 0) + 1).rows(at: positions)
             turns[rope] = turn
             let shape = [ids.count, 3, configuration.attentionHeads, configuration.headDimensions]
-            let mixedTD = mixing(index, qkvTD.reshaped(shape), turn).reshaped(ids.count, configuration.hiddenSize)
+            let mixedTD = mixing(index, qkvTD.reshaped(to: shape), turn).reshaped(ids.count, configuration.hiddenSize)
             guard index + 1 < layers.count else {
                 let dtype = outputDType == .float32 ? .float32 : activationDType
                 kept.append(residual.finish(mixedTD, through: last.feedForward, norm: finalNorm, dtype: dtype))
@@ -127,17 +127,5 @@ extension PackedWeight {
     /// Packs a linear layer.
     convenience init(_ linear: Linear, precision: WeightPrecision, isGated: Bool = false) {
         self.init(linear.weight, bias: linear.bias, precision: precision, isGated: isGated)
-    }
-}
-
-extension Activation {
-    /// The activation inside a fused product.
-    var fused: FusedActivation {
-        switch self {
-        case .gelu: .gelu
-        case .geluNew, .geluTanh: .geluTanh
-        case .relu: .relu
-        case .silu: .silu
-        }
     }
 }

@@ -147,13 +147,13 @@ public final class LanguageModel: Module, PretrainedModel {
 /// A prediction head and output layer with packed weights.
 private struct FusedHead {
     let dense: PackedWeight
-    let activation: FusedActivation
+    let activation: GateFunction
     let norm: FusedNorm
     let decoder: PackedWeight
 
     init(_ model: LanguageModel, precision: WeightPrecision) {
         dense = PackedWeight(model.head.dense, precision: precision)
-        activation = model.configuration.classifierActivation.fused
+        activation = model.configuration.classifierActivation.gate
         norm = FusedNorm(model.head.norm)
         decoder = PackedWeight(
             model.decoder.weight ?? model.model.embeddings.tokens.weight,
