@@ -10,7 +10,9 @@ import Torch
     import Darwin
 #endif
 
-/// Training steps on request, one line of JSON each way; the requests are those of Benchmarks/compare:
+/// Training steps on request, one line of JSON each way.
+///
+/// The requests are those of Benchmarks/compare:
 ///
 ///   {"op": "train_step", "objective": "mlm"|"clm", "sequences": [[ids]], "labels": [[ids]], "repeat": n}
 ///                              {"seconds": […], "losses": […]}; labels of "clm" are shifted here

@@ -28,8 +28,8 @@ import Testing
             let t = Float(index + 1)
             if t == 3 { optimizer.learningRate = 0.005 }
             // The gradient of a sum of products is the other factor.
-            ((first * Tensor([0.1 * t, -0.2, 3 / t, 0])).sum() + (second * Tensor([0.01, -5 * t], shape: [2, 1])).sum())
-                .backward()
+            let slopes = (Tensor([0.1 * t, -0.2, 3 / t, 0]), Tensor([0.01, -5 * t], shape: [2, 1]))
+            ((first * slopes.0).sum() + (second * slopes.1).sum()).backward()
             optimizer.step()
             optimizer.clearGradients()
             for (value, other) in zip(try first.detached().array(of: Float.self), values.first) {

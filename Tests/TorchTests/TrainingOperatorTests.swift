@@ -51,9 +51,13 @@ import Testing
 
     @Test(arguments: GateFunction.allCases, shapes)
     func gatesAsTheirDefinition(function: GateFunction, shape: [Int]) throws {
-        for type in Self.types {
-            let input = Self.random([shape[0], 2 * shape[1]], 1).to(type)
-            try Self.compare([input], type) {
+        try Self.compareGate(function, shape)
+    }
+
+    static func compareGate(_ function: GateFunction, _ shape: [Int]) throws {
+        for type in types {
+            let input = random([shape[0], 2 * shape[1]], 1).to(type)
+            try compare([input], type) {
                 [$0[0].gated(by: function)]
             } _: {
                 let halves = $0[0].split(into: 2, along: 1)
@@ -67,19 +71,23 @@ import Testing
                 return [activated * halves[1]]
             }
             let composed = input.gated(by: function, isComposed: true)
-            #expect(try Self.difference(input.gated(by: function), composed.to(.float64)) < Self.tolerance(type))
+            #expect(try difference(input.gated(by: function), composed.to(.float64)) < tolerance(type))
         }
     }
 
     @Test(arguments: shapes, [true, false])
     func addsAndNormalisesAsTheDefinition(shape: [Int], hasBias: Bool) throws {
-        for type in Self.types {
+        try Self.compareNorm(shape, hasBias)
+    }
+
+    static func compareNorm(_ shape: [Int], _ hasBias: Bool) throws {
+        for type in types {
             for isComposed in [true, false] {
                 let width = shape[1]
                 let values =
-                    [Self.random(shape, 1), Self.random(shape, 2).to(type), Self.random([width], 3)]
-                    + (hasBias ? [Self.random([width], 4)] : [])
-                try Self.compare(values, type) {
+                    [random(shape, 1), random(shape, 2).to(type), random([width], 3)]
+                    + (hasBias ? [random([width], 4)] : [])
+                try compare(values, type) {
                     let bias = hasBias ? $0[3] : nil
                     let (sum, normed) = $0[0].addingNormalized(
                         $0[1],

@@ -281,9 +281,11 @@ private:
                     const float *hiddenSums) const {
         for (int64_t row = 0; row < count; row++) {
             const float total = sum(rows.total[row]), logSumExp = rows.reference[row] + std::log(total);
-            const float target = rows.target[row], own = a.scale * (1 + 2 * a.zLoss * logSumExp);
-            a.losses[row0 + row] = logSumExp - target + a.zLoss * logSumExp * logSumExp;
-            const float factor = own / total, label = std::exp(target - logSumExp) * own - a.scale;
+            // Differences from the reference: the logarithm of the sum alone has lost the last bits of large logits.
+            const float target = rows.target[row] - rows.reference[row];
+            a.losses[row0 + row] = std::log(total) - target + a.zLoss * logSumExp * logSumExp;
+            const float factor = a.scale * (1 + 2 * a.zLoss * logSumExp) / total;
+            const float label = std::exp(target) * factor - a.scale;
             a.labelGradients[row0 + row] = label;
             const T *h = hidden + row * a.width;
             if (a.hiddenGradient) {
