@@ -2,7 +2,7 @@
 //
 // Each line of the standard input is a request in JSON, each line of the standard output its answer:
 //   {"sequences": 1, "tokens": 8192, "heads": 12, "width": 64, "left": 64, "right": 64, "dtype": "bfloat16"}
-//   {"forward": 0.018, "backward": 0.040, "peak_bytes": 123456789}
+//   {"forward": 0.018, "backward": 0.040}
 // Negative bounds are none. Queries, keys and values are one matrix and are turned by their positions, as in a model.
 
 import EttinJSON
@@ -51,17 +51,7 @@ func measure(_ request: JSONValue) throws -> JSONValue {
     }
     let loss = (output * output.detached()).sum()
     let backward = seconds { loss.backward() }
-    var usage = rusage()
-    getrusage(0, &usage)  // RUSAGE_SELF, which is an enumeration in Glibc and a number elsewhere
-    #if os(macOS)
-        let unit = 1
-    #else
-        let unit = 1024
-    #endif
-    return [
-        "forward": JSONValue(forward), "backward": JSONValue(backward),
-        "peak_bytes": JSONValue(Int(usage.ru_maxrss) * unit),
-    ]
+    return ["forward": JSONValue(forward), "backward": JSONValue(backward)]
 }
 
 while let line = readLine() {
