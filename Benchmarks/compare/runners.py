@@ -29,6 +29,9 @@ class Runner:
         self.program, self.dtype = program, dtype
         if program == "ettin":
             command = [probe, folder, task, dtype, str(threads)]
+            if task == "train":
+                precision = {"float32": "fp32", "bfloat16": "amp_bf16"}[dtype]
+                command = [probe.with_name("ModelProbe"), "train", folder, precision, str(threads)]
         else:
             command = [sys.executable, HERE / "worker.py", program, dtype, folder, task, str(threads)]
         self.process = subprocess.Popen(

@@ -73,7 +73,7 @@ final class TrainingLoop {
             return ["seconds": .array(seconds), "losses": .array(losses)]
         case "memory":
             defer { PeakMemory.reset() }
-            return ["peak_memory_bytes": JSONValue(try PeakMemory.bytes())]
+            return ["peak_memory_bytes": JSONValue(PeakMemory.bytes)]
         case "save":
             guard let path = request["path"]?.stringValue else { throw ProbeError(description: "no \"path\"") }
             try write(model.checkpointState.map { ($0.key, $0.tensor.detached()) }, path)
@@ -89,26 +89,5 @@ final class TrainingLoop {
     private func send(_ value: JSONValue) {
         print(value.text())
         fflush(nil)
-    }
-}
-
-/// The most memory the process has held, where the system tells.
-enum PeakMemory {
-    static func bytes() throws -> Int {
-        guard let file = fopen("/proc/self/status", "r") else { throw ProbeError(description: "no /proc/self/status") }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        while fgets(&line, Int32(line.count), file) != nil {
-            let bytes = line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
-            let words = String(decoding: bytes, as: UTF8.self).split { " \t\n".contains($0) }
-            if words.first == "VmHWM:", words.count > 1, let kilobytes = Int(words[1]) { return 1024 * kilobytes }
-        }
-        throw ProbeError(description: "/proc/self/status: no VmHWM")
-    }
-
-    static func reset() {
-        guard let file = fopen("/proc/self/clear_refs", "w") else { return }
-        fputs("5", file)
-        fclose(file)
     }
 }

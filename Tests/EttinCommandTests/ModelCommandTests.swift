@@ -10,7 +10,7 @@ struct ModelCommandTests {
         #expect(
             document.objectValue?.keys == [
                 "ettin_version", "libtorch_version", "libtorch_folder", "libtorch_build", "devices", "cpu_capability",
-                "cpu_features", "threads",
+                "cpu_features", "kernels", "threads",
             ]
         )
         #expect(document["devices"]?[0] == "cpu")

@@ -29,6 +29,19 @@ import Torch
         }
     }
 
+    @Test(arguments: [InferenceDType.bfloat16, .int8])
+    func lowerPrecisionGivesNearlyTheSameVectors(dtype: InferenceDType) throws {
+        let checkpoint = try TinyCheckpoint(.encoder)
+        let exact = try checkpoint.loaded { try TextEncoder(folder: $0) }.encode(Self.texts, normalize: true)
+        let encoder = try checkpoint.loaded { try TextEncoder(folder: $0, options: ComputeOptions(dtype: dtype)) }
+        let rough = try encoder.encode(Self.texts, normalize: true)
+        for index in Self.texts.indices {
+            let cosine = zip(exact[index], rough[index]).reduce(0) { $0 + $1.0 * $1.1 }
+            #expect(cosine > 0.99 && cosine < 1.001, "text \(index): \(cosine)")
+            #expect(!near(exact[index], rough[index], 1e-7), "computed in \(dtype)")
+        }
+    }
+
     @Test func checkpointsWithoutModulesGetTheirKindsPooling() throws {
         let encoder = try TinyCheckpoint(.encoder).loaded { try TextEncoder(folder: $0) }
         #expect(encoder.model.poolings == [.mean])
