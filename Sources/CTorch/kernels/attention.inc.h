@@ -72,47 +72,73 @@ static inline void roundRow(const float *x, int64_t count, T *out) {
     forEachVector(count, [&](int64_t i, int64_t n) { storeUpTo(out + i, loadUpTo(x + i, n), n); });
 }
 
+// One vector of values: the same columns of `group` neighbouring keys, element by element.
+template <typename Product>
+static inline void packValues(const float *const (&rows)[1], int64_t column, int64_t count, float *to) {
+    storeUpTo(to + column, loadUpTo(rows[0] + column, count), count);
+}
+
+template <typename Product>
+static inline void packValues(const BFloat *const (&rows)[2], int64_t column, int64_t count, BFloat *to) {
+    const auto bits = [&](const BFloat *row) {
+        Halves part = {};
+        __builtin_memcpy(&part, row + column, static_cast<size_t>(count) * sizeof(BFloat));
+        return __builtin_convertvector(part, UInts);
+    };
+    const UInts pairs = bits(rows[0]) | bits(rows[1]) << 16;
+    __builtin_memcpy(to + 2 * column, &pairs, static_cast<size_t>(count) * sizeof(uint32_t));
+}
+
 // Packs keys `first` ..< `last` (first on a panel's edge) of `count` of one head; what lies beyond `count` is zero.
 template <typename Product>
 static void packKeys(const AttentionArguments &a, int64_t firstRow, int64_t head, int64_t first, int64_t last,
                      int64_t count, const PackedHead<Product> &to) {
     using T = Stored<Product>;
     constexpr int group = Product::group;
+    static_assert(group * sizeof(T) == sizeof(int32_t));
     const int64_t width = a.width, groups = PackedHead<Product>::keyGroups(width);
     const T *keys = static_cast<const T *>(a.keys) + head * width;
     const T *values = static_cast<const T *>(a.values) + head * width;
-    alignas(64) float turned[widestHead];
-    alignas(64) T row[widestHead] = {};
     const int64_t end = std::min(roundedUp(last, panelWidth), roundedUp(count, panelWidth));
-    for (int64_t key = first; key < end; key++) {
-        T *at = to.keys + key / panelWidth * panelWidth * groups * group + key % panelWidth * group;
-        if (key < count) {
-            const int64_t source = firstRow + key;
-            const float *cosines = a.cosines ? a.cosines + source * (width / 2) : nullptr;
-            const float *sines = a.sines ? a.sines + source * (width / 2) : nullptr;
-            rotateRow(keys + source * a.keyStride, width, cosines, sines, 1, turned);
-            roundRow(turned, width, row);
-        } else {
-            __builtin_memset(row, 0, sizeof row);
+
+    // A group of elements is one 32-bit word: W keys by W words are turned at a time.
+    alignas(64) float turned[widestHead];
+    alignas(64) T rows[W][widestHead] = {};
+    for (int64_t key = first; key < end; key += W) {
+        for (int64_t i = 0; i < W; i++) {
+            if (key + i < count) {
+                const int64_t source = firstRow + key + i;
+                const float *cosines = a.cosines ? a.cosines + source * (width / 2) : nullptr;
+                const float *sines = a.sines ? a.sines + source * (width / 2) : nullptr;
+                rotateRow(keys + source * a.keyStride, width, cosines, sines, 1, turned);
+                roundRow(turned, width, rows[i]);
+            } else {
+                __builtin_memset(rows[i], 0, sizeof rows[i]);
+            }
         }
-        for (int64_t k = 0; k < groups; k++) {
-            __builtin_memcpy(at + k * panelWidth * group, row + k * group, sizeof(T) * group);
+        T *at = to.keys + (key / panelWidth * panelWidth * groups + key % panelWidth) * group;
+        for (int64_t k = 0; k < groups; k += W) {
+            Ints block[W];
+            for (int i = 0; i < W; i++) block[i] = loadVector<Ints>(rows[i] + k * group);
+            transpose(block);
+            const int64_t words = std::min<int64_t>(W, groups - k);
+            for (int64_t j = 0; j < words; j++) storeVector(at + (k + j) * panelWidth * group, block[j]);
         }
     }
+
+    static constexpr T nothing[panelWidth] = {};
     const int64_t panels = PackedHead<Product>::valuePanels(width);
     for (int64_t key = first; key < end; key += group) {
         for (int64_t panel = 0; panel < panels; panel++) {
             T *at = to.values + (panel * to.valueGroups + key / group) * panelWidth * group;
             const int64_t columns = std::min<int64_t>(panelWidth, width - panel * panelWidth);
             if (columns < panelWidth) __builtin_memset(at, 0, sizeof(T) * panelWidth * group);
+            const T *from[group];
             for (int g = 0; g < group; g++) {
-                const T *from = values + (firstRow + key + g) * a.valueStride + panel * panelWidth;
-                if (key + g < count) {
-                    for (int64_t c = 0; c < columns; c++) at[c * group + g] = from[c];
-                } else {
-                    for (int64_t c = 0; c < columns; c++) at[c * group + g] = 0;
-                }
+                const bool isThere = key + g < count;
+                from[g] = isThere ? values + (firstRow + key + g) * a.valueStride + panel * panelWidth : nothing;
             }
+            forEachVector(columns, [&](int64_t c, int64_t n) { packValues<Product>(from, c, n, at); });
         }
     }
 }

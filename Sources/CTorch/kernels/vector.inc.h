@@ -92,6 +92,25 @@ static inline Ints laneNumbers() {
     return v;
 }
 
+// Exchanges the off-diagonal quarters of every 2 step × 2 step block of two rows that lie `step` apart.
+template <int step, size_t... lane>
+static inline void exchange(Ints &upper, Ints &lower, std::index_sequence<lane...>) {
+    const Ints a = upper, b = lower;
+    upper = __builtin_shufflevector(a, b, ((lane & step) == 0 ? lane : W + lane - step)...);
+    lower = __builtin_shufflevector(a, b, ((lane & step) == 0 ? lane + step : W + lane)...);
+}
+
+template <int step>
+static inline void transposeBy(Ints (&rows)[W]) {
+    for (int i = 0; i < W; i++) {
+        if ((i & step) == 0) exchange<step>(rows[i], rows[i + step], std::make_index_sequence<W>());
+    }
+    if constexpr (step > 1) transposeBy<step / 2>(rows);
+}
+
+// W rows of W words become columns.
+static inline void transpose(Ints (&rows)[W]) { transposeBy<W / 2>(rows); }
+
 static inline int32_t clampedToInt(int64_t value) {
     return static_cast<int32_t>(std::clamp<int64_t>(value, -0x40000000, 0x40000000));
 }
