@@ -40,7 +40,12 @@ public final class TextEncoder {
     /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken;
     ///   ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, pooling: Pooling? = nil, options: ComputeOptions = ComputeOptions()) throws {
-        model = try EmbeddingModel(folder: folder, pooling: pooling, dtype: options.parameterDType, device: options.device)
+        model = try EmbeddingModel(
+            folder: folder,
+            pooling: pooling,
+            dtype: options.parameterDType,
+            device: options.device
+        )
         try options.prepare(model.trunk)
         tokenizer = try Tokenizer(folder: model.transformerFolder)
         let configuration = model.trunk.configuration

@@ -11,12 +11,14 @@
 /// A container's share is a time quota, which neither the number of processors nor the affinity mask shows: threads
 /// beyond it are stopped by the scheduler in the middle of a parallel region, while the others wait for them.
 enum ProcessorLimit {
-    /// The whole processors a control group allows, at least 1; nil where there is no quota.
+    /// The processors a control group allows.
     ///
     /// - Parameter root: Where control groups are mounted.
+    /// - Returns: Whole ones, at least 1; nil where there is no quota.
     static func quota(root: String = "/sys/fs/cgroup") -> Int? {
         if let text = contents(root + "/cpu.max") { return processors(version2: text) }
-        guard let quota = contents(root + "/cpu/cpu.cfs_quota_us"), let period = contents(root + "/cpu/cpu.cfs_period_us")
+        guard let quota = contents(root + "/cpu/cpu.cfs_quota_us"),
+            let period = contents(root + "/cpu/cpu.cfs_period_us")
         else { return nil }
         return processors(version2: quota + " " + period)
     }

@@ -104,7 +104,12 @@ public struct FusedResidual {
     ///   - norm: The final norm.
     ///   - dtype: float32, or the activation dtype of the packed weights.
     /// - Returns: `[tokens, hidden]` in `dtype`.
-    public func finish(_ mixed: Tensor, through feedForward: FusedFeedForward, norm: FusedNorm, dtype: DType) -> Tensor {
+    public func finish(
+        _ mixed: Tensor,
+        through feedForward: FusedFeedForward,
+        norm: FusedNorm,
+        dtype: DType
+    ) -> Tensor {
         run(mixed, feedForward, norm: norm.cValue, projection: nil, isFloatFinal: dtype == .float32)
     }
 

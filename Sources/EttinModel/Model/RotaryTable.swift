@@ -45,12 +45,13 @@ struct RotaryTable {
     /// How many rows the table has.
     var count: Int { rotation.cosines.size(0) }
 
-    /// The rows of some tokens, of a table whose rows are positions 0, 1, 2, …
+    /// The rows of some tokens, of a table whose rows are the positions from 0.
     ///
     /// - Parameter positions: The position of each token.
+    /// - Returns: A row for each token.
     func rows(at positions: [Int]) -> RotaryTable {
         // One sequence from its start is the most common batch where time counts, and needs no copy.
-        if positions.first == 0, positions.last == positions.count - 1, positions.indices.allSatisfy({ positions[$0] == $0 }) {
+        if positions.indices.allSatisfy({ positions[$0] == $0 }) {
             let part = { (table: Tensor) in table.narrowed(along: 0, from: 0, count: positions.count) }
             return RotaryTable(Rotation(cosines: part(rotation.cosines), sines: part(rotation.sines)))
         }

@@ -5,9 +5,11 @@ import Torch
 
 /// The packed trunk against the module it was packed from.
 @Suite struct FusedTrunkTests {
-    static func model(_ kind: ModelKind, dtype: DType = .float32, _ change: (inout ModernBERTConfiguration) -> Void = { _ in })
-        -> LanguageModel
-    {
+    static func model(
+        _ kind: ModelKind,
+        dtype: DType = .float32,
+        _ change: (inout ModernBERTConfiguration) -> Void = { _ in }
+    ) -> LanguageModel {
         var configuration = WeightInitializationTests.configuration(kind)
         configuration.localAttention = 16
         configuration.initializerRange = 0.1
