@@ -113,6 +113,35 @@ static inline __attribute__((always_inline)) void multiply(const typename Produc
     }
 }
 
+// The same, while fetching the panel after this one into the second-level cache, `linesPerSteps` lines every few steps.
+//
+// For about 16 rows, where computing with a panel takes as long as reading the next from memory, both then happen at
+// once: 22 layers of the 150M shape took 5.5 in place of 6.8 ms in bfloat16, 3.7 in place of 4.7 in int8. With fewer
+// rows the processor's own prefetching is faster, with many a panel is read too rarely to matter.
+struct Ahead {
+    static constexpr int64_t steps = 8;
+    const uint8_t *lines = nullptr;
+    int64_t linesPerSteps = 0;
+
+    // For `tiles` tiles of a panel of `bytes` a group.
+    static int64_t share(int64_t tiles, int64_t bytes) {
+        return tiles < 3 || tiles > 8 ? 0 : (bytes * steps + tiles * 64 - 1) / (tiles * 64);
+    }
+};
+
+template <typename Product, int rows, int vectors>
+static inline void multiplyAhead(const typename Product::Activation *a, int64_t stride,
+                                 const typename Product::Weight *panel, int64_t groups,
+                                 typename Product::Sum (&sums)[rows][vectors], Ahead &ahead) {
+    for (int64_t first = 0; first < groups; first += Ahead::steps) {
+        for (int64_t line = 0; line < ahead.linesPerSteps; line++) __builtin_prefetch(ahead.lines + line * 64, 0, 2);
+        ahead.lines += ahead.linesPerSteps * 64;
+        multiply<Product, rows, vectors>(a + first * Product::group, stride,
+                                         panel + first * vectors * W * Product::group,
+                                         std::min(Ahead::steps, groups - first), sums);
+    }
+}
+
 // Calls body(integral constant n) for the constant equal to `rows` in 1 ... tileRows.
 template <typename Body>
 static inline void withTileRows(int64_t rows, Body &&body) {
@@ -126,10 +155,12 @@ static inline void withTileRows(int64_t rows, Body &&body) {
     }
 }
 
+static inline int64_t tileCount(int64_t rows) { return (rows + tileRows - 1) / tileRows; }
+
 // Calls body(first row, integral constant of rows) for tiles of nearly equal height: 8 rows are 4 and 4, not 6 and 2.
 template <typename Body>
 static inline void forEachTile(int64_t rows, Body &&body) {
-    const int64_t tiles = (rows + tileRows - 1) / tileRows;
+    const int64_t tiles = tileCount(rows);
     int64_t first = 0;
     for (int64_t tile = 0; tile < tiles; tile++) {
         const int64_t last = rows * (tile + 1) / tiles;
@@ -290,13 +321,22 @@ static inline void multiply(const LeftMatrix<Product> &left, int64_t rows, const
                 corrections[j] = loadVector<Ints>(static_cast<const int32_t *>(weight.corrections.get()) + at);
             }
         }
+        Ahead ahead;
+        if (panel + 1 < last) {
+            ahead.lines = reinterpret_cast<const uint8_t *>(elements + panelWidth * groups * Product::group);
+            ahead.linesPerSteps = Ahead::share(tileCount(rows), panelWidth * 4);
+        }
         forEachTile(rows, [&](int64_t row, auto height) {
             typename Product::Sum sums[height][panelVectors];
             for (int i = 0; i < height; i++) {
                 for (int j = 0; j < panelVectors; j++) sums[i][j] = Product::zero();
             }
-            multiply<Product, height, panelVectors>(left.elements + row * left.stride, left.stride, elements, groups,
-                                                    sums);
+            const auto *from = left.elements + row * left.stride;
+            if (ahead.linesPerSteps > 0) {
+                multiplyAhead<Product, height, panelVectors>(from, left.stride, elements, groups, sums, ahead);
+            } else {
+                multiply<Product, height, panelVectors>(from, left.stride, elements, groups, sums);
+            }
             for (int i = 0; i < height; i++) {
                 Floats results[panelVectors];
                 for (int j = 0; j < panelVectors; j++) {
