@@ -19,6 +19,7 @@ package final class BenchmarkModel {
     }
 
     private let content: Content
+    private let isQuantized: Bool
 
     /// Loads what a task needs.
     ///
@@ -29,6 +30,7 @@ package final class BenchmarkModel {
     /// - Throws: `CheckpointError` and `StateDictionaryError` for files that are missing or broken; ``InferenceError``
     ///   for an encoder that is to generate.
     package init(folder: String, task: BenchmarkTask, options: ComputeOptions) throws {
+        isQuantized = options.dtype == .int8
         switch task {
         case .encode:
             let trunk = try ModernBERT.load(folder: folder, dtype: options.parameterDType, device: options.device)
@@ -54,6 +56,9 @@ package final class BenchmarkModel {
 
     /// The type of the weights.
     package var dtype: DType { trunk.parameters.first?.tensor.dtype ?? .float32 }
+
+    /// The type of the layers' products where libtorch has plain products of it; nil for int8.
+    package var productDType: DType? { isQuantized ? nil : dtype }
 
     /// The device that holds the model.
     package var device: Device { trunk.parameters.first?.tensor.device ?? .cpu }

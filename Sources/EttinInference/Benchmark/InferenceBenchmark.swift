@@ -80,7 +80,7 @@ package final class InferenceBenchmark {
         self.folder = folder
         self.plan = plan
         model = try BenchmarkModel(folder: folder, task: plan.task, options: options)
-        gemmPeak = try GEMMPeak.measure(model.configuration, model.dtype, on: model.device)
+        gemmPeak = try model.productDType.flatMap { try GEMMPeak.measure(model.configuration, $0, on: model.device) }
     }
 
     private static func check(_ plan: BenchmarkPlan, _ configuration: ModernBERTConfiguration) throws {
