@@ -79,7 +79,8 @@ package final class InferenceBenchmark {
         try Self.check(plan, ModernBERTConfiguration(folder: folder))
         self.folder = folder
         self.plan = plan
-        model = try BenchmarkModel(folder: folder, task: plan.task, options: options)
+        let model = try BenchmarkModel(folder: folder, task: plan.task, options: options)
+        self.model = model
         gemmPeak = try model.productDType.flatMap { try GEMMPeak.measure(model.configuration, $0, on: model.device) }
     }
 
