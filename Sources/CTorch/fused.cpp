@@ -44,8 +44,6 @@ const PackedMatrix *matrix(const CTPackedMatrix *packed) { return packed ? packe
 
 void ct_fused_free(CTPackedMatrix *packed) { delete packed; }
 
-int64_t ct_fused_byte_count(const CTPackedMatrix *packed) { return packed->value->bytes; }
-
 CTStatus ct_fused_pack(const CTTensor *weight, const CTTensor *bias, CTPrecision precision, bool isGated,
                        CTPackedMatrix **out) {
     return guarded([&] {

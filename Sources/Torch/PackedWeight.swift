@@ -46,9 +46,6 @@ public final class PackedWeight {
     deinit {
         if let handle { ct_fused_free(handle) }
     }
-
-    /// The size of the packed elements in memory.
-    public var byteCount: Int { handle.map { Int(ct_fused_byte_count($0)) } ?? 0 }
 }
 
 extension TorchRuntime {

@@ -55,11 +55,6 @@ public struct FusedFeedForward {
     }
 }
 
-extension FusedFeedForward {
-    /// The size of the packed weights in memory.
-    public var byteCount: Int { output.byteCount + input.byteCount + down.byteCount }
-}
-
 /// The tokens of a batch between the layers of a model: the residual stream, in float32, changed in place.
 public struct FusedResidual {
     let rows: Tensor

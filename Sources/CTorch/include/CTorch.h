@@ -317,7 +317,6 @@ typedef struct CTFusedLayer {
 CTStatus ct_fused_pack(const CTTensor *weight, const CTTensor *bias, CTPrecision precision, bool isGated,
                        CTPackedMatrix **out);
 void ct_fused_free(CTPackedMatrix *packed);
-int64_t ct_fused_byte_count(const CTPackedMatrix *packed);
 // Normalised embeddings, float32 [count, D].
 CTStatus ct_fused_embed(const CTTensor *embeddings, const int32_t *ids, int64_t count, CTFusedNorm norm,
                         CTTensor **out);

@@ -201,14 +201,12 @@ static std::unique_ptr<PackedMatrix> pack(const float *weight, const float *bias
     packed->depth = depth;
     packed->panels = panels;
     packed->isGated = isGated;
-    packed->bytes = panels * panelWidth * groups * 4;
-    packed->elements = allocateAligned(static_cast<size_t>(packed->bytes));
+    packed->elements = allocateAligned(static_cast<size_t>(panels * panelWidth * groups * 4));
     const size_t perColumn = static_cast<size_t>(panels * panelWidth) * sizeof(float);
     if (bias != nullptr) packed->bias = allocateAligned(perColumn);
     if (precision == Precision::int8) {
         packed->scales = allocateAligned(perColumn);
         packed->corrections = allocateAligned(perColumn);
-        packed->bytes += 2 * static_cast<int64_t>(perColumn);
     }
     parallelTasks(panels, [&](int64_t panel, int) {
         auto *to = static_cast<uint8_t *>(packed->elements.get()) + panel * panelWidth * groups * 4;

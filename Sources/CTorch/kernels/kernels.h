@@ -41,7 +41,6 @@ struct PackedMatrix {
     AlignedMemory scales;        // float [panels * panelWidth], int8 only
     AlignedMemory corrections;   // int32 [panels * panelWidth], int8 only: 128 times the sum of each column
     AlignedMemory bias;          // float [panels * panelWidth], or none
-    int64_t bytes;
 };
 
 // Rows are contiguous in every matrix below unless a stride is given. "Activations" are float32 where the precision is
@@ -57,7 +56,7 @@ struct LinearArguments {
     int64_t rows;
     const void *input;             // activations [T, depth]
     const PackedMatrix *weight;
-    Gate activation;               // on plain results; a gated weight's own gate is `gate`
+    Gate activation;               // on the results, or on a gated weight's values
     void *output;                  // [T, columns]
     bool isFloatOutput;            // float32 in place of activations
 };

@@ -18,6 +18,8 @@ extern const KernelTable table;
 
 #include "attention.inc.h"
 
+#include "attention-packing.inc.h"
+
 #include "attention-backward.inc.h"
 
 #include "attention-decode.inc.h"

@@ -67,19 +67,27 @@ struct Scratch {
     }
 };
 
-// A growing buffer kept by each thread: allocating a megabyte for every block would page-fault every time.
-static inline uint8_t *threadBuffer(int slot, size_t bytes) {
-    struct Buffer {
-        AlignedMemory memory;
-        size_t size = 0;
-    };
-    static thread_local Buffer buffers[4];
-    Buffer &buffer = buffers[slot];
-    if (buffer.size < bytes) {
-        buffer.memory = allocateAligned(bytes);
-        buffer.size = bytes;
+// Memory that grows to what was last asked for and is kept.
+struct GrowingBuffer {
+    AlignedMemory memory;
+    size_t size = 0;
+
+    uint8_t *atLeast(size_t bytes) {
+        if (size < bytes) {
+            // Given up first, so that old and new are never held together, nor a size without memory.
+            memory.reset();
+            size = 0;
+            memory = allocateAligned(bytes);
+            size = bytes;
+        }
+        return static_cast<uint8_t *>(memory.get());
     }
-    return static_cast<uint8_t *>(buffer.memory.get());
+};
+
+// A buffer of each thread: allocating a megabyte for every block would page-fault every time.
+static inline uint8_t *threadBuffer(int slot, size_t bytes) {
+    static thread_local GrowingBuffer buffers[4];
+    return buffers[slot].atLeast(bytes);
 }
 
 // Turns `rows` rows made by row(i, Stored *out) into what the product reads, in the thread's buffer `slot`.

@@ -17,19 +17,8 @@ constexpr int64_t lossBlockPanels = 256 / panelWidth;
 // The large buffers of a pass, kept by the thread that takes it: to have a quarter of a gigabyte cleared anew in every
 // step costs as much as a third of the products of a masked model.
 static inline void *lossBuffer(int slot, size_t bytes) {
-    struct Buffer {
-        AlignedMemory memory;
-        size_t size = 0;
-    };
-    static thread_local Buffer buffers[5];
-    Buffer &buffer = buffers[slot];
-    if (buffer.size < bytes) {
-        buffer.memory.reset();
-        buffer.size = 0;
-        buffer.memory = allocateAligned(bytes);
-        buffer.size = bytes;
-    }
-    return buffer.memory.get();
+    static thread_local GrowingBuffer buffers[5];
+    return buffers[slot].atLeast(bytes);
 }
 
 template <typename Product>

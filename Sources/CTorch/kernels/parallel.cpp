@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -39,11 +40,25 @@ struct Team {
     void (*body)(void *, int64_t, int);
     void *context;
 
-    void work(int thread) {
-        for (int64_t task = next.fetch_add(1, std::memory_order_relaxed); task < count;
-             task = next.fetch_add(1, std::memory_order_relaxed)) {
-            body(context, task, thread);
+    std::atomic_flag hasFailed = ATOMIC_FLAG_INIT;
+    std::exception_ptr failure;
+
+    // A buffer that cannot be had is the caller's to report: an exception must not leave another thread.
+    void work(int thread) noexcept {
+        try {
+            for (int64_t task = next.fetch_add(1, std::memory_order_relaxed); task < count;
+                 task = next.fetch_add(1, std::memory_order_relaxed)) {
+                body(context, task, thread);
+            }
+        } catch (...) {
+            next.store(count, std::memory_order_relaxed);
+            if (!hasFailed.test_and_set()) failure = std::current_exception();
         }
+    }
+
+    // After all threads have ended.
+    void finish() const {
+        if (failure) std::rethrow_exception(failure);
     }
 };
 
@@ -62,14 +77,17 @@ void detail::runTasks(int64_t count, int threads, void (*body)(void *, int64_t, 
     if (count <= 0) return;
     Team team{.count = count, .body = body, .context = context};
     const int width = static_cast<int>(std::min<int64_t>(threads, count));
-    if (width == 1) return team.work(0);
+    if (width == 1) {
+        team.work(0);
+        return team.finish();
+    }
     if (openMP().parallel != nullptr) {
         const auto member = [](void *data) {
             const Inside inside;
             static_cast<Team *>(data)->work(openMP().threadNumber());
         };
         openMP().parallel(member, &team, static_cast<unsigned>(width), 0);
-        return;
+        return team.finish();
     }
     std::vector<std::thread> others;
     for (int thread = 1; thread < width; thread++) {
@@ -83,6 +101,7 @@ void detail::runTasks(int64_t count, int threads, void (*body)(void *, int64_t, 
         team.work(0);
     }
     for (auto &other : others) other.join();
+    team.finish();
 }
 
 }  // namespace ettin

@@ -101,7 +101,7 @@ static inline void exchange(Ints &upper, Ints &lower, std::index_sequence<lane..
 }
 
 template <int step>
-static inline void transposeBy(Ints (&rows)[W]) {
+static inline __attribute__((always_inline)) void transposeBy(Ints (&rows)[W]) {
     for (int i = 0; i < W; i++) {
         if ((i & step) == 0) exchange<step>(rows[i], rows[i + step], std::make_index_sequence<W>());
     }

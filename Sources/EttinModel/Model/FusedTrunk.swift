@@ -56,11 +56,6 @@ final class FusedTrunk {
     /// The dtype of keys and values.
     var activationDType: DType { precision.activationDType }
 
-    /// The size of the packed weights.
-    var byteCount: Int {
-        layers.reduce(0) { $0 + $1.projection.byteCount + $1.feedForward.byteCount }
-    }
-
     /// The states of some tokens, given how a layer's projections become mixed values.
     ///
     /// - Parameters:
