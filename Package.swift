@@ -17,7 +17,9 @@ let package = Package(
         .library(name: "EttinCorpus", targets: ["EttinCorpus"]),
         .library(name: "EttinHub", targets: ["EttinHub"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
+        .library(name: "EttinPretraining", targets: ["EttinPretraining"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
+        .library(name: "EttinTraining", targets: ["EttinTraining"]),
         .library(name: "Torch", targets: ["Torch"]),
     ],
     dependencies: [
@@ -77,6 +79,21 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
+            name: "EttinTraining",
+            dependencies: ["EttinCorpus", "EttinModel", "EttinFiles", "EttinJSON", "Torch"],
+            swiftSettings: settings
+        ),
+        // Floor 5
+        .target(
+            name: "EttinPretraining",
+            dependencies: [
+                "EttinTraining", "EttinInference", "EttinHub", "EttinCorpus", "EttinModel", "EttinTokenizer",
+                "EttinFiles", "EttinJSON", "Torch",
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
             name: "Ettin",
             dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "Torch"],
             swiftSettings: settings
@@ -86,7 +103,7 @@ let package = Package(
             name: "EttinCommand",
             dependencies: [
                 "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinHub", "EttinCorpus", "EttinModel",
-                "EttinInference",
+                "EttinInference", "EttinTraining", "EttinPretraining",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -151,6 +168,21 @@ let package = Package(
         .testTarget(
             name: "EttinInferenceTests",
             dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "EttinJSON", "Torch", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinTrainingTests",
+            dependencies: [
+                "EttinTraining", "EttinCorpus", "EttinModel", "EttinFiles", "EttinJSON", "Torch", "TestSupport",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinPretrainingTests",
+            dependencies: [
+                "EttinPretraining", "EttinTraining", "EttinInference", "EttinCorpus", "EttinModel", "EttinTokenizer",
+                "EttinFiles", "EttinJSON", "Torch", "TestSupport",
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -1,0 +1,31 @@
+import EttinFiles
+
+/// The names of a run's files.
+///
+/// ```
+/// RUN/run.json                what the run is: recipe as it was resolved, kind, objective, versions
+/// RUN/metrics.jsonl           a line for each batch that was logged, under Composer's names
+/// RUN/ledger.jsonl            a line for each batch: what data it was
+/// RUN/tensorboard/            the same metrics as event files
+/// RUN/step100/                checkpoints: model folders that hold the state of training too
+/// RUN/latest                  a link to the newest of them
+/// PAIR/encoder/, PAIR/decoder/  the two runs of a pair trained in lockstep
+/// ```
+public struct RunFolder: Hashable, Sendable {
+    /// The folder.
+    public let path: String
+
+    /// Names a run's folder.
+    ///
+    /// - Parameter path: The folder, which need not exist.
+    public init(_ path: String) { self.path = path }
+
+    /// What the run is.
+    public var description: String { FilePath.joined(path, "run.json") }
+    /// What was measured.
+    public var metrics: String { FilePath.joined(path, "metrics.jsonl") }
+    /// What data each step saw.
+    public var ledger: String { FilePath.joined(path, "ledger.jsonl") }
+    /// The folder of event files.
+    public var events: String { FilePath.joined(path, "tensorboard") }
+}

@@ -1,0 +1,63 @@
+import EttinFiles
+
+/// What is wrong with a recipe, a run's files, or the run itself.
+public struct TrainingError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The families of problems, for callers that react differently to them.
+    public enum Kind: String, Hashable, Sendable {
+        /// A file, key or field that must be there is not.
+        case missing
+        /// The operating system refused to open, map, read or write.
+        case inputOutput
+        /// The bytes contradict the format or themselves.
+        case malformed
+        /// Well-formed, but something this library does not do.
+        case unsupported
+        /// An option or a key of a recipe has an impossible value.
+        case invalidOption
+        /// Training itself went wrong, such as a loss that is not a number.
+        case diverged
+    }
+
+    /// The family of the problem.
+    public let kind: Kind
+    /// The file or folder as the caller named it, or the key of the recipe.
+    public let place: String
+    /// What was found, as the predicate of a sentence.
+    public let found: String
+    /// What would have been accepted, or the next step; nil when `found` says it all.
+    public let expected: String?
+
+    /// Creates an error.
+    ///
+    /// - Parameters:
+    ///   - kind: The family of the problem.
+    ///   - place: The file or folder, or the key of the recipe.
+    ///   - found: What was found, as the predicate of a sentence.
+    ///   - expected: What would have been accepted.
+    public init(_ kind: Kind, _ place: String, found: String, expected: String? = nil) {
+        self.kind = kind
+        self.place = place
+        self.found = found
+        self.expected = expected
+    }
+
+    /// `place: found; expected …` on one line.
+    public var description: String { "\(place): \(found)" + (expected.map { "; expected " + $0 } ?? "") }
+}
+
+extension TrainingError {
+    /// Calls `body` and throws its file errors as errors of the run.
+    package static func translating<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as FileError {
+            let kind: Kind =
+                switch error.kind {
+                case .missing: .missing
+                case .inputOutput: .inputOutput
+                case .outOfRange: .malformed
+                }
+            throw TrainingError(kind, error.file, found: error.found, expected: error.expected)
+        }
+    }
+}
