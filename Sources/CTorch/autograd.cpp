@@ -1,8 +1,61 @@
 #include "guard.h"
 
 #include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <memory>
 
 using namespace ettin;
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// What is computed twice, on behalf of the caller who knows how.
+struct Recomputation : torch::CustomClassHolder {
+    CTStatus (*body)(void *, CTTensor *, CTTensor *, CTTensor **, CTTensor **);
+    void (*release)(void *);
+    void *context;
+
+    ~Recomputation() override { release(context); }
+
+    std::pair<at::Tensor, at::Tensor> run(const at::Tensor &first, const at::Tensor &second) const {
+        CTTensor one{first}, two{second}, *outputOne = nullptr, *outputTwo = nullptr;
+        const CTStatus status = body(context, &one, second.defined() ? &two : nullptr, &outputOne, &outputTwo);
+        const std::unique_ptr<CTTensor> ownedOne(outputOne), ownedTwo(outputTwo);
+        TORCH_CHECK(status == CT_OK && outputOne && outputTwo, "a recomputed part failed");
+        return {outputOne->value, outputTwo->value};
+    }
+};
+
+struct Recomputed : torch::autograd::Function<Recomputed> {
+    static variable_list forward(AutogradContext *context, const at::Tensor &first, const at::Tensor &second,
+                                 const c10::intrusive_ptr<Recomputation> &part) {
+        context->save_for_backward({first, second});
+        context->saved_data["part"] = c10::IValue::make_capsule(part);
+        const auto [one, two] = part->run(first, second);
+        return {one, two};
+    }
+
+    static variable_list backward(AutogradContext *context, const variable_list &above) {
+        const auto saved = context->get_saved_variables();
+        const auto part = c10::static_intrusive_pointer_cast<Recomputation>(context->saved_data["part"].toCapsule());
+        const auto leaf = [](const at::Tensor &tensor) {
+            return tensor.defined() ? tensor.detach().requires_grad_(true) : tensor;
+        };
+        const at::Tensor first = leaf(saved[0]), second = leaf(saved[1]);
+        const at::AutoGradMode isRecording(true);
+        const auto [one, two] = part->run(first, second);
+        // Gradients of parameters inside are added where they always are; those of the inputs are what is asked for.
+        torch::autograd::backward({one, two}, {above[0], above[1]});
+        const auto gradient = [](const at::Tensor &tensor) { return tensor.defined() ? tensor.grad() : at::Tensor(); };
+        return {gradient(first), gradient(second), at::Tensor()};
+    }
+};
+
+}  // namespace
 
 bool ct_autograd_is_enabled(void) { return at::GradMode::is_enabled(); }
 
@@ -31,4 +84,20 @@ CTStatus ct_autograd_clear_gradient(CTTensor *tensor) {
 
 CTStatus ct_autograd_detached(const CTTensor *tensor, CTTensor **out) {
     return produce(out, [&] { return tensor->value.detach(); });
+}
+
+CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second,
+                                CTStatus (*body)(void *context, CTTensor *first, CTTensor *second, CTTensor **out1,
+                                                 CTTensor **out2),
+                                void (*release)(void *context), void *context, CTTensor **out1, CTTensor **out2) {
+    auto part = c10::make_intrusive<Recomputation>();
+    part->body = body;
+    part->release = release;
+    part->context = context;
+    return guarded([&] {
+        const auto results = Recomputed::apply(first->value, second ? second->value : at::Tensor(), part);
+        auto one = std::make_unique<CTTensor>(CTTensor{results[0]});
+        *out2 = new CTTensor{results[1]};
+        *out1 = one.release();
+    });
 }

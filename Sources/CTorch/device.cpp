@@ -99,6 +99,8 @@ CTStatus ct_device_synchronize(CTDevice device) {
     });
 }
 
+void ct_device_seed(uint64_t seed) { at::manual_seed(seed); }
+
 void ct_device_set_thread_count(int32_t count) { at::set_num_threads(count); }
 
 int32_t ct_device_thread_count(void) { return at::get_num_threads(); }

@@ -132,6 +132,10 @@ CTStatus ct_tensor_contiguous(const CTTensor *tensor, CTTensor **out) {
     return produce(out, [&] { return tensor->value.contiguous(); });
 }
 
+CTStatus ct_tensor_alias(const CTTensor *tensor, CTTensor **out) {
+    return produce(out, [&] { return tensor->value; });
+}
+
 CTStatus ct_tensor_clone(const CTTensor *tensor, CTTensor **out) {
     return produce(out, [&] { return tensor->value.clone(); });
 }

@@ -10,10 +10,12 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <cmath>
 #include <memory>
 
 using namespace ettin;
@@ -133,9 +135,9 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
         const bool half = isHalf(outputGradient);
         at::Tensor residual = at::empty_like(sum), delta = half ? at::empty_like(outputGradient) : residual;
         const int64_t width = sum.size(1);
-        const int64_t threads = threadCount();
-        const at::Tensor weights = at::zeros({threads, width}, sum.options());
-        const at::Tensor biases = hasBias ? at::zeros({threads, width}, sum.options()) : at::Tensor();
+        const int64_t slices = addNormSlices(sum.size(0));
+        const at::Tensor weights = at::zeros({slices, width}, sum.options());
+        const at::Tensor biases = hasBias ? at::zeros({slices, width}, sum.options()) : at::Tensor();
         kernels().addNormBackward({
             .rows = sum.size(0),
             .width = width,
@@ -154,7 +156,58 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
     }
 };
 
+// MARK: Dropout
+
+// Whether element i of the whole is kept, times the scale: a function of seed, stream and i, on every device.
+at::Tensor runDropout(const at::Tensor &x, int64_t first, double probability, uint64_t seed, uint64_t stream) {
+    const auto threshold = static_cast<uint32_t>(std::lround(probability * 65536));
+    const auto apply = [&](const at::Tensor &input) {
+        at::Tensor out = at::empty_like(input);
+        kernels().dropout({
+            .first = first,
+            .count = input.numel(),
+            .input = input.const_data_ptr(),
+            .output = out.mutable_data_ptr(),
+            .seed = seed,
+            .stream = stream,
+            .threshold = threshold,
+            // The share that is kept is a multiple of 1 / 65536, so that the mean stays what it was.
+            .scale = threshold < 65536 ? 65536.0f / static_cast<float>(65536 - threshold) : 0,
+            .isBFloat16 = isHalf(input),
+        });
+        return out;
+    };
+    if (suits(x)) return apply(x.contiguous());
+    return x * apply(at::ones(x.sizes(), at::kFloat)).to(x.options());
+}
+
+struct Dropout : torch::autograd::Function<Dropout> {
+    static at::Tensor forward(AutogradContext *context, const at::Tensor &x, int64_t first, double probability,
+                              int64_t seed, int64_t stream) {
+        context->saved_data["first"] = first;
+        context->saved_data["probability"] = probability;
+        context->saved_data["seed"] = seed;
+        context->saved_data["stream"] = stream;
+        return runDropout(x, first, probability, static_cast<uint64_t>(seed), static_cast<uint64_t>(stream));
+    }
+
+    static variable_list backward(AutogradContext *context, const variable_list &above) {
+        auto &saved = context->saved_data;
+        return {runDropout(above[0], saved["first"].toInt(), saved["probability"].toDouble(),
+                           static_cast<uint64_t>(saved["seed"].toInt()), static_cast<uint64_t>(saved["stream"].toInt())),
+                at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    }
+};
+
 }  // namespace
+
+CTStatus ct_training_dropout(const CTTensor *input, double probability, uint64_t seed, uint64_t stream,
+                             int64_t firstElement, CTTensor **out) {
+    return produce(out, [&] {
+        return Dropout::apply(input->value, firstElement, probability, static_cast<int64_t>(seed),
+                              static_cast<int64_t>(stream));
+    });
+}
 
 CTStatus ct_training_gated(const CTTensor *input, CTGate gate, bool isComposed, CTTensor **out) {
     return produce(out, [&] {

@@ -7,7 +7,7 @@ import CTorch
 /// `p ← p − η m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
 ///
 /// > Source: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2.
-public final class AdamW {
+public final class AdamW: Optimizer {
     /// The parameters, leaves that require gradients.
     public let parameters: [Tensor]
     /// η of the next step.
@@ -16,12 +16,12 @@ public final class AdamW {
     public let betas: (Double, Double)
     /// ε.
     public let epsilon: Double
-    /// λ.
-    public let weightDecay: Double
-    /// The number of steps taken.
-    public private(set) var stepCount = 0
-    private let firstMoments: [Tensor]
-    private let secondMoments: [Tensor]
+    /// λ of each parameter.
+    public let weightDecays: [Double]
+    /// Where given, the weight decay is `η / reference · λ` instead of `η λ`.
+    public let referenceRate: Double?
+    /// The state, which a run that goes on needs.
+    public let state: OptimizerState
 
     /// Creates an optimizer; defaults are those of torch.
     ///
@@ -31,55 +31,75 @@ public final class AdamW {
     ///   - betas: The decay of both moments.
     ///   - epsilon: Added to the denominator.
     ///   - weightDecay: λ, multiplied by the learning rate.
-    public init(
+    public convenience init(
         _ parameters: [Tensor],
         learningRate: Double = 1e-3,
         betas: (Double, Double) = (0.9, 0.999),
         epsilon: Double = 1e-8,
         weightDecay: Double = 1e-2
     ) {
+        self.init(
+            parameters,
+            weightDecays: parameters.map { _ in weightDecay },
+            learningRate: learningRate,
+            referenceRate: nil,
+            betas: betas,
+            epsilon: epsilon
+        )
+    }
+
+    /// Creates an optimizer with a weight decay for each parameter.
+    ///
+    /// - Parameters:
+    ///   - parameters: float32 leaves that require gradients.
+    ///   - weightDecays: λ of each.
+    ///   - learningRate: η.
+    ///   - referenceRate: Where given, the weight decay is `η / referenceRate · λ`: Composer's `DecoupledAdamW`.
+    ///   - betas: The decay of both moments.
+    ///   - epsilon: Added to the denominator.
+    public init(
+        _ parameters: [Tensor],
+        weightDecays: [Double],
+        learningRate: Double,
+        referenceRate: Double?,
+        betas: (Double, Double),
+        epsilon: Double
+    ) {
+        precondition(parameters.count == weightDecays.count, "one weight decay for each parameter")
         self.parameters = parameters
+        self.weightDecays = weightDecays
         self.learningRate = learningRate
+        self.referenceRate = referenceRate
         self.betas = betas
         self.epsilon = epsilon
-        self.weightDecay = weightDecay
-        firstMoments = parameters.map { .zeros($0.shape, $0.dtype, on: $0.device) }
-        secondMoments = parameters.map { .zeros($0.shape, $0.dtype, on: $0.device) }
+        state = OptimizerState(parameters)
     }
 
     /// Updates every parameter that has a gradient.
     public func step() {
-        stepCount += 1
-        var (values, gradients, first, second): ([Tensor], [Tensor], [Tensor], [Tensor]) = ([], [], [], [])
-        for (index, parameter) in parameters.enumerated() {
-            guard let gradient = parameter.gradient else { continue }
-            values.append(parameter)
-            gradients.append(gradient)
-            first.append(firstMoments[index])
-            second.append(secondMoments[index])
-        }
-        withExtendedLifetime((values, gradients, first, second)) {
-            let status = ct_optimizer_adamw(
-                values.map(\.handle),
-                gradients.map(\.handle),
-                first.map(\.handle),
-                second.map(\.handle),
-                Int32(values.count),
-                Int64(stepCount),
-                CTAdamW(
-                    learningRate: learningRate,
-                    beta1: betas.0,
-                    beta2: betas.1,
-                    epsilon: epsilon,
-                    weightDecay: weightDecay
-                )
+        let update = state.update(parameters)
+        // libtorch takes one weight decay for a list of tensors.
+        for decay in Set(update.indices.map { weightDecays[$0] }) {
+            let places = update.indices.indices.filter { weightDecays[update.indices[$0]] == decay }
+            let options = CTAdamW(
+                learningRate: learningRate,
+                beta1: betas.0,
+                beta2: betas.1,
+                epsilon: epsilon,
+                weightDecay: referenceRate.map { decay / $0 } ?? decay
             )
-            _ = succeeded(status, "AdamW.step", values)
+            let status = withExtendedLifetime(update) {
+                ct_optimizer_adamw(
+                    places.map { update.values[$0].handle },
+                    places.map { update.gradients[$0].handle },
+                    places.map { update.first[$0].handle },
+                    places.map { update.second[$0].handle },
+                    Int32(places.count),
+                    Int64(state.stepCount),
+                    options
+                )
+            }
+            _ = succeeded(status, "AdamW.step", update.values)
         }
-    }
-
-    /// Forgets the gradients of all parameters.
-    public func clearGradients() {
-        for parameter in parameters { parameter.clearGradient() }
     }
 }

@@ -83,6 +83,8 @@ int32_t ct_device_count(CTDeviceType type);
 // Loads libtorch_cuda from libtorch's own folder. CT_DEVICE when the build has none or it cannot be loaded.
 CTStatus ct_device_load_cuda(void);
 CTStatus ct_device_synchronize(CTDevice device);
+// Seeds libtorch's own generators of all devices.
+void ct_device_seed(uint64_t seed);
 void ct_device_set_thread_count(int32_t count);
 int32_t ct_device_thread_count(void);
 
@@ -106,6 +108,8 @@ CTDType ct_tensor_dtype(const CTTensor *tensor);
 CTDevice ct_tensor_device(const CTTensor *tensor);
 CTStatus ct_tensor_converted(const CTTensor *tensor, CTDType dtype, CTDevice device, CTTensor **out);
 CTStatus ct_tensor_contiguous(const CTTensor *tensor, CTTensor **out);
+// Another handle of the same tensor.
+CTStatus ct_tensor_alias(const CTTensor *tensor, CTTensor **out);
 CTStatus ct_tensor_clone(const CTTensor *tensor, CTTensor **out);
 // Copies the elements, row-major, to host memory of exactly `byteCount` bytes; waits for the device.
 CTStatus ct_tensor_read(const CTTensor *tensor, void *bytes, int64_t byteCount);
@@ -123,6 +127,13 @@ CTStatus ct_autograd_backward(const CTTensor *loss);
 CTStatus ct_autograd_gradient(const CTTensor *tensor, CTTensor **out);
 CTStatus ct_autograd_clear_gradient(CTTensor *tensor);
 CTStatus ct_autograd_detached(const CTTensor *tensor, CTTensor **out);
+// Computes outputs from one or two inputs (the second may be null) without keeping what lies between: `body` is called
+// now, without recording, and once more when gradients are taken, recording. It writes two new handles, which it hands
+// over. `release(context)` runs when it will not be called again.
+CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second,
+                                CTStatus (*body)(void *context, CTTensor *first, CTTensor *second, CTTensor **out1,
+                                                 CTTensor **out2),
+                                void (*release)(void *context), void *context, CTTensor **out1, CTTensor **out2);
 
 // MARK: Elementwise operations and reductions (math.cpp)
 
@@ -230,6 +241,11 @@ CTStatus ct_training_add_norm(const CTTensor *residual, const CTTensor *delta, c
                               const CTTensor *bias, double epsilon, bool isComposed, CTTensor **sum,
                               CTTensor **output);
 
+// Zeroes elements with the given probability and scales the others. Which, is a function of seed, stream and the number
+// of the element, counted row-major from `firstElement`. Differentiable.
+CTStatus ct_training_dropout(const CTTensor *input, double probability, uint64_t seed, uint64_t stream,
+                             int64_t firstElement, CTTensor **out);
+
 // MARK: Optimizers (optimizer.cpp)
 
 typedef struct CTAdamW {
@@ -239,6 +255,24 @@ typedef struct CTAdamW {
 // One step of AdamW, all tensors in one pass: parameters and moments change in place. `step` counts from 1.
 CTStatus ct_optimizer_adamw(CTTensor *const *parameters, CTTensor *const *gradients, CTTensor *const *firstMoments,
                             CTTensor *const *secondMoments, int32_t count, int64_t step, CTAdamW options);
+
+typedef struct CTStableAdamW {
+    double learningRate;
+    double referenceRate;  // of the decoupled decay: learningRate / referenceRate · weightDecay; 0: not decoupled
+    double beta1, beta2, epsilon;
+} CTStableAdamW;
+
+// One step of StableAdamW: parameters and moments change in place. `step` counts from 1; `weightDecays` has one for each
+// parameter.
+CTStatus ct_optimizer_stable_adamw(CTTensor *const *parameters, CTTensor *const *gradients,
+                                   CTTensor *const *firstMoments, CTTensor *const *secondMoments,
+                                   const double *weightDecays, int32_t count, int64_t step, CTStableAdamW options);
+// The norms of all gradients as one vector: Euclidean, and the sum of magnitudes.
+CTStatus ct_optimizer_gradient_norms(CTTensor *const *gradients, int32_t count, double *euclidean, double *magnitudes);
+// Multiplies every tensor by a number, in place.
+CTStatus ct_optimizer_scale(CTTensor *const *tensors, int32_t count, double factor);
+// average ← average · decay + value · (1 - decay), in place.
+CTStatus ct_optimizer_average(CTTensor *const *averages, CTTensor *const *values, int32_t count, double decay);
 
 // MARK: Attention over packed sequences (attention.cpp, attention-decode.cpp)
 

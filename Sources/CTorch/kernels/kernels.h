@@ -166,9 +166,47 @@ struct AddNormBackwardArguments {
     const void *outputGradient;   // [rows, width], bfloat16 or float32
     float *residualGradient;      // [rows, width]
     void *deltaGradient;          // [rows, width], as outputGradient, or null
-    float *weightGradients;       // [threads, width], added to
-    float *biasGradients;         // [threads, width], added to, or null
+    float *weightGradients;       // [addNormSlices(rows), width], zero: the sums over the rows of each slice
+    float *biasGradients;         // the same, or null
     bool isBFloat16;
+};
+
+// Rows whose gradients of a norm's parameters are summed together: a fixed number, so that the sum depends neither on the
+// number of threads nor on which of them came first.
+constexpr int64_t addNormSliceRows = 256;
+constexpr int64_t addNormSlices(int64_t rows) { return (rows + addNormSliceRows - 1) / addNormSliceRows; }
+
+// Elements first ..< first + count of a matrix, each zero or scaled; which, is a function of (seed, stream, its number).
+struct DropoutArguments {
+    int64_t first, count;
+    const void *input;
+    void *output;                 // may be the input
+    uint64_t seed, stream;
+    uint32_t threshold;           // of 65536: the share that becomes zero
+    float scale;                  // of the others
+    bool isBFloat16;
+};
+
+// One tensor of an optimizer's step.
+struct OptimizerTensor {
+    int64_t count;
+    float *parameter;
+    const float *gradient;
+    float *firstMoment, *secondMoment;
+    float weightDecay;
+};
+
+struct StableAdamWArguments {
+    const OptimizerTensor *tensors;
+    int64_t tensorCount;
+    float learningRate, beta1, beta2, epsilon;  // decays of this step, debiased
+    float decayRate;              // of the weight decay, before clipping: 1 / reference rate where decoupled, else 1
+};
+
+struct GradientNormArguments {
+    const OptimizerTensor *tensors;
+    int64_t tensorCount;
+    double sumOfSquares, sumOfMagnitudes;  // results
 };
 
 struct KernelTable {
@@ -189,6 +227,9 @@ struct KernelTable {
     void (*gated)(const GatedArguments &arguments);
     void (*addNorm)(const AddNormArguments &arguments);
     void (*addNormBackward)(const AddNormBackwardArguments &arguments);
+    void (*dropout)(const DropoutArguments &arguments);
+    void (*stableAdamW)(const StableAdamWArguments &arguments);
+    void (*gradientNorm)(GradientNormArguments &arguments);
 };
 
 // The table for the best instruction set of this processor, or for a lesser one asked for by a test.

@@ -28,6 +28,10 @@ extern const KernelTable table;
 
 #include "training.inc.h"
 
+#include "dropout.inc.h"
+
+#include "optimizer.inc.h"
+
 const KernelTable table = {
     .instructionSet = InstructionSet::ETTIN_SET,
     .panelWidth = panelWidth,
@@ -42,6 +46,9 @@ const KernelTable table = {
     .gated = gated,
     .addNorm = addNorm,
     .addNormBackward = addNormBackward,
+    .dropout = dropout,
+    .stableAdamW = stableAdamW,
+    .gradientNorm = gradientNorm,
 };
 
 }  // namespace ettin::ETTIN_NAMESPACE

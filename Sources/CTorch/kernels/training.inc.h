@@ -37,19 +37,18 @@ static inline ValueAndSlope activatedWithSlope(Floats x, Gate gate) {
 // Rows of one task of the elementwise kernels below.
 constexpr int64_t trainingBlock = 32;
 
+// body(row, number of its block)
 template <typename Body>
-static inline void forEachRow(int64_t rows, Body &&body) {
-    parallelTasks((rows + trainingBlock - 1) / trainingBlock, [&](int64_t task, int thread) {
-        for (int64_t row = task * trainingBlock; row < std::min(rows, (task + 1) * trainingBlock); row++) {
-            body(row, thread);
-        }
+static inline void forEachRow(int64_t rows, int64_t block, Body &&body) {
+    parallelTasks((rows + block - 1) / block, [&](int64_t task, int) {
+        for (int64_t row = task * block; row < std::min(rows, (task + 1) * block); row++) body(row, task);
     });
 }
 
 template <typename T>
 static void gatedOf(const GatedArguments &a) {
     const int64_t width = a.width;
-    forEachRow(a.rows, [&](int64_t row, int) {
+    forEachRow(a.rows, trainingBlock, [&](int64_t row, int64_t) {
         const T *values = static_cast<const T *>(a.input) + row * 2 * width, *gates = values + width;
         if (a.outputGradient == nullptr) {
             T *out = static_cast<T *>(a.output) + row * width;
@@ -76,7 +75,7 @@ static void gated(const GatedArguments &a) { a.isBFloat16 ? gatedOf<BFloat>(a) :
 template <typename T>
 static void addNormOf(const AddNormArguments &a) {
     const int64_t width = a.width;
-    forEachRow(a.rows, [&](int64_t row, int) {
+    forEachRow(a.rows, trainingBlock, [&](int64_t row, int64_t) {
         const float *residual = a.residual + row * width;
         const T *delta = static_cast<const T *>(a.delta) + row * width;
         float *to = a.sum + row * width;
@@ -109,16 +108,16 @@ static void addNormOf(const AddNormArguments &a) {
 static void addNorm(const AddNormArguments &a) { a.isBFloat16 ? addNormOf<BFloat>(a) : addNormOf<float>(a); }
 
 // With n = (x - mean) · factor and h = dy ∘ w: dx = factor (h - mean(h) - n mean(h ∘ n)) plus what reaches the sum
-// by itself; dw and db are sums over rows, kept apart for each thread.
+// by itself; dw and db are sums over rows, kept apart for each slice of them.
 template <typename T>
 static void addNormBackwardOf(const AddNormBackwardArguments &a) {
     const int64_t width = a.width;
-    forEachRow(a.rows, [&](int64_t row, int thread) {
+    forEachRow(a.rows, addNormSliceRows, [&](int64_t row, int64_t slice) {
         const float *x = a.sum + row * width;
         const float mean = a.statistics[2 * row], factor = a.statistics[2 * row + 1];
         const T *above = static_cast<const T *>(a.outputGradient) + row * width;
-        float *weightGradient = a.weightGradients + thread * width;
-        float *biasGradient = a.biasGradients ? a.biasGradients + thread * width : nullptr;
+        float *weightGradient = a.weightGradients + slice * width;
+        float *biasGradient = a.biasGradients ? a.biasGradients + slice * width : nullptr;
         Floats totalH = (Floats)0.0f, totalHN = (Floats)0.0f;
         // Lanes beyond the width hold no gradient, so they add nothing.
         forEachVector(width, [&](int64_t i, int64_t count) {

@@ -44,6 +44,9 @@ public struct ModernBERTConfiguration: Hashable, Sendable {
 
     /// Dropout on attention probabilities and on the attention's output; `attention_dropout`.
     public var attentionDropout = 0.0
+    /// Dropout on the attention output alone, where it differs from ``attentionDropout``: the suite was trained with 0.1,
+    /// which no `config.json` records.
+    public var attentionOutputDropout: Double?
     /// Dropout on the embeddings; `embedding_dropout`.
     public var embeddingDropout = 0.0
     /// Dropout inside the MLP; `mlp_dropout`.

@@ -43,17 +43,17 @@ public final class SequenceClassifier: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids, none of them empty.
-    ///   - isTraining: Whether dropout is active.
+    ///   - training: The pass of training that this is, with dropout; nil without.
     /// - Returns: `[sequences, labelCount]`.
-    public func callAsFunction(_ batch: PackedBatch, isTraining: Bool = false) -> Tensor {
-        let hidden = model(batch, isTraining: isTraining)
+    public func callAsFunction(_ batch: PackedBatch, training: TrainingPass? = nil) -> Tensor {
+        let hidden = model(batch, training: training)
         let pooled: Tensor =
             switch (configuration.kind, configuration.classifierPooling) {
             case (.decoder, _): hidden.selecting(lastTokens(batch).to(hidden.device))
             case (.encoder, .cls): hidden.pooled(batch, by: .cls)
             case (.encoder, .mean): hidden.pooled(batch, by: .mean)
             }
-        return classifier(head(pooled).dropout(isTraining ? configuration.classifierDropout : 0))
+        return classifier(head(pooled).dropout(configuration.classifierDropout, training, place: DropoutPlace.head))
     }
 
     /// The row of the right-most token of each sequence that is not padding; its first row when all are.
@@ -108,11 +108,11 @@ public final class TokenClassifier: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids.
-    ///   - isTraining: Whether dropout is active.
+    ///   - training: The pass of training that this is, with dropout; nil without.
     /// - Returns: `[tokens, labelCount]`.
-    public func callAsFunction(_ batch: PackedBatch, isTraining: Bool = false) -> Tensor {
-        let hidden = head(model(batch, isTraining: isTraining))
-        return classifier(hidden.dropout(isTraining ? configuration.classifierDropout : 0))
+    public func callAsFunction(_ batch: PackedBatch, training: TrainingPass? = nil) -> Tensor {
+        let hidden = head(model(batch, training: training))
+        return classifier(hidden.dropout(configuration.classifierDropout, training, place: DropoutPlace.head))
     }
 }
 
@@ -158,11 +158,11 @@ public final class QuestionAnswering: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids, question and context in one.
-    ///   - isTraining: Whether dropout is active.
+    ///   - training: The pass of training that this is, with dropout; nil without.
     /// - Returns: Two tensors `[tokens]`.
-    public func callAsFunction(_ batch: PackedBatch, isTraining: Bool = false) -> (start: Tensor, end: Tensor) {
-        let hidden = head(model(batch, isTraining: isTraining))
-        let scores = classifier(hidden.dropout(isTraining ? configuration.classifierDropout : 0))
+    public func callAsFunction(_ batch: PackedBatch, training: TrainingPass? = nil) -> (start: Tensor, end: Tensor) {
+        let hidden = head(model(batch, training: training))
+        let scores = classifier(hidden.dropout(configuration.classifierDropout, training, place: DropoutPlace.head))
         let columns = scores.split(into: 2, along: 1).map { $0.reshaped(-1) }
         return (columns[0], columns[1])
     }
@@ -173,10 +173,10 @@ public final class QuestionAnswering: Module, PretrainedModel {
     ///   - batch: Sequences of token ids.
     ///   - starts: The position of the answer's first token in each sequence; one beyond it does not count.
     ///   - ends: The position of the answer's last token in each sequence; one beyond it does not count.
-    ///   - isTraining: Whether dropout is active.
+    ///   - training: The pass of training that this is, with dropout; nil without.
     /// - Returns: A scalar; NaN when no position counts.
-    public func loss(_ batch: PackedBatch, starts: [Int], ends: [Int], isTraining: Bool = false) -> Tensor {
-        let scores = self(batch, isTraining: isTraining)
+    public func loss(_ batch: PackedBatch, starts: [Int], ends: [Int], training: TrainingPass? = nil) -> Tensor {
+        let scores = self(batch, training: training)
         let parts = [(scores.start, starts), (scores.end, ends)].map { column, positions in
             let losses = (0..<batch.sequenceCount).compactMap { sequence -> Tensor? in
                 let range = batch.range(of: sequence)

@@ -99,21 +99,21 @@ public final class LanguageModel: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids.
     ///   - labels: The token to predict at each place, or the ignored label; as many as there are tokens.
-    ///   - isTraining: Whether dropout is active.
+    ///   - training: The pass of training that this is, with dropout; nil without.
     ///   - precision: In which types to compute.
     ///   - options: Reduction, ignored label and z-loss.
     /// - Returns: The loss and what it is made of.
     public func loss(
         _ batch: PackedBatch,
         labels: [Int32],
-        isTraining: Bool = false,
+        training: TrainingPass? = nil,
         precision: Precision = .full,
         options: CrossEntropyOptions = CrossEntropyOptions()
     ) -> LanguageModelLoss {
         precondition(labels.count == batch.tokenCount, "\(labels.count) labels for \(batch.tokenCount) tokens")
         let ignored = Int32(options.ignoreIndex)
         let places = labels.indices.filter { labels[$0] != ignored }.map(Int64.init)
-        let hidden = model(batch, isTraining: isTraining, precision: precision)
+        let hidden = model(batch, training: training, precision: precision)
         let scored = head(hidden.selecting(distinctRows: Tensor(places).to(hidden.device)))
         let (loss, rowLosses) = scored.linearCrossEntropy(
             weight: decoder.weight ?? model.embeddings.tokens.weight,

@@ -52,22 +52,22 @@ public final class ModernBERT: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids, none with more positions than the model serves.
-    ///   - isTraining: Whether dropout is active.
+    ///   - training: The pass of training that this is, with dropout; nil without.
     ///   - precision: In which types to compute.
     /// - Returns: `[tokens, hiddenSize]` on the device of the parameters, in their dtype or the narrower one of a mixed
     ///   precision.
     public func callAsFunction(
         _ batch: PackedBatch,
-        isTraining: Bool = false,
+        training: TrainingPass? = nil,
         precision: Precision = .full
     ) -> Tensor {
-        hiddenStates(batch, isTraining: isTraining, precision: precision, keepingAll: false)[0]
+        hiddenStates(batch, training: training, precision: precision, keepingAll: false)[0]
     }
 
     /// The embedding output, the outputs of all layers but the last, and the final-normed output: what transformers
     /// calls `output_hidden_states`.
     public func allHiddenStates(_ batch: PackedBatch) -> [Tensor] {
-        hiddenStates(batch, isTraining: false, precision: .full, keepingAll: true)
+        hiddenStates(batch, training: nil, precision: .full, keepingAll: true)
     }
 
     /// The final-normed hidden states of new tokens that follow cached ones.
@@ -84,10 +84,10 @@ public final class ModernBERT: Module, PretrainedModel {
         let isFirst = starts.allSatisfy { $0 == 0 }
         precondition(isFirst || batch.lengths.allSatisfy { $0 == 1 }, "a filled cache takes one token a sequence")
         cache.reserve(adding: batch.lengths)
-        let states = hiddenStates(batch, startingAt: starts, isTraining: false, keepingAll: false) { layer, x, rotary in
+        let states = hiddenStates(batch, startingAt: starts, training: nil, keepingAll: false) { layer, x, rotary in
             if isFirst {
                 cache.store(x, rotary: rotary, layer: layer)
-                return attend(layer, x, rotary, batch.cuSeqlens, dropout: 0)
+                return self.attend(layer, x, rotary, batch.cuSeqlens, dropout: 0)
             }
             return cache.attend(x, rotary: rotary, layer: layer)
         }
@@ -108,20 +108,20 @@ public final class ModernBERT: Module, PretrainedModel {
 
     private func hiddenStates(
         _ batch: PackedBatch,
-        isTraining: Bool,
+        training: TrainingPass?,
         precision: Precision,
         keepingAll: Bool
     ) -> [Tensor] {
         let starts = [Int](repeating: 0, count: batch.sequenceCount)
-        let dropout = isTraining ? configuration.attentionDropout : 0
+        let dropout = training == nil ? 0 : configuration.attentionDropout
         return hiddenStates(
             batch,
             startingAt: starts,
-            isTraining: isTraining,
+            training: training,
             precision: precision,
             keepingAll: keepingAll
         ) {
-            attend($0, $1, $2, batch.cuSeqlens, dropout: dropout)
+            self.attend($0, $1, $2, batch.cuSeqlens, dropout: dropout)
         }
     }
 
@@ -147,20 +147,20 @@ public final class ModernBERT: Module, PretrainedModel {
     private func hiddenStates(
         _ batch: PackedBatch,
         startingAt starts: [Int],
-        isTraining: Bool,
+        training: TrainingPass?,
         precision: Precision = .full,
         keepingAll: Bool,
-        mixing: (_ layer: Int, _ projectionsT3HK: Tensor, _ rotary: RotaryTable) -> Tensor
+        mixing: @escaping (_ layer: Int, _ projectionsT3HK: Tensor, _ rotary: RotaryTable) -> Tensor
     ) -> [Tensor] {
         let positions = zip(starts, batch.lengths).flatMap { start, length in start..<start + length }
         if let fused {
-            precondition(!isTraining, "a model packed for inference has given up the weights to train")
+            precondition(training == nil, "a model packed for inference has given up the weights to train")
             return fused.hiddenStates(batch.inputIDs, positions: positions, keepingAll: keepingAll, mixing: mixing)
         }
         let device = embeddings.tokens.weight.device
         let ids = Tensor(batch.inputIDs).to(.int64, device)
         var kept: [Tensor] = []
-        var xTD = embeddings(ids, isTraining: isTraining)
+        var xTD = embeddings(ids, training: training)
         let activationType = precision.activationType(for: xTD.dtype)
         // What the last layer's MLP adds to the residual, which the next norm does in passing.
         var deltaTD: Tensor?
@@ -173,9 +173,12 @@ public final class ModernBERT: Module, PretrainedModel {
                 tables[rope]
                 ?? RotaryTable(rope, width: configuration.headDimensions, positions: positionsT, dtype: xTD.dtype)
             tables[rope] = table
-            let normedTD: Tensor
-            (xTD, normedTD) = layer.attentionInput(xTD, adding: deltaTD, activationType)
-            (xTD, deltaTD) = layer(xTD, normed: normedTD, isTraining: isTraining) { mixing(index, $0, table) }
+            let body = { (xTD: Tensor, deltaTD: Tensor?) -> (Tensor, Tensor) in
+                let (residualTD, normedTD) = layer.attentionInput(xTD, adding: deltaTD, activationType)
+                return layer(residualTD, normed: normedTD, training: training) { mixing(index, $0, table) }
+            }
+            (xTD, deltaTD) =
+                training?.recomputesActivations == true ? recomputed(xTD, deltaTD, body) : body(xTD, deltaTD)
         }
         return kept + [deltaTD.map { finalNorm(adding: $0, to: xTD).normed } ?? finalNorm(xTD).to(activationType)]
     }
@@ -196,8 +199,8 @@ final class ModernBERTEmbeddings: Module {
         norm = configuration.layerNorm()
     }
 
-    func callAsFunction(_ ids: Tensor, isTraining: Bool) -> Tensor {
-        norm(tokens(ids)).dropout(isTraining ? dropout : 0)
+    func callAsFunction(_ ids: Tensor, training: TrainingPass?) -> Tensor {
+        norm(tokens(ids)).dropout(dropout, training, place: DropoutPlace.embeddings)
     }
 }
 
@@ -215,9 +218,9 @@ final class ModernBERTLayer: Module {
     init(_ configuration: ModernBERTConfiguration, index: Int) {
         super.init()
         attentionNorm = index == 0 ? nil : configuration.layerNorm()
-        attention = ModernBERTAttention(configuration)
+        attention = ModernBERTAttention(configuration, index: index)
         mlpNorm = configuration.layerNorm()
-        mlp = ModernBERTMLP(configuration)
+        mlp = ModernBERTMLP(configuration, index: index)
     }
 
     /// Adds what the layer before left to be added to the residual.
@@ -238,12 +241,12 @@ final class ModernBERTLayer: Module {
     func callAsFunction(
         _ xTD: Tensor,
         normed normedTD: Tensor,
-        isTraining: Bool,
+        training: TrainingPass?,
         mixing: (_ projectionsT3HK: Tensor) -> Tensor
     ) -> (residual: Tensor, delta: Tensor) {
-        let attendedTD = attention(normedTD, isTraining: isTraining, mixing: mixing)
+        let attendedTD = attention(normedTD, training: training, mixing: mixing)
         let (residualTD, mlpInputTD) = mlpNorm(adding: attendedTD, to: xTD)
-        return (residualTD, mlp(mlpInputTD, isTraining: isTraining))
+        return (residualTD, mlp(mlpInputTD, training: training))
     }
 }
 
@@ -255,10 +258,12 @@ final class ModernBERTAttention: Module {
     @Child("Wo") var output: Linear
     private let heads: Int
     private let dropout: Double
+    private let place: Int
 
-    init(_ configuration: ModernBERTConfiguration) {
+    init(_ configuration: ModernBERTConfiguration, index: Int) {
         heads = configuration.attentionHeads
-        dropout = configuration.attentionDropout
+        dropout = configuration.attentionOutputDropout ?? configuration.attentionDropout
+        place = DropoutPlace.attentionOutput(layer: index)
         super.init()
         let width = configuration.hiddenSize
         projections = Linear(width, 3 * width, hasBias: configuration.attentionBias)
@@ -267,12 +272,12 @@ final class ModernBERTAttention: Module {
 
     func callAsFunction(
         _ xTD: Tensor,
-        isTraining: Bool,
+        training: TrainingPass?,
         mixing: (_ projectionsT3HK: Tensor) -> Tensor
     ) -> Tensor {
         let (tokens, width) = (xTD.size(0), xTD.size(1))
         let mixedTHK = mixing(projections(xTD).reshaped(tokens, 3, heads, width / heads))
-        return output(mixedTHK.reshaped(tokens, width)).dropout(isTraining ? dropout : 0)
+        return output(mixedTHK.reshaped(tokens, width)).dropout(dropout, training, place: place)
     }
 }
 
@@ -284,8 +289,10 @@ final class ModernBERTMLP: Module {
     @Child("Wo") var output: Linear
     private let gate: GateFunction
     private let dropout: Double
+    private let place: Int
 
-    init(_ configuration: ModernBERTConfiguration) {
+    init(_ configuration: ModernBERTConfiguration, index: Int) {
+        place = DropoutPlace.mlp(layer: index)
         gate = configuration.hiddenActivation.gate
         dropout = configuration.mlpDropout
         super.init()
@@ -294,9 +301,17 @@ final class ModernBERTMLP: Module {
         output = Linear(intermediate, hidden, hasBias: configuration.mlpBias)
     }
 
-    func callAsFunction(_ xTD: Tensor, isTraining: Bool) -> Tensor {
-        output(input(xTD).gated(by: gate).dropout(isTraining ? dropout : 0))
+    func callAsFunction(_ xTD: Tensor, training: TrainingPass?) -> Tensor {
+        output(input(xTD).gated(by: gate).dropout(dropout, training, place: place))
     }
+}
+
+/// The numbers of the places where activations are dropped, which masks depend on.
+enum DropoutPlace {
+    static let embeddings = 0
+    static let head = 1
+    static func attentionOutput(layer: Int) -> Int { 2 * layer + 2 }
+    static func mlp(layer: Int) -> Int { 2 * layer + 3 }
 }
 
 extension ModernBERTConfiguration {

@@ -1,0 +1,115 @@
+import CTorch
+
+/// One forward pass of training: what its dropout is a function of.
+///
+/// Dropout masks depend on the seed, the step, the place in the model and the place of the element among those of the
+/// step, not on a generator's state: a run that goes on repeats them, and microbatches of any size draw the same.
+public struct TrainingPass: Sendable, Hashable {
+    /// The key of all masks.
+    public let seed: UInt64
+    /// The number of the step.
+    public let step: Int
+    /// The tokens of the step before those of this pass: of the microbatches before it.
+    public let precedingTokens: Int
+    /// Whether layers keep only their inputs and are computed again for their gradients.
+    public let recomputesActivations: Bool
+
+    /// Describes a pass.
+    ///
+    /// - Parameters:
+    ///   - seed: The key of all masks.
+    ///   - step: The number of the step.
+    ///   - precedingTokens: The tokens of the step before those of this pass.
+    ///   - recomputesActivations: Whether layers keep only their inputs and are computed again for their gradients.
+    public init(seed: UInt64 = 0, step: Int = 0, precedingTokens: Int = 0, recomputesActivations: Bool = false) {
+        self.seed = seed
+        self.step = step
+        self.precedingTokens = precedingTokens
+        self.recomputesActivations = recomputesActivations
+    }
+}
+
+extension Tensor {
+    /// Zeroes elements with the given probability and scales the others by what is kept.
+    ///
+    /// - Parameters:
+    ///   - probability: A multiple of 2⁻¹⁶, to which others are rounded; 0 changes nothing.
+    ///   - pass: The pass; nil changes nothing.
+    ///   - place: The number of the place in the model.
+    /// - Returns: The same shape and type, rows being tokens.
+    public func dropout(_ probability: Double, _ pass: TrainingPass?, place: Int) -> Tensor {
+        guard probability > 0, let pass else { return self }
+        precondition((0..<1 << 16).contains(place) && (0..<1 << 47).contains(pass.step), "no stream for the mask")
+        let rowSize = Swift.max(1, elementCount / Swift.max(1, size(0)))
+        return makeTensor("dropout", [self]) {
+            ct_training_dropout(
+                handle,
+                probability,
+                pass.seed,
+                UInt64(pass.step) << 16 | UInt64(place),
+                Int64(pass.precedingTokens * rowSize),
+                $0
+            )
+        }
+    }
+}
+
+/// Computes two tensors from one or two without keeping what lies between for the gradients.
+///
+/// `body` runs twice: now, and when gradients are taken. It must compute the same both times. Gradients of parameters
+/// that it uses are added as always.
+///
+/// - Parameters:
+///   - first: The first input.
+///   - second: The second, if there is one.
+///   - body: Computes the outputs.
+/// - Returns: The outputs.
+public func recomputed(
+    _ first: Tensor,
+    _ second: Tensor?,
+    _ body: @escaping (_ first: Tensor, _ second: Tensor?) -> (Tensor, Tensor)
+) -> (Tensor, Tensor) {
+    let context = Unmanaged.passRetained(RecomputedPart(body)).toOpaque()
+    var (one, two): (OpaquePointer?, OpaquePointer?) = (nil, nil)
+    let status = ct_autograd_recomputed(
+        first.handle,
+        second?.handle,
+        { context, first, second, one, two in
+            guard let context, let first else { return CT_USAGE }
+            let part = Unmanaged<RecomputedPart>.fromOpaque(context).takeUnretainedValue()
+            return part.run(first, second, one, two)
+        },
+        { context in
+            if let context { Unmanaged<RecomputedPart>.fromOpaque(context).release() }
+        },
+        context,
+        &one,
+        &two
+    )
+    guard succeeded(status, "recomputed", [first]), let one, let two else { return (.empty, .empty) }
+    return (Tensor(owning: one), Tensor(owning: two))
+}
+
+private final class RecomputedPart {
+    private let body: (Tensor, Tensor?) -> (Tensor, Tensor)
+
+    init(_ body: @escaping (Tensor, Tensor?) -> (Tensor, Tensor)) { self.body = body }
+
+    /// Gives new handles; the inputs are borrowed, and copied because tensors own theirs.
+    func run(
+        _ first: OpaquePointer,
+        _ second: OpaquePointer?,
+        _ one: UnsafeMutablePointer<OpaquePointer?>?,
+        _ two: UnsafeMutablePointer<OpaquePointer?>?
+    ) -> CTStatus {
+        let results = body(
+            makeTensor("recomputed") { ct_tensor_alias(first, $0) },
+            second.map { second in makeTensor("recomputed") { ct_tensor_alias(second, $0) } }
+        )
+        guard let firstResult = results.0.handle, let secondResult = results.1.handle, let one, let two else {
+            return CT_SKIPPED
+        }
+        let status = ct_tensor_alias(firstResult, one)
+        return status == CT_OK ? ct_tensor_alias(secondResult, two) : status
+    }
+}
