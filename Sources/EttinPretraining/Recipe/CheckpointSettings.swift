@@ -1,0 +1,164 @@
+public import EttinTraining
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The phases of the suite's training, by the tags of their checkpoints.
+public enum PretrainingPhase: String, Hashable, Sendable, CaseIterable {
+    /// The main pre-training.
+    case step
+    /// The context extension.
+    case ext
+    /// The decay.
+    case decay
+}
+
+/// What a recipe says of saving, loading and going on.
+public struct CheckpointSettings: Hashable, Sendable {
+    /// The folder of the run, nil for none in the recipe; `save_folder`.
+    public var saveFolder: String?
+    /// How often to save; `save_interval`.
+    public var saveInterval: TrainingTime
+    /// How many of the newest checkpoints to keep; `save_num_checkpoints_to_keep`, nil for all.
+    public var keepLast: Int?
+    /// Checkpoints at multiples of this are kept in any case; `save_keep_every`.
+    public var keepEvery: TrainingTime?
+    /// Whether files of an earlier run may be replaced; `save_overwrite`.
+    public var overwrite: Bool
+    /// The checkpoint to start from; `load_path`.
+    public var loadPath: String?
+    /// Whether only its weights are taken; `load_weights_only`.
+    public var loadWeightsOnly: Bool
+    /// Whether to go on with the newest checkpoint of the folder, if there is one; `autoresume`.
+    public var autoresume: Bool
+    /// Whether the counters start at zero after loading; `reset_time`.
+    public var resetTime: Bool
+    /// Whether learning rate and weight decay of the recipe replace the loaded ones; `restart_override`.
+    public var restartOverride: Bool
+    /// The phase, whose name begins the tags; `phase`.
+    public var phase: PretrainingPhase
+
+    /// Creates settings; the training code's defaults unless given.
+    ///
+    /// - Parameters:
+    ///   - saveFolder: The folder of the run.
+    ///   - saveInterval: How often to save.
+    ///   - keepLast: How many of the newest checkpoints to keep, nil for all.
+    ///   - keepEvery: Checkpoints at multiples of this are kept in any case.
+    ///   - overwrite: Whether files of an earlier run may be replaced.
+    ///   - loadPath: The checkpoint to start from.
+    ///   - loadWeightsOnly: Whether only its weights are taken.
+    ///   - autoresume: Whether to go on with the newest checkpoint of the folder.
+    ///   - resetTime: Whether the counters start at zero after loading.
+    ///   - restartOverride: Whether learning rate and weight decay of the recipe replace the loaded ones.
+    ///   - phase: The phase.
+    public init(
+        saveFolder: String? = nil,
+        saveInterval: TrainingTime = TrainingTime(1000, .batch),
+        keepLast: Int? = nil,
+        keepEvery: TrainingTime? = nil,
+        overwrite: Bool = false,
+        loadPath: String? = nil,
+        loadWeightsOnly: Bool = false,
+        autoresume: Bool = false,
+        resetTime: Bool = false,
+        restartOverride: Bool = false,
+        phase: PretrainingPhase = .step
+    ) {
+        self.saveFolder = saveFolder
+        self.saveInterval = saveInterval
+        self.keepLast = keepLast
+        self.keepEvery = keepEvery
+        self.overwrite = overwrite
+        self.loadPath = loadPath
+        self.loadWeightsOnly = loadWeightsOnly
+        self.autoresume = autoresume
+        self.resetTime = resetTime
+        self.restartOverride = restartOverride
+        self.phase = phase
+    }
+}
+
+/// A smaller model whose weights a new one starts from; `init_from_checkpoint`.
+public struct SmallerModelSettings: Hashable, Sendable {
+    /// Where the old weights go in the larger matrices.
+    public enum Mode: String, Hashable, Sendable, CaseIterable {
+        /// In the middle, with fresh weights around.
+        case centerWeights = "center_weights"
+        /// At the start, repeated.
+        case tileFromEdge = "tile_weights_from_edge"
+        /// In the middle, repeated to both sides.
+        case tileFromMiddle = "tile_weights_from_middle"
+    }
+
+    /// The model; `checkpoint_load_path`, with `checkpoint_run_name` where it is given.
+    public var path: String
+    /// Where the old weights go; `mode`.
+    public var mode: Mode
+
+    /// Names a smaller model.
+    ///
+    /// - Parameters:
+    ///   - path: The model.
+    ///   - mode: Where the old weights go.
+    public init(path: String, mode: Mode = .tileFromMiddle) {
+        self.path = path
+        self.mode = mode
+    }
+}
+
+/// An average of weights that is kept or made beside the trained ones.
+public enum CheckpointAveraging: Hashable, Sendable {
+    /// An exponential moving average during training; `algorithms.ema`.
+    case ema(ExponentialAveraging)
+    /// The mean of the last checkpoints, at the end; `average_last_checkpoints`.
+    case lastCheckpoints(Int)
+}
+
+/// A moving average of the weights.
+///
+/// > Source: Composer's `EMA`.
+public struct ExponentialAveraging: Hashable, Sendable {
+    /// The weight of the average against the new weights in an update.
+    public var smoothing: Double
+    /// The span between updates, in batches; `update_interval`.
+    public var updateInterval: TrainingTime
+    /// When averaging starts; `ema_start`.
+    public var start: TrainingTime
+
+    /// Describes an average by its smoothing.
+    ///
+    /// - Parameters:
+    ///   - smoothing: The weight of the average against the new weights.
+    ///   - updateInterval: The span between updates.
+    ///   - start: When averaging starts.
+    public init(
+        smoothing: Double,
+        updateInterval: TrainingTime = TrainingTime(1, .batch),
+        start: TrainingTime = TrainingTime(0, .duration)
+    ) {
+        self.smoothing = smoothing
+        self.updateInterval = updateInterval
+        self.start = start
+    }
+
+    /// Describes an average by its half-life: the span after which weights count half.
+    ///
+    /// - Parameters:
+    ///   - halfLife: The span, in the unit of the update interval.
+    ///   - updateInterval: The span between updates.
+    ///   - start: When averaging starts.
+    public init(
+        halfLife: TrainingTime,
+        updateInterval: TrainingTime = TrainingTime(1, .batch),
+        start: TrainingTime = TrainingTime(0, .duration)
+    ) {
+        let updates = halfLife.value / updateInterval.value
+        self.init(smoothing: exp2(-1 / updates), updateInterval: updateInterval, start: start)
+    }
+}
