@@ -131,6 +131,7 @@ let package = Package(
             dependencies: ["EttinCorpus", "EttinJSON", "Torch"],
             swiftSettings: settings
         ),
+        .executableTarget(name: "TrainingProbe", dependencies: ["EttinTraining"], swiftSettings: settings),
         .executableTarget(
             name: "TokenizerProbe",
             dependencies: ["EttinTokenizer", "EttinJSON"],
