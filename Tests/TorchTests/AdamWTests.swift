@@ -40,7 +40,7 @@ import Testing
             }
             #expect(first.gradient == nil)
         }
-        #expect(optimizer.stepCount == 3)
+        #expect(optimizer.state.stepCount == 3)
         #expect(try untouched.detached().array(of: Float.self) == [7])
     }
 }

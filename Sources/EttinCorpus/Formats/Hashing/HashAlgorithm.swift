@@ -25,21 +25,25 @@ public enum HashAlgorithm: String, Hashable, Sendable, CaseIterable {
     ///
     /// - Parameter bytes: The content.
     /// - Returns: The digits.
-    public func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
+    public func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String { Self.digits(digest(bytes)) }
+
+    /// The hash of bytes.
+    package func digest(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
         switch self {
-        case .md5: Self.digits(MD5.digest(bytes))
-        case .sha1: Self.digits(SHA1.digest(bytes))
-        case .sha224: Self.digits(SHA2Short.digest(bytes, initial: SHA2Short.initial224).prefix(28))
-        case .sha256: Self.digits(SHA2Short.digest(bytes, initial: SHA2Short.initial256))
-        case .sha384: Self.digits(SHA2Long.digest(bytes, initial: SHA2Long.initial384).prefix(48))
-        case .sha512: Self.digits(SHA2Long.digest(bytes, initial: SHA2Long.initial512))
-        case .xxh32: Self.digits(XXHash.hash32(bytes).bigEndianBytes)
-        case .xxh3: Self.digits(XXH3.hash64(bytes).bigEndianBytes)
-        case .xxh64: Self.digits(XXHash.hash64(bytes).bigEndianBytes)
+        case .md5: Array(MD5.digest(bytes))
+        case .sha1: Array(SHA1.digest(bytes))
+        case .sha224: Array(SHA2Short.digest(bytes, initial: SHA2Short.initial224).prefix(28))
+        case .sha256: SHA2Short.digest(bytes, initial: SHA2Short.initial256)
+        case .sha384: Array(SHA2Long.digest(bytes, initial: SHA2Long.initial384).prefix(48))
+        case .sha512: SHA2Long.digest(bytes, initial: SHA2Long.initial512)
+        case .xxh32: XXHash.hash32(bytes).bigEndianBytes
+        case .xxh3: XXH3.hash64(bytes).bigEndianBytes
+        case .xxh64: XXHash.hash64(bytes).bigEndianBytes
         }
     }
 
-    private static func digits(_ bytes: some Sequence<UInt8>) -> String {
+    /// Bytes in lower-case hexadecimal digits.
+    package static func digits(_ bytes: some Sequence<UInt8>) -> String {
         var text: [UInt8] = []
         for byte in bytes {
             for digit in [byte >> 4, byte & 15] { text.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }

@@ -1,0 +1,64 @@
+import EttinFiles
+import EttinJSON
+import EttinTraining
+
+/// Writes the ledger of a run, a line for each step as it is taken.
+///
+/// A line is the operating system's as soon as `append` returns; ``synchronize()`` before a checkpoint makes sure that
+/// no checkpoint outlives the lines of its steps.
+public final class DataLedgerWriter {
+    private let file: AppendedFile
+    /// The number of the next step.
+    public private(set) var nextStep: Int
+    /// The chain of the last step.
+    public private(set) var head: SHA256Digest
+
+    /// Begins a ledger, or goes on with that of a run that is resumed.
+    ///
+    /// Lines of later steps are cut off, and so is a last line that a kill left incomplete.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - batches: How many batches the checkpoint has behind it that the run goes on from; nil to begin anew, whatever
+    ///     the file holds.
+    /// - Throws: `TrainingError` when the file cannot be written, or does not hold an unbroken chain of those batches.
+    public init(path: String, continuingAfterBatch batches: Int? = nil) throws {
+        var kept = 0
+        (nextStep, head) = (0, .zero)
+        if let batches, batches > 0 {
+            // What lies behind may be anything after a loss of power.
+            let ledger = try DataLedger(path: path, steps: batches)
+            guard ledger.entries.count == batches else {
+                throw TrainingError(
+                    .missing,
+                    path,
+                    found: "has \(ledger.entries.count) steps",
+                    expected: "the \(batches) of the checkpoint that the run goes on from"
+                )
+            }
+            kept = ledger.lineLengths.reduce(0, +)
+            (nextStep, head) = (batches, ledger.head)
+        }
+        file = try TrainingError.translating { try AppendedFile(path: path, keptBytes: kept) }
+    }
+
+    /// Appends the next step.
+    ///
+    /// - Parameter data: What data the global batch was.
+    /// - Returns: The line that was written.
+    /// - Throws: `TrainingError` when it cannot be written.
+    @discardableResult
+    public func append(_ data: BatchFingerprint) throws -> DataLedger.Entry {
+        let entry = DataLedger.Entry(step: nextStep, data: data, after: head)
+        try TrainingError.translating { try file.append(entry.json.serialized() + [UInt8(ascii: "\n")]) }
+        (nextStep, head) = (nextStep + 1, entry.chain)
+        return entry
+    }
+
+    /// Waits until all lines are on the disk.
+    ///
+    /// - Throws: `TrainingError` when the file system refuses.
+    public func synchronize() throws {
+        try TrainingError.translating { try file.sync() }
+    }
+}

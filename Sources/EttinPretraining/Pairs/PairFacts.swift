@@ -1,0 +1,53 @@
+import EttinFiles
+import EttinJSON
+import EttinTraining
+
+/// What `run.json` says about a run that its ledger cannot: whether the two halves of a pair were trained alike.
+struct PairFacts: Hashable, Sendable {
+    let kind: String
+    let objective: String
+    let vocabularySize: Int
+    /// The name of the data set: its folder's, as the same data may lie at different places.
+    let dataset: String
+    /// The longest sequence, where the recipe says it.
+    let maxSequenceLength: Int?
+    /// The seed of the order of the samples, where the recipe says it.
+    let shuffleSeed: Int?
+
+    /// Reads `run.json`.
+    init(_ run: RunFolder) throws {
+        let path = run.description
+        let file = try TrainingError.translating { try MappedFile(path: path) }
+        let object: JSONValue
+        do {
+            object = try file.withUnsafeBytes { try JSONValue(parsing: $0) }
+        } catch {
+            throw TrainingError(.malformed, path, found: "is not JSON: \(error)")
+        }
+        func text(_ key: String) throws -> String {
+            guard let text = object[key]?.stringValue, !text.isEmpty else {
+                throw TrainingError(.malformed, path, found: "has no text \"\(key)\"", expected: "what a run writes")
+            }
+            return text
+        }
+        func optional(_ keys: String...) throws -> Int? {
+            var value = object["recipe"]
+            for key in keys { value = value?[key] }
+            guard let value, !value.isNull else { return nil }
+            guard let number = value.intValue else {
+                let key = (["recipe"] + keys).joined(separator: ".")
+                throw TrainingError(.malformed, path, found: "has \"\(key)\" \(value)", expected: "a whole number")
+            }
+            return number
+        }
+        guard let vocabularySize = object["vocab_size"]?.intValue else {
+            throw TrainingError(.malformed, path, found: "has no whole \"vocab_size\"", expected: "what a run writes")
+        }
+        self.vocabularySize = vocabularySize
+        kind = try text("kind")
+        objective = try text("objective")
+        dataset = FilePath.lastComponent(of: try text("data"))
+        maxSequenceLength = try optional("max_seq_len")
+        shuffleSeed = try optional("train_loader", "dataset", "shuffle_seed")
+    }
+}
