@@ -31,8 +31,10 @@ struct Recomputation : torch::CustomClassHolder {
 };
 
 struct Recomputed : torch::autograd::Function<Recomputed> {
-    static variable_list forward(AutogradContext *context, const at::Tensor &first, const at::Tensor &second,
+    static variable_list forward(AutogradContext *context, const at::Tensor &first,
+                                 const std::optional<at::Tensor> &optionalSecond,
                                  const c10::intrusive_ptr<Recomputation> &part) {
+        const at::Tensor second = optionalSecond.value_or(at::Tensor());
         context->save_for_backward({first, second});
         context->saved_data["part"] = c10::IValue::make_capsule(part);
         const auto [one, two] = part->run(first, second);
@@ -95,7 +97,7 @@ CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second,
     part->release = release;
     part->context = context;
     return guarded([&] {
-        const auto results = Recomputed::apply(first->value, second ? second->value : at::Tensor(), part);
+        const auto results = Recomputed::apply(first->value, optional(second), part);
         auto one = std::make_unique<CTTensor>(CTTensor{results[0]});
         *out2 = new CTTensor{results[1]};
         *out1 = one.release();

@@ -42,7 +42,8 @@ func succeeded(_ status: CTStatus, _ operation: StaticString, _ operands: [Tenso
     if status == CT_SKIPPED || (status != CT_USAGE && ct_scope_is_open()) { return false }
     let text = String(cString: ct_error_message())
     let shapes = operands.map { "\($0.dtype.rawValue)\($0.shape)" }.joined(separator: ", ")
-    preconditionFailure("\(operation)(\(shapes)): \(text)")
+    // Unlike a failed precondition, this prints its message in optimised builds too.
+    fatalError("\(operation)(\(shapes)): \(text)")
 }
 
 /// Calls a C function that makes a tensor.
