@@ -58,5 +58,11 @@ package final class AtomicFolder {
     package func commit() throws {
         guard rename(temporaryPath, path) == 0 else { throw FileError.system(path, "cannot be put in place") }
         isCommitted = true
+        // The new name outlives a loss of power too, before anyone removes what it replaces.
+        let parent = open(FilePath.folder(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if parent >= 0 {
+            fsync(parent)
+            close(parent)
+        }
     }
 }

@@ -84,6 +84,21 @@ extension FilePath {
         guard unlink(path) == 0 else { throw FileError.system(path, "cannot be removed") }
     }
 
+    /// Removes a folder of files.
+    package static func removeFolder(_ path: String) throws {
+        for name in try names(inFolder: path) { try remove(joined(path, name)) }
+        guard rmdir(path) == 0 else { throw FileError.system(path, "cannot be removed") }
+    }
+
+    /// Makes a symbolic link, or turns one that is there to another target, without a moment in which there is none.
+    package static func replaceLink(_ path: String, to target: String) throws {
+        let temporary = path + ".tmp"
+        unlink(temporary)
+        guard symlink(target, temporary) == 0, rename(temporary, path) == 0 else {
+            throw FileError.system(path, "cannot be made a link")
+        }
+    }
+
     /// Makes a folder and those above it; one that is there already is kept.
     package static func makeFolder(_ path: String) throws {
         guard !path.utf8.contains(0) else {

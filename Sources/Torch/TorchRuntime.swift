@@ -33,6 +33,9 @@ public enum TorchRuntime {
         ct_device_set_thread_count(Int32(count))
     }
 
+    /// Seeds libtorch's own random generators, which only the reference of attention draws from.
+    package static func seed(_ seed: UInt64) { ct_device_seed(seed) }
+
     /// Lowers ``threadCount`` to the processor time a control group allows this process, if that is less.
     public static func respectProcessorQuota() {
         if let quota = ProcessorLimit.quota(), quota < threadCount { setThreadCount(quota) }

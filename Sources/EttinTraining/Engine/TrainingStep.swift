@@ -1,0 +1,83 @@
+public import Torch
+
+/// One optimizer step over the microbatches of a batch: losses, gradients, clipping, update.
+///
+/// Nothing changes when a loss or a gradient is not a number, or memory runs out: the parameters are those of the step
+/// before, and can be saved.
+public final class TrainingStep {
+    /// What a step found.
+    public struct Result: Hashable, Sendable {
+        /// The loss of the batch, before the update.
+        public let loss: Double
+        /// The sum of the magnitudes of all gradients, before clipping.
+        public let gradientNorm1: Double
+        /// The Euclidean norm of all gradients, before clipping.
+        public let gradientNorm2: Double
+    }
+
+    /// What updates the parameters.
+    public let optimizer: any Optimizer
+    /// The largest Euclidean norm of the gradients, to which longer ones are scaled; nil for no limit.
+    public let clippingNorm: Double?
+
+    /// Creates a step.
+    ///
+    /// - Parameters:
+    ///   - optimizer: What updates the parameters.
+    ///   - clippingNorm: The largest Euclidean norm of the gradients.
+    public init(optimizer: any Optimizer, clippingNorm: Double? = nil) {
+        self.optimizer = optimizer
+        self.clippingNorm = clippingNorm
+    }
+
+    /// Takes a step.
+    ///
+    /// - Parameters:
+    ///   - count: The number of microbatches.
+    ///   - learningRate: The rate of this step.
+    ///   - loss: The share of a microbatch in the loss of the batch: a scalar whose sum over the microbatches is the loss.
+    /// - Returns: What the step found.
+    /// - Throws: `TrainingError` of kind `diverged` when a loss or a gradient is not finite; `TorchError` when memory or
+    ///   the device fails; what `loss` throws.
+    public func run(
+        microbatches count: Int,
+        learningRate: Double,
+        loss: (_ microbatch: Int) throws -> Tensor
+    ) throws -> Result {
+        try withRecovery {
+            optimizer.clearGradients()
+            defer { optimizer.clearGradients() }
+            var total = 0.0
+            for microbatch in 0..<count {
+                let share = try loss(microbatch)
+                let value = try share.scalar()
+                guard value.isFinite else {
+                    throw TrainingError(
+                        .diverged,
+                        "loss",
+                        found: "is \(value) in microbatch \(microbatch) of \(count), at a learning rate of \(learningRate)",
+                        expected: "a number; a lower lr or gradient_clipping may help"
+                    )
+                }
+                total += value
+                share.backward()
+            }
+            let norms = optimizer.gradientNorms()
+            guard norms.l2.isFinite else {
+                throw TrainingError(
+                    .diverged,
+                    "gradients",
+                    found: "have a norm of \(norms.l2) at a loss of \(total) and a learning rate of \(learningRate)",
+                    expected: "numbers; a lower lr or precision: fp32 may help"
+                )
+            }
+            if let clippingNorm, norms.l2 > clippingNorm {
+                // As torch's clip_grad_norm_, whose denominator is never zero.
+                optimizer.scaleGradients(by: clippingNorm / (norms.l2 + 1e-6))
+            }
+            optimizer.learningRate = learningRate
+            optimizer.step()
+            return Result(loss: total, gradientNorm1: norms.l1, gradientNorm2: norms.l2)
+        }
+    }
+}
