@@ -35,7 +35,7 @@ extension Tokenizer {
 
 extension TokenizerFile {
     /// Replaces the template; other steps of the post-processor stay.
-    fileprivate mutating func setTemplate(_ template: JSONValue) throws {
+    mutating func setTemplate(_ template: JSONValue) throws {
         let present = header["post_processor"] ?? .null
         let steps = present["type"] == "Sequence" ? present["processors"]?.arrayValue ?? [] : [present]
         let others = steps.filter { !$0.isNull && $0["type"] != "TemplateProcessing" }

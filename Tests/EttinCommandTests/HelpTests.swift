@@ -8,6 +8,7 @@ struct HelpTests {
         ["data", "split"], ["data", "mix"], ["data", "recipes"], ["data", "extend"], ["data", "merge"],
         ["data", "inspect"], ["data", "verify"],
         ["data", "export-order"], ["data", "import-order"], ["data", "fetch"], ["download"], ["revisions"], ["push"],
+        ["convert"], ["average"], ["pair"], ["pair", "verify"],
         ["cache"], ["cache", "ls"], ["cache", "rm"], ["cache", "verify"],
     ]
 

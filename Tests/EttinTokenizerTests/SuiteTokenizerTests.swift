@@ -48,10 +48,37 @@ struct SuiteTokenizerTests {
         #expect(try tokenizer.forDecoder().eosTokenID == 1)
     }
 
-    @Test("A tokenizer without a token to begin with cannot become a decoder's")
+    @Test("A tokenizer without a token to begin with cannot become a decoder's or an encoder's")
     func noBegin() throws {
         let tokenizer = try BPETrainer(vocabularySize: 300).train(texts: ["a"])
         #expect(throws: TokenizerError.self) { try tokenizer.forDecoder() }
+        #expect(throws: TokenizerError.self) { try tokenizer.forEncoder() }
+    }
+
+    @Test("A decoder's tokenizer becomes an encoder's again, also when it has been saved and loaded")
+    func encoders() throws {
+        try withTemporaryFolder { folder in
+            let tokenizer = try tokenizer()
+            try tokenizer.forDecoder().forEncoder().save(to: folder.path)
+            let loaded = try Tokenizer(folder: folder.path)
+            #expect(loaded.encode("the cat").ids == tokenizer.encode("the cat").ids)
+            let pair = loaded.encode("the cat", pair: "the")
+            #expect(pair.ids == tokenizer.encode("the cat", pair: "the").ids)
+            #expect(Set(pair.typeIDs) == [0])
+            #expect([loaded.bosTokenID, loaded.eosTokenID] == [nil, nil])
+            #expect(try loaded.forDecoder().bosTokenID == 1)
+        }
+    }
+
+    @Test("An encoder's [CLS] and [SEP] come from begin and end of sequence where it names none")
+    func missingEncoderRoles() throws {
+        var trainer = BPETrainer(vocabularySize: 300)
+        trainer.specialTokens = ["<s>", "</s>"].map { AddedToken($0, isSpecial: true) }
+        trainer.roles = ["bos_token": "<s>", "eos_token": "</s>"]
+        let encoder = try trainer.train(texts: ["a"]).forEncoder()
+        #expect([encoder.clsTokenID, encoder.sepTokenID] == [0, 1])
+        #expect(encoder.encode("a").ids.first == 0)
+        #expect(encoder.encode("a").ids.last == 1)
     }
 
     @Test(

@@ -97,8 +97,8 @@ public struct ModelCard: Sendable {
     public var datasets: [String] = []
     /// The model it was made from, by its name on the Hub.
     public var baseModel: String?
-    /// How it was made from it.
-    public var relation = Relation.finetune
+    /// How it was made from it; nil for what the Hub has no word for.
+    public var relation: Relation? = .finetune
     /// What was measured.
     public var metrics: [Metric] = []
     /// How it was trained.
@@ -143,7 +143,7 @@ public struct ModelCard: Sendable {
         yaml.add("datasets", datasets)
         if let baseModel {
             yaml.add("base_model", baseModel)
-            yaml.add("base_model_relation", relation.rawValue)
+            if let relation { yaml.add("base_model_relation", relation.rawValue) }
         }
         yaml.add("metrics", metrics.map(\.name).uniqued())
         yaml.addResults(of: title, metrics)
@@ -155,7 +155,9 @@ public struct ModelCard: Sendable {
     private var body: String {
         var sections = ["# \(Self.inline(title))"]
         if !summary.isEmpty { sections.append(summary) }
-        if let baseModel { sections.append("Made from `\(baseModel)` (\(relation.rawValue)).") }
+        if let baseModel {
+            sections.append("Made from `\(baseModel)`" + (relation.map { " (\($0.rawValue))" } ?? "") + ".")
+        }
         if !usage.isEmpty { sections.append("## How to use\n\n```\(usageLanguage)\n\(usage)\n```") }
         if !datasets.isEmpty {
             sections.append("## Training data\n\n" + datasets.map { "- `\($0)`" }.joined(separator: "\n"))

@@ -78,6 +78,15 @@ public indirect enum PickledValue: Sendable, Hashable {
         return value
     }
 
+    /// The number, when this is one that a double holds.
+    public var double: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .float(let value): value
+        default: nil
+        }
+    }
+
     /// The string, when this is one.
     public var string: String? {
         guard case .string(let text) = self else { return nil }

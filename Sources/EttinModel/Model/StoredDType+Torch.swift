@@ -48,21 +48,47 @@ extension TensorContainer {
     /// - Returns: The tensors in the container's order.
     /// - Throws: `CheckpointError` when values cannot be read or are of a type no tensor has.
     public func stateDictionary() throws -> StateDictionary {
-        try names.map { name in
-            let values = try bytes(name)
-            guard let descriptor = descriptor(name), let dtype = descriptor.dtype.torch else {
-                let found = self.descriptor(name)?.dtype.rawValue ?? "nothing"
-                throw CheckpointError(
-                    .unsupported,
-                    file: self.descriptor(name)?.file ?? "checkpoint",
-                    item: name,
-                    found: "has dtype \(found)",
-                    expected: "a dtype that tensors have"
-                )
-            }
-            return (
-                name, Tensor(borrowing: values.pointer, owner: values.owner, shape: descriptor.shape, dtype: dtype)
+        try names.map { ($0, try tensor($0)) }
+    }
+
+    /// One tensor, over the file's own memory where its layout allows.
+    ///
+    /// - Parameter name: The tensor's name.
+    /// - Returns: The tensor, which must not be changed in place.
+    /// - Throws: `CheckpointError` when there is no such tensor, its values cannot be read or are of a type no tensor has.
+    public func tensor(_ name: String) throws -> Tensor {
+        let values = try bytes(name)
+        guard let descriptor = descriptor(name), let dtype = descriptor.dtype.torch else {
+            let descriptor = self.descriptor(name)
+            throw CheckpointError(
+                .unsupported,
+                file: descriptor?.file ?? "checkpoint",
+                item: name,
+                found: "has dtype \(descriptor?.dtype.rawValue ?? "nothing")",
+                expected: "a dtype that tensors have"
             )
         }
+        return Tensor(borrowing: values.pointer, owner: values.owner, shape: descriptor.shape, dtype: dtype)
+    }
+}
+
+extension PyTorchArchive {
+    /// A tensor of the saved object, over the file's own memory where its layout allows.
+    ///
+    /// - Parameter tensor: A tensor from ``root``.
+    /// - Returns: The tensor, which must not be changed in place.
+    /// - Throws: `CheckpointError` when its values cannot be read or are of a type no tensor has.
+    public func tensor(_ tensor: PickledTensor) throws -> Tensor {
+        guard let dtype = tensor.dtype.torch else {
+            throw CheckpointError(
+                .unsupported,
+                file: path,
+                item: "a tensor",
+                found: "has dtype \(tensor.dtype.rawValue)",
+                expected: "a dtype that tensors have"
+            )
+        }
+        let values = try bytes(tensor)
+        return Tensor(borrowing: values.pointer, owner: values.owner, shape: tensor.shape, dtype: dtype)
     }
 }

@@ -1,4 +1,5 @@
 import EttinFiles
+import TestSupport
 import Testing
 
 @testable import EttinModel

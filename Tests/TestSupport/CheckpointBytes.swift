@@ -1,37 +1,37 @@
 import Foundation
 
 /// Little-endian bytes of a number.
-func little(_ value: some FixedWidthInteger) -> [UInt8] {
+package func little(_ value: some FixedWidthInteger) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
 }
 
 /// A safetensors file with the given header text.
-func safetensors(_ header: String, data: [UInt8] = []) -> [UInt8] {
+package func safetensors(_ header: String, data: [UInt8] = []) -> [UInt8] {
     little(UInt64(header.utf8.count)) + header.utf8 + data
 }
 
 /// A ZIP archive of stored entries, with each part open to be spoiled.
-struct ZipBuilder {
-    struct Entry {
-        var name: String
-        var data: [UInt8]
-        var method: UInt16 = 0
-        var flags: UInt16 = 0
-        var localName: String?
-        var offset: Int?
-        var size: UInt32?
+package struct ZipBuilder {
+    package struct Entry {
+        package var name: String
+        package var data: [UInt8]
+        package var method: UInt16 = 0
+        package var flags: UInt16 = 0
+        package var localName: String?
+        package var offset: Int?
+        package var size: UInt32?
     }
 
-    var entries: [Entry] = []
-    var comment: [UInt8] = []
-    var is64Bit = false
-    var count: UInt16?
+    package var entries: [Entry] = []
+    package var comment: [UInt8] = []
+    package var is64Bit = false
+    package var count: UInt16?
 
-    init(_ entries: [(String, [UInt8])]) {
+    package init(_ entries: [(String, [UInt8])]) {
         self.entries = entries.map { Entry(name: $0.0, data: $0.1) }
     }
 
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var body: [UInt8] = []
         var directory: [UInt8] = []
         for entry in entries {
@@ -72,30 +72,30 @@ struct ZipBuilder {
 }
 
 /// Writes pickles opcode by opcode.
-struct PickleBuilder {
-    private(set) var bytes: [UInt8]
+package struct PickleBuilder {
+    package private(set) var bytes: [UInt8]
 
-    init(version: UInt8 = 2) {
+    package init(version: UInt8 = 2) {
         bytes = [0x80, version]
     }
 
-    func raw(_ more: [UInt8]) -> PickleBuilder {
+    package func raw(_ more: [UInt8]) -> PickleBuilder {
         var copy = self
         copy.bytes += more
         return copy
     }
 
-    func op(_ characters: String) -> PickleBuilder { raw(Array(characters.utf8)) }
-    func int(_ value: Int32) -> PickleBuilder { op("J").raw(little(value)) }
-    func text(_ value: String) -> PickleBuilder { op("X").raw(little(UInt32(value.utf8.count))).op(value) }
-    func global(_ module: String, _ name: String) -> PickleBuilder { op("c\(module)\n\(name)\n") }
+    package func op(_ characters: String) -> PickleBuilder { raw(Array(characters.utf8)) }
+    package func int(_ value: Int32) -> PickleBuilder { op("J").raw(little(value)) }
+    package func text(_ value: String) -> PickleBuilder { op("X").raw(little(UInt32(value.utf8.count))).op(value) }
+    package func global(_ module: String, _ name: String) -> PickleBuilder { op("c\(module)\n\(name)\n") }
 
-    func ints(_ values: [Int]) -> PickleBuilder {
+    package func ints(_ values: [Int]) -> PickleBuilder {
         values.reduce(op("(")) { $0.raw([0x8A, 8] + little(Int64($1))) }.op("t")
     }
 
     /// A float32 tensor on a storage.
-    func tensor(
+    package func tensor(
         _ shape: [Int],
         strides: [Int],
         offset: Int = 0,
@@ -109,17 +109,17 @@ struct PickleBuilder {
             .global("collections", "OrderedDict").op(")RtR")
     }
 
-    var stopped: [UInt8] { bytes + [0x2E] }
+    package var stopped: [UInt8] { bytes + [0x2E] }
 }
 
 /// The archive that torch.save would write.
-func torchFile(_ pickle: [UInt8], storages: [String: [UInt8]] = [:], byteOrder: String = "little") -> [UInt8] {
+package func torchFile(_ pickle: [UInt8], storages: [String: [UInt8]] = [:], byteOrder: String = "little") -> [UInt8] {
     var entries: [(String, [UInt8])] = [("x/data.pkl", pickle), ("x/byteorder", Array(byteOrder.utf8))]
     entries += storages.sorted { $0.key < $1.key }.map { ("x/data/" + $0.key, $0.value) }
     return ZipBuilder(entries + [("x/version", Array("3\n".utf8))]).bytes
 }
 
 /// Float32 values as bytes.
-func floats(_ values: [Float]) -> [UInt8] {
+package func floats(_ values: [Float]) -> [UInt8] {
     values.flatMap { little($0.bitPattern) }
 }
