@@ -39,11 +39,7 @@ public struct ModelInitializer {
         let tokenizer = configuration.kind == .decoder ? try tokenizer.forDecoder() : tokenizer
         self.tokenizer = tokenizer
         configuration.vocabularySize = tokenizer.vocabularySize
-        configuration.padTokenID = tokenizer.padTokenID.map(Int.init)
-        configuration.clsTokenID = tokenizer.clsTokenID.map(Int.init)
-        configuration.sepTokenID = tokenizer.sepTokenID.map(Int.init)
-        configuration.bosTokenID = (tokenizer.bosTokenID ?? tokenizer.clsTokenID).map(Int.init)
-        configuration.eosTokenIDs = [tokenizer.eosTokenID ?? tokenizer.sepTokenID].compactMap { $0.map(Int.init) }
+        configuration.adoptSpecialTokens(of: tokenizer)
     }
 
     /// Draws the weights and writes the folder, which appears complete or not at all.
@@ -69,5 +65,18 @@ public struct ModelInitializer {
         try tokenizer?.save(to: output.temporaryPath)
         try CheckpointError.translating { try output.commit() }
         return model.parameterCount
+    }
+}
+
+extension ModernBERTConfiguration {
+    /// Takes the ids of the special tokens from a tokenizer.
+    ///
+    /// - Parameter tokenizer: The tokenizer, in the form for the kind of model.
+    package mutating func adoptSpecialTokens(of tokenizer: Tokenizer) {
+        padTokenID = tokenizer.padTokenID.map(Int.init)
+        clsTokenID = tokenizer.clsTokenID.map(Int.init)
+        sepTokenID = tokenizer.sepTokenID.map(Int.init)
+        bosTokenID = (tokenizer.bosTokenID ?? tokenizer.clsTokenID).map(Int.init)
+        eosTokenIDs = [tokenizer.eosTokenID ?? tokenizer.sepTokenID].compactMap { $0.map(Int.init) }
     }
 }

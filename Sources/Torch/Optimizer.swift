@@ -98,3 +98,18 @@ extension Optimizer {
         _ = succeeded(status, "scaleGradients", gradients)
     }
 }
+
+extension Tensor {
+    /// Moves float32 tensors, in place, towards others of the same shapes: `average · decay + value · (1 − decay)`.
+    ///
+    /// - Parameters:
+    ///   - averages: What moves; all copies of these values share the change.
+    ///   - values: Where it moves.
+    ///   - decay: How much of it stays.
+    package static func average(_ averages: [Tensor], toward values: [Tensor], keeping decay: Double) {
+        let status = withExtendedLifetime((averages, values)) {
+            ct_optimizer_average(averages.map(\.handle), values.map(\.handle), Int32(averages.count), decay)
+        }
+        _ = succeeded(status, "average", averages)
+    }
+}

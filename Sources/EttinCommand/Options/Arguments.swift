@@ -12,9 +12,6 @@ extension ModelKind: ExpressibleByArgument {
 
     /// The names on the command line, for help.
     public static var allValueStrings: [String] { allCases.map(\.name) }
-
-    /// The name for people.
-    var name: String { self == .encoder ? "encoder" : "decoder" }
 }
 
 extension EttinSize: ExpressibleByArgument {

@@ -5,6 +5,9 @@ public enum ModelKind: String, Hashable, Sendable, CaseIterable {
     /// Causal attention; trained to continue text.
     case decoder = "modernbert-decoder"
 
+    /// The word for it.
+    public var name: String { self == .encoder ? "encoder" : "decoder" }
+
     /// The Python class that Ettin's published weights are for.
     public var languageModelArchitecture: String {
         self == .encoder ? "ModernBertForMaskedLM" : "ModernBertDecoderForCausalLM"

@@ -1,6 +1,7 @@
 import EttinFiles
 import EttinHub
 import EttinJSON
+import EttinInference
 public import EttinModel
 public import EttinTokenizer
 import EttinTraining
@@ -61,16 +62,5 @@ extension ComposerCheckpoint {
             + (clock.map { " after \($0.batch) steps and \($0.token) tokens." } ?? ".")
         card.pipelineTag = kind == .encoder ? "fill-mask" : "text-generation"
         return card
-    }
-}
-
-extension ModernBERTConfiguration {
-    /// Takes the ids of special tokens from a tokenizer, as far as it names them.
-    fileprivate mutating func adoptSpecialTokens(of tokenizer: Tokenizer) {
-        padTokenID = tokenizer.padTokenID.map(Int.init) ?? padTokenID
-        clsTokenID = tokenizer.clsTokenID.map(Int.init) ?? clsTokenID
-        sepTokenID = tokenizer.sepTokenID.map(Int.init) ?? sepTokenID
-        bosTokenID = (tokenizer.bosTokenID ?? tokenizer.clsTokenID).map(Int.init) ?? bosTokenID
-        if let end = tokenizer.eosTokenID ?? tokenizer.sepTokenID { eosTokenIDs = [Int(end)] }
     }
 }

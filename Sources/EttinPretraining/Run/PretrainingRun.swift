@@ -148,7 +148,7 @@ public final class PretrainingRun {
         let seconds = (ContinuousClock.now - begin) / .seconds(1) + waited
         clock.seconds += seconds
         position = batch.positionAfter
-        average?.update(model, at: clock, since: before)
+        average?.update(model, at: clock, since: before, length: length)
         try ledger.append(batch.fingerprint)
         speed.add(tokens: tokens, samples: batch.fingerprint.samples, seconds: seconds, waited: waited)
         try log(result, rate: rate, since: before)
@@ -229,7 +229,7 @@ public final class PretrainingRun {
             try OptimizerFile.write(
                 step.optimizer.state,
                 keys: keys,
-                others: average?.state(keys: keys) ?? [],
+                others: average?.state ?? [],
                 toFolder: folder
             )
             try TrainerState(

@@ -1,5 +1,7 @@
 import EttinHub
+import EttinModel
 import EttinTraining
+import Torch
 
 /// The model card of a checkpoint.
 struct RunCard {

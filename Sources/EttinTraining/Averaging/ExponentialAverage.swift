@@ -47,13 +47,8 @@ public final class ExponentialAverage {
     /// - Parameter parameters: The same parameters as at the start, in the same order.
     public func update(from parameters: StateDictionary) {
         precondition(parameters.count == state.count, "ExponentialAverage: \(parameters.count) tensors")
-        state = withoutGradients {
-            zip(state, parameters).map { average, parameter in
-                precondition(average.key == parameter.key, "ExponentialAverage: \(parameter.key) for \(average.key)")
-                let value = parameter.tensor.detached().to(.float32)
-                return (average.key, average.tensor * smoothing + value * (1 - smoothing))
-            }
-        }
+        precondition(state.map(\.key) == parameters.map(\.key), "ExponentialAverage: another model")
+        Tensor.average(state.map(\.tensor), toward: parameters.map(\.tensor), keeping: smoothing)
     }
 
     /// Goes on from a saved state.

@@ -10,7 +10,7 @@ public final class ConsoleProgress: TrainingLogger {
     private let start: TrainingClock
     private let show: (String) -> Void
     /// The loss of single batches jumps; this follows the last twenty or so.
-    private var loss = ExponentialAverage(decay: 0.95)
+    private var loss = SmoothedSeries(decay: 0.95)
 
     /// Creates the progress of a run, or of a half of a pair.
     ///
@@ -97,7 +97,7 @@ public final class ConsoleProgress: TrainingLogger {
 }
 
 /// An average of a series that forgets, without a bias towards where it began.
-package struct ExponentialAverage: Sendable {
+package struct SmoothedSeries: Sendable {
     private let decay: Double
     private var sum = 0.0
     private var weight = 0.0

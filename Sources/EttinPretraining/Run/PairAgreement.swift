@@ -1,0 +1,51 @@
+import EttinTraining
+
+/// What the recipes of both halves must agree in to be trained on one stream of data.
+enum PairAgreement {
+    /// Compares two recipes.
+    ///
+    /// - Throws: `TrainingError` naming the first key in which they may not differ, or must.
+    static func check(_ first: PretrainingRecipe, _ second: PretrainingRecipe) throws {
+        guard first.kind != second.kind else {
+            throw TrainingError(
+                .invalidOption,
+                "--lockstep",
+                found: "was given two \(first.kind.name)s",
+                expected: "an encoder's and a decoder's recipe"
+            )
+        }
+        func same<Value: Equatable>(_ key: String, _ value: (PretrainingRecipe) -> Value) throws {
+            let (one, other) = (value(first), value(second))
+            guard one != other else { return }
+            throw TrainingError(
+                .invalidOption,
+                key,
+                found: "is \(one) for the \(first.kind.name) and \(other) for the \(second.kind.name)",
+                expected: "the same, as both are to see the same data"
+            )
+        }
+        try same("train_loader.dataset.local") { $0.data.displayPath }
+        try same("train_loader.dataset.shuffle_seed") { $0.data.shuffleSeed }
+        try same("train_loader.dataset.shuffle") { $0.data.shuffle }
+        try same("train_loader.dataset") { $0.data }
+        try same("max_seq_len") { $0.data.maxSequenceLength }
+        try same("max_duration") { $0.maxDuration }
+        try same("global_train_batch_size") { $0.globalTrainBatchSize }
+        try same("device_train_microbatch_size") { $0.microbatchSize }
+        try same("max_tokens_per_microbatch") { $0.maxTokensPerMicrobatch }
+        try same("batch_size_warmup_tokens") { $0.batchSizeWarmup }
+        try same("eval_loader") { $0.evalData }
+        try same("save_interval") { $0.checkpoints.saveInterval }
+        try same("autoresume") { $0.checkpoints.autoresume }
+        try same("rules.batch_size_warmup") { $0.rules.batchSizeWarmup }
+        // Otherwise the clocks of the halves part.
+        for recipe in [first, second] where recipe.rules.tokenCounting != .data {
+            throw TrainingError(
+                .invalidOption,
+                "rules.token_counting",
+                found: "is \(recipe.rules.tokenCounting.rawValue) for the \(recipe.kind.name)",
+                expected: "data, so that both halves count the same tokens"
+            )
+        }
+    }
+}

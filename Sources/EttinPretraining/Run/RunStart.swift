@@ -1,0 +1,265 @@
+import EttinCorpus
+import EttinFiles
+import EttinModel
+import EttinTraining
+import Torch
+
+/// What a run begins with: weights, state, time.
+struct RunStart {
+    var model: LanguageModel
+    var clock = TrainingClock()
+    var position = DataPosition()
+    /// Whether the run's own files go on, or begin.
+    var continues = false
+    var ledgerSteps = 0
+    var baseRate: Double
+    var referenceRate: Double
+    var nextRate: Double?
+    /// Where the weights came from.
+    var origin: String?
+    /// Gives an optimizer its moments, and returns other tensors that were stored with them.
+    var optimizerState: ((StateDictionary, OptimizerState) throws -> StateDictionary)?
+
+    /// Finds what a recipe begins with: its own newest checkpoint, one that it names, a smaller model, or new weights.
+    ///
+    /// - Parameters:
+    ///   - recipe: The recipe.
+    ///   - configuration: The model's shape, with the vocabulary it is to have.
+    ///   - resumingAt: The checkpoint to go on from; nil for none.
+    ///   - facts: What a checkpoint to go on from must share.
+    /// - Throws: `TrainingError`, `CheckpointError` or `StateDictionaryError` when what it names does not fit.
+    init(
+        _ recipe: PretrainingRecipe,
+        configuration: ModernBERTConfiguration,
+        resumingAt entry: CheckpointStore.Entry?,
+        facts: [String: String]
+    ) throws {
+        baseRate = recipe.optimizer.learningRate
+        referenceRate = recipe.optimizer.learningRate
+        let rule = recipe.rules.decoderWindow
+        model = try withRecovery { LanguageModel(configuration, windowRule: rule) }
+        if let entry {
+            try load(entry.path, recipe)
+            try goOn(from: entry.path, recipe, facts: facts)
+            continues = true
+            if recipe.rules.resetTime == .literal, recipe.checkpoints.resetTime { clock = TrainingClock() }
+            return
+        }
+        if let path = recipe.checkpoints.loadPath {
+            try start(from: path, recipe)
+        } else {
+            try withRecovery { model.initialize(recipe.initialization, seed: recipe.seed) }
+            if let small = recipe.initFromCheckpoint { try tile(small) }
+        }
+    }
+
+    // MARK: Going on
+
+    private mutating func goOn(from folder: String, _ recipe: PretrainingRecipe, facts: [String: String]) throws {
+        let state = try TrainerState(folder: folder)
+        for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
+            guard let stored = state.facts[key], stored != value else { continue }
+            throw TrainingError(
+                .invalidOption,
+                key,
+                found: "is \(value), but the run that would go on from \(folder) has \(stored)",
+                expected: "the same, or another save_folder"
+            )
+        }
+        take(state, folder, recipe)
+        baseRate = state.baseRate
+    }
+
+    private mutating func take(_ state: TrainerState, _ folder: String, _ recipe: PretrainingRecipe) {
+        (clock, position, ledgerSteps) = (state.clock, state.position, state.ledgerSteps)
+        (referenceRate, nextRate) = (state.referenceRate, state.nextRate)
+        origin = folder
+        optimizerState = { parameters, optimizer in
+            try OptimizerFile.read(
+                folder: folder,
+                parameters: parameters,
+                stepCount: state.optimizerSteps,
+                into: optimizer
+            )
+        }
+    }
+
+    // MARK: Starting from another run
+
+    private mutating func start(from path: String, _ recipe: PretrainingRecipe) throws {
+        if FilePath.kind(of: path) == .file { return try start(fromArchive: path, recipe) }
+        let folder = try Self.checkpoint(path)
+        try load(folder, recipe)
+        origin = folder
+        let hasState = FilePath.exists(FilePath.joined(folder, TrainerState.fileName))
+        guard !recipe.checkpoints.loadWeightsOnly, hasState else {
+            if !recipe.checkpoints.loadWeightsOnly {
+                throw TrainingError(
+                    .missing,
+                    folder,
+                    found: "has no \(TrainerState.fileName), so no optimizer to go on with",
+                    expected: "a checkpoint of a run, or load_weights_only: true"
+                )
+            }
+            return
+        }
+        let state = try TrainerState(folder: folder)
+        guard state.optimizer == recipe.optimizer.name else {
+            throw TrainingError(
+                .invalidOption,
+                "optimizer.name",
+                found: "is \(recipe.optimizer.name.rawValue), but \(folder) was trained with \(state.optimizer.rawValue)",
+                expected: "the same, or load_weights_only: true"
+            )
+        }
+        take(state, folder, recipe)
+        baseRate = Self.baseRate(recipe, loaded: (state.learningRate, state.baseRate))
+        if Self.resetsTime(recipe) { resetTime() }
+        // The ledger of this run is its own.
+        ledgerSteps = 0
+        nextRate = nil
+    }
+
+    private mutating func start(fromArchive path: String, _ recipe: PretrainingRecipe) throws {
+        let archive = try ComposerCheckpoint(path: path)
+        try adopt(archive.weights)
+        origin = path
+        guard !recipe.checkpoints.loadWeightsOnly else { return }
+        guard let optimizer = archive.optimizer else {
+            throw TrainingError(
+                .missing,
+                path,
+                found: "holds no optimizer",
+                expected: "one to go on with, or load_weights_only: true"
+            )
+        }
+        guard optimizer.name == recipe.optimizer.name.loggedName else {
+            throw TrainingError(
+                .invalidOption,
+                "optimizer.name",
+                found: "is \(recipe.optimizer.name.rawValue), but \(path) was trained with \(optimizer.name)",
+                expected: "the same, or load_weights_only: true"
+            )
+        }
+        optimizerState = { parameters, state in
+            try optimizer.restore(parameters, into: state, path: path)
+            return []
+        }
+        let group = optimizer.groups.last
+        referenceRate = group?.maximumLearningRate ?? group?.initialLearningRate ?? referenceRate
+        let loaded = (
+            group?.learningRate ?? recipe.optimizer.learningRate,
+            archive.baseLearningRates.last ?? group?.initialLearningRate ?? recipe.optimizer.learningRate
+        )
+        baseRate = Self.baseRate(recipe, loaded: loaded)
+        clock = archive.clock ?? TrainingClock()
+        position = DataPosition(
+            epoch: clock.epoch,
+            position: clock.sampleInEpoch,
+            step: clock.batch,
+            tokens: clock.token
+        )
+        if Self.resetsTime(recipe) { resetTime() }
+    }
+
+    private mutating func resetTime() {
+        clock = TrainingClock()
+        position = DataPosition()
+    }
+
+    /// Whether the clock of a loaded run starts anew: the published files of two phases leave it out by mistake.
+    private static func resetsTime(_ recipe: PretrainingRecipe) -> Bool {
+        recipe.checkpoints.resetTime || (recipe.rules.resetTime == .intended && recipe.checkpoints.phase != .step)
+    }
+
+    /// What the schedule multiplies after a loaded run.
+    ///
+    /// > Source: the suite's training code, `restart_override`: of all schedules but two it scales the base by how far
+    /// > the recipe's rate is from the one that was loaded.
+    private static func baseRate(_ recipe: PretrainingRecipe, loaded: (rate: Double, base: Double)) -> Double {
+        let own = recipe.optimizer.learningRate
+        guard recipe.rules.decayBaseRate == .literal else { return own }
+        guard recipe.checkpoints.restartOverride else { return loaded.base }
+        switch recipe.schedule {
+        case .constantWithWarmup, .warmupStableDecay: return own
+        default: return loaded.rate > 0 ? loaded.base * own / loaded.rate : own
+        }
+    }
+
+    /// A checkpoint's folder, given it or the folder of its run.
+    static func checkpoint(_ path: String) throws -> String {
+        guard FilePath.kind(of: path) == .folder else {
+            throw TrainingError(
+                .missing,
+                "load_path",
+                found: "is \"\(path)\", which is no folder and no file",
+                expected: "a checkpoint, the folder of a run, or a raw training checkpoint (.pt)"
+            )
+        }
+        guard !FilePath.exists(FilePath.joined(path, "config.json")) else { return path }
+        for tag in PretrainingPhase.allCases.reversed() {
+            if let newest = try CheckpointStore(folder: path, tag: tag.rawValue).newest() { return newest.path }
+        }
+        throw TrainingError(
+            .missing,
+            "load_path",
+            found: "is \"\(path)\", which holds no checkpoint",
+            expected: "a checkpoint, or the folder of a run that has one"
+        )
+    }
+
+    // MARK: Weights
+
+    private func load(_ folder: String, _ recipe: PretrainingRecipe) throws {
+        let stored = try ModernBERTConfiguration(folder: folder)
+        guard stored.vocabularySize == model.configuration.vocabularySize else {
+            throw TrainingError(
+                .invalidOption,
+                "vocab_size",
+                found: "is \(model.configuration.vocabularySize), but \(folder) has \(stored.vocabularySize)",
+                expected: "the same"
+            )
+        }
+        try adopt(CheckpointKeyMap.imported(try TensorStore.open(folder: folder).stateDictionary()))
+    }
+
+    private func adopt(_ state: StateDictionary) throws {
+        var state = state
+        if model.configuration.tiesWordEmbeddings { state.removeAll { $0.key == "decoder.weight" } }
+        // The file's own memory must not be written, and parameters are trained in float32.
+        try withRecovery { try model.load(state.map { ($0.key, $0.tensor.to(.float32).copy()) }) }
+    }
+
+    private func tile(_ settings: SmallerModelSettings) throws {
+        let mode: WeightTiling =
+            switch settings.mode {
+            case .centerWeights: .centerWeights
+            case .tileFromEdge: .tileWeightsFromEdge
+            case .tileFromMiddle: .tileWeightsFromMiddle
+            }
+        let small = try LanguageModel.load(folder: try Self.checkpoint(settings.path), dtype: .float32)
+        try withRecovery { try mode.initialize(model, from: small) }
+    }
+}
+
+// MARK: -
+
+extension ComposerOptimizerState {
+    /// Gives an optimizer the moments of every parameter.
+    ///
+    /// - Throws: `TrainingError` when a parameter has none.
+    fileprivate func restore(_ parameters: StateDictionary, into state: OptimizerState, path: String) throws {
+        let stored = [String: Moments](moments.map { ($0.key, $0) }, uniquingKeysWith: { $1 })
+        let own = try parameters.map { key, tensor in
+            guard let moments = stored[key], moments.first.shape == tensor.shape else {
+                throw TrainingError(.malformed, path, found: "has no moments of \(key)", expected: "those of every parameter")
+            }
+            return moments
+        }
+        state.restore(
+            stepCount: own.map(\.step).max() ?? 0,
+            firstMoments: own.map(\.first),
+            secondMoments: own.map(\.second)
+        )
+    }
+}
