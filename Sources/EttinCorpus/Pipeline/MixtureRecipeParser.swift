@@ -10,11 +10,8 @@ struct MixtureRecipeParser {
     let name: String
 
     func recipe(_ bytes: [UInt8]) throws -> MixtureRecipe {
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw CorpusError(.malformed, file: name, found: "is not UTF-8", expected: "YAML")
-        }
-        try checkNesting(bytes)
-        let fields = try mapping(try document(text), "the recipe", Self.keys)
+        let document = YAMLDocument(name: name, expected: "a mapping with the key \"sources\"")
+        let fields = try mapping(try document.root(bytes), "the recipe", Self.keys)
         let defaultLimit = try fields["repeat_limit"].map { try limit($0, "repeat_limit") } ?? 1
         guard let list = fields["sources"] else {
             throw CorpusError(.missing, file: name, item: "\"sources\"", found: "is not there", expected: "a list")
@@ -32,57 +29,6 @@ struct MixtureRecipeParser {
             sources: sources,
             totalTokens: total
         )
-    }
-
-    // Yams descends by recursion, for which a text of brackets alone would have no end. Brackets nest, and so does what
-    // stands behind indentation and dashes; both are counted generously.
-    private func checkNesting(_ bytes: [UInt8]) throws {
-        var (line, depth, indentation, isIndented) = (1, 0, 0, true)
-        for byte in bytes {
-            switch byte {
-            case UInt8(ascii: "\n"): (line, indentation, isIndented) = (line + 1, 0, true)
-            case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth = max(0, depth - 1)
-            case UInt8(ascii: " "), UInt8(ascii: "-"), UInt8(ascii: "?"): indentation += isIndented ? 1 : 0
-            default: isIndented = false
-            }
-            guard depth <= 64, indentation <= 256 else {
-                throw CorpusError(
-                    .malformed,
-                    file: name,
-                    item: "line \(line)",
-                    found: "is nested too deep",
-                    expected: "a list of sources"
-                )
-            }
-        }
-    }
-
-    private func document(_ text: String) throws -> Node {
-        func malformed(_ found: String, _ mark: Mark?) -> CorpusError {
-            CorpusError(
-                .malformed,
-                file: name,
-                item: mark.map { "line \($0.line)" },
-                found: "is no YAML: \(found)",
-                expected: "a mapping with the key \"sources\""
-            )
-        }
-        do {
-            guard let node = try compose(yaml: text) else { throw malformed("there is no document", nil) }
-            return node
-        } catch let error as YamlError {
-            switch error {
-            case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-                .composer(_, let problem, let mark, _):
-                throw malformed(problem, mark)
-            case .reader(let problem, _, _, _): throw malformed(problem, nil)
-            case .duplicatedKeysInMapping(let duplicates, let context):
-                let keys = duplicates.sorted().map { shown($0) }.joined(separator: ", ")
-                throw malformed("\(keys) occurs twice", context.mark)
-            default: throw malformed("\(error)", nil)
-            }
-        }
     }
 
     private func source(_ node: Node, _ place: String, defaultLimit: Int?) throws -> MixStage.Source {

@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// A point or a span of training time: a number with the unit it is counted in.
 ///
 /// > Source: Composer's time strings, such as `1_000tok`, `500ba` or `0.1dur`.
@@ -48,7 +50,7 @@ public struct TrainingTime: Hashable, Sendable, CustomStringConvertible {
             throw TrainingError(
                 .invalidOption,
                 key,
-                found: "is \"\(text)\"",
+                found: "is \(quoted(text))",
                 expected: "a number with a unit: " + Unit.allCases.map(\.rawValue).joined(separator: ", ")
             )
         }
@@ -56,7 +58,7 @@ public struct TrainingTime: Hashable, Sendable, CustomStringConvertible {
             throw TrainingError(
                 .invalidOption,
                 key,
-                found: "is \"\(text)\"",
+                found: "is \(quoted(text))",
                 expected: "a whole number of \(unit.rawValue) that is not negative"
             )
         }

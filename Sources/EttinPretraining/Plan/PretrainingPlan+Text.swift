@@ -1,0 +1,288 @@
+import EttinCorpus
+import EttinModel
+import EttinTraining
+import Torch
+
+extension PretrainingPlan {
+    /// The plan for reading, in lines of at most 100 characters where the recipe's own names allow it.
+    public var text: String {
+        var lines = PlanLines()
+        describeModel(&lines)
+        describeData(&lines)
+        describeRun(&lines)
+        describeRates(&lines)
+        describeCheckpoints(&lines)
+        describeMemory(&lines)
+        describeRules(&lines)
+        if !recipe.notices.isEmpty {
+            lines.heading("notices")
+            for notice in recipe.notices { lines.add(wrapping: notice) }
+        }
+        return lines.text
+    }
+
+    private func describeModel(_ lines: inout PlanLines) {
+        let model = recipe.model
+        lines.heading(recipe.runName ?? "a run without a name")
+        var objective =
+            switch recipe.objective {
+            case .masked(let probability): "encoder, masked language modeling of \(percent(probability))"
+            case .causal: "decoder, causal language modeling"
+            }
+        if recipe.startKind != recipe.kind {
+            objective += ", starts from \(recipe.startKind == .encoder ? "an encoder" : "a decoder")"
+        }
+        lines.add("trains", objective)
+        let size = EttinSize(shapeOf: model).map { " (\($0.rawValue))" } ?? ""
+        lines.add(
+            "model",
+            "\(model.layerCount) layers of \(model.hiddenSize)\(size), MLP \(model.intermediateSize), "
+                + "\(model.attentionHeads) heads of \(model.headDimensions)"
+        )
+        let assumed = recipe.takesVocabularyFromTokenizer ? ", until the tokenizer says otherwise" : ""
+        lines.add("vocabulary", NumberText.grouped(model.vocabularySize) + assumed)
+        lines.add(
+            "parameters",
+            "\(NumberText.grouped(model.parameterCount)), of which "
+                + "\(NumberText.grouped(model.embeddingParameterCount)) in the embedding"
+        )
+        let isLocal = model.layerTypes.contains(.slidingAttention)
+        let window = isLocal ? ", local layers see \(window)" : ""
+        lines.add(
+            "attention",
+            "rotary base \(NumberText.significant(model.globalRope.theta)) global, "
+                + "\(NumberText.significant(model.localRope.theta)) local\(window)"
+        )
+        lines.add("dropout", "\(NumberText.significant(recipe.attentionOutputDropout)) after attention")
+    }
+
+    private var window: String {
+        let rule = recipe.rules.decoderWindow
+        guard let layer = recipe.model.layerTypes.firstIndex(of: .slidingAttention) else { return "" }
+        let window = recipe.model.window(layer: layer, rule: rule)
+        return "\((window.left ?? 0) + (window.right ?? 0) + 1) tokens"
+    }
+
+    private func describeData(_ lines: inout PlanLines) {
+        lines.heading("data")
+        let streams = recipe.data.streams.map { "\($0.name): \($0.localPath)" }
+        let places = streams.isEmpty ? [recipe.data.localPath] : streams
+        lines.add("train", places.joined(separator: ", ") + (recipe.data.split.map { ", \($0)" } ?? ""))
+        lines.add("order", orderText)
+        if let data = recipe.evalData {
+            lines.add("evaluation", "\(data.localPath)\(data.split.map { ", \($0)" } ?? ""), \(evaluationText)")
+        }
+        let mean = NumberText.significant(sequenceLength.mean)
+        let text =
+            switch sequenceLength.source {
+            case .measured: "\(mean) tokens on average, in \(NumberText.grouped(sequenceLength.samplesRead)) samples"
+            case .given: "\(mean) tokens on average, as given"
+            case .assumed: "\(mean) tokens assumed, the most there may be (\(sequenceLength.problem ?? "no data"))"
+            }
+        lines.add("sequence", "at most \(NumberText.grouped(recipe.data.maxSequenceLength)); \(text)")
+    }
+
+    private var evaluationText: String {
+        guard let interval = recipe.evalInterval else { return "never" }
+        let isBeyond =
+            interval.unit == recipe.maxDuration.unit
+            ? interval.value > recipe.maxDuration.value
+            : interval.unit == .batch && interval.value > Double(steps ?? .max)
+        return isBeyond ? "never, as the run ends before \(interval)" : "every \(intervalText(interval))"
+    }
+
+    private var orderText: String {
+        switch recipe.data.order {
+        case .permutation: "permutation of all samples, seed \(recipe.data.shuffleSeed)"
+        case .streaming(let settings):
+            "streaming's \(settings.algorithm.rawValue) over \(settings.canonicalNodes) nodes, seed \(recipe.data.shuffleSeed)"
+        case .sequential: "as stored"
+        case .explicit(let path): "given by \(path)"
+        }
+    }
+
+    private func describeRun(_ lines: inout PlanLines) {
+        lines.heading("run")
+        lines.add("length", intervalText(recipe.maxDuration))
+        var batch =
+            "\(NumberText.grouped(recipe.globalTrainBatchSize)) sequences, about \(NumberText.short(tokensPerStep)) tokens"
+        if let tokens = recipe.maxTokensPerMicrobatch {
+            batch += ", in microbatches of at most \(NumberText.grouped(tokens)) tokens"
+        } else if let size = recipe.microbatchSize {
+            batch += ", in microbatches of \(size)"
+        }
+        lines.add("batch", batch)
+        if !batchSizes.isEmpty {
+            let steps = batchSizes.map { "\($0.sequences) from \(NumberText.short(Double($0.tokens)))" }
+            lines.add("batch growth", steps.joined(separator: ", "))
+        }
+        lines.add("steps", steps.map { "about \(NumberText.grouped($0))" } ?? "not known without the data")
+        if let tokens { lines.add("tokens", "about \(NumberText.short(tokens))") }
+        if let batchesPerEpoch { lines.add("pass", "\(NumberText.grouped(batchesPerEpoch)) steps over the data") }
+        let optimizer = recipe.optimizer
+        lines.add(
+            "optimizer",
+            "\(optimizer.name.rawValue), betas \(NumberText.significant(optimizer.beta1)) "
+                + "\(NumberText.significant(optimizer.beta2)), eps \(NumberText.significant(optimizer.epsilon)), "
+                + "weight decay \(NumberText.significant(optimizer.weightDecay))"
+                + (optimizer.filtersBiasAndNorm ? " but on biases and norms" : "")
+        )
+        if let norm = recipe.gradientClipping {
+            lines.add("clipping", "gradient norm at most \(NumberText.significant(norm))")
+        }
+        lines.add("precision", recipe.precision.rawValue)
+        lines.add("seed", "\(recipe.seed)")
+    }
+
+    private func describeRates(_ lines: inout PlanLines) {
+        lines.heading("learning rate")
+        lines.add("schedule", scheduleText)
+        for rate in rates {
+            let time = intervalText(TrainingTime(rate.time, recipe.maxDuration.unit))
+            lines.add(percent(rate.share), "\(NumberText.significant(rate.value)) at \(time)")
+        }
+        let curve = curve(72)
+        let labels = (top: NumberText.significant(curve.max() ?? 0), bottom: "0")
+        if isBaseUnknown {
+            lines.add(
+                wrapping:
+                    "By decay_base_rate: literal the schedule multiplies the loaded run's peak, which this recipe does "
+                    + "not say; the rates here are multiples of its own."
+            )
+        }
+        for line in ScheduleChart.lines(curve, rows: 8, labels: labels) { lines.add(line) }
+    }
+
+    /// Whether the schedule multiplies a rate that only the loaded run knows.
+    private var isBaseUnknown: Bool {
+        let settings = recipe.checkpoints
+        guard recipe.rules.decayBaseRate == .literal, settings.restartOverride, settings.loadPath != nil else {
+            return false
+        }
+        switch recipe.schedule {
+        case .constantWithWarmup, .warmupStableDecay: return false
+        default: return !settings.loadWeightsOnly
+        }
+    }
+
+    private var scheduleText: String {
+        let schedule = recipe.schedule
+        let spans: [(name: String, time: TrainingTime)]
+        let final: Double?
+        switch schedule {
+        case .constantWithWarmup(let warmup): (spans, final) = ([("warm-up", warmup)], nil)
+        case .linearDecayWithWarmup(let warmup, let factor), .cosineWithWarmup(let warmup, let factor):
+            (spans, final) = ([("warm-up", warmup)], factor)
+        case .warmupStableDecay(let warmup, let decay, let factor):
+            (spans, final) = ([("warm-up", warmup), ("decay", decay)], factor)
+        case .oneMinusSqrt(let decay, let end, let factor):
+            (spans, final) = ([("decay", decay), ("up to", end)], factor)
+        case .cosineInverseSqrt(let shape):
+            spans = [("warm-up", shape.warmup), ("cosine", shape.cosine), ("cool-down", shape.cooldown)]
+            final = shape.finalFactor
+        }
+        let times = spans.map { "\($0.name) \(intervalText($0.time.resolved(in: recipe.maxDuration)))" }
+        let end = final.map {
+            ", down to \(NumberText.significant($0)) of \(NumberText.significant(recipe.optimizer.learningRate))"
+        }
+        return "\(schedule.name), \(times.joined(separator: ", "))\(end ?? "")"
+    }
+
+    private func describeCheckpoints(_ lines: inout PlanLines) {
+        lines.heading("checkpoints")
+        let settings = recipe.checkpoints
+        if let folder = settings.saveFolder { lines.add("folder", folder) }
+        lines.add("every", intervalText(settings.saveInterval))
+        if let checkpoints {
+            let dots = checkpoints.tags.count < checkpoints.count ? " …" : ""
+            let tags = checkpoints.tags.dropLast().joined(separator: " ") + dots + " " + (checkpoints.tags.last ?? "")
+            lines.add("number", "about \(NumberText.grouped(checkpoints.count)): \(tags.drop { $0 == " " })")
+            let kept = Double(min(checkpoints.count, settings.keepLast ?? .max))
+            let more = settings.keepEvery.map { " and those at multiples of \(intervalText($0))" } ?? ""
+            lines.add(
+                "size",
+                "\(NumberText.bytes(checkpoints.bytes)) each; \(NumberText.bytes(kept * checkpoints.bytes)) for "
+                    + "the \(NumberText.grouped(Int(kept))) that are kept\(more)"
+            )
+        }
+        if let path = settings.loadPath {
+            let parts = [
+                settings.loadWeightsOnly ? "weights only" : nil, settings.resetTime ? "the clock at zero" : nil,
+                settings.restartOverride ? "with this recipe's rate" : nil,
+            ].compactMap { $0 }
+            lines.add("starts from", ([path] + parts).joined(separator: ", "))
+        }
+        if let smaller = recipe.initFromCheckpoint {
+            lines.add("starts from", "\(smaller.path), \(smaller.mode.rawValue)")
+        }
+        if settings.autoresume { lines.add("resumes", "from the newest checkpoint of the folder") }
+    }
+
+    private func describeMemory(_ lines: inout PlanLines) {
+        lines.heading("memory of one device, roughly")
+        lines.add("parameters", NumberText.bytes(memory.weights))
+        lines.add("gradients", NumberText.bytes(memory.gradients))
+        lines.add("optimizer", NumberText.bytes(memory.optimizer))
+        let perToken = "\(NumberText.bytes(memory.activationsPerToken)) a token"
+        lines.add("activations", memory.activations.map { "\(NumberText.bytes($0)), \(perToken)" } ?? perToken)
+        lines.add(
+            "together",
+            NumberText.bytes(memory.total) + (memory.activations == nil ? " without activations" : "")
+        )
+    }
+
+    private func describeRules(_ lines: inout PlanLines) {
+        lines.heading("rules")
+        for rule in recipe.rules.descriptions { lines.add(rule.key, "\(rule.value): \(rule.meaning)") }
+    }
+
+    // MARK: - Values
+
+    private func percent(_ share: Double) -> String { "\(NumberText.significant(share * 100)) %" }
+
+    private func intervalText(_ time: TrainingTime) -> String {
+        let unit =
+            switch time.unit {
+            case .iteration, .batch: "steps"
+            case .epoch: "passes"
+            case .sample: "sequences"
+            case .token: "tokens"
+            case .second: "seconds"
+            case .duration: "of the run"
+            }
+        return "\(NumberText.short(time.value)) \(unit)"
+    }
+}
+
+/// Lines under headings, names before values.
+private struct PlanLines {
+    private static let width = 100
+    private static let column = 22
+    private(set) var text = ""
+
+    mutating func heading(_ title: String) { text += (text.isEmpty ? "" : "\n") + title + "\n" }
+
+    mutating func add(_ line: String) { text += "  \(line)\n" }
+
+    /// A text that may be long, broken between words.
+    mutating func add(wrapping value: String) { add(value, after: "  ", continuing: "    ") }
+
+    mutating func add(_ name: String, _ value: String) {
+        let start = "  \(name)\(String(repeating: " ", count: max(1, Self.column - name.count)))"
+        add(value, after: start, continuing: String(repeating: " ", count: 2 + Self.column))
+    }
+
+    private mutating func add(_ value: String, after start: String, continuing indent: String) {
+        var line = start
+        var isEmpty = true
+        for word in value.split(separator: " ", omittingEmptySubsequences: false) {
+            if !isEmpty, line.count + 1 + word.count > Self.width {
+                text += line + "\n"
+                (line, isEmpty) = (indent, true)
+            }
+            line += (isEmpty ? "" : " ") + word
+            isEmpty = false
+        }
+        text += line + "\n"
+    }
+}

@@ -1,0 +1,103 @@
+import EttinCorpus
+import EttinTraining
+
+/// How many tokens a sequence has on average, which tells how many steps a number of tokens takes.
+public struct SequenceLength: Hashable, Sendable {
+    /// Where the number comes from.
+    public enum Source: String, Hashable, Sendable {
+        /// From samples of the data.
+        case measured
+        /// From whoever asked for the plan.
+        case given
+        /// The most there may be, because the data is not there.
+        case assumed
+    }
+
+    /// Tokens of a sequence as the model reads it.
+    public let mean: Double
+    /// Where the number comes from.
+    public let source: Source
+    /// The number of samples that were looked at.
+    public let samplesRead: Int
+    /// The number of samples of the data; nil where it is not there.
+    public let sampleCount: Int?
+    /// Why the data could not be looked at; nil where it could.
+    public let problem: String?
+
+    private static let shardLimit = 8
+    private static let samplesPerShard = 256
+
+    init(given mean: Double, sampleCount: Int? = nil) {
+        self.init(mean: mean, source: .given, samplesRead: 0, sampleCount: sampleCount, problem: nil)
+    }
+
+    private init(mean: Double, source: Source, samplesRead: Int, sampleCount: Int?, problem: String?) {
+        self.mean = mean
+        self.source = source
+        self.samplesRead = samplesRead
+        self.sampleCount = sampleCount
+        self.problem = problem
+    }
+
+    /// Looks at samples of a recipe's data, spread over all of it.
+    init(of data: DataSettings) {
+        do {
+            var total = 0
+            var read = 0
+            var count = 0
+            let folders =
+                data.streams.isEmpty
+                ? [(path: data.localPath, split: data.split)]
+                : data.streams.map { (path: $0.localPath, split: $0.split ?? data.split) }
+            for folder in folders {
+                // Into memory: a plan writes nothing, not even beside compressed shards.
+                let dataset = try MDSDataset(
+                    folder: folder.path,
+                    split: folder.split,
+                    decompression: .intoMemory,
+                    openShardLimit: 1
+                )
+                count += dataset.sampleCount
+                let measured = try Self.measure(dataset, maxTokens: data.maxSequenceLength)
+                total += measured.tokens
+                read += measured.samples
+            }
+            guard read > 0 else {
+                self.init(assuming: data.maxSequenceLength, because: "there are no samples")
+                return
+            }
+            self.init(
+                mean: Double(total) / Double(read),
+                source: .measured,
+                samplesRead: read,
+                sampleCount: count,
+                problem: nil
+            )
+        } catch {
+            self.init(assuming: data.maxSequenceLength, because: "\(error)")
+        }
+    }
+
+    private init(assuming tokens: Int, because problem: String) {
+        self.init(mean: Double(tokens), source: .assumed, samplesRead: 0, sampleCount: nil, problem: problem)
+    }
+
+    private static func measure(_ dataset: MDSDataset, maxTokens: Int) throws -> (tokens: Int, samples: Int) {
+        // The ids that both halves of a pair read.
+        let preparation = SamplePreparation(maxTokens: maxTokens, appendsEnd: false)
+        let shards = dataset.index.shards.count
+        var (tokens, samples) = (0, 0)
+        for place in 0..<min(shards, shardLimit) {
+            let position = place * shards / min(shards, shardLimit)
+            let shard = try dataset.shard(position)
+            let first = dataset.firstSample(ofShard: position)
+            let taken = min(shard.sampleCount, samplesPerShard)
+            for step in 0..<taken {
+                let sample = first + step * shard.sampleCount / taken
+                tokens += try preparation.prepared(dataset.tokenIDs(at: sample), sample: sample).count
+                samples += 1
+            }
+        }
+        return (tokens, samples)
+    }
+}

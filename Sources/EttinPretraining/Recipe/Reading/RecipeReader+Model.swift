@@ -1,0 +1,247 @@
+import EttinModel
+import EttinTraining
+
+/// What a recipe says of its model.
+struct RecipeModel {
+    let kind: ModelKind
+    let startKind: ModelKind
+    var configuration: ModernBERTConfiguration
+    var takesVocabularyFromTokenizer = false
+    var attentionOutputDropout = 0.0
+    var zLoss = 0.0
+}
+
+extension RecipeReader {
+    mutating func readModel() throws -> RecipeModel {
+        let section = try top.section("model", RecipeSchema.model)
+        let kinds = try kinds(section)
+        if section.has("pretrained_checkpoint") {
+            throw section.problem(
+                "pretrained_checkpoint",
+                "is not supported",
+                "load_path with load_weights_only: true"
+            )
+        }
+        if section.has("pretrained_model_name") {
+            notices.append("ignored: model.pretrained_model_name (it only supplies defaults, which are written here)")
+        }
+        if try section.bool("disable_train_metrics") == false {
+            notices.append("ignored: model.disable_train_metrics: false (metrics of training are the loss alone)")
+        }
+        let config = try section.section("model_config", RecipeSchema.modelConfig)
+        var model = RecipeModel(
+            kind: kinds.kind,
+            startKind: kinds.start,
+            // Any size: the suite's keys, with every number replaced below.
+            configuration: .ettin(size: .size17M, kind: kinds.kind)
+        )
+        try checkArchitecture(config, kind: model.kind)
+        try readShape(config, &model)
+        try readLayers(config, &model)
+        try readInitialization(config, &model)
+        try readLoss(config, &model)
+        noteImplied(config)
+        if model.configuration.layerTypes.last == .slidingAttention {
+            notices.append(
+                "the last of \(model.configuration.layerCount) layers is local, which the training code refuses"
+            )
+        }
+        do {
+            try model.configuration.validate(file: "model.model_config")
+        } catch let error as CheckpointError {
+            throw section.problem("model_config", "makes no model: \(error)", nil)
+        }
+        return model
+    }
+
+    private func kinds(_ section: RecipeSection) throws -> (kind: ModelKind, start: ModelKind) {
+        let names: [(name: String, kind: ModelKind, start: ModelKind)] = [
+            ("flex_bert", .encoder, .encoder), ("flex_gpt", .decoder, .decoder),
+            ("flex_bert_to_gpt", .decoder, .encoder), ("flex_gpt_to_bert", .encoder, .decoder),
+        ]
+        let expected = names.map(\.name).joined(separator: ", ")
+        let name = try section.require("name", try section.string("name"), "one of \(expected)")
+        guard let entry = names.first(where: { $0.name == name }) else {
+            throw section.problem("name", "is \"\(name)\"", "one of \(expected)")
+        }
+        guard entry.kind == entry.start || top.has("load_path") else {
+            throw section.problem("name", "is \(name), but there is no load_path", "the model to go on from")
+        }
+        return (entry.kind, entry.start)
+    }
+
+    // MARK: - Values that name the one architecture there is
+
+    private mutating func checkArchitecture(_ config: RecipeSection, kind: ModelKind) throws {
+        let fixed = [
+            ("attention_layer", "rope"), ("bert_layer", "prenorm"), ("embedding_layer", "sans_pos"),
+            ("mlp_layer", "glu"),
+            ("normalization", "layernorm"),
+        ]
+        for (key, value) in fixed {
+            guard let found = try config.string(key) else { continue }
+            guard found == value else {
+                throw config.problem(key, "is \"\(found)\"", "\(value), the architecture there is")
+            }
+            impliedKeys.append(key)
+        }
+        for (key, value) in [
+            ("embed_norm", true), ("final_norm", true), ("skip_first_prenorm", true), ("rotary_emb_interleaved", false),
+            ("init_small_embedding", false),
+        ] {
+            guard let found = try config.bool(key) else { continue }
+            guard found == value else {
+                throw config.problem(key, "is \(found)", "\(value), the architecture there is")
+            }
+            impliedKeys.append(key)
+        }
+        for key in ["rotary_emb_dim", "rotary_emb_scale_base"] where config.has(key) {
+            throw config.problem(key, "is not supported", "null: heads rotate over their whole width, unscaled")
+        }
+        if let causal = try config.bool("causal_mask"), causal != (kind == .decoder) {
+            let other = kind == .decoder ? "a decoder" : "an encoder"
+            throw config.problem("causal_mask", "is \(causal), but model.name makes \(other)", "the two to agree")
+        }
+        if let loss = try config.string("loss_function") {
+            guard ["fa_cross_entropy", "cross_entropy"].contains(loss) else {
+                throw config.problem(
+                    "loss_function",
+                    "is \"\(loss)\"",
+                    "cross_entropy or fa_cross_entropy, which are one here"
+                )
+            }
+            impliedKeys.append("loss_function")
+        }
+        if let padding = try config.string("padding") {
+            guard ["unpadded", "padded"].contains(padding) else {
+                throw config.problem("padding", "is \"\(padding)\"", "unpadded or padded")
+            }
+            if padding == "padded" { notices.append("ignored: padding: padded (no batch is ever padded)") }
+        }
+    }
+
+    private mutating func noteImplied(_ config: RecipeSection) {
+        let keys = [
+            "padding", "unpad_embeddings", "pad_logits", "masked_prediction", "allow_embedding_resizing",
+            "compile_model",
+            "use_fa2", "deterministic_fa2", "activation_function", "causal_mask",
+        ]
+        impliedKeys += keys.filter { config.has($0) }
+    }
+
+    // MARK: - Numbers
+
+    private func readShape(_ config: RecipeSection, _ model: inout RecipeModel) throws {
+        func size(_ key: String) throws -> Int {
+            try config.require(key, try config.int(key, in: 1...1 << 20), "a whole number")
+        }
+        model.configuration.hiddenSize = try size("hidden_size")
+        model.configuration.intermediateSize = try size("intermediate_size")
+        model.configuration.attentionHeads = try size("num_attention_heads")
+        if try config.string("vocab_size") == "tokenizer" {
+            model.takesVocabularyFromTokenizer = true
+        } else {
+            model.configuration.vocabularySize = try config.int("vocab_size", in: 1...1 << 28) ?? 50368
+        }
+        if model.configuration.vocabularySize < 50285 {
+            // The suite's special tokens are not in such a vocabulary; the tokenizer says which ids are.
+            model.configuration.padTokenID = nil
+        }
+        let layers = try config.require(
+            "num_hidden_layers",
+            try config.int("num_hidden_layers", in: 1...4096),
+            "a whole number"
+        )
+        let window = try config.int("sliding_window", in: -1...1 << 31) ?? -1
+        let interval = try config.int("global_attn_every_n_layers", in: -1...4096) ?? -1
+        for (key, value) in [("sliding_window", window), ("global_attn_every_n_layers", interval)] where value == 0 {
+            throw config.problem(key, "is 0", "1 or more, or -1 for layers that are all global")
+        }
+        guard (window > 0) == (interval > 0) || interval == 1 else {
+            throw config.problem(
+                "sliding_window",
+                "is \(window), but global_attn_every_n_layers is \(interval)",
+                "both for local layers, or both -1 for none"
+            )
+        }
+        let isLocal = window > 0 && interval > 0
+        model.configuration.layerTypes = LayerType.pattern(layers: layers, globalEvery: isLocal ? interval : 1)
+        model.configuration.localAttention = isLocal ? window : 128
+        model.configuration.maxPositionEmbeddings =
+            try config.int("max_position_embeddings", in: 1...1 << 31)
+            ?? top.int("max_seq_len", in: 2...1 << 30) ?? model.configuration.maxPositionEmbeddings
+    }
+
+    private func readLayers(_ config: RecipeSection, _ model: inout RecipeModel) throws {
+        func probability(_ key: String) throws -> Double {
+            try config.double(key, "a probability, 0 to below 1") { 0 <= $0 && $0 < 1 } ?? 0
+        }
+        func activation(_ key: String) throws -> Activation? {
+            guard let name = try config.string(key) else { return nil }
+            guard let activation = Activation(rawValue: name == "swish" ? "silu" : name) else {
+                let known = Activation.allCases.map(\.rawValue).joined(separator: ", ")
+                throw config.problem(key, "is \"\(name)\"", known)
+            }
+            return activation
+        }
+        model.configuration.attentionBias = try same("attn_qkv_bias", "attn_out_bias", config)
+        model.configuration.mlpBias = try same("mlp_in_bias", "mlp_out_bias", config)
+        model.configuration.attentionDropout = try probability("attention_probs_dropout_prob")
+        model.configuration.embeddingDropout = try probability("embed_dropout_prob")
+        model.configuration.mlpDropout = try probability("mlp_dropout_prob")
+        model.attentionOutputDropout = try probability("attn_out_dropout_prob")
+        model.configuration.hiddenActivation = try activation("hidden_act") ?? .gelu
+        model.configuration.classifierActivation = try activation("head_pred_act") ?? .gelu
+        model.configuration.classifierBias = try config.bool("head_pred_bias") ?? false
+        model.configuration.decoderBias = try config.bool("decoder_bias") ?? true
+        model.configuration.tiesWordEmbeddings = try config.bool("tie_word_embeddings") ?? true
+        let norm = try config.section("norm_kwargs", RecipeSchema.normArguments)
+        model.configuration.normEpsilon = try norm.double("eps", "a number above 0") { $0 > 0 } ?? 1e-5
+        model.configuration.normBias = try norm.bool("bias") ?? false
+        func base(_ key: String) throws -> Double? {
+            try config.double(key, "a number above 0, or -1 for none") { $0 > 0 || $0 == -1 }
+        }
+        let global = try base("rotary_emb_base") ?? 10_000
+        guard global > 0 else { throw config.problem("rotary_emb_base", "is -1", "a number above 0") }
+        let local = try base("local_attn_rotary_emb_base") ?? -1
+        model.configuration.globalRope = RotaryParameters(theta: global)
+        model.configuration.localRope = RotaryParameters(theta: local > 0 ? local : global)
+    }
+
+    /// Two biases of which the model has one.
+    private func same(_ first: String, _ second: String, _ config: RecipeSection) throws -> Bool {
+        let (left, right) = (try config.bool(first) ?? false, try config.bool(second) ?? false)
+        guard left == right else {
+            throw config.problem(first, "is \(left), but \(second) is \(right)", "the two to agree")
+        }
+        return left
+    }
+
+    private func readInitialization(_ config: RecipeSection, _ model: inout RecipeModel) throws {
+        let method = try config.require("init_method", try config.string("init_method"), "full_megatron")
+        guard method == "full_megatron" else {
+            throw config.problem("init_method", "is \"\(method)\"", "full_megatron, as the suite starts")
+        }
+        let deviations = [
+            try config.double("init_std") { $0 >= 0 }, try config.double("initializer_range") { $0 >= 0 },
+        ]
+        .compactMap { $0 }
+        if let first = deviations.first, let last = deviations.last, first != last {
+            throw config.problem("init_std", "is \(first), but initializer_range is \(last)", "the two to agree")
+        }
+        model.configuration.initializerRange = deviations.first ?? 0.02
+        model.configuration.initializerCutoffFactor =
+            try config.double("init_cutoff_factor", "a number above 0") { $0 > 0 } ?? 2
+    }
+
+    private mutating func readLoss(_ config: RecipeSection, _ model: inout RecipeModel) throws {
+        let loss = try config.section("loss_kwargs", RecipeSchema.lossArguments)
+        if let reduction = try loss.string("reduction"), reduction != "mean" {
+            throw loss.problem("reduction", "is \"\(reduction)\"", "mean")
+        }
+        model.zLoss = try loss.double("lse_square_scale", "a number from 0 up") { $0 >= 0 } ?? 0
+        for key in ["inplace_backward", "return_z_loss"] where loss.has(key) {
+            notices.append("ignored: model.model_config.loss_kwargs.\(key)")
+        }
+    }
+}

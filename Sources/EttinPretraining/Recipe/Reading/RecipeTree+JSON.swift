@@ -1,0 +1,19 @@
+import EttinCorpus
+import EttinJSON
+
+extension YAMLNode {
+    /// The value as JSON, with the types that a recipe's reader gives it: numbers and Booleans where a text without
+    /// quotes looks like one.
+    var json: JSONValue {
+        switch content {
+        case .list(let items): return .array(items.map(\.json))
+        case .mapping(let members): return .object(JSONObject(members.map { ($0.key, $0.value.json) }))
+        case .scalar(let text, let isPlain):
+            if isNull { return .null }
+            guard isPlain else { return .string(text) }
+            if let number = RecipeSection.integer(text) { return JSONValue(number) }
+            if let number = RecipeSection.real(text) { return JSONValue(number) }
+            return RecipeSection.boolean(text).map { .bool($0) } ?? .string(text)
+        }
+    }
+}
