@@ -23,7 +23,7 @@ struct EttinCommand: ParsableCommand {
         subcommands: [
             FillMaskCommand.self, Embed.self, Generate.self, Tokenize.self, TokenizerGroup.self, DataGroup.self,
             PairGroup.self,
-            Initialize.self, Convert.self, Average.self, Info.self, Bench.self, Models.self, Download.self,
+            Initialize.self, Pretrain.self, Convert.self, Average.self, Info.self, Bench.self, Models.self, Download.self,
             Revisions.self, Push.self,
             CacheGroup.self, Environment.self,
         ]

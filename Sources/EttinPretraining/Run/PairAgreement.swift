@@ -1,3 +1,4 @@
+import EttinModel
 import EttinTraining
 
 /// What the recipes of both halves must agree in to be trained on one stream of data.

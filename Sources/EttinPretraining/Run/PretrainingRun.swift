@@ -1,5 +1,6 @@
 import EttinCorpus
 import EttinFiles
+import EttinHub
 import EttinModel
 import EttinTokenizer
 public import EttinTraining
@@ -90,8 +91,9 @@ public final class PretrainingRun {
             loggers.append(try TensorBoardLogger(folder: folder.events, continuingAfterBatch: batch))
         }
         self.loggers = loggers
+        let maximum = context.length.maximum
         console = context.onLine.map { show in
-            ConsoleProgress(maximum: length.maximum, name: context.label, startingAt: start.clock, show: show)
+            ConsoleProgress(maximum: maximum, name: context.label, startingAt: start.clock, show: show)
         }
         speed = SpeedMonitor(window: recipe.logging.speedWindow)
         try RunDescription(recipe, model: model, tokenizer: context.tokenizerFolder).write(to: folder)

@@ -3,7 +3,7 @@ import EttinFiles
 import EttinModel
 public import EttinTokenizer
 import EttinTraining
-import Torch
+public import Torch
 
 /// Trains a model, or both halves of a pair from one stream of data.
 ///
@@ -19,6 +19,8 @@ public final class PretrainingSession {
         public var tokenizer: Tokenizer?
         /// Where it came from, for `run.json`.
         public var tokenizerFolder: String?
+        /// Where models are trained.
+        public var device = Device.cpu
         /// Receives lines of progress; nil for silence.
         public var onLine: ((String) -> Void)?
         /// Asked between steps whether to save and stop.
@@ -54,7 +56,7 @@ public final class PretrainingSession {
         let shared = recipes[0]
         if recipes.count == 2 { try PairAgreement.check(recipes[0], recipes[1]) }
         let specials = try Self.specials(options.tokenizer)
-        let configurations = try recipes.map { try Self.configuration($0, options.tokenizer) }
+        let configurations = try recipes.map { try Self.configuration($0, options.tokenizer, specials) }
         let data = try TrainingData(shared.data)
         let heldOut = try shared.evalData.map(TrainingData.init)
         let readings = try zip(recipes, configurations).map { try Self.reading($0, $1, specials) }
@@ -73,6 +75,7 @@ public final class PretrainingSession {
                 resumingAt: resumed[index],
                 facts: facts[index]
             )
+            if options.device != .cpu { try withRecovery { start.model.convert(on: options.device) } }
             let evaluation = try heldOut.map { data in
                 HeldOutEvaluation(
                     data,
@@ -103,20 +106,30 @@ public final class PretrainingSession {
             )
             return try PretrainingRun(recipe, start: start, context: context)
         }
-        let stream = try StepBatches(
-            data,
-            from: runs[0].position,
-            specials: specials,
-            vocabularySize: configurations.map(\.vocabularySize).min() ?? 0,
-            halves: readings,
-            batchSize: try shared.batchSize(),
-            microbatchSize: microbatches
-        )
-        batches = BatchSource(stream, workers: shared.data.workerCount, ahead: shared.data.prefetchFactor)
+        let position = runs[0].position
+        let vocabularySize = configurations.map(\.vocabularySize).min() ?? 0
+        let batchSize = try shared.batchSize()
+        batches = try BatchSource(workers: shared.data.workerCount, ahead: shared.data.prefetchFactor) {
+            try StepBatches(
+                data,
+                from: position,
+                specials: specials,
+                vocabularySize: vocabularySize,
+                halves: readings,
+                batchSize: batchSize,
+                microbatchSize: microbatches
+            )
+        }
         if case .explicit = shared.data.order { endsWithData = true } else { endsWithData = false }
     }
 
     // MARK: Running
+
+    /// The newest checkpoint of each run.
+    ///
+    /// - Returns: Folders in the order of the runs; nil for a run without one.
+    /// - Throws: `TrainingError` when a folder cannot be read.
+    public func newestCheckpoints() throws -> [String?] { try runs.map { try $0.store.newest()?.path } }
 
     /// Trains until the runs have their full length, or it is asked to stop.
     ///
@@ -146,9 +159,7 @@ public final class PretrainingSession {
                 waited = 0
             }
         }
-        for run in runs {
-            try run.finish()
-        }
+        for run in runs { try run.finish() }
         return .finished
     }
 
@@ -200,32 +211,21 @@ public final class PretrainingSession {
 
     private static func configuration(
         _ recipe: PretrainingRecipe,
-        _ tokenizer: Tokenizer?
+        _ tokenizer: Tokenizer?,
+        _ specials: SpecialTokens
     ) throws -> ModernBERTConfiguration {
-        var configuration = recipe.model
+        let count = tokenizer?.vocabularySize
+        guard count != nil || !recipe.takesVocabularyFromTokenizer else {
+            throw TrainingError(
+                .missing,
+                "model.model_config.vocab_size",
+                found: "is to be that of the tokenizer, and there is none",
+                expected: "tokenizer_name: the folder of one, or a number"
+            )
+        }
+        let fitted = try recipe.fitted(vocabularySize: count ?? recipe.model.vocabularySize, specials: specials)
+        var configuration = fitted.model
         configuration.attentionOutputDropout = recipe.attentionOutputDropout
-        if recipe.takesVocabularyFromTokenizer {
-            guard let tokenizer else {
-                throw TrainingError(
-                    .missing,
-                    "vocab_size",
-                    found: "is to be that of the tokenizer, and there is none",
-                    expected: "tokenizer_name: the folder of one, or a vocab_size"
-                )
-            }
-            configuration.vocabularySize = tokenizer.vocabularySize
-        }
-        if let tokenizer {
-            guard tokenizer.vocabularySize <= configuration.vocabularySize else {
-                throw TrainingError(
-                    .invalidOption,
-                    "vocab_size",
-                    found: "is \(configuration.vocabularySize), but the tokenizer has \(tokenizer.vocabularySize) tokens",
-                    expected: "at least as many"
-                )
-            }
-            configuration.adoptSpecialTokens(of: tokenizer)
-        }
         try configuration.validate()
         guard !recipe.gradientCheckpointing || configuration.attentionDropout == 0 else {
             throw TrainingError(
@@ -351,15 +351,18 @@ private struct BatchSource {
     private var stream: StepBatches?
     private let prefetcher: Prefetcher<StepBatch>?
 
-    init(_ stream: StepBatches, workers: Int, ahead: Int) {
+    init(workers: Int, ahead: Int, make: @escaping @Sendable () throws -> StepBatches) throws {
         guard workers > 0 else {
-            self.stream = stream
+            stream = try make()
             prefetcher = nil
             return
         }
         // One thread makes batches a thousand times faster than a model reads them; more workers reach further ahead.
-        var stream = stream
-        prefetcher = Prefetcher(capacity: max(1, workers * ahead)) { try stream.next() }
+        var stream: StepBatches?
+        prefetcher = Prefetcher(capacity: max(1, workers * ahead)) {
+            if stream == nil { stream = try make() }
+            return try stream?.next()
+        }
     }
 
     mutating func next() throws -> StepBatch? {

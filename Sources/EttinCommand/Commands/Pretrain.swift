@@ -1,0 +1,149 @@
+import ArgumentParser
+import EttinJSON
+import EttinModel
+import EttinPretraining
+import EttinTraining
+import Torch
+
+/// The command `ettin pretrain`.
+struct Pretrain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Train a model, or both halves of a pair, by a recipe.",
+        discussion: """
+            Recipes are YAML files in the schema of the suite's published ones; those of
+            Recipes/ are good to start from, and docs/pretraining.md says what every key
+            does. Checkpoints are model folders that transformers loads, and hold what it
+            takes to go on: with autoresume: true the same command continues where the
+            last one stopped, to the same bits.
+
+            With --lockstep both halves of a pair take every step on the same samples. If
+            their save_folder is the same, the halves are its folders encoder and decoder.
+
+            SIGINT and SIGTERM save a checkpoint after the batch and exit with 130.
+
+            Examples:
+
+              ettin pretrain Recipes/nano/encoder-pretrain.yaml --dry-run
+              ettin pretrain Recipes/nano/encoder-pretrain.yaml data_local=data/nano \\
+                tokenizer_name=data/nano/tokenizer save_folder=runs/encoder
+              ettin pretrain Recipes/nano/encoder-pretrain.yaml \\
+                --lockstep Recipes/nano/decoder-pretrain.yaml save_folder=runs/pair
+            """
+    )
+
+    @Argument(help: "The recipe.", completion: .file(extensions: ["yaml", "yml"]))
+    var recipe: String
+
+    @OptionGroup var values: RecipeOverrides
+
+    @Option(
+        help: ArgumentHelp("The recipe of the other half, to be trained on the same batches.", valueName: "recipe"),
+        completion: .file(extensions: ["yaml", "yml"])
+    )
+    var lockstep: String?
+
+    @Flag(help: "Print what would be done, and do nothing.")
+    var dryRun = false
+
+    @OptionGroup var place: DeviceOptions
+
+    @OptionGroup var json: JSONOption
+
+    func run() throws {
+        let recipes = try ([recipe] + [lockstep].compactMap { $0 }).map {
+            try PretrainingRecipe(path: $0, overrides: values.overrides)
+        }
+        if dryRun { return try printPlans(recipes) }
+        let outcome = try Training(recipes, device: try place.prepare()).run()
+        if json.isOn { try StandardOutput.write(document: outcome.json) } else { try outcome.printCheckpoints() }
+        if outcome.isInterrupted { throw ExitCode(130) }
+    }
+
+    private func printPlans(_ recipes: [PretrainingRecipe]) throws {
+        let plans = try recipes.map { try PretrainingPlan($0) }
+        if json.isOn {
+            try StandardOutput.write(document: plans.count == 1 ? plans[0].json : .array(plans.map(\.json)))
+        } else {
+            try StandardOutput.write { output in
+                for (index, plan) in plans.enumerated() {
+                    if index > 0 { try output.line("") }
+                    try output.line(plan.text)
+                }
+            }
+        }
+    }
+}
+
+// MARK: -
+
+/// Training as commands run it: notices and progress on standard error, signals heeded.
+struct Training {
+    let recipes: [PretrainingRecipe]
+    let device: Device
+
+    init(_ recipes: [PretrainingRecipe], device: Device) {
+        self.recipes = recipes
+        self.device = device
+    }
+
+    /// Trains.
+    ///
+    /// - Throws: Whatever preparing and running throw.
+    func run() throws -> TrainingOutcome {
+        for recipe in recipes { try recipe.checkRunnable() }
+        var notices: [String] = []
+        for notice in recipes.flatMap(\.notices) where !notices.contains(notice) { notices.append(notice) }
+        for notice in notices { Diagnostics.note(notice) }
+        let tokenizer = try RecipeTokenizer(recipes[0])
+        var options = PretrainingSession.Options()
+        options.tokenizer = tokenizer.tokenizer
+        options.tokenizerFolder = tokenizer.folder
+        options.device = device
+        options.onLine = Diagnostics.note
+        options.shouldStop = { Interruption.isRequested }
+        Interruption.becomeGraceful()
+        let session = try PretrainingSession(recipes, options)
+        for run in session.runs {
+            let begin = run.origin.map { "from \($0)" } ?? "with new weights"
+            Diagnostics.note("\(run.folder.path): \(run.recipe.kind.name), \(run.recipe.objective.name), \(begin)")
+        }
+        let outcome = try session.run()
+        return TrainingOutcome(
+            runs: session.runs,
+            checkpoints: try session.newestCheckpoints(),
+            isInterrupted: outcome == .interrupted
+        )
+    }
+}
+
+/// What training came to.
+struct TrainingOutcome {
+    let runs: [PretrainingRun]
+    let checkpoints: [String?]
+    let isInterrupted: Bool
+
+    var json: JSONValue {
+        [
+            "finished": JSONValue(!isInterrupted),
+            "runs": .array(
+                zip(runs, checkpoints).map { run, checkpoint in
+                    var object: JSONObject = [
+                        "folder": .string(run.folder.path), "kind": .string(run.recipe.kind.name),
+                        "checkpoint": checkpoint.map { .string($0) } ?? .null, "batch": JSONValue(run.clock.batch),
+                        "token": JSONValue(run.clock.token), "seconds": JSONValue(run.clock.seconds),
+                        "loss": JSONValue(run.loss),
+                    ]
+                    for (key, value) in run.evaluation { object[key] = JSONValue(value) }
+                    return .object(object)
+                }
+            ),
+        ]
+    }
+
+    /// The newest checkpoint of each run, a line each.
+    func printCheckpoints() throws {
+        try StandardOutput.write { output in
+            for case let checkpoint? in checkpoints { try output.line(checkpoint) }
+        }
+    }
+}
