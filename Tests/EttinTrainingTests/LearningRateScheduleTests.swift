@@ -60,12 +60,18 @@ struct LearningRateScheduleTests {
             Golden(
                 schedule: .linearDecayWithWarmup(warmup: TrainingTime(0.1, .duration), finalFactor: 0.1),
                 maximum: batches,
-                values: [(0, 0), (5, 0.5), (10, 1), (40, 0.7), (100, 0.1), (150, 0.1)]
+                values: [(0, 0), (5, 0.5), (10, 1), (40, 0.7), (73, 0.37), (100, 0.1), (150, 0.1)]
+            ),
+            // The warm-up is cut to 100 whole batches.
+            Golden(
+                schedule: .linearDecayWithWarmup(warmup: TrainingTime(0.1, .duration), finalFactor: 0.1),
+                maximum: steps(1003),
+                values: [(50, 0.5), (99, 0.99), (101, 0.9990033222591362), (500, 0.6013289036544851)]
             ),
             Golden(
                 schedule: .cosineWithWarmup(warmup: steps(10), finalFactor: 0.1),
                 maximum: batches,
-                values: [(0, 0), (5, 0.5), (10, 1), (40, 0.775), (100, 0.1), (150, 0.1)]
+                values: [(0, 0), (5, 0.5), (10, 1), (40, 0.775), (73, 0.2854966364683872), (100, 0.1), (150, 0.1)]
             ),
             Golden(
                 schedule: .cosineWithWarmup(warmup: steps(100), finalFactor: 0.1),

@@ -29,6 +29,19 @@ struct TrainingTimeTests {
         }
     }
 
+    @Test(
+        "a fraction of a run is cut to what is counted whole",
+        arguments: [
+            (TrainingTime(0.1, .duration), TrainingTime(1003, .batch), TrainingTime(100, .batch)),
+            (TrainingTime(0.5, .duration), TrainingTime(1, .epoch), TrainingTime(0.5, .epoch)),
+            (TrainingTime(0.5, .duration), TrainingTime(3, .second), TrainingTime(1.5, .second)),
+            (TrainingTime(5, .batch), TrainingTime(1000, .token), TrainingTime(5, .batch)),
+        ]
+    )
+    func fractions(span: TrainingTime, of maximum: TrainingTime, is expected: TrainingTime) {
+        #expect(span.resolved(in: maximum) == expected)
+    }
+
     @Test("an interval ends where its multiple is passed")
     func intervals() {
         var clock = TrainingClock()

@@ -74,18 +74,22 @@ struct RunPace {
         guard let steps, let tokens, steps > 0 else { return nil }
         var interval = recipe.checkpoints.saveInterval
         if let batchesPerEpoch { interval = interval.counted(batchesPerEpoch: batchesPerEpoch) }
-        let length = interval.value
-        let inSteps: (Double) -> Double
-        let total: Double
+        let stepsFor: (Double) -> Double
+        var total: Double
         switch interval.unit {
-        case .batch, .iteration: (inSteps, total) = ({ $0 }, Double(steps))
-        case .sample: (inSteps, total) = ({ pace.steps(forTokens: $0 * self.length) }, tokens / self.length)
-        case .token: (inSteps, total) = ({ pace.steps(forTokens: $0) }, tokens)
+        case .batch, .iteration: (stepsFor, total) = ({ $0 }, Double(steps))
+        case .sample: (stepsFor, total) = ({ pace.steps(forTokens: $0 * length) }, tokens / length)
+        case .token: (stepsFor, total) = ({ pace.steps(forTokens: $0) }, tokens)
         case .epoch, .second, .duration: return nil
         }
-        // Written after the step that passes a multiple of the interval, and at the end.
-        func step(_ multiple: Double) -> Int { min(steps, Int((inSteps(multiple * length) - 1e-9).rounded(.up))) }
-        let multiples = min((total / length + 1e-9).rounded(.down), Double(steps))
+        // Written after the step that passes a multiple of the interval, at most once a step, and at the end.
+        let isEveryStep = stepsFor(interval.value) <= 1
+        func step(_ multiple: Double) -> Int {
+            let place = isEveryStep ? multiple : stepsFor(multiple * interval.value)
+            return Int(min(Double(steps), (place - 1e-9).rounded(.up)))
+        }
+        total = isEveryStep ? Double(steps) : total / interval.value
+        let multiples = (total + 1e-9).rounded(.down)
         let endsOnMultiple = multiples > 0 && step(multiples) == steps
         let count = Int(multiples) + (endsOnMultiple ? 0 : 1)
         let first = (1..<min(count, 4)).map { step(Double($0)) }

@@ -50,7 +50,8 @@ extension SuiteFile {
     private func run(_ size: String, _ kind: ModelKind, _ phase: Phase) -> SuiteRun {
         let folder = folder(size, kind, phase)
         var overrides = [
-            "run_name='\(modelName(size, kind, phase))-\(phase.tag.rawValue)'", "phase=\(phase.tag.rawValue)",
+            "run_name=\(Self.yaml("\(modelName(size, kind, phase))-\(phase.tag.rawValue)"))",
+            "phase=\(phase.tag.rawValue)",
             "save_folder=\(Self.yaml(folder))",
         ]
         if let path = data[phase] { overrides.append("data_local=\(Self.yaml(path))") }

@@ -72,9 +72,15 @@ public struct TrainingTime: Hashable, Sendable, CustomStringConvertible {
 
     /// This span, or the fraction of a run that it is, in the unit of the run's length.
     ///
+    /// A fraction of what is counted whole is cut to a whole number, as Composer cuts it; of passes over the data it stays
+    /// one, because a part of a pass is whole batches.
+    ///
     /// - Parameter maximum: The length of the run, in any unit but durations.
     /// - Returns: The same span, never in durations.
     public func resolved(in maximum: TrainingTime) -> TrainingTime {
-        unit == .duration ? TrainingTime(value * maximum.value, maximum.unit) : self
+        guard unit == .duration else { return self }
+        let span = value * maximum.value
+        let isWhole = maximum.unit != .epoch && maximum.unit != .second
+        return TrainingTime(isWhole ? span.rounded(.down) : span, maximum.unit)
     }
 }

@@ -84,6 +84,9 @@ struct PretrainingPlanTests {
         let byBatches = try #require(try plan("save_interval=25ba"))
         #expect(byBatches.count == 10)
         #expect(byBatches.tags == ["ext25", "ext50", "ext250"])
+        let always = try #require(try plan("save_interval=1tok"))
+        #expect(always.count == 250)
+        #expect(always.tags == ["ext1", "ext2", "ext250"])
         let never = try #require(try plan("save_interval=1000ba"))
         #expect(never.count == 1)
         #expect(never.tags == ["ext250"])
@@ -149,6 +152,17 @@ struct PretrainingPlanTests {
         #expect(text.contains("load_path without reset_time"))
         let intended = try PretrainingPlan(RecipeText.recipe(Array(overrides.prefix(2))), tokensPerSequence: 50).text
         #expect(!intended.contains("By decay_base_rate"))
+    }
+
+    @Test(
+        "runs of any length are planned without a crash",
+        arguments: ["99999999999999999999999999999999ba", "1e300tok", "1e300sp", "1tok", "1e300sec", "1e300ep"]
+    )
+    func extremes(length: String) throws {
+        let recipe = try RecipeText.recipe(["max_duration=\(length)", "scheduler.t_warmup=0.1dur"])
+        let plan = try PretrainingPlan(recipe, tokensPerSequence: 50)
+        #expect(plan.rates.allSatisfy { $0.value >= 0 && $0.value <= 3e-3 })
+        #expect(plan.text.contains("learning rate"))
     }
 
     @Test("an impossible length of a sequence is refused", arguments: [0.5, 129, .nan])

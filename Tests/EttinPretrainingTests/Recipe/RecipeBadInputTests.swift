@@ -1,4 +1,5 @@
 import EttinPretraining
+import EttinTraining
 import Testing
 
 @Suite("Recipes that cannot be")
@@ -50,6 +51,7 @@ struct RecipeBadInputTests {
                 message: "global_train_batch_size: is \"4.5\"; expected a whole number, 1"
             ),
             Case("global_train_batch_size=0", message: "global_train_batch_size: is \"0\"; expected a whole number, 1"),
+            Case("global_train_batch_size=99999999999", message: "expected a whole number, 1 to 16777216"),
             Case("seed=-1", message: "seed: is \"-1\"; expected a whole number, 0 or more"),
             Case(
                 "train_loader.drop_last=maybe",
@@ -165,13 +167,13 @@ struct RecipeBadInputTests {
             ),
             Case(
                 "model.tokenizer_name=other",
-                message: "tokenizer_name: is tokenizer, but model.tokenizer_name is other"
+                message: "tokenizer_name: is \"tokenizer\", but model.tokenizer_name is \"other\""
             ),
             Case(
                 "train_loader.dataset.tokenizer_name=other",
-                message: "tokenizer_name: is other, but tokenizer_name is tokenizer"
+                message: "tokenizer_name: is \"other\", but tokenizer_name is \"tokenizer\""
             ),
-            Case("train_loader.dataset.order_path=x", message: "order_path: is x, but shuffle is true"),
+            Case("train_loader.dataset.order_path=x", message: "order_path: is \"x\", but shuffle is true"),
             Case("train_loader.dataset.streams={a: {local: x}}", message: "streams: is given beside local"),
             Case(
                 "model.model_config.sliding_window=-1",
@@ -269,6 +271,30 @@ struct RecipeBadInputTests {
         let found = RecipeText.message(yaml)
         #expect(found.contains(message), "\(found)")
         #expect(!found.contains("\n"))
+    }
+
+    @Test(
+        "whatever stands at a key, a recipe is read and planned, or refused with a message of one line",
+        arguments: [
+            "", "-1", "0", "1", "1e400", "9223372036854775807", "99999999999999999999", "nan", "~", "[]", "{}", "[[1]]",
+            "{a: b}", "'", "\"x\\ny\"", "*a", "&a b", "!!int x", "${seed}", "${", "0.5dur", "1e18tok", "auto", "true",
+        ]
+    )
+    func mutations(value: String) {
+        let lines = RecipeText.encoder.split(separator: "\n").map(String.init)
+        for (place, line) in lines.enumerated() {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            var changed = lines
+            changed[place] = "\(line[...colon]) \(value)"
+            do {
+                let recipe = try PretrainingRecipe(yaml: changed.joined(separator: "\n"), name: "r.yaml")
+                _ = try PretrainingPlan(recipe).text
+            } catch let error as TrainingError {
+                #expect(!"\(error)".contains("\n"), "\(line)")
+            } catch {
+                Issue.record("\(line): \(error)")
+            }
+        }
     }
 
     @Test("values that multiply by aliases or references are stopped")

@@ -56,9 +56,13 @@ struct SuiteFileTests {
 
     @Test("a part of the phases goes on from runs that must be there")
     func part() throws {
-        let runs = try suite(Self.text, ["phases=[decay]", "cross=false", "sizes=[17m]"]).runs
+        let runs = try suite(
+            Self.text,
+            ["phases=[decay]", "cross=false", "sizes=[17m]", "output=\"it's\"", "name=\"m'y\""]
+        ).runs
         #expect(runs.map(\.dependencies) == [[], []])
-        #expect(runs[0].overrides.contains("load_path='runs/my-encoder-17m/ext/latest'"))
+        #expect(runs[0].overrides.contains("load_path='it''s/m''y-encoder-17m/ext/latest'"))
+        #expect(runs[0].overrides.contains("run_name='m''y-encoder-17m-decay'"))
     }
 
     @Test("our suites expand into recipes that can be run", arguments: [("suite", 48), ("nano-suite", 8)])

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinTraining
 
 extension PretrainingRecipe {
@@ -46,7 +47,7 @@ extension PretrainingRecipe {
             throw TrainingError(
                 .invalidOption,
                 key,
-                found: "is the placeholder \"\(value)\"",
+                found: "is the placeholder \(quoted(value))",
                 expected: "a path, such as \(key)=runs/17m on the command line"
             )
         }

@@ -1,4 +1,5 @@
 import EttinCorpus
+import EttinFiles
 import EttinModel
 import EttinTraining
 
@@ -14,7 +15,7 @@ extension RecipeReader {
         guard top.has(key) else { return RecipeLoader() }
         let loader = try top.section(key, RecipeSchema.loader)
         if let name = try loader.string("name"), name != "text" {
-            throw loader.problem("name", "is \"\(name)\"", "text")
+            throw loader.problem("name", "is \(quoted(name))", "text")
         }
         let dataset = try loader.section("dataset", RecipeSchema.dataset)
         let isTraining = key == "train_loader"
@@ -44,11 +45,15 @@ extension RecipeReader {
             notices.append("ignored: \(dataset.path).\(key)")
         }
         if let method = try dataset.string("group_method"), method != "truncate" {
-            throw dataset.problem("group_method", "is \"\(method)\"", "truncate: samples are cut, not joined")
+            throw dataset.problem("group_method", "is \(quoted(method))", "truncate: samples are cut, not joined")
         }
         let named = try dataset.string("tokenizer_name")
         if let named, let name = try top.string("tokenizer_name"), name != named {
-            throw dataset.problem("tokenizer_name", "is \(named), but tokenizer_name is \(name)", "one tokenizer")
+            throw dataset.problem(
+                "tokenizer_name",
+                "is \(quoted(named)), but tokenizer_name is \(quoted(name))",
+                "one tokenizer"
+            )
         }
     }
 
@@ -113,7 +118,7 @@ extension RecipeReader {
             guard !shuffle else {
                 throw dataset.problem(
                     "order_path",
-                    "is \(path), but shuffle is true",
+                    "is \(quoted(path)), but shuffle is true",
                     "shuffle: false for a given order"
                 )
             }

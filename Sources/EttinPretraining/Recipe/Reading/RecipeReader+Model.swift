@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinModel
 import EttinTraining
 
@@ -62,7 +63,7 @@ extension RecipeReader {
         let expected = names.map(\.name).joined(separator: ", ")
         let name = try section.require("name", try section.string("name"), "one of \(expected)")
         guard let entry = names.first(where: { $0.name == name }) else {
-            throw section.problem("name", "is \"\(name)\"", "one of \(expected)")
+            throw section.problem("name", "is \(quoted(name))", "one of \(expected)")
         }
         guard entry.kind == entry.start || top.has("load_path") else {
             throw section.problem("name", "is \(name), but there is no load_path", "the model to go on from")
@@ -81,7 +82,7 @@ extension RecipeReader {
         for (key, value) in fixed {
             guard let found = try config.string(key) else { continue }
             guard found == value else {
-                throw config.problem(key, "is \"\(found)\"", "\(value), the architecture there is")
+                throw config.problem(key, "is \(quoted(found))", "\(value), the architecture there is")
             }
             impliedKeys.append(key)
         }
@@ -106,7 +107,7 @@ extension RecipeReader {
             guard ["fa_cross_entropy", "cross_entropy"].contains(loss) else {
                 throw config.problem(
                     "loss_function",
-                    "is \"\(loss)\"",
+                    "is \(quoted(loss))",
                     "cross_entropy or fa_cross_entropy, which are one here"
                 )
             }
@@ -114,7 +115,7 @@ extension RecipeReader {
         }
         if let padding = try config.string("padding") {
             guard ["unpadded", "padded"].contains(padding) else {
-                throw config.problem("padding", "is \"\(padding)\"", "unpadded or padded")
+                throw config.problem("padding", "is \(quoted(padding))", "unpadded or padded")
             }
             if padding == "padded" { notices.append("ignored: padding: padded (no batch is ever padded)") }
         }
@@ -180,7 +181,7 @@ extension RecipeReader {
             guard let name = try config.string(key) else { return nil }
             guard let activation = Activation(rawValue: name == "swish" ? "silu" : name) else {
                 let known = Activation.allCases.map(\.rawValue).joined(separator: ", ")
-                throw config.problem(key, "is \"\(name)\"", known)
+                throw config.problem(key, "is \(quoted(name))", known)
             }
             return activation
         }
@@ -220,7 +221,7 @@ extension RecipeReader {
     private func readInitialization(_ config: RecipeSection, _ model: inout RecipeModel) throws {
         let method = try config.require("init_method", try config.string("init_method"), "full_megatron")
         guard method == "full_megatron" else {
-            throw config.problem("init_method", "is \"\(method)\"", "full_megatron, as the suite starts")
+            throw config.problem("init_method", "is \(quoted(method))", "full_megatron, as the suite starts")
         }
         let deviations = [
             try config.double("init_std") { $0 >= 0 }, try config.double("initializer_range") { $0 >= 0 },
@@ -237,7 +238,7 @@ extension RecipeReader {
     private mutating func readLoss(_ config: RecipeSection, _ model: inout RecipeModel) throws {
         let loss = try config.section("loss_kwargs", RecipeSchema.lossArguments)
         if let reduction = try loss.string("reduction"), reduction != "mean" {
-            throw loss.problem("reduction", "is \"\(reduction)\"", "mean")
+            throw loss.problem("reduction", "is \(quoted(reduction))", "mean")
         }
         model.zLoss = try loss.double("lse_square_scale", "a number from 0 up") { $0 >= 0 } ?? 0
         for key in ["inplace_backward", "return_z_loss"] where loss.has(key) {

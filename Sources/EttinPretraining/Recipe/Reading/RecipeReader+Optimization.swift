@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinTraining
 
 /// The sizes of a recipe's batches.
@@ -11,7 +12,7 @@ struct RecipeBatchSizes {
 
 extension RecipeReader {
     func readBatchSizes() throws -> RecipeBatchSizes {
-        let range = 1...1 << 40
+        let range = 1...1 << 24
         let train = try top.require(
             "global_train_batch_size",
             try top.int("global_train_batch_size", in: range),
@@ -24,7 +25,7 @@ extension RecipeReader {
         }
         sizes.evaluationMicrobatch =
             try top.int("device_eval_microbatch_size", in: range) ?? top.int("device_eval_batch_size", in: range)
-        sizes.maxTokens = try top.int("max_tokens_per_microbatch", in: range)
+        sizes.maxTokens = try top.int("max_tokens_per_microbatch", in: 1...1 << 40)
         if let tokens = sizes.maxTokens, let sequences = sizes.microbatch {
             throw top.problem(
                 "max_tokens_per_microbatch",
@@ -105,7 +106,7 @@ extension RecipeReader {
             if let near = SpellingSuggestion.nearest(name, LearningRateSchedule.names) {
                 expected += "; did you mean \(near)?"
             }
-            throw section.problem("name", "is \"\(name)\"", expected)
+            throw section.problem("name", "is \(quoted(name))", expected)
         }
         if let stray = section.keys.first(where: { $0 != "name" && !keys.contains($0) }) {
             throw section.problem(
@@ -135,7 +136,7 @@ extension RecipeReader {
         guard algorithms.has("gradient_clipping") else { return nil }
         let clipping = try algorithms.section("gradient_clipping", RecipeSchema.gradientClipping)
         if let type = try clipping.string("clipping_type"), type != "norm" {
-            throw clipping.problem("clipping_type", "is \"\(type)\"", "norm")
+            throw clipping.problem("clipping_type", "is \(quoted(type))", "norm")
         }
         let threshold = try clipping.double("clipping_threshold", "a number above 0") { $0 > 0 }
         return try clipping.require("clipping_threshold", threshold, "the largest norm of the gradient")

@@ -1,4 +1,5 @@
 import EttinCorpus
+import EttinFiles
 import EttinJSON
 import EttinModel
 import EttinTraining
@@ -129,7 +130,7 @@ struct RecipeReader {
         if let other = given.last, other.name != first.name {
             throw top.problem(
                 "tokenizer_name",
-                "is \(first.name ?? ""), but \(other.place) is \(other.name ?? "")",
+                "is \(quoted(first.name ?? "")), but \(other.place) is \(quoted(other.name ?? ""))",
                 "one tokenizer"
             )
         }
@@ -183,7 +184,7 @@ struct RecipeReader {
         case "training": rules.decoderWindow = .training
         case "transformers": rules.decoderWindow = .transformers
         case let other?:
-            throw section.problem("decoder_window", "is \"\(other)\"", "training or transformers")
+            throw section.problem("decoder_window", "is \(quoted(other))", "training or transformers")
         }
         return rules
     }
