@@ -22,7 +22,7 @@ struct EttinCommand: ParsableCommand {
         version: version,
         subcommands: [
             FillMaskCommand.self, Embed.self, Generate.self, Tokenize.self, TokenizerGroup.self, DataGroup.self,
-            Initialize.self, Info.self, Bench.self, Models.self, Download.self, Revisions.self, Push.self,
+            Initialize.self, Report.self, Info.self, Bench.self, Models.self, Download.self, Revisions.self, Push.self,
             CacheGroup.self, Environment.self,
         ]
     )
