@@ -4,7 +4,8 @@ import Testing
 struct HelpTests {
     static let commands: [[String]] = [
         [], ["tokenize"], ["tokenizer"], ["tokenizer", "train"], ["env"], ["info"], ["models"], ["init"],
-        ["fill-mask"], ["embed"], ["generate"], ["bench"], ["data"], ["data", "tokenize"], ["data", "chunk"],
+        ["fill-mask"], ["embed"], ["generate"], ["bench"], ["report"], ["data"], ["data", "tokenize"],
+        ["data", "chunk"],
         ["data", "split"], ["data", "mix"], ["data", "recipes"], ["data", "extend"], ["data", "merge"],
         ["data", "inspect"], ["data", "verify"],
         ["data", "export-order"], ["data", "import-order"], ["data", "fetch"], ["download"], ["revisions"], ["push"],

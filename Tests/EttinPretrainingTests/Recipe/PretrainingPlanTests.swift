@@ -177,16 +177,16 @@ struct PretrainingPlanTests {
 
     @Test("numbers are shortened for reading")
     func numbers() {
-        #expect(NumberText.grouped(1_234_567) == "1,234,567")
-        #expect(NumberText.grouped(-999) == "-999")
-        #expect(NumberText.significant(0.0015000000001) == "0.0015")
-        #expect(NumberText.significant(3e-13) == "3e-13")
-        #expect(NumberText.significant(99999) == "100000")
-        #expect(NumberText.significant(1_234_567) == "1.235e6")
-        #expect(NumberText.significant(0.02) == "0.02")
-        #expect(NumberText.significant(-12.5) == "-12.5")
-        #expect(NumberText.short(1.7e12) == "1.7T")
-        #expect(NumberText.short(512) == "512")
-        #expect(NumberText.bytes(3 * 0x1p30) == "3 GiB")
+        #expect(PlanNumber.grouped(1_234_567) == "1,234,567")
+        #expect(PlanNumber.grouped(-999) == "-999")
+        #expect(PlanNumber.significant(0.0015000000001) == "0.0015")
+        #expect(PlanNumber.significant(3e-13) == "3e-13")
+        #expect(PlanNumber.significant(99999) == "100000")
+        #expect(PlanNumber.significant(1_234_567) == "1.235e6")
+        #expect(PlanNumber.significant(0.02) == "0.02")
+        #expect(PlanNumber.significant(-12.5) == "-12.5")
+        #expect(PlanNumber.short(1.7e12) == "1.7T")
+        #expect(PlanNumber.short(512) == "512")
+        #expect(PlanNumber.bytes(3 * 0x1p30) == "3 GiB")
     }
 }

@@ -7,9 +7,9 @@ struct EventRecordTests {
     @Test(
         "the check is that of RFC 3720",
         arguments: [
-            (Array("123456789".utf8), UInt32(0xE306_9283)), ([UInt8](repeating: 0, count: 32), 0x8A91_36AA),
+            (Array("123456789".utf8), 0xE306_9283), ([UInt8](repeating: 0, count: 32), 0x8A91_36AA),
             ([UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43), (Array(0..<32), 0x46DD_794E), ([], 0),
-        ]
+        ] as [([UInt8], UInt32)]
     )
     func checksum(bytes: [UInt8], sum: UInt32) {
         #expect(CRC32C.checksum(bytes) == sum)

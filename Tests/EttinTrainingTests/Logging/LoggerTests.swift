@@ -100,12 +100,11 @@ struct JSONLinesLoggerTests {
 
     @Test("a folder in the file's place is an error that names it")
     func folderInPlace() throws {
-        try withTemporaryFolder { folder in
-            #expect {
-                try JSONLinesLogger(path: folder.path, continuingAfterBatch: nil)
-            } throws: {
-                "\($0)".hasPrefix("\(folder.path): cannot be opened for appending")
-            }
+        let folder = try TemporaryFolder()
+        #expect {
+            try JSONLinesLogger(path: folder.path, continuingAfterBatch: nil)
+        } throws: {
+            "\($0)".hasPrefix("\(folder.path): cannot be opened for appending")
         }
     }
 }

@@ -7,7 +7,7 @@
 #endif
 
 /// Numbers as people read them.
-enum NumberText {
+enum PlanNumber {
     /// A whole number with a comma after every three digits.
     static func grouped(_ value: Int) -> String {
         let digits = Array(String(value.magnitude))

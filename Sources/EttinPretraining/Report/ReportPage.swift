@@ -1,0 +1,232 @@
+import EttinFiles
+import EttinModel
+import EttinTraining
+
+/// The page of a report: one file that needs no other, and that can be read without its script.
+struct ReportPage {
+    let report: RunReport
+    /// The folder that links are relative to.
+    let folder: String
+
+    var html: HTML {
+        """
+        <!DOCTYPE html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="color-scheme" content="light dark">
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
+        script-src 'unsafe-inline'; img-src data:">
+        <link rel="icon" href="data:,">
+        <title>\(title)</title>
+        <style>
+        \(Self.styleSheet)</style>
+        </head>
+        <body>
+        <header>
+        <p class="kind">Training report</p>
+        <h1>\(title)</h1>
+        <p class="lead">\(lead)</p>
+        </header>
+        <main>
+        \(report.pairs.map(verdict))\(warnings)\(section("runs", "Runs", runTable))\
+        \(section("training", "Training", training))\
+        \(report.runs.indices.contains(where: isEvaluated) ? section("held-out", "Held-out data", heldOut) : "")\
+        \(samples.map { section("samples", "Samples", $0) } ?? "")\(section("files", "Files", files))</main>
+        <script>
+        \(Self.script)</script>
+        </body>
+        </html>
+
+        """
+    }
+
+    private var title: String {
+        let parents = Set(report.runs.map { FilePath.folder(of: RelativeLink.resolved($0.folder.path)) })
+        let names = report.runs.map(\.name)
+        guard names.count > 1, let parent = parents.first, parents.count == 1 else {
+            return names.joined(separator: ", ")
+        }
+        return Set(names).count == 1 ? names[0] : FilePath.lastComponent(of: parent)
+    }
+
+    private var lead: String {
+        let kinds = report.runs.map(\.kind)
+        let what: String
+        switch (kinds.count { $0 == .encoder }, kinds.count { $0 == .decoder }) {
+        case (1, 1): what = "An encoder and a decoder"
+        case (1, 0): what = "An encoder"
+        case (0, 1): what = "A decoder"
+        case (let encoders, let decoders):
+            what = "\(encoders) encoder\(encoders == 1 ? "" : "s") and \(decoders) decoder\(decoders == 1 ? "" : "s")"
+        }
+        let batches = Set(report.runs.compactMap { $0.metrics.last?.batch })
+        let tokens = Set(report.runs.compactMap { $0.metrics.last?.token })
+        guard batches.count == 1, tokens.count == 1, let batch = batches.first, let token = tokens.first else {
+            return what + "."
+        }
+        let each = report.runs.count > 1 ? " each" : ""
+        let count = NumberText.grouped(batch) + (batch == 1 ? " batch" : " batches")
+        return "\(what) after \(count), \(NumberText.compact(Double(token))) tokens\(each)."
+    }
+
+    private func section(_ id: String, _ title: String, _ content: HTML) -> HTML {
+        """
+        <section id="\(id)" aria-labelledby="\(id)-title">
+        <h2 id="\(id)-title">\(title)</h2>
+        \(content)</section>
+
+        """
+    }
+
+    func isEvaluated(_ run: Int) -> Bool { !report.series(MetricName.evaluationLoss, run).points.isEmpty }
+
+    // MARK: - Verdict and warnings
+
+    private func verdict(_ pair: RunReport.Pair) -> HTML {
+        let (first, second) = (report.labels[pair.first], report.labels[pair.second])
+        let verdict = pair.verdict
+        let steps = NumberText.grouped(verdict.agreeingSteps) + (verdict.agreeingSteps == 1 ? " step" : " steps")
+        let chain: HTML = verdict.chain.map { #"<p>Chain of hashes <code>\#($0)</code></p>"# } ?? ""
+        guard verdict.isPair else {
+            let findings = verdict.findings.map { finding -> HTML in "<p>\(Self.sentence(finding))</p>" }
+            return """
+                <div class="verdict broken" role="note"><p><strong>Not a pair.</strong> \(first) and \(second) agree \
+                on \(steps).</p>\(findings)</div>
+
+                """
+        }
+        return """
+            <div class="verdict" role="note"><p><strong>A pair.</strong> \(first) and \(second) read the same data \
+            in the same order at each of \(steps).</p>\(chain)</div>
+
+            """
+    }
+
+    /// A finding as a sentence of its own.
+    private static func sentence(_ text: String) -> String {
+        let start = text.prefix(1).uppercased() + text.dropFirst()
+        return start.hasSuffix(".") ? start : start + "."
+    }
+
+    private var warnings: HTML {
+        guard !report.warnings.isEmpty else { return "" }
+        let items = report.warnings.map { warning -> HTML in "<li>\(Self.sentence(warning))</li>\n" }
+        return """
+            <ul class="warnings" aria-label="What limits this report">
+            \(items)</ul>
+
+            """
+    }
+
+    // MARK: - Charts
+
+    private func curve(_ key: (Int) -> String?, smoothing: Bool, marks: String? = nil) -> [LineChart.Curve] {
+        report.runs.indices.compactMap { run in
+            guard let key = key(run) else { return nil }
+            let series = report.series(key, run)
+            let marks = marks.map { report.series($0, run) }
+            guard !series.points.isEmpty || marks?.points.isEmpty == false else { return nil }
+            return LineChart.Curve(
+                label: report.labels[run],
+                color: run,
+                line: smoothing ? series.smoothed() : series,
+                unsmoothed: smoothing ? series : nil,
+                marks: marks
+            )
+        }
+    }
+
+    /// Curves that are equal at every point as one, which would hide one another otherwise.
+    private func merged(_ curves: [LineChart.Curve]) -> [LineChart.Curve] {
+        guard let first = curves.first, curves.count > 1 else { return curves }
+        guard curves.allSatisfy({ $0.line.points == first.line.points }) else { return curves }
+        let label = curves.count == 2 ? "both" : "all runs"
+        return [LineChart.Curve(label: label, color: nil, line: first.line)]
+    }
+
+    private var training: HTML {
+        let losses = curve({ _ in MetricName.trainingLoss }, smoothing: true, marks: MetricName.evaluationLoss)
+        let span = losses.map(\.line.smoothingSpan).max() ?? 0
+        let loss = LineChart(
+            id: "loss",
+            title: "Loss",
+            caption: """
+                Training, averaged over \(span) logged batches; each of them faint; held-out data as marks. \
+                \(comparison)
+                """,
+            curves: losses,
+            format: .plain
+        )
+        let rates = LineChart(
+            id: "learning-rate",
+            title: "Learning rate",
+            caption: "The schedule as it was run.",
+            curves: merged(curve(report.learningRateKey, smoothing: false)),
+            format: .scientific,
+            includesZero: true
+        )
+        let speed = LineChart(
+            id: "throughput",
+            title: "Throughput",
+            caption: "Tokens in a second.",
+            curves: curve({ _ in MetricName.tokensPerSecond }, smoothing: true),
+            format: .compact,
+            includesZero: true
+        )
+        let norms = LineChart(
+            id: "gradient-norm",
+            title: "Gradient norm",
+            caption: "The Euclidean length of the gradient.",
+            curves: curve({ _ in MetricName.gradientNorm }, smoothing: true),
+            format: .plain,
+            includesZero: true
+        )
+        return "\(figures([loss], isWide: true))\(figures([rates, speed, norms], isWide: false))"
+    }
+
+    private var comparison: String {
+        Set(report.runs.map(\.kind)).count < 2
+            ? ""
+            : "Encoders guess masked tokens from both sides, decoders the next token from the left: "
+                + "their losses measure different tasks."
+    }
+
+    private var heldOut: HTML {
+        let accuracy = LineChart(
+            id: "accuracy",
+            title: "Accuracy",
+            caption: "The share of tokens guessed right: masked ones by an encoder, next ones by a decoder.",
+            curves: evaluations(report.accuracyKey),
+            format: .percent,
+            includesZero: true
+        )
+        let perplexity = LineChart(
+            id: "perplexity",
+            title: "Perplexity",
+            caption: "The exponential of the loss, on a logarithmic axis.",
+            curves: evaluations { _ in MetricName.perplexity },
+            format: .plain,
+            isLogarithmic: true
+        )
+        return "\(figures([accuracy, perplexity], isWide: false))\(checkpointTable)"
+    }
+
+    private func evaluations(_ key: (Int) -> String) -> [LineChart.Curve] {
+        curve(key, smoothing: false).map {
+            LineChart.Curve(label: $0.label, color: $0.color, line: $0.line, marks: $0.line)
+        }
+    }
+
+    /// The charts that have something to show.
+    private func figures(_ charts: [LineChart], isWide: Bool) -> HTML {
+        let shown = charts.filter { !$0.curves.isEmpty }
+        guard !shown.isEmpty else { return "" }
+        return """
+            <div class="\(isWide ? "charts wide" : "charts")">
+            \(shown.map { $0.figure(isWide: isWide) })</div>
+
+            """
+    }
+}
