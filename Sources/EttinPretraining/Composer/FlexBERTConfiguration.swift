@@ -42,10 +42,10 @@ struct FlexBERTConfiguration {
         result["global_rope_theta"] = base
         result["local_rope_theta"] = local ?? base
         try addLayers(to: &result)
-        // The suite's ids, where the vocabulary has them.
+        // The suite's ids, where the vocabulary has them; others are the tokenizer's to name.
         if (result["vocab_size"]?.intValue ?? 0) < 50285 {
             for key in ["pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"] {
-                result[key] = .null
+                result[key] = object[key] ?? .null
             }
         }
         return try ModernBERTConfiguration(result, file: place)
