@@ -1,6 +1,6 @@
 """Encoders made decoders and back, averages and raw training checkpoints, against transformers and PyTorch.
 
-Needs the program ettin, whose folder is named by ETTIN_BIN_DIR. Raw checkpoints are saved by PyTorch in the structure of
+Needs the programs ettin and ModelProbe, whose folder is named by ETTIN_BIN_DIR. Raw checkpoints are saved by PyTorch in the structure of
 Composer 0.24, with a state of the optimizer from real steps.
 """
 
@@ -23,7 +23,8 @@ from transformers import (
     ModernBertForMaskedLM,
 )
 
-ETTIN = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin")
+FOLDER = os.environ.get("ETTIN_BIN_DIR", ".build/release")
+ETTIN, PROBE = (os.path.join(FOLDER, name) for name in ("ettin", "ModelProbe"))
 KINDS = ["encoder", "decoder"]
 CLASSES = {"encoder": ModernBertForMaskedLM, "decoder": ModernBertDecoderForCausalLM}
 TEXTS = ["The capital of France is Paris.", "A cat sits.", "Ein Hund schläft auf dem Sofa."]
@@ -314,15 +315,17 @@ def raw_checkpoint(kind, tokenizer=None, names=True, steps=3):
             "torch": torch.get_rng_state(),
         }],
     }
-    expected = {ours: dict(flex.named_parameters())[theirs].detach() for ours, theirs in flex.names.items()}
-    return expected if kind == "encoder" else converted_by_hand(expected, "decoder"), saved
+    parameters = dict(flex.named_parameters())
+    saved_moments = {ours: optimizer.state[parameters[theirs]] for ours, theirs in flex.names.items()}
+    expected = {ours: parameters[theirs].detach() for ours, theirs in flex.names.items()}
+    return expected if kind == "encoder" else converted_by_hand(expected, "decoder"), saved, saved_moments
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("names", [True, False], ids=["by-name", "by-number"])
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_raw_checkpoints(trained, tmp_path, kind, names, legacy):
-    expected, saved = raw_checkpoint(kind, names=names)
+    expected, saved, _ = raw_checkpoint(kind, names=names)
     torch.save(saved, tmp_path / "ep0-ba3-rank0.pt", _use_new_zipfile_serialization=not legacy)
     # A decoder of transformers insists on the ids of special tokens, which the state does not hold.
     tokenizer = ["--tokenizer", trained / "tokenizer"]
@@ -346,6 +349,31 @@ def test_raw_checkpoints(trained, tmp_path, kind, names, legacy):
         assert torch.equal(state[name], tensor), name
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("names", [True, False], ids=["by-name", "by-number"])
+def test_optimizer_states(tmp_path, kind, names):
+    _, saved, expected = raw_checkpoint(kind, names=names)
+    torch.save(saved, tmp_path / "raw.pt")
+    command = [PROBE, "composer", tmp_path / "raw.pt", tmp_path / "moments.safetensors"]
+    described = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    moments = load_file(tmp_path / "moments.safetensors")
+    assert len(moments) == 2 * len(expected)
+    for name, state in expected.items():
+        for key in ["exp_avg", "exp_avg_sq"]:
+            assert torch.equal(moments[f"{name}.{key}"], state[key]), name
+    assert described["clock"] == {"batch": 3, "sample": 96, "token": 3000, "seconds": 5.0}
+    assert described["steps"] == [3]
+    assert described["base_lrs"] == [3e-3, 3e-3]
+    assert described["seed"] == 21
+    groups = saved["state"]["optimizers"]["StableAdamW"]["param_groups"]
+    for ours, theirs in zip(described["groups"], groups, strict=True):
+        assert ours["lr"] == pytest.approx(3e-3 / 4)
+        assert {key: ours[key] for key in ["lr", "initial_lr", "max_lr", "weight_decay", "eps"]} == {
+            key: theirs[key] for key in ["lr", "initial_lr", "max_lr", "weight_decay", "eps"]
+        }
+        assert len(ours["keys"]) == len(theirs["params"])
+
+
 def test_raw_checkpoints_carry_their_tokenizer(trained, tmp_path):
     saved = raw_checkpoint("encoder", tokenizer=trained / "tokenizer")[1]
     torch.save(saved, tmp_path / "raw.pt")
@@ -357,7 +385,7 @@ def test_raw_checkpoints_carry_their_tokenizer(trained, tmp_path):
 
 
 def test_raw_checkpoints_take_a_configuration(tmp_path):
-    expected, saved = raw_checkpoint("encoder")
+    expected, saved, _ = raw_checkpoint("encoder")
     del saved["state"]["integrations"]
     torch.save(saved, tmp_path / "raw.pt")
     result = run("convert", tmp_path / "raw.pt", tmp_path / "model")
@@ -375,7 +403,7 @@ def test_raw_checkpoints_take_a_configuration(tmp_path):
 
 
 def test_metrics_are_ignored_and_wrappers_stripped(tmp_path):
-    expected, saved = raw_checkpoint("encoder")
+    expected, saved, _ = raw_checkpoint("encoder")
     weights = saved["state"]["model"]
     saved["state"]["model"] = {f"module._orig_mod.{name}": tensor for name, tensor in weights.items()}
     saved["state"]["model"]["train_metrics.LanguageCrossEntropy.sum_loss"] = torch.tensor(1.0)
