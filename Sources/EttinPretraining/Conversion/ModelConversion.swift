@@ -134,6 +134,11 @@ public struct ModelConversion {
         case .decoder:
             object["is_causal"] = true
         }
+        // The training code's words, which nothing reads, would contradict the kind.
+        for (key, value) in [("causal_mask", kind == .decoder), ("masked_prediction", kind == .encoder)]
+        where object[key] != nil {
+            object[key] = JSONValue(value)
+        }
         return try ModernBERTConfiguration(object)
     }
 
