@@ -118,7 +118,7 @@ let package = Package(
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
         .executableTarget(
             name: "ModelProbe",
-            dependencies: ["EttinModel", "EttinJSON", "Torch"],
+            dependencies: ["EttinPretraining", "EttinTraining", "EttinModel", "EttinJSON", "Torch"],
             swiftSettings: settings
         ),
         .executableTarget(

@@ -7,6 +7,7 @@
 //   steps FOLDER BATCH COUNT FILE              logits of greedy steps over a cache, all sequences at once
 //   train FOLDER fp32|amp_bf16 THREADS         training steps on request; see Training.swift
 //   resave FOLDER HEAD FOLDER 4|5 SIZE [DTYPE] loads and saves
+//   composer FILE FILE                         what a raw checkpoint says, and the moments of its optimizer
 //
 // HEAD is lm, base, sequence, token or qa. BATCH is a JSON file {"sequences": [[…]], "labels": [[…]]}.
 
@@ -150,6 +151,7 @@ func run(_ arguments: [String]) throws {
         TorchRuntime.setThreadCount(threads)
         try TrainingLoop(folder: arguments[1], precision: precision).serve()
     case ("resave", 6), ("resave", 7): try resave(arguments)
+    case ("composer", 3): try describeComposerCheckpoint(arguments[1], moments: arguments[2])
     default: throw ProbeError(description: "unknown call; see the head of Sources/ModelProbe/main.swift")
     }
 }

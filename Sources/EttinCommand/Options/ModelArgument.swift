@@ -20,12 +20,6 @@ struct ModelArgument: ParsableArguments {
     func folder(files: FileSelection = .model) throws -> String {
         try HubAccess.folder(model, revision: revision, files: files)
     }
-
-    /// The repository, when the model is one on the Hub and not a folder here.
-    func repository() throws -> String? {
-        guard case .hub(let reference) = try HubAccess.reference(model, revision: revision) else { return nil }
-        return reference.repository.id
-    }
 }
 
 extension FileSelection {

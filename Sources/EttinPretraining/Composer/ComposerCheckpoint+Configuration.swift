@@ -7,15 +7,18 @@ import Yams
 extension ComposerCheckpoint {
     /// The configuration of the model in the checkpoint.
     ///
-    /// - Parameter file: A recipe (`.yaml`), a `config.json` of transformers, or the training code's configuration as
-    ///   JSON; nil for what the checkpoint itself holds.
-    /// - Returns: The configuration of a model of the checkpoint's kind.
+    /// - Parameters:
+    ///   - file: A recipe (`.yaml`), a `config.json` of transformers, or the training code's configuration as JSON; nil
+    ///     for what the checkpoint itself holds.
+    ///   - target: What the model becomes; nil for the checkpoint's own kind.
+    /// - Returns: The configuration.
     /// - Throws: `TrainingError` when there is none or it describes another architecture; `CheckpointError` when the file
     ///   is broken.
-    public func configuration(file: String? = nil) throws -> ModernBERTConfiguration {
+    public func configuration(file: String? = nil, as target: ModelKind? = nil) throws -> ModernBERTConfiguration {
         var configuration = try stated(file)
         configuration.tiesWordEmbeddings = isTied
-        return configuration
+        guard let target, target != configuration.kind else { return configuration }
+        return try ModelConversion.converted(configuration, to: target)
     }
 
     private func stated(_ file: String?) throws -> ModernBERTConfiguration {

@@ -29,6 +29,7 @@ extension ComposerCheckpoint {
             configuration.kind == .decoder ? try $0.forDecoder() : try $0.forEncoder()
         }
         if let tokenizer { configuration.adoptSpecialTokens(of: tokenizer) }
+        try configuration.completeTokens(place: path)
         let model = try withRecovery {
             let model = LanguageModel(configuration)
             try model.load(weights)

@@ -42,10 +42,10 @@ struct FlexBERTConfiguration {
         result["global_rope_theta"] = base
         result["local_rope_theta"] = local ?? base
         try addLayers(to: &result)
-        // The suite's ids, where the vocabulary has them.
+        // The suite's ids, where the vocabulary has them; others are the tokenizer's to name.
         if (result["vocab_size"]?.intValue ?? 0) < 50285 {
             for key in ["pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"] {
-                result[key] = .null
+                result[key] = object[key] ?? .null
             }
         }
         return try ModernBERTConfiguration(result, file: place)
@@ -65,8 +65,8 @@ struct FlexBERTConfiguration {
     ]
 
     private func addLayers(to result: inout JSONObject) throws {
-        let window = object["sliding_window"]?.intValue ?? -1
-        let interval = object["global_attn_every_n_layers"]?.intValue ?? -1
+        let window = try count("sliding_window")
+        let interval = try count("global_attn_every_n_layers")
         guard window > 0 else {
             result["global_attn_every_n_layers"] = 1
             return
@@ -76,6 +76,13 @@ struct FlexBERTConfiguration {
         }
         result["local_attention"] = JSONValue(window)
         result["global_attn_every_n_layers"] = JSONValue(interval)
+    }
+
+    /// A whole number; −1, the training code's word for "none", where there is none.
+    private func count(_ key: String) throws -> Int {
+        guard let value = object[key], !value.isNull else { return -1 }
+        guard let count = value.intValue else { throw refused(key, "\(value)", "a whole number") }
+        return count
     }
 
     private func check() throws {

@@ -70,14 +70,8 @@ public struct ModelConversion {
             tokenizer = configuration.kind == .decoder ? try original.forDecoder() : try original.forEncoder()
         }
         var configuration = configuration
-        if configuration.kind == .decoder {
-            configuration.bosTokenID =
-                tokenizer?.bosTokenID.map(Int.init) ?? configuration.bosTokenID ?? configuration.clsTokenID
-            if configuration.eosTokenIDs.isEmpty {
-                let end = tokenizer?.eosTokenID.map(Int.init) ?? configuration.sepTokenID
-                configuration.eosTokenIDs = [end].compactMap(\.self)
-            }
-        }
+        if let tokenizer, configuration.kind == .decoder { configuration.adoptSequenceTokens(of: tokenizer) }
+        try configuration.completeTokens(place: folder)
         let parameters = try withRecovery { try writeWeights(configuration, toFolder: target.temporaryPath) }
         if configuration.kind == .decoder {
             try GenerationConfiguration(model: configuration).write(toFolder: target.temporaryPath)
@@ -140,6 +134,11 @@ public struct ModelConversion {
         case .decoder:
             object["is_causal"] = true
         }
+        // The training code's words, which nothing reads, would contradict the kind.
+        for (key, value) in [("causal_mask", kind == .decoder), ("masked_prediction", kind == .encoder)]
+        where object[key] != nil {
+            object[key] = JSONValue(value)
+        }
         return try ModernBERTConfiguration(object)
     }
 
@@ -160,6 +159,29 @@ public struct ModelConversion {
 }
 
 extension ModernBERTConfiguration {
+    /// Takes the ids of begin and end of sequence from a decoder's tokenizer, as far as it names them.
+    mutating func adoptSequenceTokens(of tokenizer: Tokenizer) {
+        bosTokenID = tokenizer.bosTokenID.map(Int.init) ?? bosTokenID
+        if let end = tokenizer.eosTokenID, !eosTokenIDs.contains(Int(end)) { eosTokenIDs = [Int(end)] }
+    }
+
+    /// Completes the ids of a decoder's special tokens, all of which transformers insists on; an encoder may lack them.
+    mutating func completeTokens(place: String) throws {
+        guard kind == .decoder else { return }
+        bosTokenID = bosTokenID ?? clsTokenID
+        if eosTokenIDs.isEmpty { eosTokenIDs = [sepTokenID].compactMap(\.self) }
+        clsTokenID = clsTokenID ?? bosTokenID
+        sepTokenID = sepTokenID ?? eosTokenIDs.first
+        let ids = [("bos_token_id", bosTokenID), ("eos_token_id", eosTokenIDs.first), ("pad_token_id", padTokenID)]
+        guard let missing = ids.first(where: { $0.1 == nil }) else { return }
+        throw TrainingError(
+            .missing,
+            place,
+            found: "names no \(missing.0), which decoders need",
+            expected: "a tokenizer that names it"
+        )
+    }
+
     /// The format in which to write a model on: that of the file it was read from, where it can say everything.
     var originalFormat: Format {
         let version = otherKeys["transformers_version"]?.stringValue ?? ""

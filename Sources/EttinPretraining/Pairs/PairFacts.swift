@@ -7,7 +7,7 @@ struct PairFacts: Hashable, Sendable {
     let kind: String
     let objective: String
     let vocabularySize: Int
-    /// The name of the data set: its folder's, as the same data may lie at different places.
+    /// The name of the data set: its folder's, as the same data may lie at different places, and the split's.
     let dataset: String
     /// The longest sequence, where the recipe says it.
     let maxSequenceLength: Int?
@@ -46,7 +46,9 @@ struct PairFacts: Hashable, Sendable {
         self.vocabularySize = vocabularySize
         kind = try text("kind")
         objective = try text("objective")
-        dataset = FilePath.lastComponent(of: try text("data"))
+        let stored = object["recipe"]?["train_loader"]?["dataset"]
+        let folder = FilePath.lastComponent(of: try stored?["local"]?.stringValue ?? text("data"))
+        dataset = stored?["split"]?.stringValue.map { FilePath.joined(folder, $0) } ?? folder
         maxSequenceLength = try optional("max_seq_len")
         shuffleSeed = try optional("train_loader", "dataset", "shuffle_seed")
     }

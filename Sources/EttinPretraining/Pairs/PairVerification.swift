@@ -1,5 +1,4 @@
 import EttinFiles
-import EttinJSON
 import EttinTraining
 
 /// Whether two runs are a pair: trained on the same data in the same order, with different objectives.

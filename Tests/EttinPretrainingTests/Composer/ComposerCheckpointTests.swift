@@ -152,6 +152,7 @@ struct ComposerCheckpointTests {
         #expect(configuration.classifierPooling == .mean || configuration.kind == .decoder)
         #expect(configuration.attentionDropout == 0)
         #expect(configuration.padTokenID == nil)
+        #expect(configuration.bosTokenID == nil)
     }
 
     @Test("A configuration can be given beside the checkpoint: a recipe, transformers' or the training code's")
@@ -201,6 +202,7 @@ struct ComposerCheckpointTests {
             ("final_norm", .bool(false), "has \"final_norm\" false"),
             ("attn_qkv_bias", .bool(true), "has \"attn_qkv_bias\" true; expected false as \"attn_out_bias\""),
             ("rotary_emb_dim", .integer(2), "has \"rotary_emb_dim\" 2; expected null"),
+            ("sliding_window", .float(8.5), "has \"sliding_window\" 8.5; expected a whole number"),
             ("global_attn_every_n_layers", .integer(-1), "has \"global_attn_every_n_layers\" -1 beside a window"),
             ("hidden_size", .none, "has no \"hidden_size\""), ("hidden_size", .integer(5), "\"hidden_size\" is 5"),
         ] as [(String, Saved, String)]
@@ -333,8 +335,15 @@ struct ComposerCheckpointTests {
         try withTemporaryFolder { folder in
             let fixture = ComposerFixture(.encoder)
             let checkpoint = try ComposerCheckpoint(path: folder.write(fixture.bytes, "raw.pt"))
-            var configuration = try checkpoint.configuration()
-            if kind == .decoder { configuration = try ModelConversion.converted(configuration, to: kind) }
+            var configuration = try checkpoint.configuration(as: kind)
+            if kind == .decoder {
+                #expect {
+                    try checkpoint.write(toFolder: folder.file("model"), configuration: configuration)
+                } throws: {
+                    "\($0)".hasSuffix("names no bos_token_id, which decoders need; expected a tokenizer that names it")
+                }
+                (configuration.padTokenID, configuration.bosTokenID, configuration.eosTokenIDs) = (3, 1, [2])
+            }
             let parameters = try checkpoint.write(toFolder: folder.file("model"), configuration: configuration)
             let model = try LanguageModel.load(folder: folder.file("model"))
             #expect(model.parameterCount == parameters)
@@ -350,6 +359,8 @@ struct ComposerCheckpointTests {
             let tokenizer = try TinyModel.tokenizer()
             try checkpoint.write(toFolder: folder.file("full"), configuration: configuration, tokenizer: tokenizer)
             #expect(try ModernBERTConfiguration(folder: folder.file("full")).padTokenID == 3)
+            let written = try ModernBERTConfiguration(folder: folder.file("model"))
+            #expect(written.clsTokenID == (kind == .decoder ? 1 : nil))
         }
     }
 

@@ -97,11 +97,17 @@ struct ModelConversionTests {
     @Test("An encoder loses what only decoders have")
     func encoderFiles() throws {
         try withTemporaryFolder { folder in
-            let decoder = try TinyModel.write(.decoder, in: folder, named: "decoder") { $0.usesCache = false }
+            let decoder = try TinyModel.write(.decoder, in: folder, named: "decoder") {
+                $0.usesCache = false
+                $0.otherKeys = ["causal_mask": true, "masked_prediction": false, "kept": [1]]
+            }
             _ = try convert(decoder, to: .encoder, folder.file("encoder"))
             let object = try JSONValue(parsing: folder.read("encoder/config.json"))
             for key in ["use_cache", "sliding_window", "is_causal"] { #expect(object[key] == nil, "\(key)") }
             #expect(object["local_attention"] == 8)
+            #expect(object["causal_mask"] == false)
+            #expect(object["masked_prediction"] == true)
+            #expect(object["kept"] == [1])
             #expect(object["architectures"] == ["ModernBertForMaskedLM"])
             #expect(!FilePath.exists(folder.file("encoder/generation_config.json")))
             #expect(try Tokenizer(folder: folder.file("encoder")).encode("cat").ids.last == 2)

@@ -109,6 +109,30 @@ struct PairVerificationTests {
         #expect(try verify(changes: ["data": "/data/b/shakespeare/"]).isPair)
     }
 
+    @Test(
+        "A split is part of a data set's name, its place is not",
+        arguments: [("train", true), ("validation", false)]
+    )
+    func splits(split: String, isPair: Bool) throws {
+        func recipe(_ folder: String, _ split: String) -> JSONValue {
+            [
+                "max_seq_len": 64,
+                "train_loader": ["dataset": ["shuffle_seed": 21, "local": .string(folder), "split": .string(split)]],
+            ]
+        }
+        try withTemporaryFolder { folder in
+            let batches = [LedgerFixture.batch(0)]
+            let changes: [JSONObject] = [
+                ["data": "/a/plays/train", "recipe": recipe("/a/plays", "train")],
+                ["data": .string("/b/plays/" + split), "recipe": recipe("/b/plays/", split)],
+            ]
+            let runs = try zip(["encoder", "decoder"], changes).map {
+                try LedgerFixture.writeRun($0, in: folder, batches: batches, changes: $1)
+            }
+            #expect(try PairVerification(runs[0], runs[1]).isPair == isPair)
+        }
+    }
+
     @Test("A broken chain is a verdict that names the line")
     func broken() throws {
         try withTemporaryFolder { folder in
