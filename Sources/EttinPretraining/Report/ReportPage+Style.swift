@@ -53,7 +53,7 @@ extension ReportPage {
         th, td { padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--rule); text-align: right; }
         th:last-child, td:last-child { padding-right: 0; }
         th { font-weight: 500; }
-        thead th { color: var(--ink); font-weight: 600; vertical-align: bottom; }
+        thead th { color: var(--ink); font-weight: 600; vertical-align: bottom; white-space: nowrap; }
         tbody th, th:first-child { text-align: left; color: var(--muted); white-space: nowrap; }
         .overview { display: grid; gap: 1.5rem 4rem; grid-template-columns: auto 1fr; align-items: start; }
         .common {

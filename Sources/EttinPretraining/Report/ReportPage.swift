@@ -92,13 +92,13 @@ struct ReportPage {
         guard verdict.isPair else {
             let findings = verdict.findings.map { finding -> HTML in "<p>\(Self.sentence(finding))</p>" }
             return """
-                <div class="verdict broken" role="note"><p><strong>Not a pair.</strong> \(first) and \(second) agree \
+                <div class="verdict broken" role="note"><p><strong>Not a pair:</strong> \(first) and \(second) agree \
                 on \(steps).</p>\(findings)</div>
 
                 """
         }
         return """
-            <div class="verdict" role="note"><p><strong>A pair.</strong> \(first) and \(second) read the same data \
+            <div class="verdict" role="note"><p><strong>A pair:</strong> \(first) and \(second) read the same data \
             in the same order at each of \(steps).</p>\(chain)</div>
 
             """
@@ -148,7 +148,7 @@ struct ReportPage {
 
     private var training: HTML {
         let losses = curve({ _ in MetricName.trainingLoss }, smoothing: true, marks: MetricName.evaluationLoss)
-        let span = losses.map(\.line.smoothingSpan).max() ?? 0
+        let span = 2 * (losses.map(\.line.smoothingReach).max() ?? 0) + 1
         let loss = LineChart(
             id: "loss",
             title: "Loss",

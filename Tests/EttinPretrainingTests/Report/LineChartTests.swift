@@ -19,9 +19,9 @@ struct LineChartTests {
         let curve = LineChart.Curve(label: "a", color: 0, line: series([(0, 0), (50, 10), (100, 5)]))
         let svg = chart([curve]).svg(.half, style: "s").source
         #expect(svg.contains(#"viewBox="0 0 464 270""#))
-        #expect(svg.contains(#"<path class="line" d="M32 232L224 12L416 122"/>"#))
+        #expect(svg.contains(#"<path class="line" d="M32 232L220.5 12L409 122"/>"#))
         #expect(svg.contains(#"aria-label="Loss over tokens: a from 0 to 5.000""#))
-        #expect(svg.contains(#"data-plot="32 12 416 232" data-domain="0.0 100.0 0.0 10.0""#))
+        #expect(svg.contains(#"data-plot="32 12 409 232" data-domain="0.0 100.0 0.0 10.0""#))
     }
 
     @Test("a curve is interrupted where there is no number")
