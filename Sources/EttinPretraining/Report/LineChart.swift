@@ -198,7 +198,8 @@ struct LineChart: Sendable {
 
     /// The curves' names with their last values, each beside the end of its curve as far as there is room.
     private func labels(_ plot: Plot) -> [HTML] {
-        let height = 37.0
+        // Where many names must share the height, values are left to the table.
+        let height = min(37, (plot.bottom - plot.top) / Double(max(1, curves.count)))
         var placed = curves.compactMap { curve -> (curve: Curve, value: Double, x: Double, y: Double)? in
             guard let end = curve.endPoint else { return nil }
             return (curve, end.value, plot.right + 10, place(end, plot).y)
@@ -216,10 +217,12 @@ struct LineChart: Sendable {
             let name =
                 label.curve.label.count > Self.labelLimit
                 ? label.curve.label.prefix(Self.labelLimit - 1) + "…" : label.curve.label[...]
+            let value: HTML =
+                height < 30
+                ? "" : #"<text class="tick" x="\#(label.x)" y="\#(label.y + 15)">\#(spelled(label.value))</text>"#
             return """
                 <g class="\(Self.style(label.curve.color))"><text class="name" x="\(label.x)" y="\(label.y)">\
-                \(String(name))</text><text class="tick" x="\(label.x)" y="\(label.y + 15)">\(spelled(label.value))\
-                </text></g>
+                \(String(name))</text>\(value)</g>
                 """
         }
     }

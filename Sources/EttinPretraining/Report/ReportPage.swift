@@ -43,12 +43,10 @@ struct ReportPage {
     }
 
     private var title: String {
-        let parents = Set(report.runs.map { FilePath.folder(of: RelativeLink.resolved($0.folder.path)) })
-        let names = report.runs.map(\.name)
-        guard names.count > 1, let parent = parents.first, parents.count == 1 else {
-            return names.joined(separator: ", ")
-        }
-        return Set(names).count == 1 ? names[0] : FilePath.lastComponent(of: parent)
+        var names: [String] = []
+        for run in report.runs where !names.contains(run.name) { names.append(run.name) }
+        if names.count < 4 { return names.joined(separator: ", ") }
+        return "\(report.runs.count) runs"
     }
 
     private var lead: String {

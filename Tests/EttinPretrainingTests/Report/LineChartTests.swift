@@ -54,6 +54,21 @@ struct LineChartTests {
         #expect(heights[0] > 0 && heights[2] < 400)
     }
 
+    @Test("many names share the height, without values", arguments: [8, 14])
+    func manyCurves(count: Int) {
+        let curves = (0..<count).map {
+            LineChart.Curve(label: "run \($0)", color: $0, line: series([(0, 1), (100, 1)]))
+        }
+        let svg = chart(curves).svg(.half, style: "s").source
+        let heights = svg.split(separator: "<text class=\"name\"").dropFirst().compactMap { part -> Double? in
+            part.split(separator: "y=\"").dropFirst().first.flatMap { Double($0.prefix { $0 != "\"" }) }
+        }.sorted()
+        #expect(heights.count == count)
+        #expect(zip(heights, heights.dropFirst()).allSatisfy { $1 - $0 > 220 / Double(count) - 0.2 })
+        #expect(heights[0] > 0 && heights[count - 1] < 232)
+        #expect(!svg.contains(">1.000</text>"))
+    }
+
     @Test("a logarithmic axis holds what has no place on it at its edge")
     func logarithmic() {
         let curve = LineChart.Curve(label: "a", color: 0, line: series([(0, 10), (50, 1000), (100, 0)]))
