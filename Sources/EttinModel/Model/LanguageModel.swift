@@ -31,7 +31,7 @@ final class VocabularyProjection: Module {
     }
 
     func callAsFunction(_ x: Tensor, tiedTo embedding: Tensor) -> Tensor {
-        x.linear(weight ?? embedding, bias: bias)
+        x.linear((weight ?? embedding).to(x.dtype), bias: bias?.to(x.dtype))
     }
 }
 
