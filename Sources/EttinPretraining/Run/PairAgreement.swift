@@ -36,6 +36,7 @@ enum PairAgreement {
         try same("max_tokens_per_microbatch") { $0.maxTokensPerMicrobatch }
         try same("batch_size_warmup_tokens") { $0.batchSizeWarmup }
         try same("eval_loader") { $0.evalData }
+        try same("device") { $0.device }
         try same("save_interval") { $0.checkpoints.saveInterval }
         try same("autoresume") { $0.checkpoints.autoresume }
         try same("rules.batch_size_warmup") { $0.rules.batchSizeWarmup }
