@@ -61,20 +61,21 @@ def content(folder):
         (["model.model_config.num_attention_heads=3"], 1, '"hidden_size" is 64, which 3 heads do not divide'),
         (["model.model_config.vocab_size=500"], 1, "vocab_size: is 500, but the tokenizer has 1000 tokens"),
         (["device_train_microbatch_size=0"], 1, 'device_train_microbatch_size: is "0"'),
-        (["device=warp"], 1, "device: "),
+        (["device=warp"], 1, 'device "warp": unknown device'),
         (["train_loader.sequence_packing=true"], 1, "sequence_packing: is true"),
         (["data_local=../nowhere"], 1, "../nowhere/train/index.json: cannot be opened"),
         (["data_local=your_data"], 1, 'train_loader.dataset.local: is the placeholder "your_data"'),
         (["tokenizer_name=../nowhere"], 1, "tokenizer_name: cannot be used: .*nowhere"),
         (["global_train_batch_size=2000"], 1, "global_train_batch_size: is 2000, but ../data/train has 1500 samples"),
         (["save_folder=../corpus.txt/run"], 1, "corpus.txt: cannot be made a folder"),
+        (["save_folder=/dev/null/run"], 1, "/dev/null: cannot be made a folder"),
         (["save_folder="], 1, "save_folder"),
         (["load_path=../nowhere"], 1, 'load_path: is "../nowhere", which is no folder and no file'),
         (["load_path=../tokenizer"], 1, 'load_path: is "../tokenizer", which holds no checkpoint'),
         (["load_path=../corpus.txt"], 1, "corpus.txt"),
     ],
 )
-def test_a_mistake_is_named_in_one_line_before_anything_is_written(place, tmp_path_factory, overrides, code, message):
+def test_a_mistake_is_named_in_one_line_before_anything_is_written(place, overrides, code, message):
     run = Run(place, f"mistake-{len(list(place.iterdir()))}", kinds=["encoder"])
     assert re.search(message, refused(run, *overrides, code=code)), message
     assert not list(run.folder.iterdir())
@@ -157,7 +158,7 @@ def test_data_of_another_tokenizer_are_named_by_sample(place):
     ettin("data", "tokenize", place / "larger.txt", "--separator", r"\n", "--tokenizer", place / "larger", "-o",
           place / "foreign/train")
     run = Run(place, "foreign-run", kinds=["encoder"])
-    error = refused(run, "data_local=../foreign")
+    error = refused(run, "data_local=../foreign", "eval_loader.dataset.local=../data")
     assert re.search(r"\.\./foreign: sample \d+ holds the id 1[01]\d\d; expected ids below the model's vocab_size, 1000", error)
     # Nothing was trained, so that the right data need no other folder.
     run.to_the_end("max_duration=2ba", "autoresume=false")

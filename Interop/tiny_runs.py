@@ -134,6 +134,10 @@ class Run:
         except FileNotFoundError:
             return 0
 
+    def event_files(self, index):
+        """One for each process that got so far."""
+        return len(list(self.folders[index].glob("tensorboard/*")))
+
     def is_saving(self):
         return any(name.startswith(".step") for folder in self.folders for name in os.listdir(folder))
 

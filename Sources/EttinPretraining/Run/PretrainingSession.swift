@@ -378,7 +378,7 @@ extension PretrainingRecipe {
     }
 
     /// How the batch grows, in words.
-    fileprivate var batchSizeGrowth: String {
+    var batchSizeGrowth: String {
         guard let batchSizeWarmup, rules.batchSizeWarmup == .intended, batchSizeWarmup.tokens > 0 else { return "none" }
         return "from \(batchSizeWarmup.minSize) over \(batchSizeWarmup.tokens) tokens"
     }

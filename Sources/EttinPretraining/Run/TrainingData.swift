@@ -85,22 +85,14 @@ struct TrainingData: Sendable {
         }
         let digest = SHA256Digest(of: Array(parts.joined(separator: "\n").utf8))
         let count = shards.reduce(0) { $0 + $1.sampleCount }
-        let order =
-            switch settings.order {
-            case .permutation: "a permutation"
-            case .sequential: "that of the shards"
-            case .explicit: "that of an order"
-            case .streaming(let streaming):
-                "\(streaming.algorithm.rawValue) on \(streaming.canonicalNodes) nodes"
-                    + (streaming.blockSize.map { " in blocks of \($0)" } ?? "")
-            }
         let weights = settings.streams.map { "\($0.weight)" }.joined(separator: ", ")
-        return [
+        var facts = [
             "the data set": "\(count) samples with the digest \("\(digest)".prefix(12))",
-            "the order of the samples": order + (weights.isEmpty ? "" : " with the weights \(weights)"),
-            "shuffle_seed": settings.order == .sequential ? "unused" : "\(settings.shuffleSeed)",
+            "the order of the samples": settings.orderName + (weights.isEmpty ? "" : " with the weights \(weights)"),
             "drop_last": "\(settings.dropLast)",
         ]
+        if settings.shuffle { facts["shuffle_seed"] = "\(settings.shuffleSeed)" }
+        return facts
     }
 
     /// The number of samples of a pass; nil for an explicit order, which has no passes.
@@ -112,5 +104,19 @@ struct TrainingData: Sendable {
     /// The number of global batches of a pass; nil where there are no passes, or their number is not known beforehand.
     func batchesPerEpoch(of size: Int) -> Int? {
         sampleCount.map { settings.dropLast ? $0 / size : ($0 + size - 1) / size }
+    }
+}
+
+extension DataSettings {
+    /// The order of the samples in words, but for its seed.
+    var orderName: String {
+        switch order {
+        case .permutation: "a permutation"
+        case .sequential: "that of the shards"
+        case .explicit: "that of an order"
+        case .streaming(let streaming):
+            "\(streaming.algorithm.rawValue) on \(streaming.canonicalNodes) nodes"
+                + (streaming.blockSize.map { " in blocks of \($0)" } ?? "")
+        }
     }
 }
