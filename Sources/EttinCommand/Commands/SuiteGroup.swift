@@ -113,11 +113,12 @@ struct SuiteRunCommand: ParsableCommand {
     func run() throws {
         let runs = try arguments.runs()
         for (_, recipe, _) in runs { try recipe.checkRunnable() }
-        let device = try place.prepare()
+        let devices = try runs.map { try place.prepare(orElse: $0.recipe.device) }
         var documents: [JSONValue] = []
         var index = 0
         while index < runs.count {
             let (run, recipe, state) = runs[index]
+            let device = devices[index]
             index += 1
             if case .finished(let batch) = state {
                 Diagnostics.note("\(run.outputFolder): finished with batch \(batch)")

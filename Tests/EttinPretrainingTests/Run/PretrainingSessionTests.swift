@@ -162,6 +162,7 @@ struct PretrainingSessionTests {
             #expect(try TrainerState(folder: tiny.folder.file("weights/ext2")).optimizerSteps == 2)
             // A decoder starts from the encoder's weights.
             let cross = tiny.recipe(.decoder, "cross") {
+                $0.startKind = .encoder
                 $0.checkpoints.loadPath = tiny.folder.file("step")
                 $0.checkpoints.loadWeightsOnly = true
                 $0.maxDuration = TrainingTime(1, .batch)
