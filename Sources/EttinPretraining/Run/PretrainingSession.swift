@@ -144,7 +144,7 @@ public final class PretrainingSession {
                 return .interrupted
             }
             let begin = ContinuousClock.now
-            guard let batch = try batches.next() else {
+            guard let batch = try nextBatch() else {
                 guard endsWithData else { break }
                 throw TrainingError(
                     .missing,
@@ -162,6 +162,12 @@ public final class PretrainingSession {
         for run in runs { try run.finish() }
         return .finished
     }
+
+    /// Takes the next batch from the stream, which is the one that the next step would see.
+    ///
+    /// - Returns: Nil at the end of an explicit order; other data never ends.
+    /// - Throws: `CorpusError` when a sample cannot be read or holds what the model cannot.
+    package func nextBatch() throws -> StepBatch? { try batches.next() }
 
     private func step(
         _ run: PretrainingRun,
