@@ -195,8 +195,8 @@ class StableAdamW(torch.optim.Optimizer):
 
     def __init__(self, groups, lr, weight_decay):
         defaults = dict(
-            lr=lr, betas=(0.9, 0.98), weight_decay=weight_decay, eps=1e-6, decouple_lr=True, max_lr=lr, kahan_sum=False,
-            foreach=False, gradient_release=False, setup=False, triton=None,
+            lr=lr, beta1=0.9, beta2=0.98, weight_decay=weight_decay, eps=1e-6, decouple_lr=True, max_lr=lr,
+            kahan_sum=None, foreach=False, gradient_release=False, setup=False,
         )
         super().__init__(groups, defaults)
 
@@ -207,7 +207,8 @@ class StableAdamW(torch.optim.Optimizer):
                 group["setup"], group["step"] = True, torch.tensor(0, dtype=torch.int32)
             group["step"].add_(1)
             step = group["step"].item()
-            first, second = [(beta**step - beta) / (beta**step - 1) for beta in group["betas"]]
+            betas = [group["beta1"], group["beta2"]]
+            first, second = [(beta**step - beta) / (beta**step - 1) for beta in betas]
             for parameter in group["params"]:
                 state = self.state[parameter]
                 if not state:
@@ -371,6 +372,7 @@ def test_optimizer_states(tmp_path, kind, names):
         assert {key: ours[key] for key in ["lr", "initial_lr", "max_lr", "weight_decay", "eps"]} == {
             key: theirs[key] for key in ["lr", "initial_lr", "max_lr", "weight_decay", "eps"]
         }
+        assert ours["betas"] == [0.9, 0.98]
         assert len(ours["keys"]) == len(theirs["params"])
 
 

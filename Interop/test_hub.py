@@ -481,6 +481,15 @@ def test_a_model_is_used_by_name_and_revision(server, client, tmp_path):
     assert final == client.ok("embed", tmp_path / "2", "a text") != tagged
     assert client.ok("info", "jhu-clsp/ettin-encoder-17m").startswith("kind         encoder")
     assert client.ok("tokenize", "jhu-clsp/ettin-encoder-17m", "a text")
+    for revision, folder in [("step10", tmp_path / "1"), ("main", tmp_path / "2")]:
+        output = tmp_path / f"decoder-{revision}"
+        client.ok("convert", "encoder-17m", output, "--to", "decoder", "--revision", revision)
+        client.ok("convert", folder, tmp_path / f"by-folder-{revision}", "--to", "decoder")
+        both = [output / "model.safetensors", tmp_path / f"by-folder-{revision}" / "model.safetensors"]
+        assert both[0].read_bytes() == both[1].read_bytes()
+        assert "base_model: jhu-clsp/ettin-encoder-17m\n" in (output / "README.md").read_text()
+    client.ok("average", "encoder-17m@step10", "encoder-17m@main", "--output", tmp_path / "mean")
+    assert client.ok("embed", tmp_path / "mean", "a text") not in (tagged, final)
     error = client.fails("embed", "nothing-of-this-name", "a text")
     assert "no folder has this name, and a model on the Hub has the form owner/name" in error
 

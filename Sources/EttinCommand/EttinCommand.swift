@@ -22,7 +22,8 @@ struct EttinCommand: ParsableCommand {
         version: version,
         subcommands: [
             FillMaskCommand.self, Embed.self, Generate.self, Tokenize.self, TokenizerGroup.self, DataGroup.self,
-            Pretrain.self, Report.self, PairGroup.self, Initialize.self, Convert.self, Average.self, Info.self,
+            Pretrain.self, SuiteGroup.self, Report.self, PairGroup.self, Initialize.self, Convert.self, Average.self,
+            Info.self,
             Bench.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self, Environment.self,
         ]
     )

@@ -84,9 +84,22 @@ extension FilePath {
         guard unlink(path) == 0 else { throw FileError.system(path, "cannot be removed") }
     }
 
-    /// Removes a folder of files.
+    /// Removes a folder with everything in it.
+    ///
+    /// It is gone under its name before its files go, so that a kill leaves no folder that lacks some of them.
     package static func removeFolder(_ path: String) throws {
-        for name in try names(inFolder: path) { try remove(joined(path, name)) }
+        let doomed = joined(folder(of: path), ".\(lastComponent(of: path)).removed.tmp")
+        try removeTree(doomed)
+        guard rename(path, doomed) == 0 else { throw FileError.system(path, "cannot be removed") }
+        try removeTree(doomed)
+    }
+
+    /// Removes a file, or a folder with everything in it; what is not there is no failure.
+    package static func removeTree(_ path: String) throws {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFDIR else { return try remove(path) }
+        for name in try names(inFolder: path) { try removeTree(joined(path, name)) }
         guard rmdir(path) == 0 else { throw FileError.system(path, "cannot be removed") }
     }
 

@@ -15,6 +15,7 @@ func describeComposerCheckpoint(_ path: String, moments file: String) throws {
             "lr": JSONValue(group.learningRate), "weight_decay": JSONValue(group.weightDecay),
             "initial_lr": group.initialLearningRate.map { JSONValue($0) } ?? .null,
             "max_lr": group.maximumLearningRate.map { JSONValue($0) } ?? .null, "eps": JSONValue(group.epsilon),
+            "betas": .array(group.betas.map { JSONValue($0) }),
             "keys": .array(group.keys.map(JSONValue.string)),
         ]
     }

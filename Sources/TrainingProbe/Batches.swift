@@ -24,7 +24,7 @@ func session(_ arguments: some Collection<String>) throws -> PretrainingSession 
 /// Prints the batches that a session's next steps would see, a line each.
 func printBatches(_ count: Int, of session: PretrainingSession) throws {
     for _ in 0..<max(0, count) {
-        guard let batch = try session.nextBatch() else { return }
+        let batch = try session.nextBatch()
         let halves = batch.halves.map { JSONValue.array($0.map(json)) }
         print(JSONValue.object(["step": JSONValue(batch.step), "halves": .array(halves)]).text())
     }

@@ -101,7 +101,7 @@ struct ReportCommandTests {
             )
             try fail([], code: 64, saying: "Missing expected argument '<runs>")
             let prompt = ["--prompt", String(repeating: "cat ", count: 40)]
-            try fail([encoder, "-o", output] + prompt, saying: "prompt 1 has ")
+            try fail([encoder, "-o", output] + prompt, saying: "prompt 1: has 44 tokens; expected at most 32")
             _ = try write(Self.metrics + "[]\n", to: "\(encoder)/metrics.jsonl")
             try fail([encoder, "-o", output], saying: "metrics.jsonl:22: is a JSON array; expected an object")
         }

@@ -54,7 +54,7 @@ struct Pretrain: ParsableCommand {
             try PretrainingRecipe(path: $0, overrides: values.overrides)
         }
         if dryRun { return try printPlans(recipes) }
-        let outcome = try Training(recipes, device: try place.prepare()).run()
+        let outcome = try Training(recipes, device: try place.prepare(orElse: recipes[0].device)).run()
         if json.isOn { try StandardOutput.write(document: outcome.json) } else { try outcome.printCheckpoints() }
         if outcome.isInterrupted { throw ExitCode(130) }
     }

@@ -26,8 +26,9 @@ enum Interruption {
     ///
     /// - Returns: What must be kept for as long as the signals are to be handled.
     static func handle() -> [any DispatchSourceSignal] {
-        // A closed pipe is reported by `write` instead.
+        // A closed pipe and a file that may not grow further are reported by `write` instead.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         return [SIGINT, SIGTERM].map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())

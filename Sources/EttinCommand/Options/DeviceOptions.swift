@@ -3,15 +3,19 @@ import Torch
 
 /// Where a command computes.
 struct DeviceOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where to compute: cpu, cuda, cuda:N or mps.", valueName: "device"))
-    var device = "cpu"
+    @Option(
+        help: ArgumentHelp(
+            "Where to compute: cpu, cuda, cuda:N or mps; cpu, or what a recipe says, unless given.",
+            valueName: "device"
+        )
+    )
+    var device: String?
 
     @Option(help: ArgumentHelp("CPU threads; as many as the machine allows unless given.", valueName: "count"))
     var threads: Int?
 
     func validate() throws {
-        let kind = device.prefix { $0 != ":" }
-        guard Device.Kind(rawValue: String(kind)) != nil else {
+        if let device, Device.Kind(rawValue: String(device.prefix { $0 != ":" })) == nil {
             throw ValidationError("--device is \"\(device)\"; expected cpu, cuda, cuda:N or mps")
         }
         if let threads, !(1...1024).contains(threads) {
@@ -21,9 +25,11 @@ struct DeviceOptions: ParsableArguments {
 
     /// Sets the number of threads and finds the device.
     ///
+    /// - Parameter other: The device where none was given.
+    /// - Returns: The device.
     /// - Throws: `DeviceError` when this machine does not have it.
-    func prepare() throws -> Device {
+    func prepare(orElse other: String = "cpu") throws -> Device {
         if let threads { TorchRuntime.setThreadCount(threads) } else { TorchRuntime.respectProcessorQuota() }
-        return try Device(device)
+        return try Device(device ?? other)
     }
 }

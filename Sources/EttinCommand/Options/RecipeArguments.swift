@@ -1,6 +1,7 @@
 import ArgumentParser
 import EttinPretraining
 import EttinTokenizer
+import EttinTraining
 
 /// Values that replace a recipe's.
 struct RecipeOverrides: ParsableArguments {
@@ -22,14 +23,18 @@ struct RecipeTokenizer {
 
     /// Loads the tokenizer that a recipe names, from a folder or by its name on the Hub.
     ///
-    /// - Throws: `TokenizerError` or `HubError` when there is none.
+    /// - Throws: `TrainingError` when there is none.
     init(_ recipe: PretrainingRecipe) throws {
         guard let name = recipe.tokenizerName, !name.isEmpty else {
             (tokenizer, folder) = (nil, nil)
             return
         }
-        let folder = try HubAccess.folder(name, revision: nil, files: .tokenizer)
-        tokenizer = try Tokenizer(folder: folder)
-        self.folder = folder
+        do {
+            let folder = try HubAccess.folder(name, revision: nil, files: .tokenizer)
+            tokenizer = try Tokenizer(folder: folder)
+            self.folder = folder
+        } catch {
+            throw TrainingError(.missing, "tokenizer_name", found: "cannot be used: \(error)")
+        }
     }
 }

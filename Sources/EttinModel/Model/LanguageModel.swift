@@ -30,8 +30,9 @@ final class VocabularyProjection: Module {
         bias = configuration.decoderBias ? .uninitialized([vocabulary]) : nil
     }
 
+    // In the type of the input, as `Linear`.
     func callAsFunction(_ x: Tensor, tiedTo embedding: Tensor) -> Tensor {
-        x.linear(weight ?? embedding, bias: bias)
+        x.linear((weight ?? embedding).to(x.dtype), bias: bias?.to(x.dtype))
     }
 }
 

@@ -18,7 +18,7 @@ public struct ComposerOptimizerState {
         public let maximumLearningRate: Double?
         /// λ; `weight_decay`.
         public let weightDecay: Double
-        /// β₁ and β₂; `betas`.
+        /// β₁ and β₂; `beta1` and `beta2`, or `betas`.
         public let betas: [Double]
         /// ε; `eps`.
         public let epsilon: Double
@@ -153,19 +153,27 @@ public struct ComposerOptimizerState {
             guard let value = group[key], value != .none else { return nil }
             return try values.number(value, "\(place).\(key)")
         }
-        let betas = try values.required("betas", of: group, place)
-        guard let items = betas.elements, items.count == 2 else {
-            throw values.problem("\(place).betas", "is \(betas.kind)", "two numbers")
-        }
         return Group(
             keys: keys,
             learningRate: try number("lr"),
             initialLearningRate: try optional("initial_lr"),
             maximumLearningRate: try optional("max_lr"),
             weightDecay: try number("weight_decay"),
-            betas: try items.map { try values.number($0, "\(place).betas") },
+            betas: try betas(of: group, values, place),
             epsilon: try number("eps")
         )
+    }
+
+    /// β₁ and β₂, which torch keeps together and torch-optimi apart.
+    private static func betas(of group: PickledValue, _ values: ComposerValues, _ place: String) throws -> [Double] {
+        if let first = group["beta1"], let second = group["beta2"] {
+            return [try values.number(first, "\(place).beta1"), try values.number(second, "\(place).beta2")]
+        }
+        let betas = try values.required("betas", of: group, place)
+        guard let items = betas.elements, items.count == 2 else {
+            throw values.problem("\(place).betas", "is \(betas.kind)", "two numbers")
+        }
+        return try items.map { try values.number($0, "\(place).betas") }
     }
 
     private static func moment(

@@ -21,8 +21,10 @@ public final class DataLedgerWriter {
     ///   - path: The file.
     ///   - batches: How many batches the checkpoint has behind it that the run goes on from; nil to begin anew, whatever
     ///     the file holds.
-    /// - Throws: `TrainingError` when the file cannot be written, or does not hold an unbroken chain of those batches.
-    public init(path: String, continuingAfterBatch batches: Int? = nil) throws {
+    ///   - expected: The chain of the last of those batches; nil where it is not known.
+    /// - Throws: `TrainingError` when the file cannot be written, or does not hold an unbroken chain of those batches that
+    ///   ends as expected; it is as it was then.
+    public init(path: String, continuingAfterBatch batches: Int? = nil, endingIn expected: SHA256Digest? = nil) throws {
         var kept = 0
         (nextStep, head) = (0, .zero)
         if let batches, batches > 0 {
@@ -34,6 +36,14 @@ public final class DataLedgerWriter {
                     path,
                     found: "has \(ledger.entries.count) steps",
                     expected: "the \(batches) of the checkpoint that the run goes on from"
+                )
+            }
+            guard expected == nil || expected == ledger.head else {
+                throw TrainingError(
+                    .malformed,
+                    path,
+                    found: "has the chain \(ledger.head) at step \(batches - 1)",
+                    expected: "that of the checkpoint that the run goes on from, \(expected ?? .zero)"
                 )
             }
             kept = ledger.lineLengths.reduce(0, +)

@@ -13,6 +13,8 @@ struct PairFacts: Hashable, Sendable {
     let maxSequenceLength: Int?
     /// The seed of the order of the samples, where the recipe says it.
     let shuffleSeed: Int?
+    /// The seed of weights, masks and dropout, where the recipe says it.
+    let seed: Int?
 
     /// Reads `run.json`.
     init(_ run: RunFolder) throws {
@@ -51,5 +53,6 @@ struct PairFacts: Hashable, Sendable {
         dataset = stored?["split"]?.stringValue.map { FilePath.joined(folder, $0) } ?? folder
         maxSequenceLength = try optional("max_seq_len")
         shuffleSeed = try optional("train_loader", "dataset", "shuffle_seed")
+        seed = try optional("seed")
     }
 }

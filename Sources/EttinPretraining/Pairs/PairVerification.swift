@@ -153,6 +153,7 @@ public struct PairVerification: Hashable, Sendable {
         let same = [
             ("vocab_size", "\(first.vocabularySize)", "\(second.vocabularySize)"),
             ("data", first.dataset, second.dataset),
+            ("recipe.seed", text(first.seed), text(second.seed)),
             ("recipe.max_seq_len", text(first.maxSequenceLength), text(second.maxSequenceLength)),
             ("recipe.train_loader.dataset.shuffle_seed", text(first.shuffleSeed), text(second.shuffleSeed)),
         ]

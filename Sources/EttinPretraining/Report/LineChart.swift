@@ -18,6 +18,13 @@ struct LineChart: Sendable {
         fileprivate var values: [Double] {
             [line, unsmoothed, marks].compactMap { $0 }.flatMap { $0.points.map(\.value) }
         }
+
+        /// The point that the curve's name stands beside.
+        fileprivate var endPoint: MetricSeries.Point? {
+            line.points.last { $0.value.isFinite } ?? marks?.points.last { $0.value.isFinite }
+        }
+
+        fileprivate var end: Double? { endPoint?.value }
     }
 
     /// How large a drawing is, in units that a screen of its width shows as pixels.
@@ -80,12 +87,16 @@ struct LineChart: Sendable {
     ///   - style: A class for the style sheet.
     /// - Returns: An element `svg`.
     func svg(_ size: Size, style: String) -> HTML {
-        let name = curves.map { min($0.label.count, Self.labelLimit) }.max() ?? 0
+        // Bold and plain digits of these widths, which no font of a reader's exceeds by much.
+        let label =
+            curves.flatMap { curve in
+                [Double(min(curve.label.count, Self.labelLimit)) * 7.2, Double(curve.end.map(spelled)?.count ?? 0) * 7]
+            }.max() ?? 0
         let tick = vertical.ticks.map { vertical.label($0, format).count }.max() ?? 0
         let plot = Plot(
             left: Double(tick) * 7 + 18,
             top: 12,
-            right: size.width - max(48, Double(name) * 7.2 + 20),
+            right: size.width - max(48, label + 20),
             bottom: size.height - 38
         )
         let area: HTML = "\(plot.left) \(plot.top) \(plot.right) \(plot.bottom)"
@@ -187,10 +198,10 @@ struct LineChart: Sendable {
 
     /// The curves' names with their last values, each beside the end of its curve as far as there is room.
     private func labels(_ plot: Plot) -> [HTML] {
-        let height = 37.0
+        // Where many names must share the height, values are left to the table.
+        let height = min(37, (plot.bottom - plot.top) / Double(max(1, curves.count)))
         var placed = curves.compactMap { curve -> (curve: Curve, value: Double, x: Double, y: Double)? in
-            let end = curve.line.points.last { $0.value.isFinite } ?? curve.marks?.points.last { $0.value.isFinite }
-            guard let end else { return nil }
+            guard let end = curve.endPoint else { return nil }
             return (curve, end.value, plot.right + 10, place(end, plot).y)
         }.sorted { $0.y < $1.y }
         for index in placed.indices {
@@ -206,10 +217,12 @@ struct LineChart: Sendable {
             let name =
                 label.curve.label.count > Self.labelLimit
                 ? label.curve.label.prefix(Self.labelLimit - 1) + "…" : label.curve.label[...]
+            let value: HTML =
+                height < 30
+                ? "" : #"<text class="tick" x="\#(label.x)" y="\#(label.y + 15)">\#(spelled(label.value))</text>"#
             return """
                 <g class="\(Self.style(label.curve.color))"><text class="name" x="\(label.x)" y="\(label.y)">\
-                \(String(name))</text><text class="tick" x="\(label.x)" y="\(label.y + 15)">\(spelled(label.value))\
-                </text></g>
+                \(String(name))</text>\(value)</g>
                 """
         }
     }

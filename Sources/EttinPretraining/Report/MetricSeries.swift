@@ -29,18 +29,21 @@ struct MetricSeries: Sendable {
     /// The largest of the values that are numbers.
     var largest: Double? { points.lazy.map(\.value).filter(\.isFinite).max() }
 
-    /// How many points a smoothed one is the mean of: a part of the run, at least five.
-    var smoothingSpan: Int { min(points.count, max(5, points.count / 25)) }
+    /// How many points on either side of one smoothing takes: a fiftieth of the run, at least two.
+    var smoothingReach: Int { max(2, points.count / 50) }
 
-    /// The mean of the last points, as many as smoothing takes.
-    var smoothedLast: Double? { Self.mean(points.suffix(smoothingSpan)) }
+    /// How many of the last points stand for the end of the series, since single ones jump.
+    var endCount: Int { min(points.count, smoothingReach + 1) }
+
+    /// The mean of these, which is where the smoothed series ends.
+    var end: Double? { Self.mean(points.suffix(endCount)) }
 
     /// Each point as the mean of those around it.
     ///
     /// A window that reaches as far ahead as behind does not lag behind a falling loss; at the start it shrinks to do
     /// so, at the end it keeps its reach behind, since single points jump.
     func smoothed() -> MetricSeries {
-        let reach = smoothingSpan / 2
+        let reach = smoothingReach
         var sums = [0.0]
         var counts = [0]
         for point in points {

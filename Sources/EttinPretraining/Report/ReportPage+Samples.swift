@@ -26,7 +26,7 @@ extension ReportPage {
         return """
             <article class="sample">
             <p class="source">\(source)</p>
-            <blockquote>\(passage.before)\(gap)\(passage.after)</blockquote>
+            <blockquote>\(Self.dense(passage.before))\(gap)\(Self.dense(passage.after))</blockquote>
             <div class="answers">
             \(entry.answers.map { answer($0.answer, of: $0.run, passage) })</div>
             </article>
@@ -38,7 +38,8 @@ extension ReportPage {
         let body: HTML =
             switch answer {
             case .fills(let masks): "\(masks.enumerated().map { fills($1, $0, of: masks.count, passage) })"
-            case .continuation(let text): #"<p class="continuation"><span aria-hidden="true">…</span>\#(text)</p>"#
+            case .continuation(let text):
+                #"<p class="continuation"><span aria-hidden="true">…</span>\#(Self.dense(text))</p>"#
             }
         let verb = if case .fills = answer { "fills" } else { "continues" }
         return """
@@ -70,6 +71,16 @@ extension ReportPage {
             <table class="fills"><caption class="\(gaps > 1 ? "shown" : "hidden")">\(caption)</caption><tbody>
             \(rows)</tbody></table>
             """
+    }
+
+    /// A text without empty lines.
+    private static func dense(_ text: String) -> String {
+        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        let kept = lines.enumerated().filter { index, line in
+            // What stands before the first line feed or behind the last belongs to what stands beside the text.
+            index == 0 || index == lines.count - 1 || !line.allSatisfy(\.isWhitespace)
+        }
+        return kept.map { String($0.element) }.joined(separator: "\n")
     }
 
     /// A token without the space in front of it; one that is nothing but space is shown by signs.

@@ -53,9 +53,11 @@ extension ReportPage {
         th, td { padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--rule); text-align: right; }
         th:last-child, td:last-child { padding-right: 0; }
         th { font-weight: 500; }
-        thead th { color: var(--ink); font-weight: 600; vertical-align: bottom; }
+        thead th { color: var(--ink); font-weight: 600; vertical-align: bottom; white-space: nowrap; }
         tbody th, th:first-child { text-align: left; color: var(--muted); white-space: nowrap; }
-        .overview { display: grid; gap: 1.5rem 4rem; grid-template-columns: auto 1fr; align-items: start; }
+        .overview { display: flex; flex-wrap: wrap; gap: 1.5rem 4rem; }
+        .overview > div { max-width: 100%; }
+        .overview > div + div { flex: 1 1 19rem; }
         .common {
           display: grid; grid-template-columns: auto 1fr; gap: 0 1.2rem; margin: .45rem 0 0; font-size: .9rem;
         }
@@ -118,7 +120,6 @@ extension ReportPage {
           body { padding-top: 1.5rem; }
           h1 { font-size: 1.7rem; }
           .on-wide { display: none; } .on-narrow { display: block; }
-          .overview { grid-template-columns: 1fr; }
           th, td { padding-right: .7rem; }
         }
         @media print { details, .tip { display: none; } .sample { break-inside: avoid; } }

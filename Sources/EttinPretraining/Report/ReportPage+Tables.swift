@@ -54,7 +54,7 @@ extension ReportPage {
             (name, report.runs.indices.map(value))
         }
         func last(_ key: String, _ run: Int) -> Double? { report.series(key, run).last }
-        let span = report.runs.indices.map { report.series(MetricName.trainingLoss, $0).smoothingSpan }.max() ?? 0
+        let count = report.runs.indices.map { report.series(MetricName.trainingLoss, $0).endCount }.max() ?? 0
         let hasOneName = Set(report.runs.map(\.name)).count == 1
         return [
             // One name of all is the page's title.
@@ -65,8 +65,8 @@ extension ReportPage {
             row("Held-out perplexity") {
                 last(MetricName.perplexity, $0).map { NumberText.significant($0, digits: 4) }
             },
-            row("Training loss, mean of \(span)") {
-                report.series(MetricName.trainingLoss, $0).smoothedLast.map { NumberText.fixed($0, places: 3) }
+            row("Training loss, mean of \(count)") {
+                report.series(MetricName.trainingLoss, $0).end.map { NumberText.fixed($0, places: 3) }
             },
             row("Tokens a second") { report.series(MetricName.tokensPerSecond, $0).mean.map(NumberText.compact) },
             row("Training time") { report.runs[$0].metrics.last?.seconds.map(NumberText.duration) },

@@ -43,12 +43,10 @@ struct ReportPage {
     }
 
     private var title: String {
-        let parents = Set(report.runs.map { FilePath.folder(of: RelativeLink.resolved($0.folder.path)) })
-        let names = report.runs.map(\.name)
-        guard names.count > 1, let parent = parents.first, parents.count == 1 else {
-            return names.joined(separator: ", ")
-        }
-        return Set(names).count == 1 ? names[0] : FilePath.lastComponent(of: parent)
+        var names: [String] = []
+        for run in report.runs where !names.contains(run.name) { names.append(run.name) }
+        if names.count < 4 { return names.joined(separator: ", ") }
+        return "\(report.runs.count) runs"
     }
 
     private var lead: String {
@@ -92,13 +90,13 @@ struct ReportPage {
         guard verdict.isPair else {
             let findings = verdict.findings.map { finding -> HTML in "<p>\(Self.sentence(finding))</p>" }
             return """
-                <div class="verdict broken" role="note"><p><strong>Not a pair.</strong> \(first) and \(second) agree \
+                <div class="verdict broken" role="note"><p><strong>Not a pair:</strong> \(first) and \(second) agree \
                 on \(steps).</p>\(findings)</div>
 
                 """
         }
         return """
-            <div class="verdict" role="note"><p><strong>A pair.</strong> \(first) and \(second) read the same data \
+            <div class="verdict" role="note"><p><strong>A pair:</strong> \(first) and \(second) read the same data \
             in the same order at each of \(steps).</p>\(chain)</div>
 
             """
@@ -148,7 +146,7 @@ struct ReportPage {
 
     private var training: HTML {
         let losses = curve({ _ in MetricName.trainingLoss }, smoothing: true, marks: MetricName.evaluationLoss)
-        let span = losses.map(\.line.smoothingSpan).max() ?? 0
+        let span = 2 * (losses.map(\.line.smoothingReach).max() ?? 0) + 1
         let loss = LineChart(
             id: "loss",
             title: "Loss",

@@ -125,8 +125,10 @@ struct ReportSamples: Sendable {
             notes.append("The held-out data \(dataset) are not there to take texts from; --prompt gives some.")
             return []
         }
-        let tokenizer = try Tokenizer(folder: first.folder)
-        let limits = try folders.map { try ModernBERTConfiguration(folder: $0.folder).maxPositionEmbeddings }
+        let tokenizer = try Self.loaded(first.folder) { try Tokenizer(folder: first.folder) }
+        let limits = try folders.map { _, folder in
+            try Self.loaded(folder) { try ModernBERTConfiguration(folder: folder).maxPositionEmbeddings }
+        }
         let limit = min(limits.min() ?? .max, tokenizer.modelMaxLength ?? .max)
         let passages = try SamplePassage.heldOut(dataset, count: 4, tokenizer: tokenizer, tokenLimit: limit)
         if passages.isEmpty { notes.append("The held-out data \(dataset) have no text of a few words.") }

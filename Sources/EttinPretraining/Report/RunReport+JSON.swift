@@ -45,8 +45,8 @@ extension RunReport {
         object["seconds"] = last?.seconds.map { JSONValue($0) } ?? .null
         func optional(_ value: Double?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
         let loss = series(MetricName.trainingLoss, index)
-        object["train_loss"] = optional(loss.smoothedLast)
-        object["train_loss_batches"] = JSONValue(loss.smoothingSpan)
+        object["train_loss"] = optional(loss.end)
+        object["train_loss_batches"] = JSONValue(loss.endCount)
         object["eval_loss"] = optional(series(MetricName.evaluationLoss, index).last)
         object["eval_accuracy"] = optional(series(accuracyKey(index), index).last)
         object["eval_perplexity"] = optional(series(MetricName.perplexity, index).last)

@@ -20,7 +20,7 @@ public struct RunReport: Sendable {
         public var compute = ComputeOptions()
         /// Compares the ledgers of two runs, given by their folders.
         public var verify: @Sendable (_ first: String, _ second: String) throws -> PairVerdict = {
-            try PairVerdict.comparingChains($0, $1)
+            try PairVerdict.comparing($0, $1)
         }
 
         /// Creates options with samples of held-out texts.

@@ -67,10 +67,4 @@ struct RunLength {
     func counted(_ interval: TrainingTime) -> TrainingTime {
         interval.resolved(in: maximum).counted(batchesPerEpoch: batchesPerEpoch ?? 1)
     }
-
-    /// An interval as a number of batches; nil where it is counted in something else.
-    func batches(of interval: TrainingTime) -> Int? {
-        let counted = counted(interval)
-        return counted.unit == .batch || counted.unit == .iteration ? Int(counted.value) : nil
-    }
 }

@@ -25,20 +25,23 @@ enum PairAgreement {
                 expected: "the same, as both are to see the same data"
             )
         }
+        try same("seed") { $0.seed }
         try same("train_loader.dataset.local") { $0.data.displayPath }
-        try same("train_loader.dataset.shuffle_seed") { $0.data.shuffleSeed }
+        try same("train_loader.dataset.streams") { $0.data.streams.map { "\($0.name): \($0.weight)" } }
         try same("train_loader.dataset.shuffle") { $0.data.shuffle }
-        try same("train_loader.dataset") { $0.data }
+        try same("train_loader.dataset.shuffle_seed") { $0.data.shuffleSeed }
+        try same("the order of the samples") { $0.data.orderName }
         try same("max_seq_len") { $0.data.maxSequenceLength }
+        try same("train_loader.drop_last") { $0.data.dropLast }
         try same("max_duration") { $0.maxDuration }
         try same("global_train_batch_size") { $0.globalTrainBatchSize }
-        try same("device_train_microbatch_size") { $0.microbatchSize }
-        try same("max_tokens_per_microbatch") { $0.maxTokensPerMicrobatch }
-        try same("batch_size_warmup_tokens") { $0.batchSizeWarmup }
-        try same("eval_loader") { $0.evalData }
+        try same("device_train_microbatch_size") { $0.microbatchSize.map(String.init) ?? "auto" }
+        try same("max_tokens_per_microbatch") { $0.maxTokensPerMicrobatch.map(String.init) ?? "not given" }
+        try same("batch_size_warmup_tokens") { $0.batchSizeGrowth }
+        try same("eval_loader.dataset.local") { $0.evalData?.displayPath ?? "not given" }
+        try same("device") { $0.device }
         try same("save_interval") { $0.checkpoints.saveInterval }
         try same("autoresume") { $0.checkpoints.autoresume }
-        try same("rules.batch_size_warmup") { $0.rules.batchSizeWarmup }
         // Otherwise the clocks of the halves part.
         for recipe in [first, second] where recipe.rules.tokenCounting != .data {
             throw TrainingError(

@@ -35,37 +35,43 @@ public final class PretrainingRun {
     private let console: (any TrainingLogger)?
     private let heldOut: HeldOutEvaluation?
     private let facts: [String: String]
+    private let lock: RunLock
+    private var previousClock: TrainingClock
     private(set) var position: DataPosition
     private var speed: SpeedMonitor
-    private var average: RunAverage?
+    private let average: RunAverage?
 
-    /// Prepares a run: a new one, or one that goes on.
+    /// Opens a run: a new one, or one that goes on.
+    ///
+    /// Nothing in its folder is touched before this, so that a mistake in a recipe costs nothing.
     ///
     /// - Parameters:
     ///   - recipe: What to train, and how.
     ///   - start: Weights and state to begin with.
+    ///   - optimization: The optimizer in that state.
     ///   - context: What runs of one process share.
-    /// - Throws: `TrainingError` when files of the run cannot be opened.
-    init(_ recipe: PretrainingRecipe, start: RunStart, context: RunContext) throws {
+    /// - Throws: `TrainingError` when files of the run cannot be opened, or another process writes them.
+    init(
+        _ recipe: PretrainingRecipe,
+        start: RunStart,
+        optimization: RunOptimization,
+        context: RunContext
+    ) throws {
         self.recipe = recipe
         folder = context.folder
         store = context.store
         length = context.length
         tokenizer = context.tokenizer
         clock = start.clock
+        previousClock = start.clock
         position = start.position
         origin = start.origin
         model = start.model
         facts = context.facts
-        let parameters = model.parameters
-        keys = parameters.map(\.key)
-        model.setRequiresGradient(true)
-        let optimizer = recipe.optimizer.optimizer(for: parameters, referenceRate: start.referenceRate)
-        var others: StateDictionary = []
-        if let state = start.optimizerState {
-            others = try state(parameters, optimizer.state)
-        }
-        step = TrainingStep(optimizer: optimizer, clippingNorm: recipe.gradientClipping)
+        evaluation = start.evaluation.map { ($0.key, $0.value) }
+        keys = model.parameters.map(\.key)
+        step = TrainingStep(optimizer: optimization.optimizer, clippingNorm: recipe.gradientClipping)
+        average = optimization.average
         rates = LearningRates(
             schedule: length.schedule,
             maximum: length.maximum,
@@ -75,14 +81,23 @@ public final class PretrainingRun {
             next: start.nextRate
         )
         heldOut = context.heldOut
-        average = try RunAverage(recipe.averaging, model: model, stored: others)
         try TrainingError.translating { try FilePath.makeFolder(context.folder.path) }
+        lock = try RunLock(folder: context.folder.path)
         // A run that goes on keeps what it wrote up to its checkpoint; one that begins keeps nothing.
-        let batch = start.continues ? start.clock.batch : nil
-        ledger = try DataLedgerWriter(
-            path: folder.ledger,
-            continuingAfterBatch: start.continues ? start.ledgerSteps : nil
-        )
+        var batch: Int?
+        switch start.files {
+        case .begin:
+            try store.takeBack(toBatch: nil)
+            ledger = try DataLedgerWriter(path: folder.ledger)
+        case .goOn(let steps, let head):
+            batch = start.clock.batch
+            ledger = try DataLedgerWriter(path: folder.ledger, continuingAfterBatch: steps, endingIn: head)
+            try store.takeBack(toBatch: batch)
+        case .beginAgain(let entry):
+            // The weights stay on the disk until they are there as the new beginning.
+            try store.takeBack(toBatch: entry.batch)
+            ledger = try DataLedgerWriter(path: folder.ledger)
+        }
         var loggers: [any TrainingLogger] = []
         if recipe.logging.jsonl {
             loggers.append(try JSONLinesLogger(path: folder.metrics, continuingAfterBatch: batch))
@@ -97,6 +112,8 @@ public final class PretrainingRun {
         }
         speed = SpeedMonitor(window: recipe.logging.speedWindow)
         try RunDescription(recipe, model: model, tokenizer: context.tokenizerFolder).write(to: folder)
+        guard case .beginAgain = start.files else { return }
+        try store.keepOnly(try save())
     }
 
     /// Whether the run has its full length.
@@ -142,6 +159,7 @@ public final class PretrainingRun {
             return loss.loss * weights[index]
         }
         rates.advance(from: before)
+        previousClock = before
         loss = result.loss
         let tokens =
             recipe.rules.tokenCounting == .data
@@ -225,14 +243,10 @@ public final class PretrainingRun {
     /// - Returns: Its folder.
     /// - Throws: `TrainingError` or `CheckpointError` when it cannot be written; earlier ones are as they were.
     @discardableResult
-    func save() throws -> String {
+    func save() throws -> CheckpointStore.Entry {
         try ledger.synchronize()
         for logger in loggers { try logger.finish() }
-        let retention = CheckpointStore.Retention(
-            last: recipe.checkpoints.keepLast,
-            everyBatches: recipe.checkpoints.keepEvery.flatMap { length.batches(of: $0) }
-        )
-        let entry = try store.save(batch: clock.batch, keeping: retention) { folder in
+        return try store.save(batch: clock.batch) { folder in
             try write(model, toFolder: folder)
             try OptimizerFile.write(
                 step.optimizer.state,
@@ -242,6 +256,7 @@ public final class PretrainingRun {
             )
             try TrainerState(
                 clock: clock,
+                previousClock: previousClock,
                 position: position,
                 ledgerSteps: ledger.nextStep,
                 ledgerHead: "\(ledger.head)",
@@ -251,10 +266,28 @@ public final class PretrainingRun {
                 nextRate: rates.next,
                 baseRate: rates.base,
                 referenceRate: rates.reference,
-                facts: facts
+                facts: facts,
+                evaluation: evaluation.map { TrainerState.Measurement(key: $0.key, value: $0.value) }
             ).write(toFolder: folder)
         }
-        return entry.path
+    }
+
+    /// Removes the checkpoints that the recipe does not keep.
+    ///
+    /// - Throws: `TrainingError` when one cannot be removed.
+    func prune() throws {
+        guard let last = recipe.checkpoints.keepLast else { return }
+        let interval = recipe.checkpoints.keepEvery.map(length.counted)
+        try store.prune(keepingLast: last) { state in
+            interval.map { state.clock.crosses($0, since: state.previousClock) } ?? false
+        }
+    }
+
+    /// Whether all weights are numbers; those of a run that went wrong need not be.
+    func hasFiniteWeights() throws -> Bool {
+        try withoutGradients {
+            try withRecovery { try model.parameters.allSatisfy { try ($0.tensor * 0).sum().scalar() == 0 } }
+        }
     }
 
     /// Writes the averages that the recipe asks for, at the end of a run.

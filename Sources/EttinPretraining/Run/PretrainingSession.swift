@@ -42,7 +42,6 @@ public final class PretrainingSession {
     public let runs: [PretrainingRun]
     private let options: Options
     private var batches: BatchSource
-    private let endsWithData: Bool
 
     /// Prepares the runs: data are opened, models made or loaded, files begun or continued.
     ///
@@ -58,6 +57,7 @@ public final class PretrainingSession {
         let specials = try Self.specials(options.tokenizer)
         let configurations = try recipes.map { try Self.configuration($0, options.tokenizer, specials) }
         let data = try TrainingData(shared.data)
+        try Self.checkBatches(of: data, shared)
         let heldOut = try shared.evalData.map(TrainingData.init)
         let readings = try zip(recipes, configurations).map { try Self.reading($0, $1, specials) }
         let microbatches = shared.microbatches
@@ -65,17 +65,21 @@ public final class PretrainingSession {
         let stores = zip(recipes, folders).map {
             CheckpointStore(folder: $1.path, tag: $0.checkpoints.phase.rawValue)
         }
-        let facts = recipes.map { Self.facts($0, samples: data.sampleCount) }
+        let facts = recipes.map { Self.facts($0, data) }
         let resumed = try Self.resumed(recipes, stores, folders)
-        runs = try recipes.indices.map { index in
-            let recipe = recipes[index]
+        let starts = try recipes.indices.map { index in
             let start = try RunStart(
-                recipe,
+                recipes[index],
                 configuration: configurations[index],
                 resumingAt: resumed[index],
                 facts: facts[index]
             )
             if options.device != .cpu { try withRecovery { start.model.convert(on: options.device) } }
+            return start
+        }
+        let optimizations = try zip(recipes, starts).map(RunOptimization.init)
+        let contexts = try recipes.indices.map { index in
+            let recipe = recipes[index]
             let evaluation = try heldOut.map { data in
                 HeldOutEvaluation(
                     data,
@@ -90,7 +94,7 @@ public final class PretrainingSession {
                     )
                 )
             }
-            let context = RunContext(
+            return RunContext(
                 folder: folders[index],
                 store: stores[index],
                 length: try RunLength(
@@ -104,9 +108,8 @@ public final class PretrainingSession {
                 label: recipes.count > 1 ? recipe.kind.name : nil,
                 onLine: options.onLine
             )
-            return try PretrainingRun(recipe, start: start, context: context)
         }
-        let position = runs[0].position
+        let position = starts[0].position
         let vocabularySize = configurations.map(\.vocabularySize).min() ?? 0
         let batchSize = try shared.batchSize()
         batches = try BatchSource(workers: shared.data.workerCount, ahead: shared.data.prefetchFactor) {
@@ -120,7 +123,10 @@ public final class PretrainingSession {
                 microbatchSize: microbatches
             )
         }
-        if case .explicit = shared.data.order { endsWithData = true } else { endsWithData = false }
+        // Only now, with nothing left that could be wrong in the recipes.
+        runs = try recipes.indices.map {
+            try PretrainingRun(recipes[$0], start: starts[$0], optimization: optimizations[$0], context: contexts[$0])
+        }
     }
 
     // MARK: Running
@@ -134,42 +140,61 @@ public final class PretrainingSession {
     /// Trains until the runs have their full length, or it is asked to stop.
     ///
     /// - Returns: How it ended.
-    /// - Throws: `TrainingError` when a loss is not a number (the state before that step is saved), and whatever reading
-    ///   data and writing checkpoints throw; the checkpoints that are complete stay.
+    /// - Throws: `TrainingError` when a loss is not a number, and whatever reading data and writing checkpoints throw. The
+    ///   state before a step that failed is saved, if it can be; the checkpoints that are complete stay.
     public func run() throws -> Outcome {
         defer { batches.cancel() }
-        while !runs[0].isFinished {
+        // The halves of a pair are evaluated and saved at the same batches, so one clock decides, even on seconds.
+        let lead = runs[0]
+        while !lead.isFinished {
             if options.shouldStop() {
-                for run in runs { try run.save() }
+                try save()
                 return .interrupted
             }
+            let before = runs.map(\.clock)
             let begin = ContinuousClock.now
-            guard let batch = try nextBatch() else {
-                guard endsWithData else { break }
-                throw TrainingError(
-                    .missing,
-                    "order_path",
-                    found: "ends after \(runs[0].clock.batch) batches",
-                    expected: "as many as max_duration takes"
-                )
-            }
+            let batch = try nextBatch()
             var waited = (ContinuousClock.now - begin) / .seconds(1)
             for (index, run) in runs.enumerated() {
-                try step(run, batch.halves[index], batch, waited: waited)
+                try train(run, batch.halves[index], batch, waited: waited)
                 waited = 0
             }
+            for (run, clock) in zip(runs, before)
+            where lead.isFinished || run.crosses(run.recipe.evalInterval, since: clock) {
+                try run.evaluate()
+            }
+            if lead.isFinished || lead.crosses(lead.recipe.checkpoints.saveInterval, since: before[0]) { try save() }
         }
         for run in runs { try run.finish() }
         return .finished
     }
 
-    /// Takes the next batch from the stream, which is the one that the next step would see.
-    ///
-    /// - Returns: Nil at the end of an explicit order; other data never ends.
-    /// - Throws: `CorpusError` when a sample cannot be read or holds what the model cannot.
-    package func nextBatch() throws -> StepBatch? { try batches.next() }
+    // All are saved before any old checkpoint goes: there is always one that all have.
+    private func save() throws {
+        for run in runs { try run.save() }
+        for run in runs { try run.prune() }
+    }
 
-    private func step(
+    /// Takes the next batch from the stream, for the next step.
+    ///
+    /// - Throws: `TrainingError` at the end of an explicit order, `CorpusError` when a sample cannot be read or holds what
+    ///   the model cannot; what was trained is saved then.
+    package func nextBatch() throws -> StepBatch {
+        do {
+            if let batch = try batches.next() { return batch }
+            throw TrainingError(
+                .missing,
+                "order_path",
+                found: "ends after \(runs[0].clock.batch) batches",
+                expected: "as many as max_duration takes"
+            )
+        } catch {
+            if runs[0].clock.batch > 0 { try save() }
+            throw error
+        }
+    }
+
+    private func train(
         _ run: PretrainingRun,
         _ microbatches: [TrainingBatch],
         _ batch: StepBatch,
@@ -179,19 +204,37 @@ public final class PretrainingSession {
         do {
             try run.train(on: microbatches, of: batch, waited: waited)
         } catch let error as TrainingError where error.kind == .diverged {
-            let folder = try run.save()
             throw TrainingError(
                 .diverged,
                 "\(run.recipe.kind.name), batch \(before.batch + 1): \(error.place)",
-                found: error.found + "; the state before it is saved in \(folder)",
+                found: "\(error.found); \(try saved(run, insteadOf: before.batch + 1))",
                 expected: error.expected
             )
         }
-        if run.crosses(run.recipe.evalInterval, since: before) || run.isFinished { try run.evaluate() }
-        if run.crosses(run.recipe.checkpoints.saveInterval, since: before) || run.isFinished { try run.save() }
+    }
+
+    /// Saves the runs that have not taken a step at which one of them went wrong, and says so.
+    private func saved(_ failed: PretrainingRun, insteadOf batch: Int) throws -> String {
+        guard try failed.hasFiniteWeights() else {
+            let newest = try failed.store.newest().map { "the newest checkpoint is \($0.path)" }
+            return "the weights before it are no numbers either, and " + (newest ?? "there is no checkpoint")
+        }
+        for run in runs where run.clock.batch < batch { try run.save() }
+        return "the state before it is saved in \(failed.store.path(batch: batch - 1))"
     }
 
     // MARK: Preparing
+
+    /// That a pass over the data has a batch.
+    private static func checkBatches(of data: TrainingData, _ recipe: PretrainingRecipe) throws {
+        guard let count = data.sampleCount, data.batchesPerEpoch(of: recipe.globalTrainBatchSize) == 0 else { return }
+        throw TrainingError(
+            .invalidOption,
+            "global_train_batch_size",
+            found: "is \(recipe.globalTrainBatchSize), but \(recipe.data.displayPath) has \(count) samples",
+            expected: count == 0 ? "a data set with samples" : "at most as many, or train_loader.drop_last: false"
+        )
+    }
 
     private static func specials(_ tokenizer: Tokenizer?) throws -> SpecialTokens {
         guard let tokenizer else { return SpecialTokens() }
@@ -278,45 +321,50 @@ public final class PretrainingSession {
         return recipes.map { RunFolder(FilePath.joined(paths[0], $0.kind.name)) }
     }
 
-    /// What decides the course of a run besides its length, which may be changed.
-    private static func facts(_ recipe: PretrainingRecipe, samples: Int?) -> [String: String] {
-        [
+    /// What decides the data of a run besides its length, which may be changed, and what starts its generators.
+    private static func facts(_ recipe: PretrainingRecipe, _ data: TrainingData) -> [String: String] {
+        var facts = [
             "model": recipe.kind.name, "objective": recipe.objective.name, "seed": "\(recipe.seed)",
-            "shuffle_seed": "\(recipe.data.shuffleSeed)", "max_seq_len": "\(recipe.data.maxSequenceLength)",
+            "max_seq_len": "\(recipe.data.maxSequenceLength)",
             "global_train_batch_size": "\(recipe.globalTrainBatchSize)",
-            "optimizer.name": recipe.optimizer.name.rawValue,
-            "samples of the data set": samples.map { "\($0)" } ?? "an order's",
+            "batch_size_warmup": recipe.batchSizeGrowth, "optimizer.name": recipe.optimizer.name.rawValue,
+            "rules.token_counting": recipe.rules.tokenCounting.rawValue,
         ]
+        facts.merge(data.facts) { $1 }
+        return facts
     }
 
     /// The checkpoints to go on from: the newest that all runs have.
+    ///
+    /// - Throws: `TrainingError` when a folder holds what may neither be continued nor replaced.
     private static func resumed(
         _ recipes: [PretrainingRecipe],
         _ stores: [CheckpointStore],
         _ folders: [RunFolder]
     ) throws -> [CheckpointStore.Entry?] {
         let entries = try stores.map { try $0.entries() }
-        let common = entries.dropFirst().reduce(Set(entries[0].map(\.batch))) { $0.intersection($1.map(\.batch)) }
-        for (index, recipe) in recipes.enumerated() {
-            guard !recipe.checkpoints.autoresume else {
-                try stores[index].clear(all: false)
-                continue
-            }
-            let isThere = !entries[index].isEmpty || FilePath.exists(folders[index].ledger)
-            guard !isThere || recipe.checkpoints.overwrite else {
-                throw TrainingError(
-                    .invalidOption,
-                    "save_folder",
-                    found: "is \(folders[index].path), which holds a run",
-                    expected: "autoresume=true to go on with it, save_overwrite=true to replace it, or another folder"
-                )
-            }
-            try stores[index].clear(all: true)
+        let isResumed = recipes.allSatisfy(\.checkpoints.autoresume)
+        let batches = entries.map { Set($0.map(\.batch)) }
+        if isResumed, let batch = batches.dropFirst().reduce(batches[0], { $0.intersection($1) }).max() {
+            return entries.map { $0.first { $0.batch == batch } }
         }
-        guard recipes.allSatisfy(\.checkpoints.autoresume), let batch = common.max() else {
-            return recipes.map { _ in nil }
+        for (index, recipe) in recipes.enumerated() where !recipe.checkpoints.overwrite {
+            // What a run leaves that was killed before its first checkpoint is nothing to go on with.
+            let others = try PretrainingPhase.allCases.flatMap {
+                try CheckpointStore(folder: folders[index].path, tag: $0.rawValue).entries()
+            }
+            let hasSteps = FilePath.fileSize(folders[index].ledger) ?? 0 > 0
+            guard !others.isEmpty || (hasSteps && !isResumed) else { continue }
+            let newest = others.last.map { " with the checkpoint \(FilePath.lastComponent(of: $0.path))" } ?? ""
+            throw TrainingError(
+                .invalidOption,
+                "save_folder",
+                found: "is \(folders[index].path), which holds \(isResumed ? "another" : "a") run\(newest)",
+                expected: (isResumed ? "" : "autoresume=true to go on with it, ")
+                    + "save_overwrite=true to replace it, or another folder"
+            )
         }
-        return entries.map { $0.first { $0.batch == batch } }
+        return recipes.map { _ in nil }
     }
 }
 
@@ -331,6 +379,12 @@ extension PretrainingRecipe {
     /// The size of a microbatch in evaluation.
     var evalMicrobatches: MicrobatchPlan.Size {
         evalMicrobatchSize.map { .sequences($0) } ?? .tokens(max(8192, data.maxSequenceLength))
+    }
+
+    /// How the batch grows, in words.
+    var batchSizeGrowth: String {
+        guard let batchSizeWarmup, rules.batchSizeWarmup == .intended, batchSizeWarmup.tokens > 0 else { return "none" }
+        return "from \(batchSizeWarmup.minSize) over \(batchSizeWarmup.tokens) tokens"
     }
 
     /// The number of samples of a batch.

@@ -5,20 +5,33 @@ import EttinTraining
 import Torch
 
 /// What a run begins with: weights, state, time.
+///
+/// Making one reads and checks, and writes nothing.
 struct RunStart {
-    var model: LanguageModel
-    var clock = TrainingClock()
-    var position = DataPosition()
-    /// Whether the run's own files go on, or begin.
-    var continues = false
-    var ledgerSteps = 0
-    var baseRate: Double
-    var referenceRate: Double
-    var nextRate: Double?
+    /// What becomes of the files in the run's folder.
+    enum Files: Hashable {
+        /// They are replaced.
+        case begin
+        /// They go on: the ledger after so many steps, of which the last has this chain.
+        case goOn(ledgerSteps: Int, ledgerHead: SHA256Digest)
+        /// They are replaced, as the phase begins again with the weights of a checkpoint that is among them.
+        case beginAgain(from: CheckpointStore.Entry)
+    }
+
+    let model: LanguageModel
+    private(set) var clock = TrainingClock()
+    private(set) var position = DataPosition()
+    private(set) var files = Files.begin
+    private(set) var baseRate: Double
+    private(set) var referenceRate: Double
+    /// The rate of the first batch where rates are determined a batch ahead; nil for that of a run that begins.
+    private(set) var nextRate: Double?
+    /// What was last measured on held-out data.
+    private(set) var evaluation: [TrainerState.Measurement] = []
     /// Where the weights came from.
-    var origin: String?
+    private(set) var origin: String?
     /// Gives an optimizer its moments, and returns other tensors that were stored with them.
-    var optimizerState: ((StateDictionary, OptimizerState) throws -> StateDictionary)?
+    private(set) var optimizerState: ((StateDictionary, OptimizerState) throws -> StateDictionary)?
 
     /// Finds what a recipe begins with: its own newest checkpoint, one that it names, a smaller model, or new weights.
     ///
@@ -39,13 +52,8 @@ struct RunStart {
         let rule = recipe.rules.decoderWindow
         model = try withRecovery { LanguageModel(configuration, windowRule: rule) }
         if let entry {
-            try load(entry.path, recipe)
-            try goOn(from: entry.path, recipe, facts: facts)
-            continues = true
-            if recipe.rules.resetTime == .literal, recipe.checkpoints.resetTime { clock = TrainingClock() }
-            return
-        }
-        if let path = recipe.checkpoints.loadPath {
+            try goOn(from: entry, recipe, facts: facts)
+        } else if let path = recipe.checkpoints.loadPath {
             try start(from: path, recipe)
         } else {
             try withRecovery { model.initialize(recipe.initialization, seed: recipe.seed) }
@@ -55,7 +63,12 @@ struct RunStart {
 
     // MARK: Going on
 
-    private mutating func goOn(from folder: String, _ recipe: PretrainingRecipe, facts: [String: String]) throws {
+    private mutating func goOn(
+        from entry: CheckpointStore.Entry,
+        _ recipe: PretrainingRecipe,
+        facts: [String: String]
+    ) throws {
+        let folder = entry.path
         let state = try TrainerState(folder: folder)
         for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
             guard let stored = state.facts[key], stored != value else { continue }
@@ -66,14 +79,28 @@ struct RunStart {
                 expected: "the same, or another save_folder"
             )
         }
-        take(state, folder, recipe)
-        baseRate = state.baseRate
+        guard let head = SHA256Digest(hexadecimal: state.ledgerHead) else {
+            throw TrainingError(
+                .malformed,
+                FilePath.joined(folder, TrainerState.fileName),
+                found: "has \"ledger.chain\" \(quoted(state.ledgerHead))",
+                expected: "64 lower-case hexadecimal digits"
+            )
+        }
+        let stored = try ModernBERTConfiguration(folder: folder)
+        try ModelAgreement.check(model.configuration, stored: stored, in: folder, .all)
+        try load(folder)
+        take(state, folder)
+        (baseRate, nextRate) = (state.baseRate, state.nextRate)
+        evaluation = state.evaluation
+        files = .goOn(ledgerSteps: state.ledgerSteps, ledgerHead: head)
+        guard recipe.rules.resetTime == .literal, recipe.checkpoints.resetTime else { return }
+        resetTime()
+        files = .beginAgain(from: entry)
     }
 
-    private mutating func take(_ state: TrainerState, _ folder: String, _ recipe: PretrainingRecipe) {
-        (clock, position, ledgerSteps) = (state.clock, state.position, state.ledgerSteps)
-        (referenceRate, nextRate) = (state.referenceRate, state.nextRate)
-        origin = folder
+    private mutating func take(_ state: TrainerState, _ folder: String) {
+        (clock, position, referenceRate) = (state.clock, state.position, state.referenceRate)
         optimizerState = { parameters, optimizer in
             try OptimizerFile.read(
                 folder: folder,
@@ -88,8 +115,11 @@ struct RunStart {
 
     private mutating func start(from path: String, _ recipe: PretrainingRecipe) throws {
         if FilePath.kind(of: path) == .file { return try start(fromArchive: path, recipe) }
-        let folder = try Self.checkpoint(path)
-        try load(folder, recipe)
+        let folder = try Self.checkpoint(path, of: recipe.startKind)
+        let stored = try ModernBERTConfiguration(folder: folder)
+        try Self.check(stored.kind, at: folder, recipe)
+        try ModelAgreement.check(model.configuration, stored: stored, in: folder, .shape)
+        try load(folder)
         origin = folder
         let hasState = FilePath.exists(FilePath.joined(folder, TrainerState.fileName))
         guard !recipe.checkpoints.loadWeightsOnly, hasState else {
@@ -112,16 +142,14 @@ struct RunStart {
                 expected: "the same, or load_weights_only: true"
             )
         }
-        take(state, folder, recipe)
-        baseRate = Self.baseRate(recipe, loaded: (state.learningRate, state.baseRate))
+        take(state, folder)
+        takeRates(recipe, loaded: state.nextRate ?? state.learningRate, base: state.baseRate)
         if Self.resetsTime(recipe) { resetTime() }
-        // The ledger of this run is its own.
-        ledgerSteps = 0
-        nextRate = nil
     }
 
     private mutating func start(fromArchive path: String, _ recipe: PretrainingRecipe) throws {
         let archive = try ComposerCheckpoint(path: path)
+        try Self.check(archive.kind, at: path, recipe)
         try adopt(archive.weights)
         origin = path
         guard !recipe.checkpoints.loadWeightsOnly else { return }
@@ -147,11 +175,11 @@ struct RunStart {
         }
         let group = optimizer.groups.last
         referenceRate = group?.maximumLearningRate ?? group?.initialLearningRate ?? referenceRate
-        let loaded = (
-            group?.learningRate ?? recipe.optimizer.learningRate,
-            archive.baseLearningRates.last ?? group?.initialLearningRate ?? recipe.optimizer.learningRate
+        takeRates(
+            recipe,
+            loaded: group?.learningRate ?? recipe.optimizer.learningRate,
+            base: archive.baseLearningRates.last ?? group?.initialLearningRate ?? recipe.optimizer.learningRate
         )
-        baseRate = Self.baseRate(recipe, loaded: loaded)
         clock = archive.clock ?? TrainingClock()
         position = DataPosition(
             epoch: clock.epoch,
@@ -172,22 +200,35 @@ struct RunStart {
         recipe.checkpoints.resetTime || (recipe.rules.resetTime == .intended && recipe.checkpoints.phase != .step)
     }
 
-    /// What the schedule multiplies after a loaded run.
+    /// Takes what the schedule multiplies after a loaded run, and the rate of the first batch, which the training code
+    /// leaves as it is loaded or overridden.
     ///
     /// > Source: the suite's training code, `restart_override`: of all schedules but two it scales the base by how far
     /// > the recipe's rate is from the one that was loaded.
-    private static func baseRate(_ recipe: PretrainingRecipe, loaded: (rate: Double, base: Double)) -> Double {
+    private mutating func takeRates(_ recipe: PretrainingRecipe, loaded: Double, base: Double) {
         let own = recipe.optimizer.learningRate
-        guard recipe.rules.decayBaseRate == .literal else { return own }
-        guard recipe.checkpoints.restartOverride else { return loaded.base }
+        let isOverridden = recipe.checkpoints.restartOverride
+        nextRate = isOverridden ? own : loaded
+        guard recipe.rules.decayBaseRate == .literal else { return baseRate = own }
+        guard isOverridden else { return baseRate = base }
         switch recipe.schedule {
-        case .constantWithWarmup, .warmupStableDecay: return own
-        default: return loaded.rate > 0 ? loaded.base * own / loaded.rate : own
+        case .constantWithWarmup, .warmupStableDecay: baseRate = own
+        default: baseRate = loaded > 0 ? base * own / loaded : own
         }
     }
 
-    /// A checkpoint's folder, given it or the folder of its run.
-    static func checkpoint(_ path: String) throws -> String {
+    private static func check(_ kind: ModelKind, at path: String, _ recipe: PretrainingRecipe) throws {
+        guard kind != recipe.startKind else { return }
+        throw TrainingError(
+            .invalidOption,
+            "load_path",
+            found: "is \(path), which holds a model of the kind \(kind.name)",
+            expected: "a model of the kind \(recipe.startKind.name), with which model.name begins"
+        )
+    }
+
+    /// A checkpoint's folder, given it, the folder of its run, or that of a pair.
+    static func checkpoint(_ path: String, of kind: ModelKind) throws -> String {
         guard FilePath.kind(of: path) == .folder else {
             throw TrainingError(
                 .missing,
@@ -197,8 +238,10 @@ struct RunStart {
             )
         }
         guard !FilePath.exists(FilePath.joined(path, "config.json")) else { return path }
-        for tag in PretrainingPhase.allCases.reversed() {
-            if let newest = try CheckpointStore(folder: path, tag: tag.rawValue).newest() { return newest.path }
+        for folder in [path, FilePath.joined(path, kind.name)] {
+            for tag in PretrainingPhase.allCases.reversed() {
+                if let newest = try CheckpointStore(folder: folder, tag: tag.rawValue).newest() { return newest.path }
+            }
         }
         throw TrainingError(
             .missing,
@@ -210,16 +253,7 @@ struct RunStart {
 
     // MARK: Weights
 
-    private func load(_ folder: String, _ recipe: PretrainingRecipe) throws {
-        let stored = try ModernBERTConfiguration(folder: folder)
-        guard stored.vocabularySize == model.configuration.vocabularySize else {
-            throw TrainingError(
-                .invalidOption,
-                "vocab_size",
-                found: "is \(model.configuration.vocabularySize), but \(folder) has \(stored.vocabularySize)",
-                expected: "the same"
-            )
-        }
+    private func load(_ folder: String) throws {
         try adopt(CheckpointKeyMap.imported(try TensorStore.open(folder: folder).stateDictionary()))
     }
 
@@ -237,7 +271,10 @@ struct RunStart {
             case .tileFromEdge: .tileWeightsFromEdge
             case .tileFromMiddle: .tileWeightsFromMiddle
             }
-        let small = try LanguageModel.load(folder: try Self.checkpoint(settings.path), dtype: .float32)
+        let small = try LanguageModel.load(
+            folder: try Self.checkpoint(settings.path, of: model.configuration.kind),
+            dtype: .float32
+        )
         try withRecovery { try mode.initialize(model, from: small) }
     }
 }

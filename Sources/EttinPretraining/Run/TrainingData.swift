@@ -13,25 +13,39 @@ struct TrainingData: Sendable {
 
     let samples: Samples
     let settings: DataSettings
+    /// What a run that goes on must find again, by names for messages.
+    let facts: [String: String]
 
     /// Opens what a recipe names.
     ///
-    /// - Throws: `CorpusError` when there is no such data set or it is malformed.
+    /// - Throws: `CorpusError` when there is no such data set or it is malformed; `TrainingError` when it is to be packed.
     init(_ settings: DataSettings) throws {
         self.settings = settings
+        guard settings.packing == .none else {
+            throw TrainingError(
+                .unsupported,
+                "sequence_packing",
+                found: "is true",
+                expected: "false; batches have no padding in any case"
+            )
+        }
         if case .explicit(let path) = settings.order {
-            samples = .explicit(try MDSDataset(folder: path))
+            let dataset = try MDSDataset(folder: path)
+            samples = .explicit(dataset)
+            facts = Self.facts(settings, dataset.index.shards)
             return
         }
         if settings.streams.isEmpty {
             let dataset = try MDSDataset(folder: settings.localPath, split: settings.split)
             samples = .ordered(dataset, try Self.order(settings, shards: dataset.index.shards, count: dataset.sampleCount))
+            facts = Self.facts(settings, dataset.index.shards)
             return
         }
         let datasets = try settings.streams.map {
             (dataset: try MDSDataset(folder: $0.localPath, split: $0.split ?? settings.split), weight: $0.weight)
         }
         let streams = try MDSStreams(datasets)
+        facts = Self.facts(settings, datasets.flatMap(\.dataset.index.shards))
         guard settings.streams.contains(where: { $0.weight != .once }) else {
             let shards = datasets.flatMap(\.dataset.index.shards)
             samples = .ordered(streams, try Self.order(settings, shards: shards, count: streams.sampleCount))
@@ -63,6 +77,24 @@ struct TrainingData: Sendable {
         }
     }
 
+    /// The content is known by sizes and hashes of the shards as the index has them, before any compression.
+    private static func facts(_ settings: DataSettings, _ shards: [MDSShardDescription]) -> [String: String] {
+        let parts = shards.map { shard in
+            let hashes = shard.raw.hashes.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            return "\(shard.sampleCount) \(shard.raw.byteCount) \(hashes.joined(separator: " "))"
+        }
+        let digest = SHA256Digest(of: Array(parts.joined(separator: "\n").utf8))
+        let count = shards.reduce(0) { $0 + $1.sampleCount }
+        let weights = settings.streams.map { "\($0.weight)" }.joined(separator: ", ")
+        var facts = [
+            "the data set": "\(count) samples with the digest \("\(digest)".prefix(12))",
+            "the order of the samples": settings.orderName + (weights.isEmpty ? "" : " with the weights \(weights)"),
+            "drop_last": "\(settings.dropLast)",
+        ]
+        if settings.shuffle { facts["shuffle_seed"] = "\(settings.shuffleSeed)" }
+        return facts
+    }
+
     /// The number of samples of a pass; nil for an explicit order, which has no passes.
     var sampleCount: Int? {
         guard case .ordered(_, let order) = samples else { return nil }
@@ -72,5 +104,19 @@ struct TrainingData: Sendable {
     /// The number of global batches of a pass; nil where there are no passes, or their number is not known beforehand.
     func batchesPerEpoch(of size: Int) -> Int? {
         sampleCount.map { settings.dropLast ? $0 / size : ($0 + size - 1) / size }
+    }
+}
+
+extension DataSettings {
+    /// The order of the samples in words, but for its seed.
+    var orderName: String {
+        switch order {
+        case .permutation: "a permutation"
+        case .sequential: "that of the shards"
+        case .explicit: "that of an order"
+        case .streaming(let streaming):
+            "\(streaming.algorithm.rawValue) on \(streaming.canonicalNodes) nodes"
+                + (streaming.blockSize.map { " in blocks of \($0)" } ?? "")
+        }
     }
 }

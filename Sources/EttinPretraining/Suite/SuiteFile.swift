@@ -60,7 +60,8 @@ public struct SuiteFile: Hashable, Sendable {
     /// What is set in all recipes, as `key=value`.
     public let overrides: [String]
 
-    private static let schema = [
+    /// The keys of a suite file.
+    public static let keys = [
         "name", "recipes", "output", "sizes", "kinds", "phases", "cross", "tokenizer", "data", "set",
     ]
 
@@ -74,7 +75,7 @@ public struct SuiteFile: Hashable, Sendable {
         var tree = try RecipeTree(path: path, document: "a suite")
         for text in overrides { try tree.override(text) }
         try tree.interpolate()
-        let top = try RecipeSection(tree.root, path: "", name: path, schema: Self.schema, document: "a suite")
+        let top = try RecipeSection(tree.root, path: "", name: path, schema: Self.keys, document: "a suite")
         name = try Self.plainName(top, "name")
         let recipes = try top.string("recipes") ?? "."
         recipesFolder = recipes.hasPrefix("/") ? recipes : FilePath.joined(FilePath.folder(of: path), recipes)

@@ -10,24 +10,6 @@ public struct CheckpointStore: Hashable, Sendable {
         public let path: String
     }
 
-    /// Which checkpoints stay.
-    public struct Retention: Hashable, Sendable {
-        /// How many of the newest stay; nil for all.
-        public var last: Int?
-        /// Checkpoints at multiples of this many batches stay in any case.
-        public var everyBatches: Int?
-
-        /// Creates a rule.
-        ///
-        /// - Parameters:
-        ///   - last: How many of the newest stay; nil for all.
-        ///   - everyBatches: Checkpoints at multiples of this many batches stay in any case.
-        public init(last: Int? = nil, everyBatches: Int? = nil) {
-            self.last = last
-            self.everyBatches = everyBatches
-        }
-    }
-
     /// The folder of the run.
     public let folder: String
     /// What the names of checkpoints begin with, such as `step`.
@@ -71,23 +53,18 @@ public struct CheckpointStore: Hashable, Sendable {
     /// - Throws: `TrainingError` when the folder cannot be read.
     public func newest() throws -> Entry? { try entries().last }
 
-    /// Writes a checkpoint, which appears when all of it is on the disk; then those that need not stay go.
+    /// Writes a checkpoint, which appears when all of it is on the disk.
     ///
     /// The state after a number of batches is one state, so a checkpoint that is there already stays as it is.
     ///
     /// - Parameters:
     ///   - batch: The number of batches.
-    ///   - retention: Which checkpoints stay.
     ///   - write: Writes the files into the folder it is given.
     /// - Returns: The checkpoint.
     /// - Throws: What `write` throws, and `TrainingError` when the folder cannot be put in place; earlier checkpoints are
     ///   as they were then.
     @discardableResult
-    public func save(
-        batch: Int,
-        keeping retention: Retention = Retention(),
-        write: (_ folder: String) throws -> Void
-    ) throws -> Entry {
+    public func save(batch: Int, write: (_ folder: String) throws -> Void) throws -> Entry {
         let path = path(batch: batch)
         try TrainingError.translating {
             if !FilePath.exists(FilePath.joined(path, TrainerState.fileName)) {
@@ -95,33 +72,56 @@ public struct CheckpointStore: Hashable, Sendable {
                 try write(output.temporaryPath)
                 try output.commit()
             }
-            try FilePath.replaceLink(FilePath.joined(folder, "latest"), to: FilePath.lastComponent(of: path))
+            try link(path)
         }
-        try prune(retention, newest: batch)
         return Entry(batch: batch, path: path)
     }
 
-    /// Removes what a process that was killed had begun to write, and with `all` every checkpoint.
+    /// Removes the checkpoints that need not stay; the newest always does.
     ///
-    /// - Parameter all: Whether complete checkpoints go too.
-    /// - Throws: `TrainingError` when something cannot be removed.
-    public func clear(all: Bool) throws {
-        guard FilePath.kind(of: folder) == .folder else { return }
-        try TrainingError.translating {
-            for name in try FilePath.names(inFolder: folder) where name.hasPrefix(".\(tag)") && name.hasSuffix(".tmp") {
-                try FilePath.removeFolder(FilePath.joined(folder, name))
-            }
-        }
-        guard all else { return }
-        for entry in try entries() { try TrainingError.translating { try FilePath.removeFolder(entry.path) } }
+    /// - Parameters:
+    ///   - last: How many of the newest stay.
+    ///   - isKept: Whether an older one stays.
+    /// - Throws: `TrainingError` when one cannot be read or removed.
+    public func prune(keepingLast last: Int, and isKept: (TrainerState) -> Bool) throws {
+        try remove(try entries().dropLast(max(1, last)).filter { try !isKept(TrainerState(folder: $0.path)) })
     }
 
-    private func prune(_ retention: Retention, newest: Int) throws {
-        guard let last = retention.last else { return }
-        let entries = try entries()
-        for entry in entries.dropLast(max(1, last)) where entry.batch != newest {
-            if let every = retention.everyBatches, every > 0, entry.batch % every == 0 { continue }
-            try TrainingError.translating { try FilePath.removeFolder(entry.path) }
+    /// Prepares the folder for a run that goes on from a checkpoint of it, or begins: what a process that was killed had
+    /// begun to write goes, later checkpoints go, and `latest` leads to the newest again.
+    ///
+    /// - Parameter batch: The batches of the checkpoint that the run goes on from; nil for a run that begins, with which
+    ///   all checkpoints go.
+    /// - Throws: `TrainingError` when something cannot be removed.
+    public func takeBack(toBatch batch: Int?) throws {
+        guard FilePath.kind(of: folder) == .folder else { return }
+        try TrainingError.translating {
+            for name in try FilePath.names(inFolder: folder) where name.hasPrefix(".") && name.hasSuffix(".tmp") {
+                try FilePath.removeTree(FilePath.joined(folder, name))
+            }
+            try FilePath.removeTree(latest + ".tmp")
         }
+        try remove(try entries().filter { entry in batch.map { entry.batch > $0 } ?? true })
+        try TrainingError.translating {
+            if let newest = try newest() { try link(newest.path) } else { try FilePath.removeTree(latest) }
+        }
+    }
+
+    /// Removes all checkpoints but one.
+    ///
+    /// - Parameter entry: The one that stays.
+    /// - Throws: `TrainingError` when another cannot be removed.
+    public func keepOnly(_ entry: Entry) throws {
+        try remove(try entries().filter { $0 != entry })
+    }
+
+    private var latest: String { FilePath.joined(folder, "latest") }
+
+    private func link(_ path: String) throws {
+        try FilePath.replaceLink(latest, to: FilePath.lastComponent(of: path))
+    }
+
+    private func remove(_ entries: [Entry]) throws {
+        try TrainingError.translating { for entry in entries { try FilePath.removeFolder(entry.path) } }
     }
 }

@@ -9,8 +9,28 @@ public struct TrainerState: Hashable, Sendable {
     /// The name of the file.
     public static let fileName = "trainer_state.json"
 
+    /// A figure of an evaluation.
+    public struct Measurement: Hashable, Sendable {
+        /// The name of the metric.
+        public let key: String
+        /// Its value.
+        public let value: Double
+
+        /// Creates a figure.
+        ///
+        /// - Parameters:
+        ///   - key: The name of the metric.
+        ///   - value: Its value.
+        public init(key: String, value: Double) {
+            self.key = key
+            self.value = value
+        }
+    }
+
     /// How far the run has come.
     public var clock: TrainingClock
+    /// How far it had come a batch before, in samples, tokens and seconds alone.
+    public var previousClock: TrainingClock
     /// Where it stands in its data.
     public var position: DataPosition
     /// The number of entries of its ledger.
@@ -31,11 +51,14 @@ public struct TrainerState: Hashable, Sendable {
     public var referenceRate: Double
     /// Facts that a run which goes on must share, by the keys of its recipe.
     public var facts: [String: String]
+    /// What was last measured on held-out data, for the model cards of later checkpoints.
+    public var evaluation: [Measurement]
 
     /// Creates a state.
     ///
     /// - Parameters:
     ///   - clock: How far the run has come.
+    ///   - previousClock: How far it had come a batch before.
     ///   - position: Where it stands in its data.
     ///   - ledgerSteps: The number of entries of its ledger.
     ///   - ledgerHead: The last link of the ledger's chain.
@@ -46,8 +69,10 @@ public struct TrainerState: Hashable, Sendable {
     ///   - baseRate: The rate that the schedule multiplies.
     ///   - referenceRate: The rate that decoupled weight decay refers to.
     ///   - facts: Facts that a run which goes on must share.
+    ///   - evaluation: What was last measured on held-out data.
     public init(
         clock: TrainingClock,
+        previousClock: TrainingClock,
         position: DataPosition,
         ledgerSteps: Int,
         ledgerHead: String,
@@ -57,9 +82,11 @@ public struct TrainerState: Hashable, Sendable {
         nextRate: Double?,
         baseRate: Double,
         referenceRate: Double,
-        facts: [String: String]
+        facts: [String: String],
+        evaluation: [Measurement] = []
     ) {
         self.clock = clock
+        self.previousClock = previousClock
         self.position = position
         self.ledgerSteps = ledgerSteps
         self.ledgerHead = ledgerHead
@@ -70,6 +97,7 @@ public struct TrainerState: Hashable, Sendable {
         self.baseRate = baseRate
         self.referenceRate = referenceRate
         self.facts = facts
+        self.evaluation = evaluation
     }
 
     /// Writes the file.
@@ -85,6 +113,10 @@ public struct TrainerState: Hashable, Sendable {
                 "sample_in_epoch": JSONValue(clock.sampleInEpoch), "token_in_epoch": JSONValue(clock.tokenInEpoch),
                 "seconds": JSONValue(clock.seconds),
             ],
+            "previous": [
+                "sample": JSONValue(previousClock.sample), "token": JSONValue(previousClock.token),
+                "seconds": JSONValue(previousClock.seconds),
+            ],
             "data": [
                 "epoch": JSONValue(position.epoch), "position": JSONValue(position.position),
                 "step": JSONValue(position.step), "tokens": JSONValue(position.tokens),
@@ -95,6 +127,7 @@ public struct TrainerState: Hashable, Sendable {
                 "next_lr": nextRate.map { JSONValue($0) } ?? .null, "base_lr": JSONValue(baseRate), "reference_lr": JSONValue(referenceRate),
             ],
             "facts": .object(JSONObject(facts.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
+            "evaluation": .object(JSONObject(evaluation.map { ($0.key, JSONValue($0.value)) })),
         ]
         let text = value.text(JSONWritingOptions(layout: .indented(2))) + "\n"
         try TrainingError.translating {
@@ -125,6 +158,12 @@ public struct TrainerState: Hashable, Sendable {
         clock.sampleInEpoch = try fields.count("clock", "sample_in_epoch")
         clock.tokenInEpoch = try fields.count("clock", "token_in_epoch")
         clock.seconds = try fields.number("clock", "seconds")
+        previousClock = TrainingClock()
+        previousClock.epoch = clock.epoch
+        previousClock.batch = max(0, clock.batch - 1)
+        previousClock.sample = try fields.count("previous", "sample")
+        previousClock.token = try fields.count("previous", "token")
+        previousClock.seconds = try fields.number("previous", "seconds")
         position = DataPosition(
             epoch: try fields.count("data", "epoch"),
             position: try fields.count("data", "position"),
@@ -146,6 +185,9 @@ public struct TrainerState: Hashable, Sendable {
         referenceRate = try fields.number("optimizer", "reference_lr")
         facts = [:]
         for member in value["facts"]?.objectValue ?? [:] { facts[member.key] = member.value.stringValue }
+        evaluation = (value["evaluation"]?.objectValue ?? [:]).map {
+            Measurement(key: $0.key, value: $0.value.doubleValue ?? .nan)
+        }
     }
 }
 

@@ -157,12 +157,19 @@ struct ComposerFixture {
         let step = archive.tensor([], [7])
         func group(_ members: [(theirs: String, ours: String, shape: [Int])], from start: Int, decay: Double) -> Saved {
             let numbers = members.indices.map { Saved.integer(start + $0) }
+            // torch-optimi keeps them apart, torch together.
+            let betas: [(String, Saved)] =
+                namesParameters
+                ? [("beta1", .float(0.9)), ("beta2", .float(0.98))]
+                : [("betas", .tuple([.float(0.9), .float(0.98)]))]
             let parameters = namesParameters ? members.map { Saved.text("model.\($0.theirs)") } : numbers
-            return .named([
-                ("lr", .float(2e-3)), ("betas", .tuple([.float(0.9), .float(0.98)])), ("eps", .float(1e-6)),
-                ("weight_decay", .float(decay)), ("max_lr", .float(3e-3)), ("initial_lr", .float(3e-3)),
-                ("step", step), ("params", .list(parameters)),
-            ])
+            return .named(
+                betas + [
+                    ("lr", .float(2e-3)), ("eps", .float(1e-6)), ("weight_decay", .float(decay)),
+                    ("max_lr", .float(3e-3)), ("initial_lr", .float(3e-3)), ("step", step),
+                    ("params", .list(parameters)),
+                ]
+            )
         }
         let groups = [group(exempt, from: 0, decay: 0), group(decayed, from: exempt.count, decay: 3e-4)]
         root = .named([

@@ -19,9 +19,9 @@ struct LineChartTests {
         let curve = LineChart.Curve(label: "a", color: 0, line: series([(0, 0), (50, 10), (100, 5)]))
         let svg = chart([curve]).svg(.half, style: "s").source
         #expect(svg.contains(#"viewBox="0 0 464 270""#))
-        #expect(svg.contains(#"<path class="line" d="M32 232L224 12L416 122"/>"#))
+        #expect(svg.contains(#"<path class="line" d="M32 232L220.5 12L409 122"/>"#))
         #expect(svg.contains(#"aria-label="Loss over tokens: a from 0 to 5.000""#))
-        #expect(svg.contains(#"data-plot="32 12 416 232" data-domain="0.0 100.0 0.0 10.0""#))
+        #expect(svg.contains(#"data-plot="32 12 409 232" data-domain="0.0 100.0 0.0 10.0""#))
     }
 
     @Test("a curve is interrupted where there is no number")
@@ -52,6 +52,21 @@ struct LineChartTests {
         #expect(heights.count == 3)
         #expect(zip(heights, heights.dropFirst()).allSatisfy { $1 - $0 >= 36.9 })
         #expect(heights[0] > 0 && heights[2] < 400)
+    }
+
+    @Test("many names share the height, without values", arguments: [8, 14])
+    func manyCurves(count: Int) {
+        let curves = (0..<count).map {
+            LineChart.Curve(label: "run \($0)", color: $0, line: series([(0, 1), (100, 1)]))
+        }
+        let svg = chart(curves).svg(.half, style: "s").source
+        let heights = svg.split(separator: "<text class=\"name\"").dropFirst().compactMap { part -> Double? in
+            part.split(separator: "y=\"").dropFirst().first.flatMap { Double($0.prefix { $0 != "\"" }) }
+        }.sorted()
+        #expect(heights.count == count)
+        #expect(zip(heights, heights.dropFirst()).allSatisfy { $1 - $0 > 220 / Double(count) - 0.2 })
+        #expect(heights[0] > 0 && heights[count - 1] < 232)
+        #expect(!svg.contains(">1.000</text>"))
     }
 
     @Test("a logarithmic axis holds what has no place on it at its edge")

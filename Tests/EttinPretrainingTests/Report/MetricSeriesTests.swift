@@ -12,16 +12,18 @@ struct MetricSeriesTests {
         "a smoothed point is the mean of as many before as behind it, at the end of those before it",
         arguments: [4, 40, 500]
     )
-    func smoothing(count: Int) {
+    func smoothing(count: Int) throws {
         let values = (0..<count).map { Double($0 * 7919 % 101) }
         let series = series(values)
-        let reach = series.smoothingSpan / 2
+        let reach = series.smoothingReach
         for (index, point) in series.smoothed().points.enumerated() {
             let behind = min(reach, index)
             let window = values[index - behind...min(count - 1, index + behind)]
             #expect(abs(point.value - window.reduce(0, +) / Double(window.count)) < 1e-9)
             #expect(point.batch == index + 1)
         }
+        let (end, last) = (try #require(series.end), try #require(series.smoothed().last))
+        #expect(abs(end - last) < 1e-9 && series.endCount == min(count, reach + 1))
     }
 
     @Test("what is no number counts for nothing")
@@ -30,9 +32,9 @@ struct MetricSeriesTests {
         #expect(series.last == 3)
         #expect(series.mean == 2)
         #expect(series.largest == 3)
-        #expect(series.smoothedLast == 2)
+        #expect(series.end == 3)
         #expect(self.series([.nan]).smoothed().points[0].value.isNaN)
-        #expect(self.series([]).last == nil && self.series([]).smoothedLast == nil)
+        #expect(self.series([]).last == nil && self.series([]).end == nil)
     }
 
     @Test("few points stay, many are thinned evenly with both ends", arguments: [10, 100, 101, 12_345])

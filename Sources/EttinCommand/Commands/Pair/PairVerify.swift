@@ -10,8 +10,8 @@ struct PairVerify: ParsableCommand {
             Every step of a run is hashed into its ledger.jsonl: which samples, in which
             order, with which tokens; each line is chained to those before it. Two runs
             are a pair when all lines agree and run.json says the same vocabulary, data
-            set, order and sequence length, but another objective. The exit code is 1
-            when they are not; the first step that differs is named.
+            set, order, sequence length and seed, but another objective. The exit code
+            is 1 when they are not; the first step that differs is named.
 
             Examples:
 
