@@ -1,5 +1,5 @@
 // Runs parts of training from outside, for the comparisons with the Python libraries in Interop/test_training_logs.py and
-// Interop/test_pretraining.py.
+// Interop/test_training_reference.py.
 
 import EttinTraining
 import Foundation
