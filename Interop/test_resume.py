@@ -136,6 +136,9 @@ def test_a_signal_saves_at_the_batch_and_the_run_goes_on_to_the_same_bits(place,
         output, errors = process.communicate(timeout=60)
         assert process.returncode == 130, errors
         assert "stopping after this batch" in errors and "error" not in errors
+        for kind in KINDS:
+            begin = "with new weights" if batch == 3 else f"from run/{kind}/step"
+            assert re.search(rf"^run/{kind}: {kind}, \wlm, {begin}", errors, re.M), errors
         checkpoints = [Path(line) for line in output.splitlines()]
         assert [path.name for path in checkpoints] == [f"step{run.batches()}"] * 2
         assert [path.parent.name for path in checkpoints] == KINDS
@@ -212,6 +215,10 @@ def test_a_full_disk_costs_no_more_than_the_checkpoint(place, uninterrupted):
     assert re.search(r"^error: .*optimizer\.safetensors: cannot be written \(File too large\)$", error, re.M), error
     assert error.count("error:") == 1 and not run.leftovers()
     assert run.checkpoints(0) == run.checkpoints(1) == begun
+    # Asked to keep fewer, it makes room before it goes on.
+    error = run.to_the_end("save_num_checkpoints_to_keep=1", code=1, preexec_fn=limited)
+    assert f"from run/encoder/{begun[-1]}" in error
+    assert run.checkpoints(0) == run.checkpoints(1) == begun[-1:]
     run.to_the_end()
     for first, second in zip(uninterrupted.folders, run.folders):
         expect_same_run(first, second)

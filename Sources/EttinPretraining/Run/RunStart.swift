@@ -93,6 +93,7 @@ struct RunStart {
         take(state, folder)
         (baseRate, nextRate) = (state.baseRate, state.nextRate)
         evaluation = state.evaluation
+        origin = folder
         files = .goOn(ledgerSteps: state.ledgerSteps, ledgerHead: head)
         guard recipe.rules.resetTime == .literal, recipe.checkpoints.resetTime else { return }
         resetTime()
