@@ -16,14 +16,19 @@ struct ReportCommandTests {
             try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: true)
             try FileManager.default.copyItem(atPath: model, toPath: "\(run)/step20")
             let facts: JSONValue = [
-                "name": "tiny", "kind": .string(kind), "vocab_size": 300, "eval_data": .string(data),
+                "name": "tiny", "kind": .string(kind), "objective": kind == "encoder" ? "mlm" : "clm",
+                "vocab_size": 300, "data": .string(data), "eval_data": .string(data),
             ]
             _ = try write(facts.text(), to: "\(run)/run.json")
             _ = try write(metrics, to: "\(run)/metrics.jsonl")
-            let ledger = (0..<20).map { "{\"step\":\($0),\"chain\":\"c\($0)\"}\n" }
-            _ = try write(ledger.joined(), to: "\(run)/ledger.jsonl")
+            _ = try write(ledger, to: "\(run)/ledger.jsonl")
         }
     }
+
+    /// One step of data whose hash is zero; the chain is the SHA-256 of 64 zero bytes.
+    private static let ledger =
+        "{\"step\":0,\"samples\":8,\"tokens\":100,\"data\":\"\(String(repeating: "0", count: 64))\","
+        + "\"chain\":\"f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b\"}\n"
 
     private static let metrics =
         (1...20).map { batch in

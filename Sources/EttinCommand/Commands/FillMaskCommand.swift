@@ -52,7 +52,10 @@ struct FillMaskCommand: ParsableCommand {
     private func printLines(_ result: FillMask.Result, _ output: StandardOutput) throws {
         for prediction in result.masks.joined() {
             let token = JSONValue.string(prediction.text).text()
-            try output.line("\(prediction.score.rounded(toPlaces: 4))  \(token.padded(to: 16))  \(prediction.sequence)")
+            // A predicted line feed must not begin a line of its own.
+            let text = prediction.sequence.split(separator: "\n", omittingEmptySubsequences: false)
+                .joined(separator: "\\n")
+            try output.line("\(prediction.score.rounded(toPlaces: 4))  \(token.padded(to: 16))  \(text)")
         }
     }
 

@@ -85,7 +85,8 @@ struct HeldOutEvaluation {
             let part = places[start..<min(places.count, start + Self.chunkRows)]
             let rows = hidden.selecting(distinctRows: Tensor(part.map(Int64.init)).to(hidden.device))
             let labels = part.map { Int64(batch.labels[$0]) }
-            let logits = model.logits(rows).to(.float32)
+            // Logits rounded to bfloat16 would blur the loss.
+            let logits = model.logits(rows.to(.float32))
             loss += try logits.crossEntropy(Tensor(labels).to(hidden.device)).scalar() * Double(part.count)
             let best: [Int64] = try logits.argmax(along: 1).array()
             right += Double(zip(best, labels).count { $0 == $1 })

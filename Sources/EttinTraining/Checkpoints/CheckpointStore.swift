@@ -39,7 +39,8 @@ public struct CheckpointStore: Hashable, Sendable {
         guard FilePath.kind(of: folder) == .folder else { return [] }
         let names = try TrainingError.translating { try FilePath.names(inFolder: folder) }
         return names.compactMap { name -> Entry? in
-            guard name.hasPrefix(tag), let batch = Int(name.dropFirst(tag.count)), name == "\(tag)\(batch)" else {
+            guard name.hasPrefix(tag), let batch = Int(name.dropFirst(tag.count)), batch >= 0, name == "\(tag)\(batch)"
+            else {
                 return nil
             }
             let path = FilePath.joined(folder, name)

@@ -64,7 +64,7 @@ struct RecipeFileTests {
             #expect(recipe.model.intermediateSize == 192)
             #expect(recipe.model.attentionHeads == 2)
             let plan = try PretrainingPlan(recipe)
-            #expect((1...500).contains(plan.steps ?? 0))
+            #expect((1...1500).contains(plan.steps ?? 0))
             start = start ?? plan.rates[1].value
         }
         #expect(start == 3e-3)

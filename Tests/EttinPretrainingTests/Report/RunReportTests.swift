@@ -26,8 +26,9 @@ struct RunReportTests {
             let report = try RunReport([folder.path], options: Self.plain)
             #expect(report.warnings == [])
             let page = try page(report, in: folder)
+            let head = try DataLedger(path: folder.file("encoder/ledger.jsonl")).head
             for part in [
-                "<title>nano</title>", "<strong>A pair:</strong> encoder and decoder", "<code>c59</code>",
+                "<title>nano</title>", "<strong>A pair:</strong> encoder and decoder", "\(head)",
                 "An encoder and a decoder after 60 batches, 246k tokens each.", "id=\"loss\"", "id=\"learning-rate\"",
                 "id=\"throughput\"", "id=\"accuracy\"", "id=\"perplexity\"", "531k", "2\u{202F}000", "30.0%",
                 "href=\"encoder/metrics.jsonl\"", "href=\"decoder/step60\"", "prefers-color-scheme: dark",
@@ -86,7 +87,7 @@ struct RunReportTests {
             try SyntheticRun.writePair(folder) {
                 $0.vocabularySize = 50_368
                 $0.interval = 1000
-                $0.chain = { _ in "x" }
+                $0.data = { _ in "x" }
             }
             let report = try RunReport([folder.file("encoder"), folder.file("decoder")], options: Self.plain)
             #expect(
@@ -98,7 +99,7 @@ struct RunReportTests {
             )
             let page = try page(report, in: folder)
             #expect(page.contains("<strong>Not a pair:</strong>"))
-            #expect(page.contains("Step 0 is the first that differs."))
+            #expect(page.contains("tep 0 is the first that differs"))
             #expect(page.contains("decoder has 50368"))
         }
     }

@@ -1,4 +1,5 @@
 import EttinJSON
+import EttinPretraining
 import EttinTraining
 import Foundation
 import TestSupport
@@ -11,8 +12,8 @@ struct SyntheticRun {
     var batches = 60
     /// The batches after which the run was evaluated and wrote a checkpoint.
     var interval = 20
-    /// What the ledger's chain consists of at each step.
-    var chain: (Int) -> String = { "c\($0)" }
+    /// What stands for the data of a step.
+    var data: (Int) -> String = { "batch \($0)" }
     /// Batches whose loss is no number.
     var lostBatches: Set<Int> = []
     var speed = 10_000.0
@@ -34,8 +35,11 @@ struct SyntheticRun {
         ]
         try Data(facts.serialized()).write(to: URL(filePath: "\(path)/run.json"))
         try writeMetrics("\(path)/metrics.jsonl")
-        let steps = (0..<batches).map { "{\"step\":\($0),\"samples\":8,\"tokens\":4096,\"chain\":\"\(chain($0))\"}\n" }
-        try Data(steps.joined().utf8).write(to: URL(filePath: "\(path)/ledger.jsonl"))
+        let ledger = try DataLedgerWriter(path: "\(path)/ledger.jsonl")
+        for step in 0..<batches {
+            let digest = SHA256Digest(of: Array(data(step).utf8))
+            try ledger.append(BatchFingerprint(samples: 8, tokens: Self.tokensPerBatch, digest: digest))
+        }
         for batch in stride(from: interval, through: batches, by: interval) {
             let folder = "\(path)/step\(batch)"
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -38,6 +38,27 @@ struct PretrainingSessionTests {
         }
     }
 
+    @Test("bfloat16 beside float32 learns the same, and goes on to the bit", arguments: ModelKind.allCases)
+    func mixedPrecision(kind: ModelKind) throws {
+        try training { tiny in
+            func recipe(_ name: String, _ precision: Precision) -> PretrainingRecipe {
+                tiny.recipe(kind, name) { $0.precision = precision }
+            }
+            try TinyTraining.train([recipe("full", .full)])
+            try TinyTraining.train([recipe("mixed", .mixedBFloat16)])
+            try TinyTraining.train([recipe("parts", .mixedBFloat16)], batches: 5)
+            try TinyTraining.train([recipe("parts", .mixedBFloat16)])
+            let losses = try tiny.metrics("mixed", MetricName.trainingLoss)
+            for (one, other) in zip(try tiny.metrics("full", MetricName.trainingLoss), losses) {
+                #expect(abs(one - other) < 0.01 * one)
+            }
+            #expect(try tiny.metrics("mixed", MetricName.evaluationLoss).count == 2)
+            for file in Self.state {
+                #expect(try tiny.bytes("mixed/step12/\(file)") == tiny.bytes("parts/step12/\(file)"), "\(file)")
+            }
+        }
+    }
+
     @Test("stopping and going on is as never having stopped, to the bit", arguments: [1, 4, 7, 11])
     func resuming(batches: Int) throws {
         try training { tiny in
@@ -146,6 +167,7 @@ struct PretrainingSessionTests {
                 $0.checkpoints.loadWeightsOnly = true
                 $0.maxDuration = TrainingTime(1, .batch)
                 $0.optimizer.learningRate = 1e-12
+                $0.optimizer.weightDecay = 0
                 $0.schedule = .constantWithWarmup(warmup: TrainingTime(0, .batch))
             }
             try TinyTraining.train([cross])

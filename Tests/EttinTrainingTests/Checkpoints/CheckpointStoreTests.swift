@@ -1,9 +1,10 @@
 import EttinCorpus
 import EttinFiles
-import EttinTraining
 import Foundation
 import TestSupport
 import Testing
+
+@testable import EttinTraining
 
 @Suite("Checkpoints of a run")
 struct CheckpointStoreTests {
@@ -50,12 +51,17 @@ struct CheckpointStoreTests {
 
     @Test(
         "The newest stay, and those that are kept",
-        arguments: [(1, 0, [60]), (2, 0, [50, 60]), (1, 20, [20, 40, 60]), (2, 30, [30, 50, 60]), (0, 0, [60]), (9, 0, [10, 20, 30, 40, 50, 60])]
+        arguments: [
+            (1, 0, [60]), (2, 0, [50, 60]), (1, 20, [20, 40, 60]), (2, 30, [30, 50, 60]), (0, 0, [60]),
+            (9, 0, [10, 20, 30, 40, 50, 60]),
+        ]
     )
     func prunes(last: Int, every: Int, expected: [Int]) throws {
         try withTemporaryFolder { folder in
             let store = CheckpointStore(folder: folder.path, tag: "step")
-            for batch in stride(from: 10, through: 60, by: 10) { try store.save(batch: batch, state: .made(batch: batch)) }
+            for batch in stride(from: 10, through: 60, by: 10) {
+                try store.save(batch: batch, state: .made(batch: batch))
+            }
             try store.prune(keepingLast: last) {
                 $0.clock.crosses(TrainingTime(Double(every), .batch), since: $0.previousClock)
             }
@@ -128,8 +134,10 @@ struct TrainerStateTests {
     @Test(
         "What is missing or malformed is named",
         arguments: [
-            (#""batch": 7"#, #""batch": -7"#, #""clock.batch" is -7"#), (#""lr": 0.5"#, #""lr": null"#, #""optimizer.lr""#),
-            (#""decoupled_stableadamw""#, #""sgd""#, #""optimizer.name" is "sgd""#), (#""steps": 7"#, #""stops": 7"#, "steps"),
+            (#""batch": 7"#, #""batch": -7"#, #""clock.batch" is -7"#),
+            (#""lr": 0.5"#, #""lr": null"#, #""optimizer.lr""#),
+            (#""decoupled_stableadamw""#, #""sgd""#, #""optimizer.name" is "sgd""#),
+            (#""steps": 7"#, #""stops": 7"#, "steps"),
             ("{", "", "is not JSON"),
         ]
     )
