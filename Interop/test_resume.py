@@ -1,4 +1,4 @@
-"""Training that is stopped in every way there is, and goes on to the same bits; pairs that are proved to have seen the same data.
+"""Training that is stopped in every way there is and goes on to the same bits; pairs proved to have seen the same data.
 
 Needs the program ettin, whose folder is named by ETTIN_BIN_DIR, and nothing else than pytest.
 """
@@ -239,7 +239,7 @@ def test_a_ledger_that_is_not_the_checkpoints_is_refused(place, uninterrupted):
     run = Run(place, "forged", kinds=["encoder"])
     shutil.copytree(uninterrupted.folders[0], run.folders[0], symlinks=True)
     other = Run(place, "other-order", "train_loader.dataset.shuffle_seed=8", kinds=["encoder"])
-    other.to_the_end("max_duration=300ba", "eval_interval=1000ba", "save_interval=300ba", "model.model_config.hidden_size=32")
+    other.to_the_end("eval_interval=1000ba", "save_interval=300ba", "model.model_config.hidden_size=32")
     ledger = run.folders[0] / "ledger.jsonl"
     shutil.copy(other.folders[0] / "ledger.jsonl", ledger)
     forged = ledger.read_bytes()
