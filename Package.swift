@@ -131,7 +131,13 @@ let package = Package(
             dependencies: ["EttinCorpus", "EttinJSON", "Torch"],
             swiftSettings: settings
         ),
-        .executableTarget(name: "TrainingProbe", dependencies: ["EttinTraining"], swiftSettings: settings),
+        .executableTarget(
+            name: "TrainingProbe",
+            dependencies: [
+                "EttinPretraining", "EttinTraining", "EttinCorpus", "EttinTokenizer", "EttinJSON", "Torch",
+            ],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "TokenizerProbe",
             dependencies: ["EttinTokenizer", "EttinJSON"],

@@ -71,7 +71,7 @@ public struct PretrainingRecipe: Sendable {
     public var evalData: DataSettings?
     /// The length of the run, in any unit but durations; `max_duration`.
     public var maxDuration: TrainingTime
-    /// How often to evaluate, nil for never; `eval_interval`.
+    /// How often to evaluate, nil for at the end alone; `eval_interval`.
     public var evalInterval: TrainingTime?
     /// The batches of an evaluation; `eval_subset_num_batches`, nil for all.
     public var evalSubsetBatches: Int?
@@ -132,7 +132,7 @@ public struct PretrainingRecipe: Sendable {
     ///   - zLoss: The weight of the mean squared log of the softmax's denominator.
     ///   - tokenizerName: The tokenizer.
     ///   - evalData: The data to evaluate on.
-    ///   - evalInterval: How often to evaluate.
+    ///   - evalInterval: How often to evaluate, nil for at the end alone.
     ///   - evalSubsetBatches: The batches of an evaluation.
     ///   - globalTrainBatchSize: The sequences of a batch.
     ///   - globalEvalBatchSize: The sequences of a batch of evaluation.

@@ -43,6 +43,31 @@ struct HeldOutEvaluation {
     /// - Returns: Mean cross-entropy of labelled tokens, its exponential, and the share predicted right.
     /// - Throws: `CorpusError` when a sample cannot be read; `TorchError` when memory or the device fails.
     func run(_ model: LanguageModel, accuracyKey: String) throws -> [(key: String, value: Double)] {
+        var (loss, right, labelled) = (0.0, 0.0, 0)
+        try forEachBatch { batch in
+            let part = try withoutGradients { try withRecovery { try measure(batch, model) } }
+            loss += part.loss
+            right += part.right
+            labelled += part.labelled
+        }
+        guard labelled > 0 else { return [] }
+        let mean = loss / Double(labelled)
+        return [
+            (MetricName.evaluationLoss, mean), (MetricName.perplexity, exp(mean)),
+            (accuracyKey, right / Double(labelled)),
+        ]
+    }
+
+    /// The microbatches that are measured.
+    ///
+    /// - Throws: `CorpusError` when a sample cannot be read.
+    func batches() throws -> [TrainingBatch] {
+        var batches: [TrainingBatch] = []
+        try forEachBatch { batches.append($0) }
+        return batches
+    }
+
+    private func forEachBatch(_ body: (TrainingBatch) throws -> Void) throws {
         var batches = try StepBatches(
             data,
             from: DataPosition(),
@@ -52,25 +77,13 @@ struct HeldOutEvaluation {
             batchSize: .constant(settings.batchSize),
             microbatchSize: settings.microbatchSize
         )
-        var (loss, right, labelled) = (0.0, 0.0, 0)
         var count = 0
         while count < settings.batchLimit ?? .max, let batch = try batches.next() {
             count += 1
-            for microbatch in batch.halves[0] {
-                let part = try withoutGradients { try withRecovery { try measure(microbatch, model) } }
-                loss += part.loss
-                right += part.right
-                labelled += part.labelled
-            }
+            for microbatch in batch.halves[0] { try body(microbatch) }
             // One pass: what follows would be the same samples again.
             if batch.nextEpoch > 0 { break }
         }
-        guard labelled > 0 else { return [] }
-        let mean = loss / Double(labelled)
-        return [
-            (MetricName.evaluationLoss, mean), (MetricName.perplexity, exp(mean)),
-            (accuracyKey, right / Double(labelled)),
-        ]
     }
 
     private func measure(

@@ -1,4 +1,4 @@
-import EttinCorpus
+package import EttinCorpus
 import EttinFiles
 import EttinHub
 import EttinModel
@@ -231,6 +231,12 @@ public final class PretrainingRun {
         for logger in loggers { try logger.log(evaluation, at: clock) }
         try console?.log(evaluation, at: clock)
     }
+
+    /// What the model is measured on.
+    ///
+    /// - Returns: The microbatches of an evaluation; nil without held-out data.
+    /// - Throws: `CorpusError` when a sample cannot be read.
+    package func heldOutBatches() throws -> [TrainingBatch]? { try heldOut?.batches() }
 
     /// Writes a checkpoint of the present state; one that is there already stays.
     ///

@@ -177,7 +177,11 @@ public final class PretrainingSession {
         for run in runs { try run.prune() }
     }
 
-    private func nextBatch() throws -> StepBatch {
+    /// Takes the next batch from the stream, for the next step.
+    ///
+    /// - Throws: `TrainingError` at the end of an explicit order, `CorpusError` when a sample cannot be read or holds what
+    ///   the model cannot; what was trained is saved then.
+    package func nextBatch() throws -> StepBatch {
         do {
             if let batch = try batches.next() { return batch }
             throw TrainingError(

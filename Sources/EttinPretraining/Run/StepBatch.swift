@@ -1,14 +1,14 @@
-import EttinCorpus
+package import EttinCorpus
 import EttinTraining
 
 /// What one step sees: the same samples for each half of a pair, as each half is to read and predict them.
-struct StepBatch: Sendable {
+package struct StepBatch: Sendable {
     /// The number of the step in the data, from 0.
-    let step: Int
+    package let step: Int
     /// What the ledger records.
     let fingerprint: BatchFingerprint
     /// The microbatches of each half.
-    let halves: [[TrainingBatch]]
+    package let halves: [[TrainingBatch]]
     /// Where the data goes on.
     let positionAfter: DataPosition
     /// The pass over the data that the next batch belongs to.

@@ -48,9 +48,6 @@ struct RecipeReader {
         recipe.tokenizerName = try tokenizerName()
         recipe.evalData = evaluation.settings
         recipe.evalInterval = try interval("eval_interval", of: maxDuration)
-        if recipe.evalData != nil, recipe.evalInterval == nil {
-            notices.append("inert: eval_loader without eval_interval")
-        }
         recipe.evalSubsetBatches = try subset("eval_subset_num_batches")
         recipe.globalTrainBatchSize = sizes.train
         recipe.globalEvalBatchSize = sizes.evaluation
