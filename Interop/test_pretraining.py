@@ -215,7 +215,8 @@ SMALL = [
     "model.model_config.intermediate_size=96", "model.model_config.num_attention_heads=2",
     "model.model_config.global_attn_every_n_layers=2", "model.model_config.vocab_size=tokenizer",
     "data_local=../data", "tokenizer_name=../tokenizer", "global_train_batch_size=4", "global_eval_batch_size=8",
-    "device_train_microbatch_size=2", "eval_interval=1000ba", "save_interval=1000ba", "progress_bar=false", "log_to_console=false",
+    "device_train_microbatch_size=2", "eval_interval=1000ba", "save_interval=1000ba", "progress_bar=false",
+    "log_to_console=false",
 ]
 PEAK, LENGTH = 3e-3, 1200
 
