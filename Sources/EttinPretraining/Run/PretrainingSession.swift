@@ -127,6 +127,8 @@ public final class PretrainingSession {
         runs = try recipes.indices.map {
             try PretrainingRun(recipes[$0], start: starts[$0], optimization: optimizations[$0], context: contexts[$0])
         }
+        // A recipe that keeps fewer than before makes room at once.
+        for run in runs { try run.prune() }
     }
 
     // MARK: Running
