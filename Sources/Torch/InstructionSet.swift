@@ -16,7 +16,7 @@ public enum InstructionSet: Int32, Sendable, CaseIterable {
         InstructionSet(rawValue: Int32(ct_kernels_instruction_set().rawValue)) ?? .portable
     }
 
-    /// Makes the kernels of the whole process run with this set, for tests and measurements.
+    /// Makes the kernels that this thread calls run with this set, for tests and measurements.
     ///
     /// - Returns: False where this build or processor has none of the kind; nothing has changed then.
     package func use() -> Bool { ct_kernels_use(CTInstructionSet(rawValue: UInt32(rawValue))) }

@@ -5,7 +5,7 @@ import Testing
 
 /// Kernels against the reference in float64, which `AttentionTests` compares with the definition.
 ///
-/// The instruction set is the whole process's, so one test runs at a time.
+/// Memory is the whole process's, so one test runs at a time.
 @Suite(.serialized) struct AttentionKernelTests {
     static let sets = InstructionSet.allCases.filter { set in
         let before = InstructionSet.current

@@ -2,8 +2,7 @@ import Testing
 
 @testable import Torch
 
-// In the suite of the other kernels, because the instruction set is the whole process's and one test of it may run at a
-// time.
+// In the suite of the other kernels, which tries every instruction set too.
 extension AttentionKernelTests {
     @Test(arguments: sets)
     func trainingKernelsEqualTheirReferences(set: InstructionSet) throws {

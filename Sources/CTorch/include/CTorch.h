@@ -311,9 +311,9 @@ typedef enum CTInstructionSet {
     CT_AVX512_BF16 = 3,
 } CTInstructionSet;
 
-// The set the kernels run with: the best this processor has, unless another was chosen.
+// The set the kernels run with: the best this processor has, unless this thread chose another.
 CTInstructionSet ct_kernels_instruction_set(void);
-// Chooses another from now on, for tests and measurements; false where this build or processor has none of that kind.
+// Chooses another for this thread from now on, for tests and measurements; false where this build or processor has none of that kind.
 bool ct_kernels_use(CTInstructionSet set);
 
 // MARK: Fused inference on the CPU (fused.cpp)

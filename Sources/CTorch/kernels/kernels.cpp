@@ -2,7 +2,6 @@
 
 #include "CTorch.h"
 
-#include <atomic>
 #include <cstdlib>
 #include <new>
 
@@ -63,23 +62,26 @@ const KernelTable *kernels(InstructionSet set) {
 
 namespace {
 
-std::atomic<const KernelTable *> &chosen() {
-    static std::atomic<const KernelTable *> table = [] {
-        for (const auto set : {InstructionSet::avx512BF16, InstructionSet::avx512, InstructionSet::avx2}) {
-            if (const auto *found = kernels(set)) return found;
-        }
-        return kernels(InstructionSet::portable);
-    }();
-    return table;
+const KernelTable *best() {
+    for (const auto set : {InstructionSet::avx512BF16, InstructionSet::avx512, InstructionSet::avx2}) {
+        if (const auto *found = kernels(set)) return found;
+    }
+    return kernels(InstructionSet::portable);
 }
+
+// What this thread has chosen; what others compute must not change on the way.
+thread_local const KernelTable *chosen = nullptr;
 
 }  // namespace
 
-const KernelTable &kernels() { return *chosen().load(std::memory_order_relaxed); }
+const KernelTable &kernels() {
+    static const KernelTable *const found = best();
+    return chosen != nullptr ? *chosen : *found;
+}
 
 bool useKernels(InstructionSet set) {
     const KernelTable *found = kernels(set);
-    if (found != nullptr) chosen().store(found, std::memory_order_relaxed);
+    if (found != nullptr) chosen = found;
     return found != nullptr;
 }
 

@@ -232,11 +232,11 @@ struct KernelTable {
     void (*gradientNorm)(GradientNormArguments &arguments);
 };
 
-// The table for the best instruction set of this processor, or for a lesser one asked for by a test.
+// The table for the best instruction set of this processor, or for a lesser one that this thread has asked for.
 const KernelTable &kernels();
 // Nil when this build or processor has none of that kind.
 const KernelTable *kernels(InstructionSet set);
-// Makes kernels() give that table from now on. False, and no change, where this build or processor has none.
+// Makes kernels() give that table on this thread from now on. False, and no change, where this build or processor has none.
 bool useKernels(InstructionSet set);
 
 }  // namespace ettin
