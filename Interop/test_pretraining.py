@@ -1,4 +1,4 @@
-"""Training by recipe: mistakes, and what they cost; every kind of recipe of the repository on tiny data, with the learning rates
+"""Training by recipe: mistakes and what they cost; every kind of recipe of the repository on tiny data, with the rates
 of its phase.
 
 Needs the program ettin, whose folder is named by ETTIN_BIN_DIR, and nothing else than pytest.
@@ -9,11 +9,10 @@ import math
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_runs import ETTIN, KINDS, Run, ettin, make_place, state, weights
+from tiny_runs import KINDS, Run, ettin, make_place, state, wait, weights
 
 RECIPES = Path(__file__).resolve().parent.parent / "Recipes"
 
@@ -32,11 +31,14 @@ def refused(run, *overrides, code=1):
 
 
 def content(folder):
-    """Every file and link below a folder, with the time of its last change."""
-    return {
-        str(path.relative_to(folder)): (path.lstat().st_mtime_ns, os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes())
-        for path in folder.rglob("*")
-    }
+    """Every file, folder and link below a folder, with the time of its last change."""
+
+    def value(path):
+        if path.is_symlink():
+            return os.readlink(path)
+        return path.read_bytes() if path.is_file() else None
+
+    return {str(path.relative_to(folder)): (path.lstat().st_mtime_ns, value(path)) for path in folder.rglob("*")}
 
 
 # --- Mistakes ---------------------------------------------------------------------------------------------------------
@@ -46,7 +48,7 @@ def content(folder):
     "overrides, code, message",
     [
         (["max_duraton=3ba"], 1, "max_duraton: is no key of a recipe.*did you mean max_duration"),
-        (["train_loader.dataset.shufle=true"], 1, "train_loader.dataset.shufle: .*did you mean train_loader.dataset.shuffle"),
+        (["train_loader.dataset.shufle=true"], 1, "dataset.shufle: .*did you mean train_loader.dataset.shuffle"),
         (["optimizer.lr=quick"], 1, 'optimizer.lr: is "quick"; expected a number'),
         (["max_duration=3"], 1, 'max_duration: is "3"; expected a number with a unit'),
         (["max_duration=0ba"], 1, "max_duration: is 0ba"),
@@ -92,7 +94,8 @@ def test_a_folder_that_may_not_be_written_is_named(place):
     "key, override",
     [("train_loader.dataset.shuffle_seed", "train_loader.dataset.shuffle_seed=8"), ("max_duration", "max_duration=9ba"),
      ("max_seq_len", "max_seq_len=32"), ("global_train_batch_size", "global_train_batch_size=12"),
-     ("rules.token_counting", "rules.token_counting=attention_mask"), ("save_interval", "save_interval=7ba")],
+     ("rules.token_counting", "rules.token_counting=attention_mask"), ("save_interval", "save_interval=7ba"),
+     ("seed", "seed=6")],
 )
 def test_recipes_of_a_pair_that_disagree_are_refused(place, key, override):
     text = (place / "decoder.yaml").read_text()
@@ -123,7 +126,7 @@ def begun(place):
         (["max_seq_len=32"], "max_seq_len: is 32, but"),
         (["train_loader.dataset.shuffle_seed=8"], "shuffle_seed: is 8, but"),
         (["train_loader.dataset.shuffle=false"], "the order of the samples: is "),
-        (["data_local=../data/.", "train_loader.dataset.split=validation", "global_train_batch_size=8"], "the data set: is 40 samples"),
+        (["train_loader.dataset.split=validation"], "the data set: is 40 samples"),
         (["global_train_batch_size=12"], "global_train_batch_size: is 12, but"),
         (["rules.batch_size_warmup=literal"], "batch_size_warmup: is none, but"),
         (["optimizer.name=decoupled_adamw"], "optimizer.name: is decoupled_adamw, but"),
@@ -159,7 +162,7 @@ def test_data_of_another_tokenizer_are_named_by_sample(place):
           place / "foreign/train")
     run = Run(place, "foreign-run", kinds=["encoder"])
     error = refused(run, "data_local=../foreign", "eval_loader.dataset.local=../data")
-    assert re.search(r"\.\./foreign: sample \d+ holds the id 1[01]\d\d; expected ids below the model's vocab_size, 1000", error)
+    assert re.search(r"\.\./foreign: sample \d+ holds the id 1[01]\d\d; expected ids .* vocab_size, 1000", error)
     # Nothing was trained, so that the right data need no other folder.
     run.to_the_end("max_duration=2ba", "autoresume=false")
 
@@ -208,11 +211,12 @@ def test_a_model_without_a_state_gives_weights_alone(place, begun):
 
 
 SMALL = [
-    "model.model_config.num_hidden_layers=2", "model.model_config.hidden_size=64", "model.model_config.intermediate_size=96",
-    "model.model_config.num_attention_heads=2", "model.model_config.global_attn_every_n_layers=2",
-    "model.model_config.vocab_size=tokenizer", "data_local=../data", "tokenizer_name=../tokenizer",
-    "global_train_batch_size=4", "global_eval_batch_size=8", "device_train_microbatch_size=2", "eval_interval=1000ba",
-    "save_interval=1000ba", "progress_bar=false", "log_to_console=false",
+    "model.model_config.num_hidden_layers=2", "model.model_config.hidden_size=64",
+    "model.model_config.intermediate_size=96", "model.model_config.num_attention_heads=2",
+    "model.model_config.global_attn_every_n_layers=2", "model.model_config.vocab_size=tokenizer",
+    "data_local=../data", "tokenizer_name=../tokenizer", "global_train_batch_size=4", "global_eval_batch_size=8",
+    "device_train_microbatch_size=2", "eval_interval=1000ba", "save_interval=1000ba", "progress_bar=false",
+    "log_to_console=false",
 ]
 PEAK, LENGTH = 3e-3, 1200
 
@@ -222,8 +226,9 @@ class Phase(Run):
 
     def __init__(self, place, name, recipe, *overrides):
         super().__init__(place, name, kinds=[recipe.split("-")[0]])
-        self.command = ["pretrain", RECIPES / "17m" / f"{recipe}.yaml", "--threads", 1, *SMALL, f"max_duration={LENGTH}tok",
-                        "save_folder=run", *overrides]
+        path = RECIPES / "17m" / f"{recipe}.yaml"
+        self.command = ["pretrain", path, "--threads", 1, *SMALL, f"max_duration={LENGTH}tok", "save_folder=run",
+                        *overrides]
 
     def lines(self):
         return [json.loads(line) for line in (self.folders[0] / "metrics.jsonl").read_text().splitlines()]
@@ -328,8 +333,8 @@ def test_rates_a_batch_late_survive_a_resume(place):
 def test_without_override_the_loaded_base_stays(place, phases):
     """The decay file of the 400m encoder."""
     kind = phases[0].kinds[0]
-    run = Phase(place, f"{kind}-decay-plain", f"{kind}-decay", f"load_path=../{kind}-extension/run", "restart_override=false",
-                "rules.decay_base_rate=literal")
+    run = Phase(place, f"{kind}-decay-plain", f"{kind}-decay", f"load_path=../{kind}-extension/run",
+                "restart_override=false", "rules.decay_base_rate=literal")
     run.to_the_end()
     close(run.rates(), [PEAK * one_minus_sqrt(time, 0.04) for time in run.starts()])
 
@@ -342,8 +347,7 @@ def test_a_phase_that_resets_its_time_literally_begins_again_when_it_is_resumed(
             for rule in ("intended", "literal")}
     for rule, run in runs.items():
         process = run.begin()
-        while process.poll() is None and run.batches() < 7:
-            pass
+        wait(process, lambda: run.batches() >= 4)
         process.kill()
         process.communicate()
         assert run.batches() < 12
@@ -376,7 +380,6 @@ def test_the_other_kind_goes_on_from_a_finished_model(place, phases):
     assert final["optimizer"]["steps"] == run.batches() and final["optimizer"]["reference_lr"] == 1.5e-3
     config = json.loads((run.folders[0] / run.tag() / "config.json").read_text())
     assert config["model_type"] == ("modernbert" if other == "encoder" else "modernbert-decoder")
-    # It begins with the other's weights: they have moved by no more than the steps allow.
     wrong = Phase(place, f"{other}-from-{other}", f"{other}-from-{kind}", f"load_path=../{other}-nothing")
     assert "load_path" in refused(wrong, "scheduler.t_warmup=300tok", "scheduler.t_decay=400tok")
 

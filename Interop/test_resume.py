@@ -1,4 +1,4 @@
-"""Training that is stopped in every way there is, and goes on to the same bits; pairs that are proved to have seen the same data.
+"""Training that is stopped in every way there is and goes on to the same bits; pairs proved to have seen the same data.
 
 Needs the program ettin, whose folder is named by ETTIN_BIN_DIR, and nothing else than pytest.
 """
@@ -136,6 +136,9 @@ def test_a_signal_saves_at_the_batch_and_the_run_goes_on_to_the_same_bits(place,
         output, errors = process.communicate(timeout=60)
         assert process.returncode == 130, errors
         assert "stopping after this batch" in errors and "error" not in errors
+        for kind in KINDS:
+            begin = "with new weights" if batch == 3 else f"from run/{kind}/step"
+            assert re.search(rf"^run/{kind}: {kind}, \wlm, {begin}", errors, re.M), errors
         checkpoints = [Path(line) for line in output.splitlines()]
         assert [path.name for path in checkpoints] == [f"step{run.batches()}"] * 2
         assert [path.parent.name for path in checkpoints] == KINDS
@@ -212,6 +215,10 @@ def test_a_full_disk_costs_no_more_than_the_checkpoint(place, uninterrupted):
     assert re.search(r"^error: .*optimizer\.safetensors: cannot be written \(File too large\)$", error, re.M), error
     assert error.count("error:") == 1 and not run.leftovers()
     assert run.checkpoints(0) == run.checkpoints(1) == begun
+    # Asked to keep fewer, it makes room before it goes on.
+    error = run.to_the_end("save_num_checkpoints_to_keep=1", code=1, preexec_fn=limited)
+    assert f"from run/encoder/{begun[-1]}" in error
+    assert run.checkpoints(0) == run.checkpoints(1) == begun[-1:]
     run.to_the_end()
     for first, second in zip(uninterrupted.folders, run.folders):
         expect_same_run(first, second)
@@ -232,7 +239,7 @@ def test_a_ledger_that_is_not_the_checkpoints_is_refused(place, uninterrupted):
     run = Run(place, "forged", kinds=["encoder"])
     shutil.copytree(uninterrupted.folders[0], run.folders[0], symlinks=True)
     other = Run(place, "other-order", "train_loader.dataset.shuffle_seed=8", kinds=["encoder"])
-    other.to_the_end("max_duration=300ba", "eval_interval=1000ba", "save_interval=300ba", "model.model_config.hidden_size=32")
+    other.to_the_end("eval_interval=1000ba", "save_interval=300ba", "model.model_config.hidden_size=32")
     ledger = run.folders[0] / "ledger.jsonl"
     shutil.copy(other.folders[0] / "ledger.jsonl", ledger)
     forged = ledger.read_bytes()

@@ -29,7 +29,7 @@ model:
     sliding_window: 32
     global_attn_every_n_layers: 2
     attn_out_dropout_prob: 0.1
-train_loader: &loader
+train_loader:
   name: text
   dataset:
     local: ${data_local}
@@ -45,8 +45,8 @@ train_loader: &loader
   batch_size_warmup_tokens: 40_000tok
 eval_loader:
   name: text
-  dataset: {local: "${data_local}", split: validation, max_seq_len: "${max_seq_len}", mlm_probability: EVAL, shuffle: false,
-    streaming: false}
+  dataset: {local: "${data_local}", split: validation, max_seq_len: "${max_seq_len}", mlm_probability: EVAL,
+    shuffle: false, streaming: false}
   drop_last: false
 scheduler: {name: warmup_stable_decay, t_warmup: 0.1dur, t_decay: 0.2dur, alpha_f: 0.02}
 optimizer: {name: decoupled_stableadamw, lr: 3e-3, betas: [0.9, 0.98], eps: 1e-6, weight_decay: 3e-4,

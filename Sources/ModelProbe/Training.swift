@@ -35,7 +35,12 @@ final class TrainingLoop {
     /// - Returns: The loss before the step.
     func step(_ batch: PackedBatch, labels: [Int32]) throws -> Double {
         try withRecovery {
-            let loss = model.loss(batch, labels: labels, training: TrainingPass(step: optimizer.state.stepCount), precision: precision).loss
+            let loss = model.loss(
+                batch,
+                labels: labels,
+                training: TrainingPass(step: optimizer.state.stepCount),
+                precision: precision
+            ).loss
             loss.backward()
             optimizer.step()
             optimizer.clearGradients()

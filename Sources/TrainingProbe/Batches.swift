@@ -8,7 +8,10 @@ import Torch
 /// Prepares what `ettin pretrain` would run, with a save_folder other than that of the run, as a session writes into it.
 ///
 /// Arguments with an equals sign in them replace values of the recipes, which the others name.
-func session(_ arguments: some Collection<String>) throws -> PretrainingSession {
+func session(
+    _ arguments: some Collection<String>,
+    stoppingWhen shouldStop: @escaping () -> Bool = { false }
+) throws -> PretrainingSession {
     let overrides = arguments.filter { $0.contains("=") }
     let recipes = try arguments.filter { !$0.contains("=") }.map {
         try PretrainingRecipe(path: $0, overrides: overrides)
@@ -18,6 +21,7 @@ func session(_ arguments: some Collection<String>) throws -> PretrainingSession 
     }
     var options = PretrainingSession.Options()
     options.tokenizer = try recipes[0].tokenizerName.map { try Tokenizer(folder: $0) }
+    options.shouldStop = shouldStop
     return try PretrainingSession(recipes, options)
 }
 

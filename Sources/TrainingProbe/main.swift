@@ -1,5 +1,5 @@
 // Runs parts of training from outside, for the comparisons with the Python libraries in Interop/test_training_logs.py and
-// Interop/test_training_reference.py.
+// Interop/test_training_reference.py, and for Benchmarks/training.
 
 import EttinTraining
 import Foundation
@@ -15,6 +15,9 @@ func run(_ arguments: [String]) throws {
         try printBatches(count, of: session(arguments.dropFirst(2)))
     case ("held-out", 2...):
         try printHeldOut(session(arguments.dropFirst()))
+    case ("loop", 4...):
+        guard let steps = numbers[1], let rounds = numbers[2], steps > 0 else { return endWithUsage() }
+        try timeLoop(steps: steps, rounds: rounds, Array(arguments.dropFirst(3)))
     default:
         endWithUsage()
     }
@@ -26,6 +29,7 @@ func endWithUsage() {
         usage: TrainingProbe log RUN FIRST LAST [CONTINUING-AFTER]
                TrainingProbe batches COUNT RECIPE [RECIPE] [key=value ...]
                TrainingProbe held-out RECIPE [RECIPE] [key=value ...]
+               TrainingProbe loop STEPS ROUNDS RECIPE [key=value ...]
         """
     )
     exit(64)

@@ -3,7 +3,9 @@ import Testing
 @testable import Torch
 
 @Suite struct DropoutTests {
-    static func ones(_ rows: Int, _ width: Int, _ type: DType = .float32) -> Tensor { .full([rows, width], 1).to(type) }
+    static func ones(_ rows: Int, _ width: Int, _ type: DType = .float32) -> Tensor {
+        .full([rows, width], 1).to(type)
+    }
 
     static func values(_ tensor: Tensor) throws -> [Float] { try tensor.to(.float32).array() }
 

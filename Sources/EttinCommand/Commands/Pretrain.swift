@@ -1,7 +1,10 @@
 import ArgumentParser
+import EttinCorpus
+import EttinFiles
 import EttinJSON
 import EttinModel
 import EttinPretraining
+import EttinTokenizer
 import EttinTraining
 import Torch
 
@@ -59,8 +62,16 @@ struct Pretrain: ParsableCommand {
         if outcome.isInterrupted { throw ExitCode(130) }
     }
 
+    /// The recipe with the numbers of its tokenizer, where that lies here: a plan fetches nothing.
+    private func fitted(_ recipe: PretrainingRecipe) throws -> PretrainingRecipe {
+        guard let folder = recipe.tokenizerName, FilePath.kind(of: folder) == .folder else { return recipe }
+        let tokenizer = try Tokenizer(folder: folder)
+        let specials = try SpecialTokens(naming: tokenizer)
+        return try recipe.fitted(vocabularySize: tokenizer.vocabularySize, specials: specials)
+    }
+
     private func printPlans(_ recipes: [PretrainingRecipe]) throws {
-        let plans = try recipes.map { try PretrainingPlan($0) }
+        let plans = try recipes.map { try PretrainingPlan(fitted($0)) }
         if json.isOn {
             try StandardOutput.write(document: plans.count == 1 ? plans[0].json : .array(plans.map(\.json)))
         } else {

@@ -1,7 +1,7 @@
 import EttinFiles
 import EttinHub
-import EttinJSON
 import EttinInference
+import EttinJSON
 public import EttinModel
 public import EttinTokenizer
 import EttinTraining

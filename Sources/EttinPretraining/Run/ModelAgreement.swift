@@ -44,7 +44,8 @@ enum ModelAgreement {
         return shape + [
             ("global_attn_every_n_layers", "such that the layers \(global) are global"),
             ("sliding_window", "\(model.slidingWindow) to a side"),
-            ("rotary_emb_base", "\(model.globalRope.theta)"), ("local_attn_rotary_emb_base", "\(model.localRope.theta)"),
+            ("rotary_emb_base", "\(model.globalRope.theta)"),
+            ("local_attn_rotary_emb_base", "\(model.localRope.theta)"),
             ("hidden_act", model.hiddenActivation.rawValue), ("head_pred_act", model.classifierActivation.rawValue),
             ("norm_kwargs.eps", "\(model.normEpsilon)"),
         ]

@@ -1,7 +1,7 @@
 package import EttinCorpus
 import EttinFiles
 import EttinHub
-import EttinModel
+package import EttinModel
 import EttinTokenizer
 public import EttinTraining
 import Torch
@@ -23,7 +23,7 @@ public final class PretrainingRun {
     /// The loss of the last batch.
     public private(set) var loss = Double.nan
 
-    let model: LanguageModel
+    package let model: LanguageModel
     let store: CheckpointStore
     let length: RunLength
     private let tokenizer: Tokenizer?

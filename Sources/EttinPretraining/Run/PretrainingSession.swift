@@ -54,7 +54,7 @@ public final class PretrainingSession {
         self.options = options
         let shared = recipes[0]
         if recipes.count == 2 { try PairAgreement.check(recipes[0], recipes[1]) }
-        let specials = try Self.specials(options.tokenizer)
+        let specials = try SpecialTokens(naming: options.tokenizer)
         let configurations = try recipes.map { try Self.configuration($0, options.tokenizer, specials) }
         let data = try TrainingData(shared.data)
         try Self.checkBatches(of: data, shared)
@@ -127,6 +127,8 @@ public final class PretrainingSession {
         runs = try recipes.indices.map {
             try PretrainingRun(recipes[$0], start: starts[$0], optimization: optimizations[$0], context: contexts[$0])
         }
+        // A recipe that keeps fewer than before makes room at once.
+        for run in runs { try run.prune() }
     }
 
     // MARK: Running
@@ -233,28 +235,6 @@ public final class PretrainingSession {
             "global_train_batch_size",
             found: "is \(recipe.globalTrainBatchSize), but \(recipe.data.displayPath) has \(count) samples",
             expected: count == 0 ? "a data set with samples" : "at most as many, or train_loader.drop_last: false"
-        )
-    }
-
-    private static func specials(_ tokenizer: Tokenizer?) throws -> SpecialTokens {
-        guard let tokenizer else { return SpecialTokens() }
-        func id(_ role: String, _ id: Int32?) throws -> Int32 {
-            guard let id else {
-                throw TrainingError(
-                    .missing,
-                    "tokenizer_name",
-                    found: "names no \(role)",
-                    expected: "a tokenizer with cls_token, sep_token, pad_token and mask_token"
-                )
-            }
-            return id
-        }
-        return SpecialTokens(
-            unknown: try tokenizer.unkTokenID ?? id("pad_token", tokenizer.padTokenID),
-            start: try id("cls_token", tokenizer.clsTokenID),
-            end: try id("sep_token", tokenizer.sepTokenID),
-            padding: try id("pad_token", tokenizer.padTokenID),
-            mask: try id("mask_token", tokenizer.maskTokenID)
         )
     }
 

@@ -12,6 +12,7 @@ final class RunAverage {
 
     /// - Parameters:
     ///   - averaging: What the recipe asks for; nil gives nil.
+    ///   - model: The model whose weights are averaged.
     ///   - stored: Tensors of the checkpoint that the run goes on from, the average's among them.
     /// - Throws: `TrainingError` when a stored average does not fit.
     init?(_ averaging: CheckpointAveraging?, model: LanguageModel, stored: StateDictionary) throws {

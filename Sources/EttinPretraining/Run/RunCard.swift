@@ -16,8 +16,12 @@ struct RunCard {
         card.pipelineTag = isEncoder ? "fill-mask" : "text-generation"
         card.recipe = [
             .init("seed", "\(recipe.seed)"), .init("objective", recipe.objective.name),
-            .init("batch", "\(recipe.globalTrainBatchSize) sequences of at most \(recipe.data.maxSequenceLength) tokens"),
-            .init("optimizer", recipe.optimizer.name.rawValue), .init("learning rate", "\(recipe.optimizer.learningRate)"),
+            .init(
+                "batch",
+                "\(recipe.globalTrainBatchSize) sequences of at most \(recipe.data.maxSequenceLength) tokens"
+            ),
+            .init("optimizer", recipe.optimizer.name.rawValue),
+            .init("learning rate", "\(recipe.optimizer.learningRate)"),
             .init("weight decay", "\(recipe.optimizer.weightDecay)"), .init("schedule", recipe.schedule.name),
             .init("length", "\(recipe.maxDuration)"), .init("precision", recipe.precision.rawValue),
         ]
@@ -33,7 +37,8 @@ struct RunCard {
             )
         }
         card.usage =
-            isEncoder ? "ettin fill-mask FOLDER \"A text with a [MASK].\"" : "ettin generate FOLDER \"Once upon a time\""
+            isEncoder
+            ? "ettin fill-mask FOLDER \"A text with a [MASK].\"" : "ettin generate FOLDER \"Once upon a time\""
         self.card = card
     }
 }

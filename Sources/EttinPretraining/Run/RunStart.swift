@@ -38,7 +38,7 @@ struct RunStart {
     /// - Parameters:
     ///   - recipe: The recipe.
     ///   - configuration: The model's shape, with the vocabulary it is to have.
-    ///   - resumingAt: The checkpoint to go on from; nil for none.
+    ///   - entry: The checkpoint to go on from; nil for none.
     ///   - facts: What a checkpoint to go on from must share.
     /// - Throws: `TrainingError`, `CheckpointError` or `StateDictionaryError` when what it names does not fit.
     init(
@@ -93,6 +93,7 @@ struct RunStart {
         take(state, folder)
         (baseRate, nextRate) = (state.baseRate, state.nextRate)
         evaluation = state.evaluation
+        origin = folder
         files = .goOn(ledgerSteps: state.ledgerSteps, ledgerHead: head)
         guard recipe.rules.resetTime == .literal, recipe.checkpoints.resetTime else { return }
         resetTime()
@@ -138,7 +139,8 @@ struct RunStart {
             throw TrainingError(
                 .invalidOption,
                 "optimizer.name",
-                found: "is \(recipe.optimizer.name.rawValue), but \(folder) was trained with \(state.optimizer.rawValue)",
+                found: "is \(recipe.optimizer.name.rawValue), but \(folder) was trained with "
+                    + state.optimizer.rawValue,
                 expected: "the same, or load_weights_only: true"
             )
         }
@@ -289,7 +291,12 @@ extension ComposerOptimizerState {
         let stored = [String: Moments](moments.map { ($0.key, $0) }, uniquingKeysWith: { $1 })
         let own = try parameters.map { key, tensor in
             guard let moments = stored[key], moments.first.shape == tensor.shape else {
-                throw TrainingError(.malformed, path, found: "has no moments of \(key)", expected: "those of every parameter")
+                throw TrainingError(
+                    .malformed,
+                    path,
+                    found: "has no moments of \(key)",
+                    expected: "those of every parameter"
+                )
             }
             return moments
         }

@@ -37,8 +37,9 @@ struct TrainingData: Sendable {
         }
         if settings.streams.isEmpty {
             let dataset = try MDSDataset(folder: settings.localPath, split: settings.split)
-            samples = .ordered(dataset, try Self.order(settings, shards: dataset.index.shards, count: dataset.sampleCount))
-            facts = Self.facts(settings, dataset.index.shards)
+            let shards = dataset.index.shards
+            samples = .ordered(dataset, try Self.order(settings, shards: shards, count: dataset.sampleCount))
+            facts = Self.facts(settings, shards)
             return
         }
         let datasets = try settings.streams.map {

@@ -124,7 +124,8 @@ public struct TrainerState: Hashable, Sendable {
             "ledger": ["steps": JSONValue(ledgerSteps), "chain": .string(ledgerHead)],
             "optimizer": [
                 "name": .string(optimizer.rawValue), "steps": JSONValue(optimizerSteps), "lr": JSONValue(learningRate),
-                "next_lr": nextRate.map { JSONValue($0) } ?? .null, "base_lr": JSONValue(baseRate), "reference_lr": JSONValue(referenceRate),
+                "next_lr": nextRate.map { JSONValue($0) } ?? .null, "base_lr": JSONValue(baseRate),
+                "reference_lr": JSONValue(referenceRate),
             ],
             "facts": .object(JSONObject(facts.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
             "evaluation": .object(JSONObject(evaluation.map { ($0.key, JSONValue($0.value)) })),

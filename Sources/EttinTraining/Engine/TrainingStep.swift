@@ -55,7 +55,8 @@ public final class TrainingStep {
                     throw TrainingError(
                         .diverged,
                         "loss",
-                        found: "is \(value) in microbatch \(microbatch) of \(count), at a learning rate of \(learningRate)",
+                        found: "is \(value) in microbatch \(microbatch) of \(count), "
+                            + "at a learning rate of \(learningRate)",
                         expected: "a number; a lower lr or gradient_clipping may help"
                     )
                 }

@@ -34,9 +34,7 @@ struct TinyTraining {
         }
     }
 
-    /// A recipe of 12 batches.
-    ///
-    /// - Parameter change: What else is to be set.
+    /// A recipe of 12 batches, with what else is to be set.
     func recipe(
         _ kind: ModelKind,
         _ name: String,
