@@ -228,7 +228,7 @@ class Run:
 
     @torch.no_grad()
     def clip(self):
-        """clip_grad_norm_ with a norm summed in float64: in float32 that of half a million gradients is 1e-4 off."""
+        """clip_grad_norm_ with a norm summed in float64: in float32 that of many gradients is up to 1e-4 off."""
         gradients = [parameter.grad for parameter in self.model.parameters()]
         norm = sum(gradient.double().square().sum() for gradient in gradients).sqrt().item()
         clipping = self.recipe.get("algorithms", {}).get("gradient_clipping", {})
