@@ -226,6 +226,17 @@ class Run:
             return values.sum()
         return values.mean() * len(batch["sequences"]) / rows
 
+    @torch.no_grad()
+    def clip(self):
+        """clip_grad_norm_ with a norm summed in float64: in float32 that of many gradients is up to 1e-4 off."""
+        gradients = [parameter.grad for parameter in self.model.parameters()]
+        norm = sum(gradient.double().square().sum() for gradient in gradients).sqrt().item()
+        clipping = self.recipe.get("algorithms", {}).get("gradient_clipping", {})
+        factor = min(1, clipping.get("clipping_threshold", math.inf) / (norm + 1e-6))
+        for gradient in gradients:
+            gradient.mul_(factor)
+        return norm
+
     def step(self, microbatches):
         """Takes a step; the loss before it, the norm of the unclipped gradients, and the learning rate."""
         sequences = [row for batch in microbatches for row in batch["sequences"]]
@@ -236,10 +247,7 @@ class Run:
             share = self.loss(batch, len(sequences), labelled)
             share.backward()
             total += share.item()
-        clipping = self.recipe.get("algorithms", {}).get("gradient_clipping", {})
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), clipping.get("clipping_threshold", math.inf)
-        ).item()
+        norm = self.clip()
         rate = self.rate()
         self.optimizer.step(rate)
         self.clock.advance(sequences)
