@@ -266,18 +266,17 @@ struct RunStart {
         try withRecovery { try model.load(state.map { ($0.key, $0.tensor.to(.float32).copy()) }) }
     }
 
-    private func tile(_ settings: SmallerModelSettings) throws {
+    private mutating func tile(_ settings: SmallerModelSettings) throws {
         let mode: WeightTiling =
             switch settings.mode {
             case .centerWeights: .centerWeights
             case .tileFromEdge: .tileWeightsFromEdge
             case .tileFromMiddle: .tileWeightsFromMiddle
             }
-        let small = try LanguageModel.load(
-            folder: try Self.checkpoint(settings.path, of: model.configuration.kind),
-            dtype: .float32
-        )
+        let folder = try Self.checkpoint(settings.path, of: model.configuration.kind)
+        let small = try LanguageModel.load(folder: folder, dtype: .float32)
         try withRecovery { try mode.initialize(model, from: small) }
+        origin = folder
     }
 }
 
