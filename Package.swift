@@ -89,7 +89,6 @@ let package = Package(
             dependencies: [
                 "EttinTraining", "EttinInference", "EttinHub", "EttinCorpus", "EttinModel", "EttinTokenizer",
                 "EttinFiles", "EttinJSON", "Torch",
-                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings
         ),

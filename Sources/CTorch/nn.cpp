@@ -2,7 +2,6 @@
 
 #include <ATen/core/Reduction.h>
 #include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/dropout.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -29,10 +28,6 @@ CTStatus ct_nn_softmax(const CTTensor *input, int64_t dimension, bool isLog, CTT
     return produce(out, [&] {
         return isLog ? input->value.log_softmax(dimension) : input->value.softmax(dimension);
     });
-}
-
-CTStatus ct_nn_dropout(const CTTensor *input, double probability, CTTensor **out) {
-    return produce(out, [&] { return at::dropout(input->value, probability, /*train=*/true); });
 }
 
 CTStatus ct_nn_cross_entropy(const CTTensor *logits, const CTTensor *labels, int64_t ignoreIndex, CTTensor **out) {

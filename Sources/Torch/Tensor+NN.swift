@@ -38,12 +38,6 @@ extension Tensor {
         makeTensor("logSoftmax", [self]) { ct_nn_softmax(handle, Int64(dimension), true, $0) }
     }
 
-    /// Zeroes elements with the given probability and scales the rest by `1 / (1 - probability)`.
-    public func dropout(_ probability: Double) -> Tensor {
-        guard probability > 0 else { return self }
-        return makeTensor("dropout", [self]) { ct_nn_dropout(handle, probability, $0) }
-    }
-
     /// The mean cross-entropy of these logits `[rows, classes]`, computed in float32.
     ///
     /// - Parameters:

@@ -208,7 +208,6 @@ CTStatus ct_nn_linear(const CTTensor *input, const CTTensor *weight, const CTTen
 CTStatus ct_nn_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
                           CTTensor **out);
 CTStatus ct_nn_softmax(const CTTensor *input, int64_t dimension, bool isLog, CTTensor **out);
-CTStatus ct_nn_dropout(const CTTensor *input, double probability, CTTensor **out);
 // Mean over the labels that are not `ignoreIndex`; logits [N, C] in any floating dtype, labels [N] int64.
 CTStatus ct_nn_cross_entropy(const CTTensor *logits, const CTTensor *labels, int64_t ignoreIndex, CTTensor **out);
 

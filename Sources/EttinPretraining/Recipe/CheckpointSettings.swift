@@ -1,13 +1,5 @@
 public import EttinTraining
 
-#if canImport(Darwin)
-    import Darwin
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
-
 /// The phases of the suite's training, by the tags of their checkpoints.
 public enum PretrainingPhase: String, Hashable, Sendable, CaseIterable {
     /// The main pre-training.
@@ -86,27 +78,17 @@ public struct CheckpointSettings: Hashable, Sendable {
 
 /// A smaller model whose weights a new one starts from; `init_from_checkpoint`.
 public struct SmallerModelSettings: Hashable, Sendable {
-    /// Where the old weights go in the larger matrices.
-    public enum Mode: String, Hashable, Sendable, CaseIterable {
-        /// In the middle, with fresh weights around.
-        case centerWeights = "center_weights"
-        /// At the start, repeated.
-        case tileFromEdge = "tile_weights_from_edge"
-        /// In the middle, repeated to both sides.
-        case tileFromMiddle = "tile_weights_from_middle"
-    }
-
     /// The model; `checkpoint_load_path`, with `checkpoint_run_name` where it is given.
     public var path: String
     /// Where the old weights go; `mode`.
-    public var mode: Mode
+    public var mode: WeightTiling
 
     /// Names a smaller model.
     ///
     /// - Parameters:
     ///   - path: The model.
     ///   - mode: Where the old weights go.
-    public init(path: String, mode: Mode = .tileFromMiddle) {
+    public init(path: String, mode: WeightTiling = .tileWeightsFromMiddle) {
         self.path = path
         self.mode = mode
     }
@@ -158,7 +140,10 @@ public struct ExponentialAveraging: Hashable, Sendable {
         updateInterval: TrainingTime = TrainingTime(1, .batch),
         start: TrainingTime = TrainingTime(0, .duration)
     ) {
-        let updates = halfLife.value / updateInterval.value
-        self.init(smoothing: exp2(-1 / updates), updateInterval: updateInterval, start: start)
+        self.init(
+            smoothing: ExponentialAverage.smoothing(halfLife: halfLife.value, updateInterval: updateInterval.value),
+            updateInterval: updateInterval,
+            start: start
+        )
     }
 }

@@ -267,15 +267,9 @@ struct RunStart {
     }
 
     private mutating func tile(_ settings: SmallerModelSettings) throws {
-        let mode: WeightTiling =
-            switch settings.mode {
-            case .centerWeights: .centerWeights
-            case .tileFromEdge: .tileWeightsFromEdge
-            case .tileFromMiddle: .tileWeightsFromMiddle
-            }
         let folder = try Self.checkpoint(settings.path, of: model.configuration.kind)
         let small = try LanguageModel.load(folder: folder, dtype: .float32)
-        try withRecovery { try mode.initialize(model, from: small) }
+        try withRecovery { try settings.mode.initialize(model, from: small) }
         origin = folder
     }
 }

@@ -159,7 +159,7 @@ struct RecipeReader {
         if let name = try section.string("checkpoint_run_name") { path += path.hasSuffix("/") ? name : "/\(name)" }
         return SmallerModelSettings(
             path: path,
-            mode: try section.choice("mode", SmallerModelSettings.Mode.self) ?? .tileFromMiddle
+            mode: try section.choice("mode", WeightTiling.self) ?? .tileWeightsFromMiddle
         )
     }
 
