@@ -33,6 +33,25 @@ public enum TorchRuntime {
         ct_device_set_thread_count(Int32(count))
     }
 
+    /// Sets how much host memory that no tensor uses is kept for the next ones; 256 MiB at first. Meant to be called once,
+    /// at start, by an application.
+    ///
+    /// Large blocks that come from the operating system cost a page fault for every page, and the steps of a model ask
+    /// for the same blocks over and over. Training, whose steps use gigabytes, wants no limit (`Int.max`); a block that
+    /// thousands of requests did not want is given back all the same.
+    ///
+    /// - Parameter bytes: At most so much is kept; 0 keeps nothing.
+    public static func setKeptMemoryLimit(bytes: Int) {
+        precondition(bytes >= 0, "a limit of \(bytes) bytes is negative")
+        ct_memory_set_kept_limit(UInt64(bytes))
+    }
+
+    /// The bytes kept now.
+    package static var keptMemoryBytes: Int { Int(ct_memory_kept_bytes()) }
+
+    /// Gives the kept memory back to the operating system, after work that will not come again, such as loading a model.
+    package static func releaseKeptMemory() { ct_memory_release_kept() }
+
     /// Seeds libtorch's own random generators, which only the reference of attention draws from.
     package static func seed(_ seed: UInt64) { ct_device_seed(seed) }
 

@@ -88,6 +88,14 @@ void ct_device_seed(uint64_t seed);
 void ct_device_set_thread_count(int32_t count);
 int32_t ct_device_thread_count(void);
 
+// MARK: Memory (memory.cpp)
+
+// Large blocks of host memory that nobody uses are kept for the next request, up to this many bytes; 256 MiB at first.
+void ct_memory_set_kept_limit(uint64_t bytes);
+uint64_t ct_memory_kept_bytes(void);
+// Gives all of them back to the operating system.
+void ct_memory_release_kept(void);
+
 // MARK: Tensors (tensor.cpp)
 
 void ct_tensor_free(CTTensor *tensor);

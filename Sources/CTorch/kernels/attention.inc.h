@@ -17,7 +17,7 @@ constexpr float log2e = 1.44269504f;
 // 2ˣ for x ≤ 0, relative error 2e-7 after range reduction; below -126 the smallest normal number, which a softmax
 // cannot tell from 0. The polynomial is a minimax fit on [-½, ½].
 static inline Floats powerOfTwo(Floats x) {
-    x = maximum(x, (Floats)-126.0f);
+    x = maximum((Floats)-126.0f, x);
     constexpr float shift = 12582912.0f;  // 1.5 · 2²³: adding it rounds to an integer
     const Floats shifted = x + shift;
     const Floats f = x - (shifted - shift);
@@ -67,6 +67,12 @@ static inline void rotateRow(const T *x, int64_t width, const float *cosines, co
     });
 }
 
+// Asks for a row that is read soon: those of one head lie too far apart for the processor to foresee them.
+template <typename T>
+static inline void fetchAhead(const T *row, int64_t width) {
+    for (int64_t i = 0; i < width; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(row + i);
+}
+
 template <typename T>
 static inline void roundRow(const float *x, int64_t count, T *out) {
     forEachVector(count, [&](int64_t i, int64_t n) { storeUpTo(out + i, loadUpTo(x + i, n), n); });
@@ -108,6 +114,10 @@ static void packKeys(const AttentionArguments &a, int64_t firstRow, int64_t head
         for (int64_t i = 0; i < W; i++) {
             if (key + i < count) {
                 const int64_t source = firstRow + key + i;
+                if (key + i + W < count) {
+                    fetchAhead(keys + (source + W) * a.keyStride, width);
+                    fetchAhead(values + (source + W) * a.valueStride, width);
+                }
                 const float *cosines = a.cosines ? a.cosines + source * (width / 2) : nullptr;
                 const float *sines = a.sines ? a.sines + source * (width / 2) : nullptr;
                 rotateRow(keys + source * a.keyStride, width, cosines, sines, 1, turned);
@@ -152,8 +162,9 @@ struct BlockScratch {
     alignas(64) T weights[queryBlock * keyBlock];
     alignas(64) float mixed[queryBlock * widestHead];
     alignas(64) float rowMaxima[queryBlock * W];
+    alignas(64) float totals[queryBlock * W];  // of the weights, lane by lane
     float largestScore[queryBlock];
-    float total[queryBlock];
+    float kept[queryBlock];                    // what the largest score of a new round leaves of earlier ones
 };
 
 struct Sequence {
@@ -180,15 +191,15 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
     alignas(64) float turned[widestHead];
     for (int64_t i = 0; i < rows; i++) {
         const int64_t position = s.firstKey + s.offset() + firstQuery + i;
-        rotateRow(queries + (s.firstQuery + firstQuery + i) * a.queryStride, width,
+        const T *query = queries + (s.firstQuery + firstQuery + i) * a.queryStride;
+        if (i + tileRows < rows) fetchAhead(query + tileRows * a.queryStride, width);
+        rotateRow(query, width,
                   a.cosines ? a.cosines + position * half : nullptr, a.sines ? a.sines + position * half : nullptr,
                   1, turned);
         roundRow(turned, width, scratch.queries + i * paddedWidth);
         for (int64_t k = width; k < paddedWidth; k++) scratch.queries[i * paddedWidth + k] = 0;
         scratch.largestScore[i] = unseen;
-        scratch.total[i] = 0;
     }
-    __builtin_memset(scratch.mixed, 0, sizeof(float) * static_cast<size_t>(rows * mixedWidth));
 
     // Keys any query of the block sees.
     const int64_t top = s.offset() + firstQuery, bottom = top + rows - 1;
@@ -237,25 +248,35 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
             });
         }
 
+        const bool isFirst = round == firstPanel;
+        // All rows' maxima before all rows' weights: what one row waits for, others fill.
         for (int64_t i = 0; i < rows; i++) {
             const float before = scratch.largestScore[i];
-            const float now = std::max(before, largest(load(scratch.rowMaxima + i * W)));
+            const float now = maximum(before, largest(load(scratch.rowMaxima + i * W)));
             scratch.largestScore[i] = now;
-            Floats total = (Floats)0.0f;
+            scratch.kept[i] = (before - now) * factor;
+        }
+        for (int64_t i = 0; i < rows; i++) {
+            const float top = scratch.largestScore[i] * factor;
             const float *scores = scratch.scores + i * keyBlock;
             T *weights = scratch.weights + i * keyBlock;
+            Floats total = (Floats)0.0f;
             for (int64_t k = 0; k < keys; k += W) {
-                const Floats weight = powerOfTwo(load(scores + k) * factor - now * factor);
+                const Floats weight = powerOfTwo(load(scores + k) * factor - top);
                 total += weight;
                 store(weights + k, weight);
             }
-            if (now > before && round > firstPanel) {
-                const float kept = powerOfTwo((Floats)((before - now) * factor))[0];
-                scratch.total[i] *= kept;
-                float *mixed = scratch.mixed + i * mixedWidth;
-                for (int64_t c = 0; c < mixedWidth; c += W) store(mixed + c, load(mixed + c) * kept);
+            if (!isFirst) {
+                Floats before = load(scratch.totals + i * W);
+                if (scratch.kept[i] < 0) {
+                    const Floats kept = powerOfTwo((Floats)scratch.kept[i]);
+                    before *= kept;
+                    float *mixed = scratch.mixed + i * mixedWidth;
+                    for (int64_t c = 0; c < mixedWidth; c += W) store(mixed + c, load(mixed + c) * kept);
+                }
+                total += before;
             }
-            scratch.total[i] += sum(total);
+            store(scratch.totals + i * W, total);
         }
 
         for (int64_t panel = 0; panel < valuePanels; panel++) {
@@ -265,7 +286,9 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
                 Floats sums[height][panelVectors];
                 float *mixed = scratch.mixed + row * mixedWidth + panel * panelWidth;
                 for (int i = 0; i < height; i++) {
-                    for (int j = 0; j < panelVectors; j++) sums[i][j] = load(mixed + i * mixedWidth + j * W);
+                    for (int j = 0; j < panelVectors; j++) {
+                        sums[i][j] = isFirst ? (Floats)0.0f : load(mixed + i * mixedWidth + j * W);
+                    }
                 }
                 multiply<Product, height, panelVectors>(scratch.weights + row * keyBlock, keyBlock, elements,
                                                         keys / group, sums);
@@ -279,7 +302,8 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
     T *output = static_cast<T *>(a.output) + head * width;
     for (int64_t i = 0; i < rows; i++) {
         const int64_t row = s.firstQuery + firstQuery + i;
-        const float share = 1 / scratch.total[i];
+        const float total = sum(load(scratch.totals + i * W));
+        const float share = 1 / total;
         const float *mixed = scratch.mixed + i * mixedWidth;
         T *to = output + row * a.heads * width;
         forEachVector(width, [&](int64_t c, int64_t count) {
@@ -287,7 +311,7 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
         });
         if (a.logSumExp != nullptr) {
             a.logSumExp[head * a.cuQuery[a.sequences] + row] =
-                scratch.largestScore[i] * a.scale + std::log(scratch.total[i]);
+                scratch.largestScore[i] * a.scale + std::log(total);
         }
     }
 }

@@ -265,7 +265,7 @@ struct StoreRow {
         const int64_t left = columns - panel * panelWidth;
         for (int j = 0; j < panelVectors; j++) {
             const int64_t count = std::min<int64_t>(W, left - j * W);
-            if (count > 0) storeUpTo(at + j * W, activated(sums[j], activation), count);
+            if (count > 0) storeUpTo(at + j * W, activated<T>(sums[j], activation), count);
         }
     }
 };
@@ -296,7 +296,7 @@ struct StoreGatedRow {
         const int64_t left = columns - panel * half * W;
         for (int j = 0; j < half; j++) {
             const int64_t count = std::min<int64_t>(W, left - j * W);
-            if (count > 0) storeUpTo(at + j * W, activated(sums[j], gate) * sums[half + j], count);
+            if (count > 0) storeUpTo(at + j * W, activated<T>(sums[j], gate) * sums[half + j], count);
         }
     }
 };

@@ -1,13 +1,9 @@
 #include "kernels.h"
 
+#include "../memory.h"
 #include "CTorch.h"
 
-#include <cstdlib>
 #include <new>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace ettin {
 
@@ -27,16 +23,11 @@ extern const KernelTable table;
 }
 #endif
 
-void FreeAligned::operator()(void *memory) const { std::free(memory); }
+void FreeAligned::operator()(void *memory) const { freeBlock(memory); }
 
 AlignedMemory allocateAligned(size_t bytes) {
-    constexpr size_t hugePage = 2 << 20;
-    const size_t alignment = bytes >= hugePage ? hugePage : 64;
-    void *memory = nullptr;
-    if (posix_memalign(&memory, alignment, bytes > 0 ? bytes : alignment) != 0) throw std::bad_alloc();
-#if defined(__linux__)
-    if (bytes >= hugePage) madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
+    void *memory = allocateBlock(bytes);
+    if (memory == nullptr) throw std::bad_alloc();
     return AlignedMemory(memory);
 }
 

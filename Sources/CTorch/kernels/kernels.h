@@ -23,7 +23,7 @@ struct FreeAligned {
     void operator()(void *memory) const;
 };
 using AlignedMemory = std::unique_ptr<void, FreeAligned>;
-// Memory for weights: large blocks ask for huge pages, as a product walks through them once a call.
+// Large blocks are kept for the next caller (memory.h).
 AlignedMemory allocateAligned(size_t bytes);
 
 struct KernelTable;

@@ -90,20 +90,21 @@ static inline uint8_t *threadBuffer(int slot, size_t bytes) {
     return buffers[slot].atLeast(bytes);
 }
 
-// Turns `rows` rows made by row(i, Stored *out) into what the product reads, in the thread's buffer `slot`.
+// Turns `rows` rows made by row(i, out) into what the product reads, in the thread's buffer `slot`. A row that is made
+// is one of Stored, for int8 of float32; it may also lie elsewhere.
 template <typename Product, typename MakeRow>
 static inline LeftMatrix<Product> prepare(int slot, int64_t rows, int64_t depth, MakeRow &&makeRow) {
     using T = Stored<Product>;
     const int64_t stride = Scratch<Product>::operandStride(depth);
     const size_t operandBytes = Scratch<Product>::bytesFor(rows, depth);
-    const size_t rowBytes = static_cast<size_t>(roundedUp(depth, 64)) * sizeof(T);
+    const size_t rowBytes = static_cast<size_t>(roundedUp(depth, 64)) * sizeof(float);
     const size_t scaleBytes = static_cast<size_t>(roundedUp(rows, 16)) * sizeof(float);
     uint8_t *buffer = threadBuffer(slot, operandBytes + rowBytes + scaleBytes);
     if constexpr (Product::group == 4) {
         auto *scales = reinterpret_cast<float *>(buffer + operandBytes);
-        auto *row = reinterpret_cast<T *>(buffer + operandBytes + scaleBytes);
+        auto *row = reinterpret_cast<float *>(buffer + operandBytes + scaleBytes);
         for (int64_t i = 0; i < rows; i++) {
-            const T *made = makeRow(i, row);
+            const auto *made = makeRow(i, row);
             scales[i] = quantizeRow(made, depth, buffer + i * stride);
         }
         return {buffer, stride, scales};
@@ -128,16 +129,15 @@ static inline LeftMatrix<Product> prepareStored(int slot, const void *from, int6
     if constexpr (Product::group != 4) {
         if (depth % Product::group == 0) return {elements, depth, nullptr};
     }
-    return prepare<Product>(slot, rows, depth, [&](int64_t i, T *) { return elements + i * depth; });
+    return prepare<Product>(slot, rows, depth, [&](int64_t i, auto *) { return elements + i * depth; });
 }
 
 template <typename Product>
 static inline LeftMatrix<Product> prepareNormed(int slot, const float *from, int64_t rows, int64_t depth,
                                                 const LayerNormParameters &norm) {
-    using T = Stored<Product>;
-    return prepare<Product>(slot, rows, depth, [&](int64_t i, T *to) {
+    return prepare<Product>(slot, rows, depth, [&](int64_t i, auto *to) {
         normalizeRow(from + i * depth, depth, norm, to);
-        return static_cast<const T *>(to);
+        return to;
     });
 }
 
@@ -146,12 +146,17 @@ static inline LeftMatrix<Product> prepareNormed(int slot, const float *from, int
 // Below this many rows a thread, a block by itself would leave most of a product's tiles unfilled.
 constexpr int64_t fewRows = 24;
 
-// Rows of one block: enough that reading the weights is hidden, few enough that the widest activations of the block
-// (inputs, hidden and residual) stay in half a megabyte or so.
-static inline int64_t blockRows(int64_t rows, int64_t widest, int threads) {
-    const int64_t fitting = std::clamp<int64_t>(roundedUp((448 << 10) / (widest * 4), tileRows), 24, 192);
-    const int64_t fair = roundedUp((rows + threads - 1) / threads, tileRows);
-    return std::max<int64_t>(tileRows, std::min(fitting, fair));
+// Calls body(first, count) for blocks of rows, over all threads. A block has enough rows that reading the weights is
+// hidden, and few enough that the widest activations of the block (inputs, hidden and residual) stay in half a megabyte or
+// so; blocks are of one size and as many for each thread.
+template <typename Body>
+static inline void forEachRowBlock(int64_t rows, int64_t widest, int threads, Body &&body) {
+    const int64_t fitting = std::clamp<int64_t>((448 << 10) / (widest * 4), 24, 192);
+    const int64_t blocks = roundedUp((rows + fitting - 1) / fitting, threads);
+    parallelTasks(blocks, [&](int64_t block, int) {
+        const int64_t first = rows * block / blocks;
+        body(first, rows * (block + 1) / blocks - first);
+    });
 }
 
 // Columns are divided into about this many tasks a thread, so that a thread that comes late takes fewer.
@@ -197,10 +202,8 @@ static void linearOf(const LinearArguments &a) {
                            [&](int64_t first, int64_t last) { linearRows<Product>(a, 0, a.rows, first, last); });
         return;
     }
-    const int64_t block = blockRows(a.rows, weight.depth, threads);
-    parallelTasks((a.rows + block - 1) / block, [&](int64_t task, int) {
-        const int64_t first = task * block;
-        linearRows<Product>(a, first, std::min(block, a.rows - first), 0, weight.panels);
+    forEachRowBlock(a.rows, weight.depth, threads, [&](int64_t first, int64_t count) {
+        linearRows<Product>(a, first, count, 0, weight.panels);
     });
 }
 
@@ -296,11 +299,8 @@ static void layerOf(const LayerArguments &a) {
     const int threads = threadCount();
     if (a.rows <= fewRows * threads) return layerSteps<Product>(a, threads);
     const int64_t hidden = a.output ? a.output->columns : a.projection->depth;
-    const int64_t block = blockRows(a.rows, std::max(hidden, a.down ? a.down->depth : hidden), threads);
-    parallelTasks((a.rows + block - 1) / block, [&](int64_t task, int) {
-        const int64_t first = task * block;
-        layerBlock<Product>(a, first, std::min(block, a.rows - first));
-    });
+    forEachRowBlock(a.rows, std::max(hidden, a.down ? a.down->depth : hidden), threads,
+                    [&](int64_t first, int64_t count) { layerBlock<Product>(a, first, count); });
 }
 
 static void layer(const LayerArguments &a) {

@@ -54,7 +54,7 @@ static void stableAdamW(const StableAdamWArguments &a) {
             const Floats v = a.beta2 * loadUpTo(second + i, n) + (1 - a.beta2) * square;
             storeUpTo(first + i, m + (1 - a.beta1) * (g - m), n);
             storeUpTo(second + i, v, n);
-            return square / maximum(v, (Floats)least);
+            return square / maximum((Floats)least, v);
         });
     });
     std::vector<float> rates(static_cast<size_t>(a.tensorCount));

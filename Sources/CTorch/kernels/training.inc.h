@@ -53,7 +53,7 @@ static void gatedOf(const GatedArguments &a) {
         if (a.outputGradient == nullptr) {
             T *out = static_cast<T *>(a.output) + row * width;
             forEachVector(width, [&](int64_t i, int64_t count) {
-                storeUpTo(out + i, activated(loadUpTo(values + i, count), a.gate) * loadUpTo(gates + i, count), count);
+                storeUpTo(out + i, activated<float>(loadUpTo(values + i, count), a.gate) * loadUpTo(gates + i, count), count);
             });
             return;
         }

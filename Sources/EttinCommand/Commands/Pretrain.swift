@@ -113,6 +113,7 @@ struct Training {
         options.onLine = Diagnostics.note
         options.shouldStop = { Interruption.isRequested }
         Interruption.becomeGraceful()
+        TorchRuntime.setKeptMemoryLimit(bytes: .max)
         let session = try PretrainingSession(recipes, options)
         for run in session.runs {
             let begin = run.origin.map { "from \($0)" } ?? "with new weights"

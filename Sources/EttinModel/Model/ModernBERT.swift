@@ -104,6 +104,8 @@ public final class ModernBERT: Module, PretrainedModel {
     package func packForInference(_ precision: WeightPrecision) {
         fused = FusedTrunk(self, precision: precision)
         layers = []
+        // The weights just given up are not of a size that a forward pass asks for.
+        TorchRuntime.releaseKeptMemory()
     }
 
     private func hiddenStates(
