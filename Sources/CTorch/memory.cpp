@@ -117,7 +117,7 @@ class BlockCache {
     std::multimap<size_t, Free> free;
     std::unordered_map<void *, size_t> sizes;  // of the blocks in use
     size_t keptBytes = 0;
-    size_t limit = 256 << 20;
+    size_t limit = 1 << 30;
     size_t clock = 0;  // requests until now
 
     template <typename Condition>

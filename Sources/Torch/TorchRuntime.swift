@@ -33,7 +33,7 @@ public enum TorchRuntime {
         ct_device_set_thread_count(Int32(count))
     }
 
-    /// Sets how much host memory that no tensor uses is kept for the next ones; 256 MiB at first. Meant to be called once,
+    /// Sets how much host memory that no tensor uses is kept for the next ones; 1 GiB at first. Meant to be called once,
     /// at start, by an application.
     ///
     /// Large blocks that come from the operating system cost a page fault for every page, and the steps of a model ask

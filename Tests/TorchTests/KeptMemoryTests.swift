@@ -12,7 +12,7 @@ import Testing
     }
 
     @Test("Memory of a tensor that is gone is kept up to the limit, and given back when asked") func keeps() throws {
-        defer { TorchRuntime.setKeptMemoryLimit(bytes: 256 << 20) }
+        defer { TorchRuntime.setKeptMemoryLimit(bytes: 1 << 30) }
         TorchRuntime.setKeptMemoryLimit(bytes: 0)
         _ = try use(1)
         #expect(TorchRuntime.keptMemoryBytes == 0)

@@ -90,7 +90,7 @@ int32_t ct_device_thread_count(void);
 
 // MARK: Memory (memory.cpp)
 
-// Large blocks of host memory that nobody uses are kept for the next request, up to this many bytes; 256 MiB at first.
+// Large blocks of host memory that nobody uses are kept for the next request, up to this many bytes; 1 GiB at first.
 void ct_memory_set_kept_limit(uint64_t bytes);
 uint64_t ct_memory_kept_bytes(void);
 // Gives all of them back to the operating system.

@@ -14,13 +14,6 @@
 constexpr int64_t lossBlockRows = 32 * tileRows;
 constexpr int64_t lossBlockPanels = 256 / panelWidth;
 
-// The large buffers of a pass, kept by the thread that takes it: to have a quarter of a gigabyte cleared anew in every
-// step costs as much as a third of the products of a masked model.
-static inline void *lossBuffer(int slot, size_t bytes) {
-    static thread_local GrowingBuffer buffers[5];
-    return buffers[slot].atLeast(bytes);
-}
-
 template <typename Product>
 class LossPass {
     using T = Stored<Product>;
@@ -30,8 +23,8 @@ public:
     explicit LossPass(const LinearCrossEntropyArguments &arguments)
         : a(arguments), panels((a.classes + panelWidth - 1) / panelWidth), widthGroups(a.width / group),
           widthPanels((a.width + panelWidth - 1) / panelWidth), threads(threadCount()) {
-        weight = elements(0, panels * panelWidth * a.width);
-        if (a.hiddenGradient) transposed = elements(1, panels * panelWidth * widthPanels * panelWidth);
+        weight = elements(panels * panelWidth * a.width);
+        if (a.hiddenGradient) transposed = elements(panels * panelWidth * widthPanels * panelWidth);
     }
 
     void run() {
@@ -40,19 +33,22 @@ public:
         const int64_t longest = roundedUp((a.rows + chunks - 1) / chunks, tileRows);
         if (wantsWeight()) {
             stride = roundedUp(longest, group);
-            exponentials = elements(2, panels * panelWidth * stride);
-            scaled = elements(3, (a.width + 1) * stride);
+            exponentials = elements(panels * panelWidth * stride);
+            scaled = elements((a.width + 1) * stride);
             const int64_t count = panels * panelWidth * (a.width + 1);
-            sums = static_cast<float *>(lossBuffer(4, static_cast<size_t>(count) * sizeof(float)));
+            sums = static_cast<float *>(bytes(static_cast<size_t>(count) * sizeof(float)));
         }
         for (int64_t first = 0; first < a.rows; first += longest) chunk(first, std::min(longest, a.rows - first));
         if (wantsWeight()) finishWeight();
     }
 
 private:
-    static T *elements(int slot, int64_t count) {
-        return static_cast<T *>(lossBuffer(slot, static_cast<size_t>(count) * sizeof(T)));
+    void *bytes(size_t count) {
+        memory.push_back(allocateAligned(count));
+        return memory.back().get();
     }
+
+    T *elements(int64_t count) { return static_cast<T *>(bytes(static_cast<size_t>(count) * sizeof(T))); }
 
     bool wantsWeight() const { return a.weightGradient != nullptr; }
 
@@ -347,6 +343,7 @@ private:
     int64_t stride = 0;  // rows of a chunk in `scaled`
     T *weight = nullptr, *transposed = nullptr, *exponentials = nullptr, *scaled = nullptr;
     float *sums = nullptr;
+    std::vector<AlignedMemory> memory;  // of all these
 };
 
 static void linearCrossEntropy(const LinearCrossEntropyArguments &a) {
