@@ -33,12 +33,11 @@ public enum TorchRuntime {
         ct_device_set_thread_count(Int32(count))
     }
 
-    /// Sets how much host memory that no tensor uses is kept for the next ones; 1 GiB at first. Meant to be called once,
-    /// at start, by an application.
+    /// Sets how much host memory that no tensor uses is kept for the next ones; 1 GiB at first.
     ///
-    /// Large blocks that come from the operating system cost a page fault for every page, and the steps of a model ask
-    /// for the same blocks over and over. Training, whose steps use gigabytes, wants no limit (`Int.max`); a block that
-    /// thousands of requests did not want is given back all the same.
+    /// Meant to be called once, at start, by an application. Large blocks that come from the operating system cost a page
+    /// fault for every page, and the steps of a model ask for the same blocks over and over. Training, whose steps use
+    /// gigabytes, wants no limit (`Int.max`); a block that thousands of requests did not want is given back all the same.
     ///
     /// - Parameter bytes: At most so much is kept; 0 keeps nothing.
     public static func setKeptMemoryLimit(bytes: Int) {

@@ -40,8 +40,10 @@ extension AttentionKernelTests {
             let weight = PackedWeight(Tensor([1] as [Float], shape: [1, 1]), bias: nil, precision: precision)
             for gate in GateFunction.allCases {
                 for dtype in [DType.float32, precision.activationDType] {
-                    let results: [Float] = try input.linear(weight, activation: gate, dtype: dtype).to(.float32).array()
-                    #expect(results.map(\.isNaN) == [false, true, false, false, false, false], "\(gate) \(dtype) \(set)")
+                    let gated = input.linear(weight, activation: gate, dtype: dtype)
+                    let results: [Float] = try gated.to(.float32).array()
+                    let expected = [false, true, false, false, false, false]
+                    #expect(results.map(\.isNaN) == expected, "\(gate) \(dtype) \(set)")
                 }
             }
         }
