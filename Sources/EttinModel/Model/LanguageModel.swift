@@ -55,9 +55,6 @@ public final class LanguageModel: Module, PretrainedModel {
     /// The Python class that reads the model's checkpoints.
     public static func architecture(of kind: ModelKind) -> String? { kind.languageModelArchitecture }
 
-    /// What the model was built from.
-    public var configuration: ModernBERTConfiguration { model.configuration }
-
     /// The transformer without the head.
     public var trunk: ModernBERT { model }
 
