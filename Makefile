@@ -14,7 +14,7 @@ CORPUS_CHECKS = $(wildcard Interop/test_corpus.py Interop/test_order.py Interop/
 INTEROP = HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive ETTIN_BIN_DIR=$(CURDIR)/.build/release ETTIN_SHARED=$(SHARED) \
     PYTEST_ADDOPTS="-q -p no:cacheprovider -W ignore"
 
-.PHONY: help setup build demo test interop compare consumer lint clean
+.PHONY: help setup build demo test interop compare consumer docs lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ compare: build ## Run our models and the peers' in turn, and print the ratios
 
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples
+
+docs: build ## Build the documentation of the libraries
+	@./scripts/build-docs
 
 consumer: build ## Build and run an application that depends on this package by version
 	@./scripts/check-consumer

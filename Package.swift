@@ -108,21 +108,28 @@ let package = Package(
             swiftSettings: settings
         ),
         // Drivers for the interop tests, the benchmarks and the fuzzers; not products.
+        .target(name: "ProbeSupport", dependencies: ["EttinJSON"], swiftSettings: settings),
         .executableTarget(name: "AttentionProbe", dependencies: ["EttinJSON", "Torch"], swiftSettings: settings),
         .executableTarget(
             name: "BenchProbe",
-            dependencies: ["EttinInference", "EttinJSON", "Torch"],
+            dependencies: ["EttinInference", "EttinJSON", "ProbeSupport", "Torch"],
             swiftSettings: settings
         ),
-        .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
+        .executableTarget(
+            name: "FilesProbe",
+            dependencies: ["EttinModel", "EttinJSON", "ProbeSupport"],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "ModelProbe",
-            dependencies: ["EttinPretraining", "EttinTraining", "EttinModel", "EttinJSON", "Torch"],
+            dependencies: [
+                "EttinPretraining", "EttinTraining", "EttinModel", "EttinJSON", "ProbeSupport", "Torch",
+            ],
             swiftSettings: settings
         ),
         .executableTarget(
             name: "CorpusProbe",
-            dependencies: ["EttinCorpus", "EttinJSON"],
+            dependencies: ["EttinCorpus", "EttinJSON", "ProbeSupport"],
             swiftSettings: settings
         ),
         .executableTarget(
@@ -133,13 +140,14 @@ let package = Package(
         .executableTarget(
             name: "TrainingProbe",
             dependencies: [
-                "EttinPretraining", "EttinTraining", "EttinCorpus", "EttinTokenizer", "EttinJSON", "Torch",
+                "EttinPretraining", "EttinTraining", "EttinCorpus", "EttinTokenizer", "EttinJSON", "ProbeSupport",
+                "Torch",
             ],
             swiftSettings: settings
         ),
         .executableTarget(
             name: "TokenizerProbe",
-            dependencies: ["EttinTokenizer", "EttinJSON"],
+            dependencies: ["EttinTokenizer", "EttinJSON", "ProbeSupport"],
             swiftSettings: settings
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),

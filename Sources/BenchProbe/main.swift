@@ -14,6 +14,7 @@
 
 import EttinInference
 import EttinJSON
+import ProbeSupport
 import Torch
 
 #if canImport(Glibc)
@@ -24,19 +25,10 @@ import Torch
     import Darwin
 #endif
 
-struct ProbeError: Error, CustomStringConvertible {
-    let description: String
-}
-
-func send(_ value: JSONValue) {
-    print(value.text())
-    fflush(nil)
-}
-
 func sequences(_ request: JSONValue) throws -> [[Int32]] {
     let rows = request["sequences"]?.arrayValue?.map { $0.arrayValue?.compactMap(\.intValue).map(Int32.init) ?? [] }
     guard let rows, !rows.isEmpty, rows.allSatisfy({ !$0.isEmpty }) else {
-        throw ProbeError(description: "\"sequences\" holds no ids")
+        throw ProbeError("\"sequences\" holds no ids")
     }
     return rows
 }
@@ -52,8 +44,7 @@ func timed<Result>(_ request: JSONValue, _ body: () throws -> Result) throws -> 
     return (.array(times), last)
 }
 
-func answer(_ line: String, _ model: BenchmarkModel) throws -> JSONValue {
-    let request = try JSONValue(parsing: line)
+func answer(_ request: JSONValue, _ model: BenchmarkModel) throws -> JSONValue {
     switch request["op"]?.stringValue {
     case "encode":
         let ids = try sequences(request)
@@ -80,30 +71,24 @@ func answer(_ line: String, _ model: BenchmarkModel) throws -> JSONValue {
     case "memory":
         defer { PeakMemory.reset() }
         return ["peak_memory_bytes": JSONValue(PeakMemory.bytes)]
-    default: throw ProbeError(description: "unknown operation; see the head of Sources/BenchProbe/main.swift")
+    default: throw ProbeError("unknown operation; see the head of Sources/BenchProbe/main.swift")
     }
 }
 
 func run(_ arguments: [String]) throws {
     guard arguments.count == 4, let threads = Int(arguments[3]), threads > 0 else {
-        throw ProbeError(description: "unknown call; see the head of Sources/BenchProbe/main.swift")
+        throw ProbeError("unknown call; see the head of Sources/BenchProbe/main.swift")
     }
     guard let task = BenchmarkTask(rawValue: arguments[1]) else {
-        throw ProbeError(description: "no task \(arguments[1])")
+        throw ProbeError("no task \(arguments[1])")
     }
     guard let dtype = InferenceDType(rawValue: arguments[2]) else {
-        throw ProbeError(description: "no models in \(arguments[2])")
+        throw ProbeError("no models in \(arguments[2])")
     }
     TorchRuntime.setThreadCount(threads)
     let model = try BenchmarkModel(folder: arguments[0], task: task, options: ComputeOptions(dtype: dtype))
     send(["operations": task == .encode ? ["encode", "hidden", "memory"] : ["generate", "memory"]])
-    while let line = readLine() {
-        do {
-            send(try answer(line, model))
-        } catch {
-            send(["error": .string("\(error)")])
-        }
-    }
+    serve { try answer($0, model) }
 }
 
 do {

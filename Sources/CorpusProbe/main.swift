@@ -3,6 +3,7 @@
 
 import EttinCorpus
 import EttinJSON
+import ProbeSupport
 
 #if canImport(Darwin)
     import Darwin
@@ -34,10 +35,4 @@ func run(_ arguments: [String]) throws {
     }
 }
 
-do {
-    try run(Array(CommandLine.arguments.dropFirst()))
-} catch {
-    let message = Array("error: \(error)\n".utf8)
-    _ = message.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
-    exit(1)
-}
+runProbe(run)

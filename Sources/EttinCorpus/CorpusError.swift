@@ -44,31 +44,14 @@ public struct CorpusError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// `file: item found; expected …` on one line.
-    public var description: String {
-        let subject = item.map { $0 + " " } ?? ""
-        let wish = expected.map { "; expected " + $0 } ?? ""
-        return "\(file): \(subject)\(found)\(wish)"
-    }
+    public var description: String { problemText(file, item: item, found: found, expected: expected) }
 }
 
-extension CorpusError {
+extension CorpusError.Kind: FileProblemKind {}
+
+extension CorpusError: FileProblem {
     /// The problem of a file as a problem of the data set that it belongs to.
     package init(_ error: FileError) {
-        let kind: Kind =
-            switch error.kind {
-            case .missing: .missing
-            case .inputOutput: .inputOutput
-            case .outOfRange: .malformed
-            }
-        self.init(kind, file: error.file, found: error.found, expected: error.expected)
-    }
-
-    /// Calls `body` and throws its file errors as errors of the data set.
-    package static func translating<Result>(_ body: () throws -> Result) throws -> Result {
-        do {
-            return try body()
-        } catch let error as FileError {
-            throw CorpusError(error)
-        }
+        self.init(Kind(error.kind), file: error.file, found: error.found, expected: error.expected)
     }
 }

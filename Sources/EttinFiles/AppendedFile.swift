@@ -37,17 +37,7 @@ package final class AppendedFile {
 
     /// Appends a record.
     package func append(_ bytes: [UInt8]) throws {
-        try bytes.withUnsafeBytes { buffer in
-            var rest = buffer
-            while let start = rest.baseAddress, !rest.isEmpty {
-                let written = write(descriptor, start, rest.count)
-                if written < 0 {
-                    if errno == EINTR { continue }
-                    throw FileError.system(path, "cannot be written")
-                }
-                rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-            }
-        }
+        try bytes.withUnsafeBytes { try writeAll($0, to: descriptor, path) }
     }
 
     /// Waits until the disk has what was appended.

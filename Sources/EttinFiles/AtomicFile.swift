@@ -45,7 +45,7 @@ package final class AtomicFile {
     package func write(_ bytes: UnsafeRawBufferPointer) throws {
         guard bytes.count < Self.bufferSize else {
             try flush()
-            try writeOut(bytes)
+            try writeAll(bytes, to: descriptor, path)
             return
         }
         pending.append(contentsOf: bytes)
@@ -91,27 +91,7 @@ package final class AtomicFile {
 
     private func flush() throws {
         guard !pending.isEmpty else { return }
-        try pending.withUnsafeBytes { try writeOut($0) }
+        try pending.withUnsafeBytes { try writeAll($0, to: descriptor, path) }
         pending.removeAll(keepingCapacity: true)
-    }
-
-    private func writeOut(_ bytes: UnsafeRawBufferPointer) throws {
-        #if canImport(Darwin)
-            let write = Darwin.write
-        #elseif canImport(Glibc)
-            let write = Glibc.write
-        #elseif canImport(Musl)
-            let write = Musl.write
-        #endif
-        var rest = bytes
-        while let start = rest.baseAddress, !rest.isEmpty {
-            // Linux takes at most 2 GiB − 4 KiB a time, and macOS refuses more.
-            let written = write(descriptor, start, min(rest.count, 1 << 30))
-            if written < 0 {
-                if errno == EINTR { continue }
-                throw FileError.system(path, "cannot be written")
-            }
-            rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-        }
     }
 }

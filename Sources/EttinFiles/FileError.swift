@@ -48,7 +48,5 @@ public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// `file: found; expected …` on one line.
-    public var description: String {
-        "\(file): \(found)\(expected.map { "; expected " + $0 } ?? "")"
-    }
+    public var description: String { problemText(file, found: found, expected: expected) }
 }

@@ -47,13 +47,7 @@ public final class FillMask {
     ///   ``InferenceError`` for a decoder or a tokenizer without a mask token.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
         let configuration = try ModernBERTConfiguration(folder: folder)
-        guard configuration.kind == .encoder else {
-            throw InferenceError.unsuitableModel(
-                folder: folder,
-                found: "config.json: \"model_type\" is \"\(configuration.kind.rawValue)\", which fills no masks",
-                expected: "\"\(ModelKind.encoder.rawValue)\""
-            )
-        }
+        try configuration.require(.encoder, folder: folder)
         tokenizer = try Tokenizer(folder: folder)
         guard let mask = tokenizer.maskTokenID else {
             throw InferenceError.unsuitableModel(
@@ -152,6 +146,17 @@ func check(_ name: String, _ value: Int, in range: ClosedRange<Int>) throws {
 }
 
 extension ModernBERTConfiguration {
+    /// Checks that a model is of the kind that does what is asked of it.
+    func require(_ wanted: ModelKind, folder: String) throws {
+        guard kind != wanted else { return }
+        let lack = kind == .encoder ? "continues no text" : "fills no masks"
+        throw InferenceError.unsuitableModel(
+            folder: folder,
+            found: "config.json: \"model_type\" is \"\(kind.rawValue)\", which \(lack)",
+            expected: "\"\(wanted.rawValue)\""
+        )
+    }
+
     /// Checks that every id the tokenizer can give has a row in the embedding.
     func requireIDs(of tokenizer: Tokenizer, folder: String) throws {
         guard tokenizer.vocabularySize > vocabularySize else { return }

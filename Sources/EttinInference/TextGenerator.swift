@@ -52,13 +52,7 @@ public final class TextGenerator {
     ///   ``InferenceError`` for an encoder.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
         let configuration = try ModernBERTConfiguration(folder: folder)
-        guard configuration.kind == .decoder else {
-            throw InferenceError.unsuitableModel(
-                folder: folder,
-                found: "config.json: \"model_type\" is \"\(configuration.kind.rawValue)\", which continues no text",
-                expected: "\"\(ModelKind.decoder.rawValue)\""
-            )
-        }
+        try configuration.require(.decoder, folder: folder)
         tokenizer = try Tokenizer(folder: folder)
         try configuration.requireIDs(of: tokenizer, folder: folder)
         let generation = try GenerationConfiguration.read(folder: folder)

@@ -1,4 +1,4 @@
-import EttinFiles
+package import EttinFiles
 
 /// What is wrong with a recipe, a run's files, or the run itself.
 public struct TrainingError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -42,22 +42,14 @@ public struct TrainingError: Error, Hashable, Sendable, CustomStringConvertible 
     }
 
     /// `place: found; expected …` on one line.
-    public var description: String { "\(place): \(found)" + (expected.map { "; expected " + $0 } ?? "") }
+    public var description: String { problemText(place, found: found, expected: expected) }
 }
 
-extension TrainingError {
-    /// Calls `body` and throws its file errors as errors of the run.
-    package static func translating<Result>(_ body: () throws -> Result) throws -> Result {
-        do {
-            return try body()
-        } catch let error as FileError {
-            let kind: Kind =
-                switch error.kind {
-                case .missing: .missing
-                case .inputOutput: .inputOutput
-                case .outOfRange: .malformed
-                }
-            throw TrainingError(kind, error.file, found: error.found, expected: error.expected)
-        }
+extension TrainingError.Kind: FileProblemKind {}
+
+extension TrainingError: FileProblem {
+    /// The problem of a file as a problem of the run that it belongs to.
+    package init(_ error: FileError) {
+        self.init(Kind(error.kind), error.file, found: error.found, expected: error.expected)
     }
 }

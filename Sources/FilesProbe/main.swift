@@ -2,6 +2,7 @@
 
 import EttinJSON
 import EttinModel
+import ProbeSupport
 
 #if canImport(Darwin)
     import Darwin
@@ -74,10 +75,4 @@ func run(_ arguments: [String]) throws {
     }
 }
 
-do {
-    try run(Array(CommandLine.arguments.dropFirst()))
-} catch {
-    let message = Array("error: \(error)\n".utf8)
-    _ = message.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
-    exit(1)
-}
+runProbe(run)

@@ -1,14 +1,7 @@
 import EttinJSON
 import EttinModel
+import ProbeSupport
 import Torch
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
 
 /// Training steps on request, one line of JSON each way.
 ///
@@ -50,13 +43,7 @@ final class TrainingLoop {
 
     func serve() {
         send(["operations": ["train_step", "memory", "save"]])
-        while let line = readLine() {
-            do {
-                send(try answer(JSONValue(parsing: line)))
-            } catch {
-                send(["error": .string("\(error)")])
-            }
-        }
+        ProbeSupport.serve(answer)
     }
 
     private func answer(_ request: JSONValue) throws -> JSONValue {
@@ -65,7 +52,7 @@ final class TrainingLoop {
             let sequences = rows(request, "sequences")
             var labels = rows(request, "labels")
             guard sequences.map(\.count) == labels.map(\.count) else {
-                throw ProbeError(description: "\"labels\" has not one label for each id of \"sequences\"")
+                throw ProbeError("\"labels\" has not one label for each id of \"sequences\"")
             }
             if request["objective"]?.stringValue == "clm" { labels = labels.map { $0.dropFirst() + [-100] } }
             var (seconds, losses): ([JSONValue], [JSONValue]) = ([], [])
@@ -80,19 +67,14 @@ final class TrainingLoop {
             defer { PeakMemory.reset() }
             return ["peak_memory_bytes": JSONValue(PeakMemory.bytes)]
         case "save":
-            guard let path = request["path"]?.stringValue else { throw ProbeError(description: "no \"path\"") }
+            guard let path = request["path"]?.stringValue else { throw ProbeError("no \"path\"") }
             try write(model.checkpointState.map { ($0.key, $0.tensor.detached()) }, path)
             return [:]
-        default: throw ProbeError(description: "unknown operation; see the head of Sources/ModelProbe/Training.swift")
+        default: throw ProbeError("unknown operation; see the head of Sources/ModelProbe/Training.swift")
         }
     }
 
     private func rows(_ request: JSONValue, _ key: String) -> [[Int32]] {
         request[key]?.arrayValue?.map { $0.arrayValue?.compactMap(\.intValue).map(Int32.init) ?? [] } ?? []
-    }
-
-    private func send(_ value: JSONValue) {
-        print(value.text())
-        fflush(nil)
     }
 }

@@ -13,6 +13,7 @@
 
 import EttinJSON
 import EttinModel
+import ProbeSupport
 import Torch
 
 #if canImport(Glibc)
@@ -23,16 +24,12 @@ import Torch
     import Darwin
 #endif
 
-struct ProbeError: Error, CustomStringConvertible {
-    let description: String
-}
-
 struct Batch {
     let sequences: PackedBatch
     let labels: [[Int64]]
 
     init(_ path: String) throws {
-        guard let file = fopen(path, "rb") else { throw ProbeError(description: "\(path): cannot be opened") }
+        guard let file = fopen(path, "rb") else { throw ProbeError("\(path): cannot be opened") }
         defer { fclose(file) }
         var bytes: [UInt8] = []
         var block = [UInt8](repeating: 0, count: 1 << 20)
@@ -47,13 +44,13 @@ struct Batch {
 }
 
 func configuration(named name: String) throws -> ModernBERTConfiguration {
-    guard let model = EttinSuite.model(named: name) else { throw ProbeError(description: "no model \(name)") }
+    guard let model = EttinSuite.model(named: name) else { throw ProbeError("no model \(name)") }
     return .ettin(size: model.size, kind: model.kind)
 }
 
 func dtype(_ name: String?) throws -> DType? {
     guard let name else { return nil }
-    guard let dtype = DType(rawValue: name) else { throw ProbeError(description: "no dtype \(name)") }
+    guard let dtype = DType(rawValue: name) else { throw ProbeError("no dtype \(name)") }
     return dtype
 }
 
@@ -75,7 +72,7 @@ func logits(_ folder: String, _ head: String, _ batch: PackedBatch, _ dtype: DTy
     case "qa":
         let scores = try QuestionAnswering.load(folder: folder, dtype: dtype)(batch)
         return [("start", scores.start), ("end", scores.end)]
-    default: throw ProbeError(description: "no head \(head)")
+    default: throw ProbeError("no head \(head)")
     }
 }
 
@@ -118,7 +115,7 @@ func resave(_ arguments: [String]) throws {
     case "sequence": try resave(SequenceClassifier.load(folder: folder, dtype: type), arguments)
     case "token": try resave(TokenClassifier.load(folder: folder, dtype: type), arguments)
     case "qa": try resave(QuestionAnswering.load(folder: folder, dtype: type), arguments)
-    default: throw ProbeError(description: "no head \(arguments[2])")
+    default: throw ProbeError("no head \(arguments[2])")
     }
 }
 
@@ -131,7 +128,7 @@ func run(_ arguments: [String]) throws {
     case ("init", 5):
         let model = LanguageModel(try configuration(named: arguments[1]))
         guard let scheme = WeightInitialization(rawValue: arguments[3]), let seed = UInt64(arguments[4]) else {
-            throw ProbeError(description: "no scheme \(arguments[3]) or seed \(arguments[4])")
+            throw ProbeError("no scheme \(arguments[3]) or seed \(arguments[4])")
         }
         model.initialize(scheme, seed: seed)
         try model.save(folder: arguments[2])
@@ -146,20 +143,14 @@ func run(_ arguments: [String]) throws {
         try withoutGradients { try write(steps(arguments[1], batch, count), arguments[4]) }
     case ("train", 4):
         guard let precision = Precision(rawValue: arguments[2]), let threads = Int(arguments[3]), threads > 0 else {
-            throw ProbeError(description: "no precision \(arguments[2]) or thread count \(arguments[3])")
+            throw ProbeError("no precision \(arguments[2]) or thread count \(arguments[3])")
         }
         TorchRuntime.setThreadCount(threads)
         try TrainingLoop(folder: arguments[1], precision: precision).serve()
     case ("resave", 6), ("resave", 7): try resave(arguments)
     case ("composer", 3): try describeComposerCheckpoint(arguments[1], moments: arguments[2])
-    default: throw ProbeError(description: "unknown call; see the head of Sources/ModelProbe/main.swift")
+    default: throw ProbeError("unknown call; see the head of Sources/ModelProbe/main.swift")
     }
 }
 
-do {
-    try run(Array(CommandLine.arguments.dropFirst()))
-} catch {
-    let message = Array("error: \(error)\n".utf8)
-    _ = message.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
-    exit(1)
-}
+runProbe(run)

@@ -11,6 +11,7 @@
 
 import EttinJSON
 import EttinTokenizer
+import ProbeSupport
 
 #if canImport(Glibc)
     import Glibc
@@ -165,10 +166,4 @@ func run(_ arguments: [String]) throws {
     }
 }
 
-do {
-    try run(Array(CommandLine.arguments.dropFirst()))
-} catch {
-    let message = Array("error: \(error)\n".utf8)
-    _ = write(2, message, message.count)
-    exit(1)
-}
+runProbe(run)

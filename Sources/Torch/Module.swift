@@ -43,7 +43,9 @@ open class Module {
             if let parameter = child.value as? any ParameterDeclaration {
                 if let reference = parameter.reference { found.append((prefix + parameter.key, reference)) }
             } else if let part = child.value as? any ChildDeclaration {
-                for (key, module) in part.modules { module.collect(prefix: prefix + key + ".", into: &found) }
+                for (key, module) in part.modules {
+                    module.collect(prefix: key.isEmpty ? prefix : prefix + key + ".", into: &found)
+                }
             }
         }
     }
@@ -168,7 +170,8 @@ public final class Child<Value: ModuleContainer>: ChildDeclaration {
     let key: String
     private var value: Value?
 
-    /// Declares a part whose part of the checkpoint key is `key`.
+    /// Declares a part whose part of the checkpoint key is `key`; where that is empty, the keys of the part are those of
+    /// the module itself.
     public init(_ key: String) {
         self.key = key
     }

@@ -3,6 +3,7 @@
 
 import EttinTraining
 import Foundation
+import ProbeSupport
 
 func run(_ arguments: [String]) throws {
     let numbers = arguments.map(Int.init)
@@ -35,9 +36,4 @@ func endWithUsage() {
     exit(64)
 }
 
-do {
-    try run(Array(CommandLine.arguments.dropFirst()))
-} catch {
-    FileHandle.standardError.write(Data("\(error)\n".utf8))
-    exit(1)
-}
+runProbe(run)

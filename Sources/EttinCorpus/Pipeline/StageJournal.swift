@@ -110,24 +110,8 @@ final class StageJournal {
     }
 
     private static func append(_ value: JSONValue, to descriptor: Int32, _ path: String) throws {
-        #if canImport(Darwin)
-            let write = Darwin.write
-        #elseif canImport(Glibc)
-            let write = Glibc.write
-        #elseif canImport(Musl)
-            let write = Musl.write
-        #endif
-        var line = value.serialized()
-        line.append(0x0A)
-        try line.withUnsafeBytes { bytes in
-            var rest = bytes
-            while !rest.isEmpty {
-                let count = write(descriptor, rest.baseAddress, rest.count)
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { throw CorpusError(FileError.system(path, "cannot be written")) }
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            }
-        }
+        let line = value.serialized() + [0x0A]
+        try CorpusError.translating { try line.withUnsafeBytes { try writeAll($0, to: descriptor, path) } }
         guard fsync(descriptor) == 0 else { throw CorpusError(FileError.system(path, "cannot be synced to the disk")) }
     }
 }

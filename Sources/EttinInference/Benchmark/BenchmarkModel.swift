@@ -37,14 +37,7 @@ package final class BenchmarkModel {
             try options.prepare(trunk)
             content = .trunk(trunk)
         case .generate:
-            let kind = try ModernBERTConfiguration(folder: folder).kind
-            guard kind == .decoder else {
-                throw InferenceError.unsuitableModel(
-                    folder: folder,
-                    found: "config.json: \"model_type\" is \"\(kind.rawValue)\", which continues no text",
-                    expected: "\"\(ModelKind.decoder.rawValue)\" for the task \"generate\""
-                )
-            }
+            try ModernBERTConfiguration(folder: folder).require(.decoder, folder: folder)
             let model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
             try options.prepare(model)
             content = .language(model)

@@ -54,7 +54,7 @@ public enum Activation: String, Hashable, Sendable, CaseIterable {
     /// Finds an activation by any of its names.
     ///
     /// - Parameter name: transformers' name or an alias for it.
-    init?(named name: String) {
+    package init?(named name: String) {
         switch name {
         case "swish": self = .silu
         case "gelu_python": self = .gelu

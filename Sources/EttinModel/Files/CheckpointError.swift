@@ -1,4 +1,4 @@
-import EttinFiles
+package import EttinFiles
 
 /// What is wrong with a checkpoint's files or its configuration.
 ///
@@ -46,11 +46,7 @@ public struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertibl
         }
 
         /// `file: item found; expected …` on one line.
-        public var description: String {
-            let subject = item.map { $0 + " " } ?? ""
-            let wish = expected.map { "; expected " + $0 } ?? ""
-            return "\(file): \(subject)\(found)\(wish)"
-        }
+        public var description: String { problemText(file, item: item, found: found, expected: expected) }
     }
 
     /// Everything that was found, at least one entry.
@@ -82,6 +78,15 @@ public struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertibl
         let shown = problems.prefix(50).map(\.description)
         let rest = problems.count - shown.count
         return (shown + (rest > 0 ? ["… and \(rest) further problems"] : [])).joined(separator: "\n")
+    }
+}
+
+extension CheckpointError.Kind: FileProblemKind {}
+
+extension CheckpointError: FileProblem {
+    /// The problem of a file as a problem of the checkpoint that it belongs to.
+    package init(_ error: FileError) {
+        self.init(Kind(error.kind), file: error.file, found: error.found, expected: error.expected)
     }
 }
 

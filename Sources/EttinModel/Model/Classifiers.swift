@@ -1,6 +1,29 @@
 // The heads that fine-tuning adds: a prediction head and a linear classifier over it.
 public import Torch
 
+/// A prediction head, dropout and a linear classifier.
+final class ClassifierHead: Module {
+    @Child("head") var prediction: PredictionHead
+    @Child("classifier") var classifier: Linear
+    private let dropout: Double
+
+    /// Creates a head with uninitialised parameters; without a number of outputs it has one for each label.
+    init(_ configuration: ModernBERTConfiguration, outputs: Int? = nil) {
+        dropout = configuration.classifierDropout
+        super.init()
+        prediction = PredictionHead(configuration)
+        // An encoder's classifier always has a bias, a decoder's where the configuration says so.
+        let hasBias = configuration.kind == .encoder || configuration.classifierBias
+        classifier = Linear(configuration.hiddenSize, outputs ?? configuration.labelCount, hasBias: hasBias)
+    }
+
+    func callAsFunction(_ hidden: Tensor, training: TrainingPass?) -> Tensor {
+        classifier(prediction(hidden).dropout(dropout, training, place: DropoutPlace.head))
+    }
+}
+
+// MARK: -
+
 /// Scores classes for each sequence.
 ///
 /// An encoder pools its hidden states as `classifierPooling` says, then applies the prediction head; a decoder applies
@@ -10,8 +33,7 @@ public import Torch
 public final class SequenceClassifier: Module, PretrainedModel {
     /// The trunk.
     @Child("model") public var model: ModernBERT
-    @Child("head") var head: PredictionHead
-    @Child("classifier") var classifier: Linear
+    @Child("") var head: ClassifierHead
 
     /// A prediction head and a classifier.
     public static let headNaming = HeadNaming.classifier
@@ -20,9 +42,6 @@ public final class SequenceClassifier: Module, PretrainedModel {
     public static func architecture(of kind: ModelKind) -> String? {
         kind == .encoder ? "ModernBertForSequenceClassification" : "ModernBertDecoderForSequenceClassification"
     }
-
-    /// What the model was built from.
-    public var configuration: ModernBERTConfiguration { model.configuration }
 
     /// The transformer without the head.
     public var trunk: ModernBERT { model }
@@ -35,8 +54,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
     public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
         super.init()
         model = ModernBERT(configuration, windowRule: windowRule)
-        head = PredictionHead(configuration)
-        classifier = .classifier(configuration)
+        head = ClassifierHead(configuration)
     }
 
     /// The scores of every class for each sequence.
@@ -53,7 +71,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
             case (.encoder, .cls): hidden.pooled(batch, by: .cls)
             case (.encoder, .mean): hidden.pooled(batch, by: .mean)
             }
-        return classifier(head(pooled).dropout(configuration.classifierDropout, training, place: DropoutPlace.head))
+        return head(pooled, training: training)
     }
 
     /// The row of the right-most token of each sequence that is not padding; its first row when all are.
@@ -75,8 +93,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
 public final class TokenClassifier: Module, PretrainedModel {
     /// The trunk.
     @Child("model") public var model: ModernBERT
-    @Child("head") var head: PredictionHead
-    @Child("classifier") var classifier: Linear
+    @Child("") var head: ClassifierHead
 
     /// A prediction head and a classifier.
     public static let headNaming = HeadNaming.classifier
@@ -85,9 +102,6 @@ public final class TokenClassifier: Module, PretrainedModel {
     public static func architecture(of kind: ModelKind) -> String? {
         kind == .encoder ? "ModernBertForTokenClassification" : nil
     }
-
-    /// What the model was built from.
-    public var configuration: ModernBERTConfiguration { model.configuration }
 
     /// The transformer without the head.
     public var trunk: ModernBERT { model }
@@ -100,8 +114,7 @@ public final class TokenClassifier: Module, PretrainedModel {
     public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
         super.init()
         model = ModernBERT(configuration, windowRule: windowRule)
-        head = PredictionHead(configuration)
-        classifier = .classifier(configuration)
+        head = ClassifierHead(configuration)
     }
 
     /// The scores of every class for each token.
@@ -111,8 +124,7 @@ public final class TokenClassifier: Module, PretrainedModel {
     ///   - training: The pass of training that this is, with dropout; nil without.
     /// - Returns: `[tokens, labelCount]`.
     public func callAsFunction(_ batch: PackedBatch, training: TrainingPass? = nil) -> Tensor {
-        let hidden = head(model(batch, training: training))
-        return classifier(hidden.dropout(configuration.classifierDropout, training, place: DropoutPlace.head))
+        head(model(batch, training: training), training: training)
     }
 }
 
@@ -124,8 +136,7 @@ public final class TokenClassifier: Module, PretrainedModel {
 public final class QuestionAnswering: Module, PretrainedModel {
     /// The trunk.
     @Child("model") public var model: ModernBERT
-    @Child("head") var head: PredictionHead
-    @Child("classifier") var classifier: Linear
+    @Child("") var head: ClassifierHead
 
     /// A prediction head and a classifier of two outputs.
     public static let headNaming = HeadNaming.classifier
@@ -134,9 +145,6 @@ public final class QuestionAnswering: Module, PretrainedModel {
     public static func architecture(of kind: ModelKind) -> String? {
         kind == .encoder ? "ModernBertForQuestionAnswering" : nil
     }
-
-    /// What the model was built from.
-    public var configuration: ModernBERTConfiguration { model.configuration }
 
     /// The transformer without the head.
     public var trunk: ModernBERT { model }
@@ -149,9 +157,8 @@ public final class QuestionAnswering: Module, PretrainedModel {
     public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
         super.init()
         model = ModernBERT(configuration, windowRule: windowRule)
-        head = PredictionHead(configuration)
         // Two outputs whatever the labels say, so that a checkpoint of another number does not load.
-        classifier = Linear(configuration.hiddenSize, 2, hasBias: true)
+        head = ClassifierHead(configuration, outputs: 2)
     }
 
     /// The scores of each token as start and end.
@@ -161,8 +168,7 @@ public final class QuestionAnswering: Module, PretrainedModel {
     ///   - training: The pass of training that this is, with dropout; nil without.
     /// - Returns: Two tensors `[tokens]`.
     public func callAsFunction(_ batch: PackedBatch, training: TrainingPass? = nil) -> (start: Tensor, end: Tensor) {
-        let hidden = head(model(batch, training: training))
-        let scores = classifier(hidden.dropout(configuration.classifierDropout, training, place: DropoutPlace.head))
+        let scores = head(model(batch, training: training), training: training)
         let columns = scores.split(into: 2, along: 1).map { $0.reshaped(-1) }
         return (columns[0], columns[1])
     }
@@ -188,15 +194,5 @@ public final class QuestionAnswering: Module, PretrainedModel {
             return losses.isEmpty ? Tensor.full([], .nan) : Tensor.concatenate(losses).mean()
         }
         return (parts[0] + parts[1]) / 2
-    }
-}
-
-// MARK: -
-
-extension Linear {
-    /// The last layer of a classifier: an encoder's always has a bias, a decoder's where the configuration says so.
-    fileprivate static func classifier(_ configuration: ModernBERTConfiguration) -> Linear {
-        let hasBias = configuration.kind == .encoder || configuration.classifierBias
-        return Linear(configuration.hiddenSize, configuration.labelCount, hasBias: hasBias)
     }
 }

@@ -55,9 +55,6 @@ public final class LanguageModel: Module, PretrainedModel {
     /// The Python class that reads the model's checkpoints.
     public static func architecture(of kind: ModelKind) -> String? { kind.languageModelArchitecture }
 
-    /// What the model was built from.
-    public var configuration: ModernBERTConfiguration { model.configuration }
-
     /// The transformer without the head.
     public var trunk: ModernBERT { model }
 
@@ -94,7 +91,7 @@ public final class LanguageModel: Module, PretrainedModel {
     /// The loss of predicting a token at each labelled place.
     ///
     /// The head runs on labelled places only, and logits are never held whole; see
-    /// ``Torch/Tensor/linearCrossEntropy(weight:bias:labels:options:)``. Masked and causal models differ in the labels:
+    /// ``/Torch/Tensor/linearCrossEntropy(weight:bias:labels:options:)``. Masked and causal models differ in the labels:
     /// the original token where the input is masked, or the token that follows.
     ///
     /// - Parameters:

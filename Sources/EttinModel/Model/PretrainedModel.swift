@@ -34,6 +34,9 @@ public enum HeadNaming: Sendable, Hashable {
 }
 
 extension PretrainedModel {
+    /// What the model was built from.
+    public var configuration: ModernBERTConfiguration { trunk.configuration }
+
     /// What checkpoint files of models with a head put before the keys of the trunk, where this model has none.
     var trunkPrefix: String { Self.headNaming == .none ? "model." : "" }
 

@@ -1,3 +1,4 @@
+import EttinCorpus
 import EttinJSON
 public import EttinModel
 import EttinTraining
@@ -29,30 +30,31 @@ extension ComposerCheckpoint {
                     expected: "that of its recipe or of transformers, given with it"
                 )
             }
-            return try flexBERT(modelConfig, place: "\(path): integrations.huggingface.model.config")
+            return try FlexBERTConfiguration(
+                YAMLNode(.object(modelConfig)),
+                file: path,
+                path: "integrations.huggingface.model.config"
+            ).modernBERT(kind)
         }
         if file.hasSuffix(".yaml") || file.hasSuffix(".yml") {
-            return try flexBERT(RecipeTree.modelConfig(file), place: "\(file): model.model_config")
+            return try FlexBERTConfiguration(RecipeTree.modelConfig(file), file: file, path: "model.model_config")
+                .modernBERT(kind)
         }
         let object = try ModelFolderFiles.json(file)
         guard ModelKind.allCases.contains(where: { object["model_type"] == .string($0.rawValue) }) else {
-            return try flexBERT(object, place: file)
+            return try FlexBERTConfiguration(YAMLNode(.object(object)), file: file, path: "").modernBERT(kind)
         }
         let configuration = try ModernBERTConfiguration(object, file: file)
         return configuration.kind == kind ? configuration : try ModelConversion.converted(configuration, to: kind)
-    }
-
-    private func flexBERT(_ object: JSONObject, place: String) throws -> ModernBERTConfiguration {
-        try FlexBERTConfiguration(object: object, place: place).modernBERT(kind)
     }
 }
 
 extension RecipeTree {
     /// The part of a recipe that describes the model.
-    fileprivate static func modelConfig(_ path: String) throws -> JSONObject {
+    fileprivate static func modelConfig(_ path: String) throws -> YAMLNode {
         var tree = try RecipeTree(path: path)
         try tree.interpolate()
-        guard let object = tree.root.json["model"]?["model_config"]?.objectValue else {
+        guard let node = tree.root["model"]?["model_config"], case .mapping = node.content else {
             throw TrainingError(
                 .malformed,
                 path,
@@ -60,6 +62,6 @@ extension RecipeTree {
                 expected: "a recipe with \"model.model_config\""
             )
         }
-        return object
+        return node
     }
 }

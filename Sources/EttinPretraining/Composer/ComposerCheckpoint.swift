@@ -19,7 +19,7 @@ public struct ComposerCheckpoint {
     public let path: String
     /// Encoder or decoder, by the name of the head.
     public let kind: ModelKind
-    /// The weights under the keys of ``EttinModel/LanguageModel``; they must not be trained in place.
+    /// The weights under the keys of ``/EttinModel/LanguageModel``; they must not be trained in place.
     public let weights: StateDictionary
     /// How far the run had come; nil when the file does not say.
     public let clock: TrainingClock?

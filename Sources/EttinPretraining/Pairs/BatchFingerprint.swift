@@ -5,7 +5,7 @@ public import EttinCorpus
 /// The digest is SHA-256 over the samples in their order: for each the pass over the data, the sample's number and the
 /// number of its tokens as 64-bit integers, then the tokens as 32-bit integers, all little-endian. The tokens are those
 /// that both halves of a pair read: the start token in front and cut to the longest sequence, without the end token
-/// that only an encoder's samples get (``EttinCorpus/SamplePreparation`` with `appendsEnd` false).
+/// that only an encoder's samples get (``/EttinCorpus/SamplePreparation`` with `appendsEnd` false).
 ///
 /// Computing one is a pure function for any thread; our SHA-256 takes in 80 million tokens a second.
 public struct BatchFingerprint: Hashable, Sendable {

@@ -40,20 +40,20 @@ extension PretrainingPlan {
                 + "\(model.attentionHeads) heads of \(model.headDimensions)"
         )
         let assumed = recipe.takesVocabularyFromTokenizer ? ", until the tokenizer says otherwise" : ""
-        lines.add("vocabulary", PlanNumber.grouped(model.vocabularySize) + assumed)
+        lines.add("vocabulary", NumberText.grouped(model.vocabularySize) + assumed)
         lines.add(
             "parameters",
-            "\(PlanNumber.grouped(model.parameterCount)), of which "
-                + "\(PlanNumber.grouped(model.embeddingParameterCount)) in the embedding"
+            "\(NumberText.grouped(model.parameterCount)), of which "
+                + "\(NumberText.grouped(model.embeddingParameterCount)) in the embedding"
         )
         let isLocal = model.layerTypes.contains(.slidingAttention)
         let window = isLocal ? ", local layers see \(window)" : ""
         lines.add(
             "attention",
-            "rotary base \(PlanNumber.significant(model.globalRope.theta)) global, "
-                + "\(PlanNumber.significant(model.localRope.theta)) local\(window)"
+            "rotary base \(NumberText.shortest(model.globalRope.theta)) global, "
+                + "\(NumberText.shortest(model.localRope.theta)) local\(window)"
         )
-        lines.add("dropout", "\(PlanNumber.significant(recipe.attentionOutputDropout)) after attention")
+        lines.add("dropout", "\(NumberText.shortest(recipe.attentionOutputDropout)) after attention")
     }
 
     private var window: String {
@@ -72,14 +72,14 @@ extension PretrainingPlan {
         if let data = recipe.evalData {
             lines.add("evaluation", "\(data.localPath)\(data.split.map { ", \($0)" } ?? ""), \(evaluationText)")
         }
-        let mean = PlanNumber.significant(sequenceLength.mean)
+        let mean = NumberText.shortest(sequenceLength.mean)
         let text =
             switch sequenceLength.source {
-            case .measured: "\(mean) tokens on average, in \(PlanNumber.grouped(sequenceLength.samplesRead)) samples"
+            case .measured: "\(mean) tokens on average, in \(NumberText.grouped(sequenceLength.samplesRead)) samples"
             case .given: "\(mean) tokens on average, as given"
             case .assumed: "\(mean) tokens assumed, the most there may be (\(sequenceLength.problem ?? "no data"))"
             }
-        lines.add("sequence", "at most \(PlanNumber.grouped(recipe.data.maxSequenceLength)); \(text)")
+        lines.add("sequence", "at most \(NumberText.grouped(recipe.data.maxSequenceLength)); \(text)")
     }
 
     private var evaluationText: String {
@@ -105,30 +105,30 @@ extension PretrainingPlan {
         lines.heading("run")
         lines.add("length", intervalText(recipe.maxDuration))
         var batch =
-            "\(PlanNumber.grouped(recipe.globalTrainBatchSize)) sequences, about \(PlanNumber.short(tokensPerStep)) tokens"
+            "\(NumberText.grouped(recipe.globalTrainBatchSize)) sequences, about \(compact(tokensPerStep)) tokens"
         if let tokens = recipe.maxTokensPerMicrobatch {
-            batch += ", in microbatches of at most \(PlanNumber.grouped(tokens)) tokens"
+            batch += ", in microbatches of at most \(NumberText.grouped(tokens)) tokens"
         } else if let size = recipe.microbatchSize {
             batch += ", in microbatches of \(size)"
         }
         lines.add("batch", batch)
         if !batchSizes.isEmpty {
-            let steps = batchSizes.map { "\($0.sequences) from \(PlanNumber.short(Double($0.tokens)))" }
+            let steps = batchSizes.map { "\($0.sequences) from \(compact(Double($0.tokens)))" }
             lines.add("batch growth", steps.joined(separator: ", "))
         }
-        lines.add("steps", steps.map { "about \(PlanNumber.grouped($0))" } ?? "not known without the data")
-        if let tokens { lines.add("tokens", "about \(PlanNumber.short(tokens))") }
-        if let batchesPerEpoch { lines.add("pass", "\(PlanNumber.grouped(batchesPerEpoch)) steps over the data") }
+        lines.add("steps", steps.map { "about \(NumberText.grouped($0))" } ?? "not known without the data")
+        if let tokens { lines.add("tokens", "about \(compact(tokens))") }
+        if let batchesPerEpoch { lines.add("pass", "\(NumberText.grouped(batchesPerEpoch)) steps over the data") }
         let optimizer = recipe.optimizer
         lines.add(
             "optimizer",
-            "\(optimizer.name.rawValue), betas \(PlanNumber.significant(optimizer.beta1)) "
-                + "\(PlanNumber.significant(optimizer.beta2)), eps \(PlanNumber.significant(optimizer.epsilon)), "
-                + "weight decay \(PlanNumber.significant(optimizer.weightDecay))"
+            "\(optimizer.name.rawValue), betas \(NumberText.shortest(optimizer.beta1)) "
+                + "\(NumberText.shortest(optimizer.beta2)), eps \(NumberText.shortest(optimizer.epsilon)), "
+                + "weight decay \(NumberText.shortest(optimizer.weightDecay))"
                 + (optimizer.filtersBiasAndNorm ? " but on biases and norms" : "")
         )
         if let norm = recipe.gradientClipping {
-            lines.add("clipping", "gradient norm at most \(PlanNumber.significant(norm))")
+            lines.add("clipping", "gradient norm at most \(NumberText.shortest(norm))")
         }
         lines.add("precision", recipe.precision.rawValue)
         lines.add("seed", "\(recipe.seed)")
@@ -139,10 +139,10 @@ extension PretrainingPlan {
         lines.add("schedule", scheduleText)
         for rate in rates {
             let time = intervalText(TrainingTime(rate.time, recipe.maxDuration.unit))
-            lines.add(percent(rate.share), "\(PlanNumber.significant(rate.value)) at \(time)")
+            lines.add(percent(rate.share), "\(NumberText.shortest(rate.value)) at \(time)")
         }
         let curve = curve(72)
-        let labels = (top: PlanNumber.significant(curve.max() ?? 0), bottom: "0")
+        let labels = (top: NumberText.shortest(curve.max() ?? 0), bottom: "0")
         if isBaseUnknown {
             lines.add(
                 wrapping:
@@ -183,7 +183,7 @@ extension PretrainingPlan {
         }
         let times = spans.map { "\($0.name) \(intervalText($0.time.resolved(in: recipe.maxDuration)))" }
         let end = final.map {
-            ", down to \(PlanNumber.significant($0)) of \(PlanNumber.significant(recipe.optimizer.learningRate))"
+            ", down to \(NumberText.shortest($0)) of \(NumberText.shortest(recipe.optimizer.learningRate))"
         }
         return "\(schedule.name), \(times.joined(separator: ", "))\(end ?? "")"
     }
@@ -196,13 +196,13 @@ extension PretrainingPlan {
         if let checkpoints {
             let dots = checkpoints.tags.count < checkpoints.count ? " …" : ""
             let tags = checkpoints.tags.dropLast().joined(separator: " ") + dots + " " + (checkpoints.tags.last ?? "")
-            lines.add("number", "about \(PlanNumber.grouped(checkpoints.count)): \(tags.drop { $0 == " " })")
+            lines.add("number", "about \(NumberText.grouped(checkpoints.count)): \(tags.drop { $0 == " " })")
             let kept = Double(min(checkpoints.count, settings.keepLast ?? .max))
             let more = settings.keepEvery.map { " and those at multiples of \(intervalText($0))" } ?? ""
             lines.add(
                 "size",
-                "\(PlanNumber.bytes(checkpoints.bytes)) each; \(PlanNumber.bytes(kept * checkpoints.bytes)) for "
-                    + "the \(PlanNumber.grouped(Int(kept))) that are kept\(more)"
+                "\(NumberText.bytes(checkpoints.bytes)) each; \(NumberText.bytes(kept * checkpoints.bytes)) for "
+                    + "the \(NumberText.grouped(Int(kept))) that are kept\(more)"
             )
         }
         if let path = settings.loadPath {
@@ -220,14 +220,14 @@ extension PretrainingPlan {
 
     private func describeMemory(_ lines: inout PlanLines) {
         lines.heading("memory of one device, roughly")
-        lines.add("parameters", PlanNumber.bytes(memory.weights))
-        lines.add("gradients", PlanNumber.bytes(memory.gradients))
-        lines.add("optimizer", PlanNumber.bytes(memory.optimizer))
-        let perToken = "\(PlanNumber.bytes(memory.activationsPerToken)) a token"
-        lines.add("activations", memory.activations.map { "\(PlanNumber.bytes($0)), \(perToken)" } ?? perToken)
+        lines.add("parameters", NumberText.bytes(memory.weights))
+        lines.add("gradients", NumberText.bytes(memory.gradients))
+        lines.add("optimizer", NumberText.bytes(memory.optimizer))
+        let perToken = "\(NumberText.bytes(memory.activationsPerToken)) a token"
+        lines.add("activations", memory.activations.map { "\(NumberText.bytes($0)), \(perToken)" } ?? perToken)
         lines.add(
             "together",
-            PlanNumber.bytes(memory.total) + (memory.activations == nil ? " without activations" : "")
+            NumberText.bytes(memory.total) + (memory.activations == nil ? " without activations" : "")
         )
     }
 
@@ -238,7 +238,9 @@ extension PretrainingPlan {
 
     // MARK: - Values
 
-    private func percent(_ share: Double) -> String { "\(PlanNumber.significant(share * 100)) %" }
+    private func compact(_ value: Double) -> String { NumberText.compact(value, digits: 4) }
+
+    private func percent(_ share: Double) -> String { "\(NumberText.shortest(share * 100)) %" }
 
     private func intervalText(_ time: TrainingTime) -> String {
         let unit =
@@ -250,7 +252,7 @@ extension PretrainingPlan {
             case .second: "seconds"
             case .duration: "of the run"
             }
-        return "\(PlanNumber.short(time.value)) \(unit)"
+        return "\(compact(time.value)) \(unit)"
     }
 }
 

@@ -68,7 +68,9 @@ extension ReportPage {
             row("Training loss, mean of \(count)") {
                 report.series(MetricName.trainingLoss, $0).end.map { NumberText.fixed($0, places: 3) }
             },
-            row("Tokens a second") { report.series(MetricName.tokensPerSecond, $0).mean.map(NumberText.compact) },
+            row("Tokens a second") {
+                report.series(MetricName.tokensPerSecond, $0).mean.map { NumberText.compact($0) }
+            },
             row("Training time") { report.runs[$0].metrics.last?.seconds.map(NumberText.duration) },
             row("Waiting for data") { report.series(MetricName.dataWaitShare, $0).mean.map(Self.percent) },
             row("Peak memory") { report.series(MetricName.peakBytes, $0).largest.map(NumberText.bytes) },

@@ -30,14 +30,17 @@ package enum NumberText {
         return fixed(value, places: max(0, digits - 1 - exponent))
     }
 
+    /// A number in at most four digits that matter and no zeros behind them: `0.0008`, `8e-05`.
+    package static func shortest(_ value: Double) -> String { trimmed(significant(value, digits: 4)) }
+
     /// A count with a letter for thousands, millions, billions or trillions: `12.3k`.
-    package static func compact(_ value: Double) -> String {
+    package static func compact(_ value: Double, digits: Int = 3) -> String {
         guard value.isFinite else { return nonFinite(value) }
         for (size, letter) in [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")] where value.magnitude >= size * 0.99995
         {
-            return trimmed(significant(value / size, digits: 3)) + letter
+            return trimmed(significant(value / size, digits: digits)) + letter
         }
-        return trimmed(significant(value, digits: 3))
+        return trimmed(significant(value, digits: digits))
     }
 
     /// A number of bytes in powers of 1000.
@@ -57,7 +60,7 @@ package enum NumberText {
         return "\(total / 86400)d \(padded(total / 3600 % 24, to: 2)):\(clock)"
     }
 
-    /// A whole number with spaces between thousands, thin ones that do not break.
+    /// A whole number with a comma after every three digits.
     package static func grouped(_ value: Int) -> String {
         var groups: [String] = []
         var rest = value.magnitude
@@ -65,16 +68,17 @@ package enum NumberText {
             groups.append(padded(Int(rest % 1000), to: 3))
             rest /= 1000
         }
-        return (value < 0 ? "-" : "") + ([String(rest)] + groups.reversed()).joined(separator: "\u{202F}")
+        return (value < 0 ? "-" : "") + ([String(rest)] + groups.reversed()).joined(separator: ",")
     }
 
     /// The text without zeros that end a fraction.
     package static func trimmed(_ text: String) -> String {
-        guard text.contains("."), !text.contains("e") else { return text }
-        var digits = Substring(text)
+        let exponent = text.firstIndex(of: "e") ?? text.endIndex
+        var digits = text[..<exponent]
+        guard digits.contains(".") else { return text }
         while digits.last == "0" { digits.removeLast() }
         if digits.last == "." { digits.removeLast() }
-        return String(digits)
+        return String(digits) + text[exponent...]
     }
 
     private static func padded(_ number: Int, to width: Int) -> String {

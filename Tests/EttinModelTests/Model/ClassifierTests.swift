@@ -22,7 +22,7 @@ import Torch
             let hidden = model.model(Self.batch).pooled(Self.batch, by: pooling == .cls ? .cls : .mean)
             let scores = model(Self.batch)
             #expect(scores.shape == [3, 3])
-            let isEqual = try scores.isEqual(to: model.classifier(model.head(hidden)))
+            let isEqual = try scores.isEqual(to: model.head.classifier(model.head.prediction(hidden)))
             #expect(isEqual)
         }
     }
@@ -112,8 +112,8 @@ import Torch
         }
         let classifier = try SequenceClassifier.load(folder: folder.path, newHeadSeed: 9)
         // An encoder's prediction head has the same names in both models and is taken over, as transformers does.
-        #expect(try classifier.head.dense.weight.isEqual(to: model.head.dense.weight))
-        #expect(try classifier.classifier.bias?.isEqual(to: .zeros([3])) == true)
+        #expect(try classifier.head.prediction.dense.weight.isEqual(to: model.head.dense.weight))
+        #expect(try classifier.head.classifier.bias?.isEqual(to: .zeros([3])) == true)
     }
 
     @Test func tokenClassifiersOfDecodersDoNotExist() throws {

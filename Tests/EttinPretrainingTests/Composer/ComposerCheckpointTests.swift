@@ -198,13 +198,14 @@ struct ComposerCheckpointTests {
     @Test(
         "Architectures that ModernBERT is not are refused by key",
         arguments: [
-            ("attention_layer", .text("base"), "has \"attention_layer\" \"base\"; expected \"rope\""),
-            ("final_norm", .bool(false), "has \"final_norm\" false"),
-            ("attn_qkv_bias", .bool(true), "has \"attn_qkv_bias\" true; expected false as \"attn_out_bias\""),
-            ("rotary_emb_dim", .integer(2), "has \"rotary_emb_dim\" 2; expected null"),
-            ("sliding_window", .float(8.5), "has \"sliding_window\" 8.5; expected a whole number"),
-            ("global_attn_every_n_layers", .integer(-1), "has \"global_attn_every_n_layers\" -1 beside a window"),
-            ("hidden_size", .none, "has no \"hidden_size\""), ("hidden_size", .integer(5), "\"hidden_size\" is 5"),
+            ("attention_layer", .text("base"), "config.attention_layer: is \"base\"; expected rope"),
+            ("final_norm", .bool(false), "config.final_norm: is false; expected true"),
+            ("attn_qkv_bias", .bool(true), "config.attn_qkv_bias: is true, but attn_out_bias is false"),
+            ("rotary_emb_dim", .integer(2), "config.rotary_emb_dim: is not supported; expected null"),
+            ("sliding_window", .float(8.5), "config.sliding_window: is \"8.5\"; expected a whole number"),
+            ("global_attn_every_n_layers", .integer(-1), "is 8, but global_attn_every_n_layers is -1"),
+            ("hidden_size", .none, "config.hidden_size: is empty; expected a whole number"),
+            ("hidden_size", .integer(5), "\"hidden_size\" is 5"),
         ] as [(String, Saved, String)]
     )
     func otherArchitectures(key: String, value: Saved, message: String) throws {

@@ -127,9 +127,9 @@ struct PretrainingPlanTests {
         for part in [
             "encoder, masked language modeling of 30 %", "4 layers of 64, MLP 96, 2 heads of 32",
             "vocabulary            50,368",
-            "about 250", "100K tokens",
-            "warmup_stable_decay, warm-up 10 steps, decay 20K tokens",
-            "50 %                  0.003 at 50K tokens", "0.003 |", "    0 +---", "learning_rate_timing  intended",
+            "about 250", "100k tokens",
+            "warmup_stable_decay, warm-up 10 steps, decay 20k tokens",
+            "50 %                  0.003 at 50k tokens", "0.003 |", "    0 +---", "learning_rate_timing  intended",
             "inert: batch_size_warmup_tokens",
         ] {
             #expect(text.contains(part), "\(part) is not in\n\(text)")
@@ -173,20 +173,5 @@ struct PretrainingPlanTests {
         } throws: {
             "\($0)" == "tokens per sequence: are \(length); expected 1 to max_seq_len, 128"
         }
-    }
-
-    @Test("numbers are shortened for reading")
-    func numbers() {
-        #expect(PlanNumber.grouped(1_234_567) == "1,234,567")
-        #expect(PlanNumber.grouped(-999) == "-999")
-        #expect(PlanNumber.significant(0.0015000000001) == "0.0015")
-        #expect(PlanNumber.significant(3e-13) == "3e-13")
-        #expect(PlanNumber.significant(99999) == "100000")
-        #expect(PlanNumber.significant(1_234_567) == "1.235e6")
-        #expect(PlanNumber.significant(0.02) == "0.02")
-        #expect(PlanNumber.significant(-12.5) == "-12.5")
-        #expect(PlanNumber.short(1.7e12) == "1.7T")
-        #expect(PlanNumber.short(512) == "512")
-        #expect(PlanNumber.bytes(3 * 0x1p30) == "3 GiB")
     }
 }

@@ -30,7 +30,7 @@ struct RunReportTests {
             for part in [
                 "<title>nano</title>", "<strong>A pair:</strong> encoder and decoder", "\(head)",
                 "An encoder and a decoder after 60 batches, 246k tokens each.", "id=\"loss\"", "id=\"learning-rate\"",
-                "id=\"throughput\"", "id=\"accuracy\"", "id=\"perplexity\"", "531k", "2\u{202F}000", "30.0%",
+                "id=\"throughput\"", "id=\"accuracy\"", "id=\"perplexity\"", "531k", "2,000", "30.0%",
                 "href=\"encoder/metrics.jsonl\"", "href=\"decoder/step60\"", "prefers-color-scheme: dark",
             ] {
                 #expect(page.contains(part), "\(part)")

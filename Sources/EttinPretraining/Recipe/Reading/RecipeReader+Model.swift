@@ -36,9 +36,11 @@ extension RecipeReader {
             // Any size: the suite's keys, with every number replaced below.
             configuration: .ettin(size: .size17M, kind: kinds.kind)
         )
-        try checkArchitecture(config, kind: model.kind)
-        try readShape(config, &model)
-        try readLayers(config, &model)
+        let reader = ModelConfigReader(config: config)
+        try checkArchitecture(reader, kind: model.kind)
+        try reader.read(into: &model.configuration)
+        model.attentionOutputDropout = try reader.probability("attn_out_dropout_prob")
+        try readVocabulary(config, &model)
         try readInitialization(config, &model)
         try readLoss(config, &model)
         noteImplied(config)
@@ -73,32 +75,10 @@ extension RecipeReader {
 
     // MARK: - Values that name the one architecture there is
 
-    private mutating func checkArchitecture(_ config: RecipeSection, kind: ModelKind) throws {
-        let fixed = [
-            ("attention_layer", "rope"), ("bert_layer", "prenorm"), ("embedding_layer", "sans_pos"),
-            ("mlp_layer", "glu"),
-            ("normalization", "layernorm"),
-        ]
-        for (key, value) in fixed {
-            guard let found = try config.string(key) else { continue }
-            guard found == value else {
-                throw config.problem(key, "is \(quoted(found))", "\(value), the architecture there is")
-            }
-            impliedKeys.append(key)
-        }
-        for (key, value) in [
-            ("embed_norm", true), ("final_norm", true), ("skip_first_prenorm", true), ("rotary_emb_interleaved", false),
-            ("init_small_embedding", false),
-        ] {
-            guard let found = try config.bool(key) else { continue }
-            guard found == value else {
-                throw config.problem(key, "is \(found)", "\(value), the architecture there is")
-            }
-            impliedKeys.append(key)
-        }
-        for key in ["rotary_emb_dim", "rotary_emb_scale_base"] where config.has(key) {
-            throw config.problem(key, "is not supported", "null: heads rotate over their whole width, unscaled")
-        }
+    private mutating func checkArchitecture(_ reader: ModelConfigReader, kind: ModelKind) throws {
+        let config = reader.config
+        impliedKeys += try reader.checkArchitecture()
+        if try reader.isAlways(false, "init_small_embedding") { impliedKeys.append("init_small_embedding") }
         if let causal = try config.bool("causal_mask"), causal != (kind == .decoder) {
             let other = kind == .decoder ? "a decoder" : "an encoder"
             throw config.problem("causal_mask", "is \(causal), but model.name makes \(other)", "the two to agree")
@@ -130,15 +110,9 @@ extension RecipeReader {
         impliedKeys += keys.filter { config.has($0) }
     }
 
-    // MARK: - Numbers
+    // MARK: - Numbers of the recipe's own
 
-    private func readShape(_ config: RecipeSection, _ model: inout RecipeModel) throws {
-        func size(_ key: String) throws -> Int {
-            try config.require(key, try config.int(key, in: 1...1 << 20), "a whole number")
-        }
-        model.configuration.hiddenSize = try size("hidden_size")
-        model.configuration.intermediateSize = try size("intermediate_size")
-        model.configuration.attentionHeads = try size("num_attention_heads")
+    private func readVocabulary(_ config: RecipeSection, _ model: inout RecipeModel) throws {
         if try config.string("vocab_size") == "tokenizer" {
             model.takesVocabularyFromTokenizer = true
         } else {
@@ -148,74 +122,9 @@ extension RecipeReader {
             // The suite's special tokens are not in such a vocabulary; the tokenizer says which ids are.
             model.configuration.padTokenID = nil
         }
-        let layers = try config.require(
-            "num_hidden_layers",
-            try config.int("num_hidden_layers", in: 1...4096),
-            "a whole number"
-        )
-        let window = try config.int("sliding_window", in: -1...1 << 31) ?? -1
-        let interval = try config.int("global_attn_every_n_layers", in: -1...4096) ?? -1
-        for (key, value) in [("sliding_window", window), ("global_attn_every_n_layers", interval)] where value == 0 {
-            throw config.problem(key, "is 0", "1 or more, or -1 for layers that are all global")
-        }
-        guard (window > 0) == (interval > 0) || interval == 1 else {
-            throw config.problem(
-                "sliding_window",
-                "is \(window), but global_attn_every_n_layers is \(interval)",
-                "both for local layers, or both -1 for none"
-            )
-        }
-        let isLocal = window > 0 && interval > 0
-        model.configuration.layerTypes = LayerType.pattern(layers: layers, globalEvery: isLocal ? interval : 1)
-        model.configuration.localAttention = isLocal ? window : 128
         model.configuration.maxPositionEmbeddings =
             try config.int("max_position_embeddings", in: 1...1 << 31)
             ?? top.int("max_seq_len", in: 2...1 << 30) ?? model.configuration.maxPositionEmbeddings
-    }
-
-    private func readLayers(_ config: RecipeSection, _ model: inout RecipeModel) throws {
-        func probability(_ key: String) throws -> Double {
-            try config.double(key, "a probability, 0 to below 1") { 0 <= $0 && $0 < 1 } ?? 0
-        }
-        func activation(_ key: String) throws -> Activation? {
-            guard let name = try config.string(key) else { return nil }
-            guard let activation = Activation(rawValue: name == "swish" ? "silu" : name) else {
-                let known = Activation.allCases.map(\.rawValue).joined(separator: ", ")
-                throw config.problem(key, "is \(quoted(name))", known)
-            }
-            return activation
-        }
-        model.configuration.attentionBias = try same("attn_qkv_bias", "attn_out_bias", config)
-        model.configuration.mlpBias = try same("mlp_in_bias", "mlp_out_bias", config)
-        model.configuration.attentionDropout = try probability("attention_probs_dropout_prob")
-        model.configuration.embeddingDropout = try probability("embed_dropout_prob")
-        model.configuration.mlpDropout = try probability("mlp_dropout_prob")
-        model.attentionOutputDropout = try probability("attn_out_dropout_prob")
-        model.configuration.hiddenActivation = try activation("hidden_act") ?? .gelu
-        model.configuration.classifierActivation = try activation("head_pred_act") ?? .gelu
-        model.configuration.classifierBias = try config.bool("head_pred_bias") ?? false
-        model.configuration.decoderBias = try config.bool("decoder_bias") ?? true
-        model.configuration.tiesWordEmbeddings = try config.bool("tie_word_embeddings") ?? true
-        let norm = try config.section("norm_kwargs", RecipeSchema.normArguments)
-        model.configuration.normEpsilon = try norm.double("eps", "a number above 0") { $0 > 0 } ?? 1e-5
-        model.configuration.normBias = try norm.bool("bias") ?? false
-        func base(_ key: String) throws -> Double? {
-            try config.double(key, "a number above 0, or -1 for none") { $0 > 0 || $0 == -1 }
-        }
-        let global = try base("rotary_emb_base") ?? 10_000
-        guard global > 0 else { throw config.problem("rotary_emb_base", "is -1", "a number above 0") }
-        let local = try base("local_attn_rotary_emb_base") ?? -1
-        model.configuration.globalRope = RotaryParameters(theta: global)
-        model.configuration.localRope = RotaryParameters(theta: local > 0 ? local : global)
-    }
-
-    /// Two biases of which the model has one.
-    private func same(_ first: String, _ second: String, _ config: RecipeSection) throws -> Bool {
-        let (left, right) = (try config.bool(first) ?? false, try config.bool(second) ?? false)
-        guard left == right else {
-            throw config.problem(first, "is \(left), but \(second) is \(right)", "the two to agree")
-        }
-        return left
     }
 
     private func readInitialization(_ config: RecipeSection, _ model: inout RecipeModel) throws {

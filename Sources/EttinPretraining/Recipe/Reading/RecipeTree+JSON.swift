@@ -17,3 +17,15 @@ extension YAMLNode {
         }
     }
 }
+
+extension YAMLNode {
+    /// A value of a JSON document, as a recipe's reader takes it.
+    init(_ value: JSONValue) {
+        switch value {
+        case .array(let items): self.init(.list(items.map { YAMLNode($0) }))
+        case .object(let object): self.init(.mapping(object.map { ($0.key, YAMLNode($0.value)) }))
+        case .string(let text): self.init(.scalar(text, isPlain: false))
+        case .null, .bool, .number: self.init(.scalar(value.text(), isPlain: true))
+        }
+    }
+}
