@@ -115,6 +115,7 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(name: "FilesProbe", dependencies: ["EttinModel", "EttinJSON"], swiftSettings: settings),
+        .executableTarget(name: "HubProbe", dependencies: ["EttinHub"], swiftSettings: settings),
         .executableTarget(
             name: "ModelProbe",
             dependencies: ["EttinPretraining", "EttinTraining", "EttinModel", "EttinJSON", "Torch"],
@@ -150,6 +151,7 @@ let package = Package(
             name: "EttinHubTests",
             dependencies: [
                 "EttinHub", "EttinJSON", "TestSupport",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
