@@ -30,6 +30,7 @@ final class TransferProgress: Sendable {
             let seconds = Double(delay.components.seconds) + Double(delay.components.attoseconds) * 1e-18
             note("\(action): \(reason); trying again in \(seconds.rounded(toPlaces: 1)) s")
         case .usingCache(let what, let reason): note("using \(what) from the cache: \(reason)")
+        case .warning(let text): note(text)
         }
     }
 
