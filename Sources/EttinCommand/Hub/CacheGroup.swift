@@ -51,8 +51,8 @@ struct CacheList: ParsableCommand {
                 try output.line("\(entry.repository)  \(byteText(entry.sizeBytes))\(rest)")
                 for revision in entry.revisions {
                     let names = revision.names.isEmpty ? "no name" : revision.names.joined(separator: " ")
-                    let size = byteText(revision.sizeBytes)
-                    try output.line("  \(revision.commit)  \(names)  \(revision.files.count) files, \(size)")
+                    let size = "\(countText(revision.files.count, "file")), \(byteText(revision.sizeBytes))"
+                    try output.line("  \(revision.commit)  \(names)  \(size)")
                 }
             }
         }
@@ -156,8 +156,8 @@ struct CacheVerify: ParsableCommand {
             try StandardOutput.write { output in
                 for finding in result.findings { try output.line("\(finding)") }
             }
-            let what = result.findings.isEmpty ? "all as they should be" : "\(result.findings.count) problems"
-            Diagnostics.note("\(result.checkedCount) contents checked, \(what)")
+            let what = result.findings.isEmpty ? "all as they should be" : countText(result.findings.count, "problem")
+            Diagnostics.note("\(countText(result.checkedCount, "content")) checked, \(what)")
         }
         if !result.findings.isEmpty, !repair { throw ExitCode(1) }
     }

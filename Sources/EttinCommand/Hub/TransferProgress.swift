@@ -77,8 +77,14 @@ final class TransferProgress: Sendable {
         let seconds = state.start.map { Double(($0.duration(to: .now)) / .milliseconds(1)) / 1000 } ?? 0
         let speed = seconds > 0 ? Double(completed) / seconds / 1e6 : 0
         let percent = total > 0 ? completed * 100 / total : 100
-        return "\(percent)% of \(byteText(total)) in \(state.files.count) files, \(speed.rounded(toPlaces: 1)) MB/s"
+        let files = countText(state.files.count, "file")
+        return "\(percent)% of \(byteText(total)) in \(files), \(speed.rounded(toPlaces: 1)) MB/s"
     }
+}
+
+/// A number of things for people.
+func countText(_ count: Int, _ thing: String) -> String {
+    "\(count) \(thing)\(count == 1 ? "" : "s")"
 }
 
 /// A number of bytes for people.
