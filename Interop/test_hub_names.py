@@ -28,7 +28,9 @@ def test_a_model_is_used_by_name_and_revision(server, client, tmp_path):
         client.ok("convert", folder, tmp_path / f"by-folder-{revision}", "--to", "decoder")
         both = [output / "model.safetensors", tmp_path / f"by-folder-{revision}" / "model.safetensors"]
         assert both[0].read_bytes() == both[1].read_bytes()
-        assert "base_model: jhu-clsp/ettin-encoder-17m\n" in (output / "README.md").read_text()
+        card = (output / "README.md").read_text()
+        assert "license: mit\n" in card and "base_model: jhu-clsp/ettin-encoder-17m\n" in card
+        assert "license" not in (tmp_path / f"by-folder-{revision}" / "README.md").read_text()
     client.ok("average", "encoder-17m@step10", "encoder-17m@main", "--output", tmp_path / "mean")
     assert client.ok("embed", tmp_path / "mean", "a text") not in (tagged, final)
     error = client.fails("embed", "nothing-of-this-name", "a text")
