@@ -120,6 +120,7 @@ let package = Package(
             dependencies: ["EttinModel", "EttinJSON", "ProbeSupport"],
             swiftSettings: settings
         ),
+        .executableTarget(name: "HubProbe", dependencies: ["EttinHub"], swiftSettings: settings),
         .executableTarget(
             name: "ModelProbe",
             dependencies: [
@@ -158,6 +159,7 @@ let package = Package(
             name: "EttinHubTests",
             dependencies: [
                 "EttinHub", "EttinJSON", "TestSupport",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

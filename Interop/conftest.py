@@ -1,9 +1,11 @@
-"""What the checks measure is printed at the end of a run, whether or not it passed."""
+"""Fixtures of several files. What the checks measure is printed at the end of a run, whether or not it passed."""
 
 import importlib.util
 import os
 
 import pytest
+from hub_client import Client
+from hub_server import HubServer
 
 if importlib.util.find_spec("streaming"):
     import torchvision_stand_in
@@ -19,6 +21,25 @@ def measured():
         MEASURED[name] = max(value, MEASURED.get(name, value))
 
     return note
+
+
+@pytest.fixture
+def server():
+    """A Hub of ours."""
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture
+def client(tmp_path, server):
+    """One user of it, with a cache."""
+    return Client(tmp_path / "ours", server.endpoint)
+
+
+@pytest.fixture
+def other(tmp_path, server):
+    """Another user, with another cache."""
+    return Client(tmp_path / "theirs", server.endpoint)
 
 
 def pytest_terminal_summary(terminalreporter):

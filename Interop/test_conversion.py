@@ -167,7 +167,7 @@ def test_tokenizers_are_those_of_the_kind(trained, tmp_path, kind):
         )
         assert generated.shape[1] > len(ours(TEXTS[0])["input_ids"])
     card = (tmp_path / "target/README.md").read_text()
-    assert card.startswith("---\nlicense: mit\n")
+    assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: ")
 
 
 # --- Averages ---------------------------------------------------------------------------------------------------------

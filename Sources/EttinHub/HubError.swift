@@ -23,6 +23,10 @@ public enum HubError: Error, Sendable, Hashable {
     case forbidden(action: String, message: String)
     /// The network is switched off by the environment, and the cache does not hold what is needed.
     case offline(setting: String, missing: String)
+    /// The network is switched off by the environment, and this cannot do without.
+    case networkForbidden(setting: String, action: String)
+    /// The cache does not hold a repository, or not this revision of it.
+    case notCached(String, folder: String)
     /// No connection, or it broke and did not come back.
     case unreachable(host: String, reason: String)
     /// The server answered with an error that is not one of the others.
@@ -62,7 +66,8 @@ extension HubError: CustomStringConvertible {
                     ? "ask for access at \(page) with the account of your token"
                     : "ask for access at \(page), then set HF_TOKEN to a token of that account")
         case .revisionNotFound(let repository, let revision):
-            "\(repository) has no revision \(quoted(revision)): list its branches and tags to see those there are"
+            "\(repository) has no revision \(quoted(revision)); `ettin revisions \(repository.id)"
+                + (repository.kind == .model ? "`" : " --kind \(repository.kind.rawValue)`") + " lists those there are"
         case .fileNotFound(let repository, let revision, let path):
             "\(repository) has no file \(quoted(path)) at revision \(quoted(revision))"
         case .invalidToken(let host):
@@ -71,6 +76,10 @@ extension HubError: CustomStringConvertible {
             "\(action) is not permitted to this token: use one with the needed permission\(suffix(message))"
         case .offline(let setting, let missing):
             "\(missing) is not in the cache, and \(setting) forbids the network: unset it once to download"
+        case .networkForbidden(let setting, let action):
+            "\(action) needs the network, which \(setting) forbids: unset it"
+        case .notCached(let what, let folder):
+            "\(what) is not in the cache \(quoted(folder)); `ettin cache ls` lists what is"
         case .unreachable(let host, let reason):
             "\(host) cannot be reached: \(reason); check the network and, if you use them, HF_ENDPOINT and the proxies"
         case .rejected(let action, let status, let message):

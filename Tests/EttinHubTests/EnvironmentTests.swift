@@ -1,3 +1,5 @@
+import AsyncHTTPClient
+import NIOHTTP1
 import TestSupport
 import Testing
 
@@ -88,7 +90,30 @@ struct EnvironmentTests {
         let address = try #require(WebAddress("https://a.example"))
         let proxy = try #require(settings.server(for: address))
         #expect(proxy.port == 3128 && proxy.user == "me" && proxy.password == "pw")
+        #expect(settings.route(to: address) == .tunnel(proxy))
+        let plain = try #require(WebAddress("http://a.example/x"))
+        #expect(settings.route(to: plain) == .forwarding(try #require(settings.server(for: plain))))
+        let socks = try ProxySettings(["all_proxy": "socks5://s:1"])
+        #expect(socks.route(to: plain) == .socks(try #require(socks.server(for: plain))))
+        #expect(ProxySettings.none.route(to: plain) == .direct)
         let everything = try ProxySettings(["all_proxy": "socks5://s:1", "no_proxy": "*"])
         #expect(everything.server(for: try #require(WebAddress("http://a.example"))) == nil)
+    }
+
+    @Test(
+        "A request that a proxy passes on goes to the proxy and names the server",
+        arguments: [
+            ("http://a.example/x/y?z=%20", "http://proxy:8080/x/y?z=%20", "a.example"),
+            ("http://a.example:99?q", "http://proxy:8080?q", "a.example:99"),
+        ]
+    )
+    func forwarding(address: String, url: String, host: String) throws {
+        let target = try #require(WebAddress(address))
+        let settings = try ProxySettings(["http_proxy": "http://me:pw@proxy:8080"])
+        var request = HTTPClientRequest(url: address)
+        ForwardedRequests.address(&request, target, try #require(settings.server(for: target)))
+        #expect(request.url == url)
+        #expect(request.headers["Host"] == [host])
+        #expect(request.headers["Proxy-Authorization"] == ["Basic bWU6cHc="])
     }
 }

@@ -8,6 +8,8 @@ struct ModelCardTests {
     @Test("A full card has metadata for the Hub and sections for people")
     func full() throws {
         var card = ModelCard(title: "my-encoder")
+        card.license = "mit"
+        card.languages = ["en"]
         card.summary = "Finds passages."
         card.pipelineTag = "sentence-similarity"
         card.tags = ["dense"]
@@ -42,7 +44,7 @@ struct ModelCardTests {
                   type: text-retrieval
                 dataset:
                   name: "MS MARCO"
-                  type: "MS MARCO"
+                  type: MS-MARCO
                   split: dev
                 metrics:
                 - type: "ndcg@10"
@@ -87,6 +89,11 @@ struct ModelCardTests {
             try card.write(toFolder: folder.path)
             #expect(try folder.read("README.md") == Array(expected.utf8))
         }
+    }
+
+    @Test("What is not known is left out")
+    func bare() {
+        #expect(ModelCard(title: "x").text == "---\nlibrary_name: transformers\n---\n\n# x\n")
     }
 
     @Test("Words that YAML would take for something else are quoted")

@@ -68,14 +68,15 @@ final class ProgressReport {
         return Self.bar(share, isShown: bar) + parts.joined(separator: ", ")
     }
 
-    private static func bar(_ share: Double, isShown: Bool) -> String {
+    /// How much of the whole is done, drawn where it is wanted.
+    static func bar(_ share: Double, isShown: Bool) -> String {
         let filled = Int(share * 20)
         let shape = String(repeating: "#", count: filled) + String(repeating: ".", count: 20 - filled)
         return (isShown ? "[\(shape)] " : "") + "\(Int(share * 100))%: "
     }
 
     /// Hours, minutes and seconds.
-    private static func time(_ seconds: Double) -> String {
+    static func time(_ seconds: Double) -> String {
         let total = Int(min(seconds, 1e9).rounded())
         func twoDigits(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
         let minutes = "\(twoDigits(total / 60 % 60)):\(twoDigits(total % 60))"

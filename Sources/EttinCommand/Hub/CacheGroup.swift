@@ -51,8 +51,8 @@ struct CacheList: ParsableCommand {
                 try output.line("\(entry.repository)  \(byteText(entry.sizeBytes))\(rest)")
                 for revision in entry.revisions {
                     let names = revision.names.isEmpty ? "no name" : revision.names.joined(separator: " ")
-                    let size = byteText(revision.sizeBytes)
-                    try output.line("  \(revision.commit)  \(names)  \(revision.files.count) files, \(size)")
+                    let size = "\(countText(revision.files.count, "file")), \(byteText(revision.sizeBytes))"
+                    try output.line("  \(revision.commit)  \(names)  \(size)")
                 }
             }
         }
@@ -104,9 +104,6 @@ struct CacheRemove: ParsableCommand {
         let cache = try CacheGroup.cache()
         let reference = try repository.reference(revision: revision)
         let isWhole = revision == nil && !repository.repository.contains("@")
-        if isWhole, !cache.holds(reference.repository) {
-            throw ValidationError("\(reference.repository) is not in the cache \(cache.folder)")
-        }
         let freed = isWhole ? try cache.remove(reference.repository) : try cache.remove(reference)
         Diagnostics.note("removed \(isWhole ? reference.repository.id : reference.description), \(byteText(freed))")
     }
@@ -140,7 +137,12 @@ struct CacheVerify: ParsableCommand {
     @OptionGroup var json: JSONOption
 
     func run() throws {
-        let only = try repository.map { try HubRepository($0, kind: kind) }
+        let only = try repository.map { name in
+            guard !name.contains("@") else {
+                throw ValidationError("\(name) names a revision, and a repository is checked as a whole")
+            }
+            return try HubAccess.hubReference(name, kind: kind).repository
+        }
         let result = try CacheGroup.cache().verify(only.map { [$0] }, repairs: repair)
         if json.isOn {
             try StandardOutput.write(document: [
@@ -154,8 +156,8 @@ struct CacheVerify: ParsableCommand {
             try StandardOutput.write { output in
                 for finding in result.findings { try output.line("\(finding)") }
             }
-            let what = result.findings.isEmpty ? "all as they should be" : "\(result.findings.count) problems"
-            Diagnostics.note("\(result.checkedCount) contents checked, \(what)")
+            let what = result.findings.isEmpty ? "all as they should be" : countText(result.findings.count, "problem")
+            Diagnostics.note("\(countText(result.checkedCount, "content")) checked, \(what)")
         }
         if !result.findings.isEmpty, !repair { throw ExitCode(1) }
     }

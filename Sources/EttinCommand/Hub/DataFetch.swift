@@ -86,7 +86,7 @@ struct DataFetch: ParsableCommand {
                 let part = split.isPartial ? ", only the beginning is converted" : ""
                 try output.line(
                     "\(split.configuration.padded(to: 16))  \(split.split.padded(to: 12))  "
-                        + "\(split.files.count) files, \(size)\(part)"
+                        + "\(countText(split.files.count, "file")), \(size)\(part)"
                 )
             }
         }

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Dispatch
 import EttinFiles
 import EttinHub
@@ -32,6 +33,16 @@ enum HubAccess {
             return try ModelReference(text, revision: revision)
         }
         return try ModelReference(([model.repository] + parts.dropFirst()).joined(separator: "@"), revision: revision)
+    }
+
+    /// What a user means by a repository on the Hub; names of the suite are those of models.
+    static func hubReference(_ text: String, kind: RepositoryKind, revision: String? = nil) throws -> HubReference {
+        guard kind == .model else { return try HubReference(text, kind: kind, revision: revision) }
+        switch try reference(text, revision: revision) {
+        case .hub(let reference): return reference
+        case .folder(let folder):
+            throw ValidationError("\(folder) is a folder here; expected owner/name on the Hub")
+        }
     }
 
     /// The folder of a model, with the files of a selection in it.

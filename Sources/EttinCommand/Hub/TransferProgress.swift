@@ -2,10 +2,11 @@ import EttinHub
 import Foundation
 import Synchronization
 
-/// Tells of transfers on standard error: one moving line on a terminal, else a line every few seconds.
+/// Tells of transfers on standard error: a bar on a terminal, else a line every few seconds.
 final class TransferProgress: Sendable {
     private struct State {
-        var files: [String: (completed: Int, total: Int)] = [:]
+        /// For each file what had arrived when it was first told of, what has now, and what will have.
+        var files: [String: (first: Int, completed: Int, total: Int)] = [:]
         var start: ContinuousClock.Instant?
         var shown: ContinuousClock.Instant?
         var hasLine = false
@@ -30,6 +31,7 @@ final class TransferProgress: Sendable {
             let seconds = Double(delay.components.seconds) + Double(delay.components.attoseconds) * 1e-18
             note("\(action): \(reason); trying again in \(seconds.rounded(toPlaces: 1)) s")
         case .usingCache(let what, let reason): note("using \(what) from the cache: \(reason)")
+        case .warning(let text): note(text)
         }
     }
 
@@ -37,14 +39,14 @@ final class TransferProgress: Sendable {
     func finish() {
         state.withLock { state in
             guard state.hasLine else { return }
-            FileHandle.standardError.write(Data("\r\(line(state))\n".utf8))
+            Diagnostics.piece("\r\(line(state))\u{1B}[K\n")
             state.hasLine = false
         }
     }
 
     private func note(_ text: String) {
         state.withLock { state in
-            if state.hasLine { FileHandle.standardError.write(Data("\n".utf8)) }
+            if state.hasLine { Diagnostics.piece("\n") }
             state.hasLine = false
             Diagnostics.note(text)
         }
@@ -54,7 +56,7 @@ final class TransferProgress: Sendable {
         guard isShown else { return }
         state.withLock { state in
             let now = ContinuousClock.now
-            state.files[path] = (completed, total)
+            state.files[path] = (state.files[path]?.first ?? completed, completed, total)
             let start = state.start ?? now
             state.start = start
             // What is done within a second or so is not worth a line.
@@ -63,7 +65,7 @@ final class TransferProgress: Sendable {
             state.shown = now
             if isTerminal {
                 state.hasLine = true
-                FileHandle.standardError.write(Data("\r\(line(state))".utf8))
+                Diagnostics.piece("\r\(line(state))\u{1B}[K")
             } else {
                 Diagnostics.note(line(state))
             }
@@ -73,11 +75,23 @@ final class TransferProgress: Sendable {
     private func line(_ state: State) -> String {
         let completed = state.files.values.reduce(0) { $0 + $1.completed }
         let total = state.files.values.reduce(0) { $0 + $1.total }
-        let seconds = state.start.map { Double(($0.duration(to: .now)) / .milliseconds(1)) / 1000 } ?? 0
-        let speed = seconds > 0 ? Double(completed) / seconds / 1e6 : 0
-        let percent = total > 0 ? completed * 100 / total : 100
-        return "\(percent)% of \(byteText(total)) in \(state.files.count) files, \(speed.rounded(toPlaces: 1)) MB/s"
+        let seconds = state.start.map { $0.duration(to: .now) / .seconds(1) } ?? 0
+        // What an earlier process had got says nothing about the speed.
+        let arrived = completed - state.files.values.reduce(0) { $0 + $1.first }
+        let speed = seconds > 0 ? Double(arrived) / seconds : 0
+        var parts = ["\(byteText(total)) in \(countText(state.files.count, "file"))"]
+        parts.append("\((speed / 1e6).rounded(toPlaces: 1)) MB/s")
+        if completed < total, speed > 0 {
+            parts.append("\(ProgressReport.time(Double(total - completed) / speed)) left")
+        }
+        let share = total > 0 ? min(1, Double(completed) / Double(total)) : 1
+        return ProgressReport.bar(share, isShown: isTerminal) + parts.joined(separator: ", ")
     }
+}
+
+/// A number of things for people.
+func countText(_ count: Int, _ thing: String) -> String {
+    "\(count) \(thing)\(count == 1 ? "" : "s")"
 }
 
 /// A number of bytes for people.

@@ -13,11 +13,6 @@ struct RepositoryArgument: ParsableArguments {
 
     /// The repository at a revision.
     func reference(revision: String? = nil) throws -> HubReference {
-        guard kind == .model else { return try HubReference(repository, kind: kind, revision: revision) }
-        switch try HubAccess.reference(repository, revision: revision) {
-        case .hub(let reference): return reference
-        case .folder(let folder):
-            throw ValidationError("\(folder) is a folder here; expected owner/name on the Hub")
-        }
+        try HubAccess.hubReference(repository, kind: kind, revision: revision)
     }
 }

@@ -81,25 +81,24 @@ extension HubCache {
         )
     }
 
-    /// Whether there is a folder for a repository.
-    ///
-    /// - Parameter repository: The repository.
-    /// - Returns: True also when the folder is empty.
-    public func holds(_ repository: HubRepository) -> Bool {
-        FileSystem.isFolder(folder(of: repository))
+    /// Refuses a repository that there is no folder for.
+    func require(_ repository: HubRepository) throws {
+        guard FileSystem.isFolder(folder(of: repository)) else {
+            throw HubError.notCached(repository.description, folder: folder)
+        }
     }
 
     /// Removes a repository from the cache.
     ///
     /// - Parameter repository: The repository.
     /// - Returns: The bytes that became free.
-    /// - Throws: `HubError.file`.
+    /// - Throws: `HubError.notCached`, `HubError.file`.
     @discardableResult
     public func remove(_ repository: HubRepository) throws -> Int {
+        try require(repository)
         let size = try contents(of: repository).sizeBytes
         // Out of sight first, so that nobody finds half of it.
         let doomed = "\(folder)/.\(repository.cacheFolderName).\(FileSystem.randomName()).removed"
-        guard FileSystem.exists(folder(of: repository)) else { return 0 }
         try FileSystem.move(folder(of: repository), to: doomed)
         try FileSystem.remove(doomed)
         return size
@@ -109,12 +108,12 @@ extension HubCache {
     ///
     /// - Parameter reference: The repository, and a branch, tag or commit.
     /// - Returns: The bytes that became free.
-    /// - Throws: `HubError.revisionNotFound` when the cache does not hold it, `HubError.file`.
+    /// - Throws: `HubError.notCached`, `HubError.file`.
     @discardableResult
     public func remove(_ reference: HubReference) throws -> Int {
         let repository = reference.repository
         guard let commit = try commit(of: reference), FileSystem.isFolder(snapshot(commit, of: repository)) else {
-            throw HubError.revisionNotFound(repository, revision: reference.revision)
+            throw HubError.notCached("\(repository.kind.rawValue) \(reference)", folder: folder)
         }
         let before = try contents(of: repository).sizeBytes
         let root = folder(of: repository)

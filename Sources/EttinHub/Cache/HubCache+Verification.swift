@@ -42,12 +42,13 @@ extension HubCache {
     ///   - repairs: Whether what is damaged or dangling is removed, so that the next use downloads it again.
     ///   - onProgress: Called with the path of each content before it is read.
     /// - Returns: What was found.
-    /// - Throws: `HubError.file` when something cannot be read.
+    /// - Throws: `HubError.notCached` for a repository that is not there, `HubError.file` when something cannot be read.
     public func verify(
         _ repositories: [HubRepository]? = nil,
         repairs: Bool = false,
         onProgress: (String) -> Void = { _ in }
     ) throws -> CacheVerification {
+        try repositories?.forEach(require)
         var result = CacheVerification()
         for repository in try repositories ?? self.repositories().map(\.repository) {
             let root = folder(of: repository)

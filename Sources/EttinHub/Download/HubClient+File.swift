@@ -26,7 +26,7 @@ extension HubClient {
             metadata = try await self.metadata(of: path, reference, retries: cached == nil)
         } catch let error as HubError where error.allowsCachedCopy {
             guard let cached else {
-                if case .offline(let setting, _) = error {
+                if case .networkForbidden(let setting, _) = error {
                     throw HubError.offline(setting: setting, missing: "\(path.text) of \(reference)")
                 }
                 throw error
@@ -76,7 +76,7 @@ extension HubClient {
 extension HubSession {
     /// Tells that the cache stands in for the Hub, unless that is what was asked for.
     func reportUse(ofCached what: String, after error: HubError) {
-        if case .offline = error { return }
+        if case .networkForbidden = error { return }
         onEvent(.usingCache(what: what, reason: error.description))
     }
 }
@@ -85,7 +85,8 @@ extension HubError {
     /// Whether what the cache holds may stand in: the Hub was not reached, or did not let us in any more.
     var allowsCachedCopy: Bool {
         switch self {
-        case .offline, .unreachable, .malformedAnswer, .repositoryNotFound, .gated, .invalidToken, .forbidden: true
+        case .networkForbidden, .unreachable, .malformedAnswer, .repositoryNotFound, .gated, .invalidToken, .forbidden:
+            true
         case .rejected(_, let status, _): status >= 400
         default: false
         }

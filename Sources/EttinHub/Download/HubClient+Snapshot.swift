@@ -56,7 +56,7 @@ extension HubClient {
                 session.reportUse(ofCached: "\(reference)", after: error)
                 return snapshot
             case .lacks(let missing):
-                guard case .offline(let setting, _) = error else { throw error }
+                guard case .networkForbidden(let setting, _) = error else { throw error }
                 throw HubError.offline(setting: setting, missing: "\(missing) of \(reference)")
             }
         }

@@ -1,3 +1,5 @@
+import AsyncHTTPClient
+
 /// Which proxy a request goes through.
 public struct ProxySettings: Sendable, Hashable {
     /// A proxy server.
@@ -7,6 +9,11 @@ public struct ProxySettings: Sendable, Hashable {
         let isSocks: Bool
         let user: String?
         let password: String?
+
+        /// What a proxy that asks for user and password is told.
+        var authorization: HTTPClient.Authorization? {
+            user.map { .basic(username: $0, password: password ?? "") }
+        }
     }
 
     private let servers: [String: Server]
@@ -40,6 +47,14 @@ public struct ProxySettings: Sendable, Hashable {
         exceptions = (value("no_proxy")?.text ?? "").split(separator: ",").map {
             String($0.filter { $0 != " " }).lowercased()
         }
+    }
+
+    /// How to reach an address.
+    func route(to address: WebAddress) -> ProxyRoute {
+        guard let server = server(for: address) else { return .direct }
+        if server.isSocks { return .socks(server) }
+        // Many proxies open tunnels to port 443 alone; what is not encrypted they pass on themselves.
+        return address.scheme == "https" ? .tunnel(server) : .forwarding(server)
     }
 
     /// The proxy for an address; nil when it is to be reached directly.

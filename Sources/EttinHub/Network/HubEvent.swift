@@ -10,4 +10,6 @@ public enum HubEvent: Sendable, Hashable {
     case retrying(action: String, reason: String, delay: Duration)
     /// The Hub cannot be asked, so what the cache holds is used.
     case usingCache(what: String, reason: String)
+    /// The Hub finds fault with something that it takes all the same.
+    case warning(String)
 }

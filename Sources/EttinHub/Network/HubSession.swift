@@ -48,7 +48,7 @@ final class HubSession: Sendable {
     /// The token goes only to the endpoint's own server.
     func sendOnce(_ request: HubRequest, usesToken: Bool) async throws -> HubResponse {
         if let setting = environment.offlineSetting {
-            throw HubError.offline(setting: setting, missing: request.action)
+            throw HubError.networkForbidden(setting: setting, action: request.action)
         }
         var request = request
         request.headers.replaceOrAdd(name: "User-Agent", value: "ettin-swift")

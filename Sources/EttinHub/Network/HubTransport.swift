@@ -18,8 +18,8 @@ import Synchronization
 /// It follows no redirection.
 final class HubTransport: Sendable {
     private let environment: HubEnvironment
-    /// One client for each proxy, and one under nil for direct connections.
-    private let clients = Mutex<[ProxySettings.Server?: HTTPClient]>([:])
+    /// One client for each way.
+    private let clients = Mutex<[ProxyRoute: HTTPClient]>([:])
 
     init(environment: HubEnvironment) {
         self.environment = environment
@@ -36,11 +36,16 @@ final class HubTransport: Sendable {
     ///
     /// - Throws: `ConnectionFailure` when there is no complete head of an answer.
     func send(_ request: HubRequest) async throws -> HubResponse {
-        let client = try client(for: request.address)
+        let route = environment.proxies.route(to: request.address)
+        let client = try client(for: route)
         let timeout = request.headTimeout ?? .seconds(86400)
-        let httpRequest = try request.http()
+        var httpRequest = try request.http()
+        if case .forwarding(let proxy) = route { ForwardedRequests.address(&httpRequest, request.address, proxy) }
         do {
             let response = try await client.execute(httpRequest, timeout: TimeAmount(timeout))
+            if case .forwarding = route, response.status == .proxyAuthenticationRequired {
+                throw HTTPClientError.proxyAuthenticationRequired
+            }
             return HubResponse(
                 status: Int(response.status.code),
                 headers: response.headers,
@@ -52,20 +57,16 @@ final class HubTransport: Sendable {
         }
     }
 
-    private func client(for address: WebAddress) throws -> HTTPClient {
-        let server = environment.proxies.server(for: address)
-        return try clients.withLock { clients in
-            if let client = clients[server] { return client }
-            let client = HTTPClient(
-                eventLoopGroupProvider: .singleton,
-                configuration: try configuration(proxy: server)
-            )
-            clients[server] = client
+    private func client(for route: ProxyRoute) throws -> HTTPClient {
+        try clients.withLock { clients in
+            if let client = clients[route] { return client }
+            let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: try configuration(route))
+            clients[route] = client
             return client
         }
     }
 
-    private func configuration(proxy: ProxySettings.Server?) throws -> HTTPClient.Configuration {
+    private func configuration(_ route: ProxyRoute) throws -> HTTPClient.Configuration {
         var tls = TLSConfiguration.makeClientConfiguration()
         if let file = environment.certificateFile {
             guard FileSystem.exists(file) else {
@@ -85,15 +86,12 @@ final class HubTransport: Sendable {
         // Each transfer has its own connection, so that a slow one holds up no other; retries are ours.
         configuration.httpVersion = .http1Only
         configuration.connectionPool.retryConnectionEstablishment = false
-        if let proxy {
-            configuration.proxy =
-                proxy.isSocks
-                ? .socksServer(host: proxy.host, port: proxy.port)
-                : .server(
-                    host: proxy.host,
-                    port: proxy.port,
-                    authorization: proxy.user.map { .basic(username: $0, password: proxy.password ?? "") }
-                )
+        switch route {
+        case .direct: break
+        case .socks(let proxy): configuration.proxy = .socksServer(host: proxy.host, port: proxy.port)
+        case .tunnel(let proxy):
+            configuration.proxy = .server(host: proxy.host, port: proxy.port, authorization: proxy.authorization)
+        case .forwarding: configuration.http1_1ConnectionDebugInitializer = ForwardedRequests.prepare
         }
         return configuration
     }

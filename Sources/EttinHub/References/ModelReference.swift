@@ -23,7 +23,7 @@ public enum ModelReference: Sendable, Hashable {
                     throw HubError.invalidReference(text, reason: "a model on the Hub has the form owner/name")
                 }
                 self = .hub(reference)
-            } catch HubError.invalidReference(let part, let reason) {
+            } catch HubError.invalidReference(let part, let reason) where part != revision {
                 throw HubError.invalidReference(part, reason: "no folder has this name, and \(reason)")
             }
             return

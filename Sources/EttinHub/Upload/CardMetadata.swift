@@ -26,9 +26,8 @@ struct CardMetadata {
                     && metric.split == first.split
             }
             text += "  - task:\n      type: \(Self.scalar(first.task))\n"
-            // The Hub wants both; a data set that is not there is named by its name for people.
             text += "    dataset:\n      name: \(Self.scalar(first.dataset))\n"
-            text += "      type: \(Self.scalar(first.datasetID ?? first.dataset))\n"
+            text += "      type: \(Self.scalar(first.datasetID ?? Self.identifier(first.dataset)))\n"
             if let split = first.split { text += "      split: \(Self.scalar(split))\n" }
             text += "    metrics:\n"
             for metric in rest.filter(belongs) {
@@ -38,18 +37,25 @@ struct CardMetadata {
         }
     }
 
+    /// A name for people in the form that the Hub demands of a data set's id, which it must have even where the data set
+    /// is not there: letters, digits, `_`, `-` and `.`.
+    private static func identifier(_ name: String) -> String {
+        String(decoding: name.utf8.map { isWordByte($0) ? $0 : UInt8(ascii: "-") }, as: UTF8.self)
+    }
+
+    private static func isWordByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
+
     /// A text as a YAML scalar: bare where nothing can be mistaken, else quoted as JSON, which YAML reads alike.
     private static func scalar(_ text: String) -> String {
         let isBare =
-            text.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "/"),
-                    UInt8(ascii: "."):
-                    true
-                default: false
-                }
-            }
+            text.utf8.allSatisfy { isWordByte($0) || $0 == UInt8(ascii: "/") }
             && text.utf8.first.map { $0 | 0x20 >= UInt8(ascii: "a") && $0 | 0x20 <= UInt8(ascii: "z") } == true
         // Words that YAML takes for truth values or nothing; `no` is also a language.
         let words = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]

@@ -26,6 +26,7 @@ extension HubClient {
         guard session.environment.token != nil else {
             throw HubError.uploadRefused(reason: "no token is set; set HF_TOKEN to one that may write to \(repository)")
         }
+        try await checkCard(plan, repository)
         let page = "\(session.environment.endpoint)/\(repository.kind.addressPrefix)\(repository.id)"
         if options.isDryRun {
             let isNew = try await chooseModesForDryRun(&plan, reference)
@@ -72,7 +73,7 @@ extension HubClient {
         return response.status != 409
     }
 
-    /// Puts a tag on a commit; a tag that is there already is an error.
+    /// Puts a tag on a commit; a tag that stands for another one already is an error.
     ///
     /// - Parameters:
     ///   - tag: The name.
@@ -80,13 +81,21 @@ extension HubClient {
     /// - Throws: `HubError`.
     public func createTag(_ tag: String, at reference: HubReference) async throws {
         let repository = reference.repository
-        try await post(
+        let action = "creating the tag \(quoted(tag)) of \(repository)"
+        let response = try await post(
             "/api/\(repository.kind.plural)/\(repository.id)/tag/\(percentEncoded(reference.revision))",
             ["tag": .init(tag)],
-            action: "creating the tag \(quoted(tag)) of \(repository)",
+            action: action,
             repository: repository,
-            revision: reference.revision
+            revision: reference.revision,
+            accepting: [409]
         )
+        guard response.status == 409 else { return }
+        // It may be our own, when the answer to an earlier attempt was lost.
+        let there = try await revisions(of: repository).first { $0.kind == .tag && $0.name == tag }?.commit ?? ""
+        let wanted = try await reference.isCommit ? reference.revision : info(of: reference).commit
+        guard there != wanted else { return }
+        throw HubError.rejected(action: action, status: 409, message: "it exists and stands for the commit \(there)")
     }
 
     private func createBranch(_ reference: HubReference) async throws {

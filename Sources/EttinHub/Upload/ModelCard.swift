@@ -83,10 +83,10 @@ public struct ModelCard: Sendable {
     public var title: String
     /// A sentence or two on what it is for.
     public var summary = ""
-    /// The licence as the Hub abbreviates it; that of the suite.
-    public var license = "mit"
+    /// The licence as the Hub abbreviates it, such as `mit`; nil leaves it to the owner to choose one.
+    public var license: String?
     /// The languages as two-letter codes.
-    public var languages = ["en"]
+    public var languages: [String] = []
     /// The task, such as `fill-mask` or `text-generation`.
     public var pipelineTag: String?
     /// The library that loads the files.
@@ -108,7 +108,7 @@ public struct ModelCard: Sendable {
     /// The language of `usage`, for its colours.
     public var usageLanguage = "bash"
 
-    /// Creates a card with the suite's own licence and language.
+    /// Creates a card.
     ///
     /// - Parameter title: The name of the model.
     public init(title: String) {
@@ -135,7 +135,7 @@ public struct ModelCard: Sendable {
 
     private var metadata: String {
         var yaml = CardMetadata()
-        yaml.add("license", license)
+        if let license { yaml.add("license", license) }
         yaml.add("language", languages)
         yaml.add("library_name", libraryName)
         if let pipelineTag { yaml.add("pipeline_tag", pipelineTag) }

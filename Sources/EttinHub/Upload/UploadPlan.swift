@@ -46,7 +46,7 @@ struct UploadPlan: Sendable {
 
     /// Looks through a folder.
     ///
-    /// Version control's own files and what downloads leave behind are passed over.
+    /// Version control's own files, links to folders and what downloads leave behind are passed over.
     init(folder: String, repository: HubRepository, options: UploadOptions) throws {
         guard FileSystem.isFolder(folder) else {
             throw HubError.file(path: folder, reason: "it is not a folder")
@@ -57,6 +57,7 @@ struct UploadPlan: Sendable {
             let isOurs = parts.contains(".git") || path.hasPrefix(".cache/huggingface/") || parts.last == ".DS_Store"
             guard !isOurs, selection.includes(path) else { return nil }
             let localPath = "\(folder)/\(path)"
+            guard !FileSystem.isFolder(localPath) else { return nil }
             let size = try OpenFile(localPath, .read).size
             return File(path: try RepositoryPath(path, in: repository).text, localPath: localPath, sizeBytes: size)
         }

@@ -148,6 +148,10 @@ public struct ModelConversion {
         var card = ModelCard(title: name)
         card.baseModel = origin
         card.relation = nil
+        if let origin, EttinSuite.models.contains(where: { $0.repository == origin }) {
+            // The weights are the suite's, and so is their licence.
+            (card.license, card.languages) = ("mit", ["en"])
+        }
         let (old, new) = source == .encoder ? ("encoder", "decoder") : ("decoder", "encoder")
         card.summary =
             "A ModernBERT \(new) of \(parameters) parameters with the weights of \(source == .encoder ? "an" : "a") "

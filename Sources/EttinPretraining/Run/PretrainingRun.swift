@@ -299,12 +299,19 @@ public final class PretrainingRun {
     }
 
     /// Writes what loads as a model: configuration, weights, tokenizer, card.
-    func write(_ model: LanguageModel, toFolder folder: String) throws {
+    ///
+    /// - Parameters:
+    ///   - model: The model.
+    ///   - average: What kind of average of the trained weights it has, of which nothing was measured.
+    ///   - folder: Where to.
+    /// - Throws: `CheckpointError` or `HubError` when something cannot be written.
+    func write(_ model: LanguageModel, average: String? = nil, toFolder folder: String) throws {
         try withoutGradients { try model.save(folder: folder) }
         if recipe.kind == .decoder {
             try GenerationConfiguration(model: model.configuration).write(toFolder: folder)
         }
         try tokenizer?.save(to: folder)
-        try RunCard(recipe, clock: clock, evaluation: evaluation).card.write(toFolder: folder)
+        let measured = average == nil ? evaluation : []
+        try RunCard(recipe, clock: clock, evaluation: measured, average: average).card.write(toFolder: folder)
     }
 }

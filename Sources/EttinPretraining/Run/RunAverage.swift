@@ -54,7 +54,9 @@ final class RunAverage {
         case .ema:
             let path = FilePath.joined(run.folder.path, "ema")
             try replacing(path) { folder in
-                try exponential?.withAverages(in: run.model) { try run.write(run.model, toFolder: folder) }
+                try exponential?.withAverages(in: run.model) {
+                    try run.write(run.model, average: "exponential moving average", toFolder: folder)
+                }
             }
         case .lastCheckpoints(let count):
             let newest = try run.store.entries().suffix(count)

@@ -32,10 +32,10 @@ public enum HashAlgorithm: String, Hashable, Sendable, CaseIterable {
         switch self {
         case .md5: Array(MD5.digest(bytes))
         case .sha1: Array(SHA1.digest(bytes))
-        case .sha224: Array(SHA2.digest(bytes, initial: UInt32.initial224).prefix(28))
-        case .sha256: SHA2.digest(bytes, initial: UInt32.initial256)
-        case .sha384: Array(SHA2.digest(bytes, initial: UInt64.initial384).prefix(48))
-        case .sha512: SHA2.digest(bytes, initial: UInt64.initial512)
+        case .sha224: Array(SHA2.digest(bytes, initial: UInt32.shortenedStart).prefix(28))
+        case .sha256: SHA2.digest(bytes, initial: UInt32.fullStart)
+        case .sha384: Array(SHA2.digest(bytes, initial: UInt64.shortenedStart).prefix(48))
+        case .sha512: SHA2.digest(bytes, initial: UInt64.fullStart)
         case .xxh32: XXHash.hash32(bytes).bigEndianBytes
         case .xxh3: XXH3.hash64(bytes).bigEndianBytes
         case .xxh64: XXHash.hash64(bytes).bigEndianBytes

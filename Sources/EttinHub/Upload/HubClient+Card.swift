@@ -1,0 +1,26 @@
+import EttinJSON
+
+extension HubClient {
+    /// Lets the Hub look at the card of an upload before anything is sent: it would refuse the commit, after all large
+    /// files had travelled.
+    func checkCard(_ plan: UploadPlan, _ repository: HubRepository) async throws {
+        guard let card = plan.files.first(where: { $0.path == ModelCard.fileName }) else { return }
+        let text = String(decoding: try card.content(), as: UTF8.self)
+        let response = try await post(
+            "/api/validate-yaml",
+            ["content": .init(text), "repoType": .init(repository.kind.rawValue)],
+            action: "checking the metadata of \(card.path)",
+            repository: repository,
+            accepting: [400, 404]
+        )
+        func messages(_ key: String) -> [String] {
+            (response.body[key]?.arrayValue ?? []).map { cleaned($0["message"]?.stringValue ?? "") }
+        }
+        for warning in messages("warnings") { session.onEvent(.warning("\(card.path): \(warning)")) }
+        // A mirror may know no such check.
+        guard response.status == 400 else { return }
+        throw HubError.uploadRefused(
+            reason: "the Hub does not take the metadata of \(card.path): \(messages("errors").joined(separator: "; "))"
+        )
+    }
+}
