@@ -15,6 +15,9 @@ final class ParquetColumnReader {
     private var page = ParquetPage()
     private var entry = 0
     private var value = 0
+    /// Used again for every page: as it lies in the file, and decompressed.
+    private var stored: [UInt8] = []
+    private var content: [UInt8] = []
 
     /// Page headers grow with the statistics in them.
     private static let longestHeader = 16 << 20
@@ -91,9 +94,12 @@ final class ParquetColumnReader {
             guard header.compressedSize <= rest.count else {
                 throw ParquetFailure("has a page of \(header.compressedSize) bytes where \(rest.count) are left")
             }
-            let stored = try source.read(rest.lowerBound..<rest.lowerBound + header.compressedSize)
+            try source.read(rest.lowerBound..<rest.lowerBound + header.compressedSize, into: &stored)
             rest = rest.lowerBound + header.compressedSize..<rest.upperBound
-            try stored.withUnsafeBytes { stored in
+            // The values of the page before may lie in the buffer for the content, which has one owner while it is filled.
+            page = ParquetPage()
+            try stored.withUnsafeBytes { buffer in
+                let stored = UnsafeRawBufferPointer(rebasing: buffer[..<header.compressedSize])
                 try ParquetPage.verify(header, stored)
                 switch header.kind {
                 case .index: break
@@ -116,7 +122,8 @@ final class ParquetColumnReader {
                         leaf: leaf,
                         compression: compression,
                         dictionary: dictionary,
-                        file: source.path
+                        file: source.path,
+                        buffer: &content
                     )
                     entriesLeft -= page.entryCount
                     entry = 0

@@ -16,14 +16,15 @@ struct ParquetPage {
     /// A page without entries.
     init() {}
 
-    /// Decodes a page as it lies in the file.
+    /// Decodes a page as it lies in the file; its values may lie in `buffer`, which takes its content.
     init(
         _ header: ParquetPageHeader,
         _ stored: UnsafeRawBufferPointer,
         leaf: ParquetLeaf,
         compression: Compression?,
         dictionary: ParquetPageValues?,
-        file: String
+        file: String,
+        buffer: inout [UInt8]
     ) throws {
         entryCount = header.valueCount
         guard entryCount <= Self.entryLimit else {
@@ -41,17 +42,20 @@ struct ParquetPage {
             repetitionLevels = try Self.runLengthLevels(repetition, leaf.repetitionLevel, entryCount)
             definitionLevels = try Self.runLengthLevels(definition, leaf.definitionLevel, entryCount)
             let levelSize = header.repetitionSize + header.definitionSize
-            let content = try Self.content(
+            let byteCount = header.uncompressedSize - levelSize
+            try Self.readContent(
                 UnsafeRawBufferPointer(rebasing: stored[levelSize...]),
-                byteCount: header.uncompressedSize - levelSize,
+                byteCount: byteCount,
                 header.isCompressed ? compression : nil,
-                file
+                file,
+                into: &buffer
             )
-            try readValues(header, content, 0, leaf, dictionary)
+            try readValues(header, buffer, 0..<byteCount, leaf, dictionary)
         } else {
-            let content = try Self.content(stored, byteCount: header.uncompressedSize, compression, file)
-            let position = try content.withUnsafeBytes { bytes in
-                var reader = ByteReader(bytes)
+            let byteCount = header.uncompressedSize
+            try Self.readContent(stored, byteCount: byteCount, compression, file, into: &buffer)
+            let position = try buffer.withUnsafeBytes { bytes in
+                var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[..<byteCount]))
                 repetitionLevels = try Self.levels(
                     &reader,
                     header.repetitionEncoding,
@@ -66,7 +70,7 @@ struct ParquetPage {
                 )
                 return reader.position
             }
-            try readValues(header, content, position, leaf, dictionary)
+            try readValues(header, buffer, position..<byteCount, leaf, dictionary)
         }
     }
 
@@ -82,7 +86,8 @@ struct ParquetPage {
         guard encoding == .plain || encoding == .plainDictionary else {
             throw ParquetFailure(.unsupported, "has a dictionary in the encoding \(encoding)", expected: "plain")
         }
-        let content = try content(stored, byteCount: header.uncompressedSize, compression, file)
+        var content: [UInt8] = []
+        try readContent(stored, byteCount: header.uncompressedSize, compression, file, into: &content)
         return try content.withUnsafeBytes {
             var reader = ByteReader($0)
             return try ParquetPageValues.decode(&reader, .plain, count: header.valueCount, leaf: leaf)
@@ -92,7 +97,7 @@ struct ParquetPage {
     private mutating func readValues(
         _ header: ParquetPageHeader,
         _ content: [UInt8],
-        _ position: Int,
+        _ range: Range<Int>,
         _ leaf: ParquetLeaf,
         _ dictionary: ParquetPageValues?
     ) throws {
@@ -100,8 +105,13 @@ struct ParquetPage {
             leaf.definitionLevel == 0
             ? entryCount : definitionLevels.count { $0 == UInt8(truncatingIfNeeded: leaf.definitionLevel) }
         let encoding = try ParquetEncoding(header.encoding)
+        if encoding == .plain, leaf.type == .byteArray {
+            // Long values stay where they are.
+            values = .bytes(try ParquetBytes(plain: content, in: range, count: count))
+            return
+        }
         values = try content.withUnsafeBytes { bytes in
-            var reader = ByteReader(bytes, at: position)
+            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[range]))
             if encoding == .plainDictionary || encoding == .runLengthDictionary {
                 guard let dictionary else { throw ParquetFailure("refers to a dictionary that is not there") }
                 return try dictionary.looked(up: &reader, count: count)
@@ -114,21 +124,28 @@ struct ParquetPage {
 
     // MARK: - Bytes and levels
 
-    private static func content(
+    /// Puts the content of a page at the front of a buffer.
+    private static func readContent(
         _ stored: UnsafeRawBufferPointer,
         byteCount: Int,
         _ compression: Compression?,
-        _ file: String
-    ) throws -> [UInt8] {
+        _ file: String,
+        into buffer: inout [UInt8]
+    ) throws {
         guard byteCount >= 0 else { throw ParquetFailure("has levels beyond the end of the page") }
-        if byteCount == 0 { return [] }
+        if byteCount == 0 { return }
         guard let compression else {
             guard stored.count == byteCount else {
                 throw ParquetFailure("has a page of \(stored.count) bytes", expected: "\(byteCount)")
             }
-            return Array(stored)
+            if buffer.count < byteCount {
+                buffer = Array(stored)
+            } else {
+                buffer.withUnsafeMutableBytes { $0.copyMemory(from: stored) }
+            }
+            return
         }
-        return try compression.decompress(stored, byteCount: byteCount, file: file)
+        try compression.decompress(stored, byteCount: byteCount, into: &buffer, file: file)
     }
 
     private static func runLengthLevels(_ bytes: UnsafeRawBufferPointer, _ highest: Int, _ count: Int) throws -> [UInt8]

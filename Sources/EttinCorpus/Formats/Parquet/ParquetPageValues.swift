@@ -106,14 +106,8 @@ enum ParquetPageValues {
                 }
             )
         case .byteArray:
-            var values = ParquetBytes(capacity: reader.remaining)
-            for _ in 0..<count {
-                guard let length: UInt32 = reader.integer(), let bytes = reader.take(Int(length)) else {
-                    throw ParquetFailure("has \(values.ranges.count) of \(count) values")
-                }
-                try values.append(bytes)
-            }
-            return .bytes(values)
+            let rest = reader.take(reader.remaining).map { Array($0) } ?? []
+            return .bytes(try ParquetBytes(plain: rest, in: 0..<rest.count, count: count))
         case .fixedLengthByteArray:
             let bytes = try take(leaf.typeLength)
             var values = ParquetBytes()
