@@ -18,7 +18,7 @@ struct DataJobOptions: ParsableArguments {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The folder to write, or to go on with.", valueName: "folder"),
+        help: ArgumentHelp("The folder to write, or to go on with; for orders also a file.", valueName: "folder"),
         completion: .directory
     )
     var output: String
