@@ -200,7 +200,7 @@ def test_orders_killed_at_random_moments(tokens, whole_orders, tmp_path):
                 resumed += any(journal.read_bytes().count(b"\n") > 1 for journal in journals)
             ettin(command)
             assert order_content(output) == order_content(whole)
-    assert kills >= 25 and resumed >= 10, f"only {kills} of 40 runs were killed and {resumed} had something to go on from"
+    assert kills >= 20 and resumed >= 10, f"only {kills} of 40 runs were killed and {resumed} had something to go on from"
 
 
 @pytest.mark.parametrize("count", [3, 12])

@@ -245,7 +245,7 @@ struct OrderStageTests {
         refused("3 orders: step 8 lies behind the end") { try OrderImportStage(inputs: inputs, firstStep: 8).run($0) }
         refused("first step: is -1") { try OrderImportStage(inputs: inputs, firstStep: -1).run($0) }
         refused("steps: is 0") { try OrderImportStage(inputs: inputs, steps: 0).run($0) }
-        refused("step 2 comes after step 4") { try OrderImportStage(inputs: [inputs[1], inputs[0]]).run($0) }
+        refused("step 3 comes after step 4") { try OrderImportStage(inputs: [inputs[1], inputs[0]]).run($0) }
         let huge = try order([1, 1 << 60], "huge")
         refused("step \(1 << 60) is no number of a step") { try OrderImportStage(inputs: [huge]).run($0) }
         refused("a:b.jsonl: is not a file name we write") { _ in

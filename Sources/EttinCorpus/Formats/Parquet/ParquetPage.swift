@@ -80,18 +80,16 @@ struct ParquetPage {
         _ stored: UnsafeRawBufferPointer,
         leaf: ParquetLeaf,
         compression: Compression?,
-        file: String
+        file: String,
+        buffer: inout [UInt8]
     ) throws -> ParquetPageValues {
         let encoding = try ParquetEncoding(header.encoding)
         guard encoding == .plain || encoding == .plainDictionary else {
             throw ParquetFailure(.unsupported, "has a dictionary in the encoding \(encoding)", expected: "plain")
         }
-        var content: [UInt8] = []
-        try readContent(stored, byteCount: header.uncompressedSize, compression, file, into: &content)
-        return try content.withUnsafeBytes {
-            var reader = ByteReader($0)
-            return try ParquetPageValues.decode(&reader, .plain, count: header.valueCount, leaf: leaf)
-        }
+        try readContent(stored, byteCount: header.uncompressedSize, compression, file, into: &buffer)
+        let range = 0..<header.uncompressedSize
+        return try ParquetPageValues.decode(buffer, range, .plain, count: header.valueCount, leaf: leaf)
     }
 
     private mutating func readValues(
@@ -105,20 +103,18 @@ struct ParquetPage {
             leaf.definitionLevel == 0
             ? entryCount : definitionLevels.count { $0 == UInt8(truncatingIfNeeded: leaf.definitionLevel) }
         let encoding = try ParquetEncoding(header.encoding)
-        if encoding == .plain, leaf.type == .byteArray {
-            // Long values stay where they are.
-            values = .bytes(try ParquetBytes(plain: content, in: range, count: count))
+        // Nothing stands for no values, not even a header.
+        let isLookup = encoding == .plainDictionary || encoding == .runLengthDictionary
+        guard isLookup else {
+            values =
+                count == 0
+                ? .booleans([]) : try ParquetPageValues.decode(content, range, encoding, count: count, leaf: leaf)
             return
         }
+        guard let dictionary else { throw ParquetFailure("refers to a dictionary that is not there") }
         values = try content.withUnsafeBytes { bytes in
             var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[range]))
-            if encoding == .plainDictionary || encoding == .runLengthDictionary {
-                guard let dictionary else { throw ParquetFailure("refers to a dictionary that is not there") }
-                return try dictionary.looked(up: &reader, count: count)
-            }
-            // Nothing stands for no values, not even a header.
-            if count == 0 { return .booleans([]) }
-            return try ParquetPageValues.decode(&reader, encoding, count: count, leaf: leaf)
+            return try dictionary.looked(up: &reader, count: count)
         }
     }
 
