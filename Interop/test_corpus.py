@@ -363,3 +363,10 @@ def test_published_order_is_imported(tmp_path, codec):
     order = streaming.StreamingDataset(local=str(tmp_path / "order"), shuffle=False, batch_size=1)
     found = [order[index] for index in range(order.num_samples)]
     assert [(row["step"], row["input_ids"].tolist()) for row in found] == rows
+    for part in range(3):
+        command("data", "import-order", *sorted(tmp_path.glob("decay_*")), "--shard", f"{part}/3", "-o", tmp_path / f"parts/{part}")
+    command("data", "merge", tmp_path / "parts")
+    clean_stale_shared_memory()
+    order = streaming.StreamingDataset(local=str(tmp_path / "parts"), shuffle=False, batch_size=1)
+    found = [order[index] for index in range(order.num_samples)]
+    assert [(row["step"], row["input_ids"].tolist()) for row in found] == rows

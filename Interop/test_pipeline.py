@@ -1,12 +1,14 @@
 """The pipeline of data sets under fire: killed at random moments, on a full disk, beside the published algorithm.
 
-Needs pytest and the program CorpusProbe, whose folder is named by ETTIN_BIN_DIR. The comparison with the published
-algorithm needs numpy and tokenizers as well.
+Needs pytest and the programs CorpusProbe and ettin, whose folder is named by ETTIN_BIN_DIR. The comparison with the
+published algorithm needs numpy and tokenizers as well.
 """
 
 import json
 import os
 import random
+import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "CorpusProbe")
+ETTIN = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin")
 WORDS = "the of and a to in is that it was for on are as with they at be this from I have or by one had not but what all"
 
 
@@ -132,6 +135,129 @@ def test_full_disk(tmp_path):
         assert content(small / "x") == content(tmp_path / "whole")
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    """A data set of 8000 samples."""
+    folder = tmp_path_factory.mktemp("orders")
+    options = {"tokenizer": small_tokenizer(folder / "tokenizer"), "threads": 2, "output": str(folder / "tokens")}
+    probe("tokenize", {**options, "inputs": [corpus(folder / "a.jsonl", 8_000)]})
+    return folder / "tokens"
+
+
+def ettin(arguments, ok=True, **options):
+    run = subprocess.run([ETTIN, *map(str, arguments)], capture_output=True, text=True, timeout=600, **options)
+    assert run.returncode == (0 if ok else 1), run.stderr
+    return run.stdout if ok else run.stderr
+
+
+def order_jobs(tokens, inputs, place, size_limit=1_000_000):
+    """Each command that writes an order, once to shards and once to lines, and what it writes."""
+    export = ["data", "export-order", tokens, "--batch-size", "64", "--steps", "300", "--no-drop-last"]
+    for command in (export, ["data", "import-order", *inputs]):
+        for name in ("shards", "lines.jsonl"):
+            output = place / command[1] / name
+            yield [*command, "--size-limit", size_limit, "-o", output], output
+
+
+def order_content(output):
+    manifest = output.with_name(output.name + ".manifest.json")
+    assert not [path for path in output.parent.iterdir() if path.name.startswith(".")]
+    return content(output) if output.is_dir() else (output.read_bytes(), manifest.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def whole_orders(tokens):
+    """The input of an import, in two formats, and the outputs of jobs that nothing has stopped, with their seconds."""
+    place = tokens.parent
+    export = ["data", "export-order", tokens, "--batch-size", "64", "--order", "permutation"]
+    inputs = [place / "first.jsonl", place / "second"]
+    ettin([*export, "--steps", "170", "-o", inputs[0]])
+    ettin([*export, "--first-step", "171", "--steps", "130", "-o", inputs[1]])
+    outputs, seconds = [], []
+    for command, output in order_jobs(tokens, inputs, place / "whole"):
+        start = time.monotonic()
+        ettin(command)
+        seconds.append(time.monotonic() - start)
+        outputs.append(output)
+    return inputs, outputs, seconds
+
+
+def test_orders_killed_at_random_moments(tokens, whole_orders, tmp_path):
+    inputs, outputs, seconds = whole_orders
+    chooser = random.Random(time.time_ns())
+    kills = resumed = 0
+    for round_number in range(5):
+        jobs = order_jobs(tokens, inputs, tmp_path / str(round_number))
+        for (command, output), whole, duration in zip(jobs, outputs, seconds):
+            for _ in range(2):
+                process = subprocess.Popen([ETTIN, *map(str, command)], stderr=subprocess.DEVNULL)
+                time.sleep(chooser.uniform(0, duration))
+                process.send_signal(signal.SIGKILL)
+                kills += process.wait() == -signal.SIGKILL
+                journals = [*output.parent.rglob(".*progress.jsonl")] if output.parent.exists() else []
+                resumed += any(journal.read_bytes().count(b"\n") > 1 for journal in journals)
+            ettin(command)
+            assert order_content(output) == order_content(whole)
+    assert kills >= 20 and resumed >= 10, f"only {kills} of 40 runs were killed and {resumed} had something to go on from"
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_parts_of_orders_are_the_whole(tokens, whole_orders, tmp_path, count):
+    inputs, outputs, _ = whole_orders
+    for (command, output), whole in zip(order_jobs(tokens, inputs, tmp_path), outputs):
+        parts = [output.parent / f"{output.stem}-parts" / f"{index}{output.suffix}" for index in range(count)]
+        for index, part in enumerate(parts):
+            ettin([*command[:-1], part, "--shard", f"{index}/{count}"])
+        if output.suffix:
+            assert b"".join(part.read_bytes() for part in parts) == whole.read_bytes()
+            ettin(["data", "import-order", *parts, "-o", output])
+            assert output.read_bytes() == whole.read_bytes()
+        else:
+            ettin(["data", "merge", parts[0].parent])
+            listed = [
+                subprocess.run([PROBE, "list", str(folder)], capture_output=True, check=True).stdout
+                for folder in (parts[0].parent, whole)
+            ]
+            assert listed[0] == listed[1] and listed[0].count(b"\n") == 300 * 64
+
+
+def test_orders_on_a_full_disk(tokens, whole_orders, tmp_path):
+    inputs, outputs, _ = whole_orders
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    for (command, output), whole in zip(order_jobs(tokens, inputs, tmp_path), outputs):
+        error = ettin(command, ok=False, preexec_fn=limited)
+        assert error.count("error:") == 1 and "cannot be written (File too large)" in error and str(tmp_path) in error
+        assert not (output / "index.json" if output.name == "shards" else output).exists()
+        ettin(command)
+        assert order_content(output) == order_content(whole)
+
+
+def test_changed_orders_are_refused(tokens, whole_orders, tmp_path):
+    inputs = [shutil.copy(whole_orders[0][0], tmp_path), whole_orders[0][1]]
+    for command, output in order_jobs(tokens, inputs, tmp_path):
+        process = subprocess.Popen([ETTIN, *map(str, command)], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        # Until the journal has its first piece.
+        while not any(path.read_bytes().count(b"\n") > 1 for path in output.parent.rglob(".*progress.jsonl")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        assert "is being written by another process" in ettin(command, ok=False)
+        process.kill()
+        process.wait()
+        more = ["--seed", "22"] if command[1] == "export-order" else ["--steps", "7"]
+        assert 'unfinished run whose "parameters" differ' in ettin([*command, *more], ok=False)
+        assert 'unfinished run whose "shard" differ' in ettin([*command, "--shard", "0/2"], ok=False)
+        if command[1] == "import-order":
+            text = Path(inputs[0]).read_bytes()
+            Path(inputs[0]).write_bytes(text.replace(b"[1, ", b"[2, ", 1))
+            assert 'unfinished run whose "inputs" differ' in ettin(command, ok=False)
+            Path(inputs[0]).write_bytes(text)
+        ettin(command)
 
 
 def published_chunks(numpy, tokenizer, ids, size, minimum, skip):

@@ -64,14 +64,8 @@ package final class AtomicFile {
         let closed = close(descriptor)
         descriptor = -1
         guard closed == 0 else { throw FileError.system(path, "cannot be closed") }
-        guard rename(temporaryPath, path) == 0 else { throw FileError.system(path, "cannot be put in place") }
+        try FilePath.putInPlace(temporaryPath, as: path)
         isCommitted = true
-        // The new name itself is durable only when its folder is synced; file systems that cannot do so say so here.
-        let folder = open(FilePath.folder(of: path), O_RDONLY | O_CLOEXEC)
-        if folder >= 0 {
-            _ = fsync(folder)
-            close(folder)
-        }
     }
 
     /// Fails at once where a file could not be written, so that nobody computes for nothing.

@@ -56,13 +56,8 @@ package final class AtomicFolder {
     ///
     /// - Throws: `FileError` when something else has appeared there.
     package func commit() throws {
-        guard rename(temporaryPath, path) == 0 else { throw FileError.system(path, "cannot be put in place") }
+        // Synced with its folder, so that it outlives a loss of power before anyone removes what it replaces.
+        try FilePath.putInPlace(temporaryPath, as: path)
         isCommitted = true
-        // The new name outlives a loss of power too, before anyone removes what it replaces.
-        let parent = open(FilePath.folder(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        if parent >= 0 {
-            fsync(parent)
-            close(parent)
-        }
     }
 }

@@ -103,6 +103,17 @@ extension FilePath {
         guard rmdir(path) == 0 else { throw FileError.system(path, "cannot be removed") }
     }
 
+    /// Gives a finished file or folder the name that it was made for; what had that name is replaced.
+    package static func putInPlace(_ temporaryPath: String, as path: String) throws {
+        guard rename(temporaryPath, path) == 0 else { throw FileError.system(path, "cannot be put in place") }
+        // The new name itself is durable only when its folder is synced; file systems that cannot do so say so here.
+        let parent = open(folder(of: path), O_RDONLY | O_CLOEXEC)
+        if parent >= 0 {
+            _ = fsync(parent)
+            close(parent)
+        }
+    }
+
     /// Makes a symbolic link, or turns one that is there to another target, without a moment in which there is none.
     package static func replaceLink(_ path: String, to target: String) throws {
         let temporary = path + ".tmp"

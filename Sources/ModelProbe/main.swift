@@ -146,6 +146,7 @@ func run(_ arguments: [String]) throws {
             throw ProbeError("no precision \(arguments[2]) or thread count \(arguments[3])")
         }
         TorchRuntime.setThreadCount(threads)
+        TorchRuntime.setKeptMemoryLimit(bytes: .max)
         try TrainingLoop(folder: arguments[1], precision: precision).serve()
     case ("resave", 6), ("resave", 7): try resave(arguments)
     case ("composer", 3): try describeComposerCheckpoint(arguments[1], moments: arguments[2])

@@ -124,7 +124,8 @@ struct DataInspectionTests {
             try Command.succeed(["data", "merge"] + some)
             #expect(try inspect("\(folder)/parts")["sources"]?.arrayValue?.map { $0["name"] } == ["2", "0"])
             try Command.fail(["data", "merge", some[0], whole], code: 64, saying: "lie in different folders")
-            try Command.fail(["data", "merge", "\(folder)/texts.jsonl"], saying: "texts.jsonl: cannot be listed")
+            let file = "\(folder)/texts.jsonl"
+            try Command.fail(["data", "merge", file], code: 64, saying: "texts.jsonl is a file; expected folders")
             try Command.fail(["data", "merge", some[0]], saying: "has no sub-folder with an index")
             try FileManager.default.copyItem(atPath: whole, toPath: "\(some[0])inner")
             try Command.fail(["data", "merge", some[0]], saying: "holds shards itself, such as \"shard.00000.mds\"")

@@ -31,7 +31,7 @@ struct DataOrderTests {
             let options = ["--order", order, "--canonical-nodes", "1", "--no-drop-last"]
             let arguments = ["data", "export-order", tokens, "--batch-size", "4"] + options
             let summary = try Command.succeed(arguments + ["-o", path, "--json"]).document()
-            #expect(summary.objectValue?.keys == ["output", "steps", "samples", "tokens"])
+            #expect(summary.objectValue?.keys == ["output", "shard", "steps", "samples", "tokens", "bytes"])
             #expect(summary["steps"] == 3)
             let rows = try rows(path)
             #expect(rows.map { $0["step"] } == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3])
@@ -45,7 +45,7 @@ struct DataOrderTests {
 
             // Steps that begin in the middle, also in the next epoch, are those of a run from the start.
             let long = try Command.succeed(arguments + ["--steps", "5", "-o", "\(folder)/long.jsonl"])
-            #expect(long.errors.hasPrefix("wrote 5 steps of 18 samples"))
+            #expect(long.errors.hasPrefix("wrote 5 steps, 18 samples of "))
             try Command.succeed(arguments + ["--first-step", "2", "--steps", "4", "-o", "\(folder)/late.jsonl"])
             #expect(try self.rows("\(folder)/late.jsonl") == Array(self.rows("\(folder)/long.jsonl").dropFirst(4)))
         }
@@ -62,7 +62,10 @@ struct DataOrderTests {
             let summary = try Command.succeed(imported + ["-o", "\(folder)/imported", "--json"]).document()
             #expect(summary["steps"] == 3)
             #expect(summary["samples"] == 9)
-            #expect(try contents("\(folder)/imported") == contents("\(folder)/shards"))
+            var (given, made) = (try contents("\(folder)/shards"), try contents("\(folder)/imported"))
+            // Alone what they say of where the rows come from differs.
+            #expect(given.removeValue(forKey: "manifest.json") != made.removeValue(forKey: "manifest.json"))
+            #expect(given == made)
             try Command.succeed(["data", "verify", "\(folder)/imported", "--tokenizer", tokenizer])
             try Command.succeed(["data", "import-order", "\(folder)/imported", "-o", "\(folder)/back.jsonl"])
             #expect(try rows("\(folder)/back.jsonl") == rows("\(folder)/order.jsonl"))
@@ -101,6 +104,31 @@ struct DataOrderTests {
         }
     }
 
+    @Test("The parts of a divided job, joined, hold what the whole holds")
+    func parts() throws {
+        try withTemporaryFolder { folder in
+            let export = ["data", "export-order", try tokens(folder), "--batch-size", "2", "--steps", "13"]
+            try Command.succeed(export + ["-o", "\(folder)/whole.jsonl"])
+            let whole = try rows("\(folder)/whole.jsonl")
+            for index in 0..<3 {
+                let part = ["--shard", "\(index)/3", "-o"]
+                let summary = try Command.succeed(export + part + ["\(folder)/parts/\(index)", "--json"]).document()
+                #expect(summary["shard"] == .string("\(index)/3"))
+                try Command.succeed(export + part + ["\(folder)/lines/\(index).jsonl"])
+            }
+            try Command.succeed(["data", "merge", "\(folder)/parts"])
+            try Command.succeed(["data", "verify", "\(folder)/parts"])
+            try Command.succeed(["data", "import-order", "\(folder)/parts", "-o", "\(folder)/joined.jsonl"])
+            #expect(try rows("\(folder)/joined.jsonl") == whole)
+            let lines = (0..<3).map { "\(folder)/lines/\($0).jsonl" }
+            try Command.succeed(["data", "import-order"] + lines + ["-o", "\(folder)/all.jsonl"])
+            #expect(try rows("\(folder)/all.jsonl") == whole)
+            let finished = try Command.succeed(export + ["-o", "\(folder)/whole.jsonl"])
+            #expect(finished.errors.contains("whole.jsonl was finished before: 13 steps, 26 samples of "))
+            try Command.fail(export + ["-o", "\(folder)/parts/0"], saying: "whose \"shard\" differ")
+        }
+    }
+
     @Test("Bad orders and options are named, and nothing is left")
     func refusals() throws {
         let tokenizer = try TinyModels.shared().tokenizer
@@ -108,10 +136,15 @@ struct DataOrderTests {
             let tokens = try tokens(folder)
             let before = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
             let out = ["-o", "\(folder)/out"]
-            func fail(_ rows: String, _ message: String, _ options: [String] = []) throws {
+            func fail(_ rows: String, _ message: String, _ options: [String] = [], leaves: [String] = []) throws {
                 let path = try write(rows, to: "\(folder)/rows")
                 try Command.fail(["data", "import-order", path] + options + out, saying: message)
                 try FileManager.default.removeItem(atPath: path)
+                // What a later run would go on with.
+                if !leaves.isEmpty {
+                    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(folder)/out") == leaves)
+                    try FileManager.default.removeItem(atPath: "\(folder)/out")
+                }
                 #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == before)
             }
             let good = "{\"input_ids\": [1, 2], \"step\": 2}\n"
@@ -120,11 +153,21 @@ struct DataOrderTests {
             try fail(
                 good + "{\"input_ids\": [999], \"step\": 3}\n",
                 "step 3 holds the id 999",
-                ["--tokenizer", tokenizer]
+                ["--tokenizer", tokenizer],
+                leaves: [".progress.jsonl"]
             )
             try fail(good, "step 5 lies behind the end", ["--first-step", "5"])
             let table = ["data", "import-order", "\(folder)/a.parquet"]
-            try Command.fail(table + out, saying: "a.parquet: cannot be opened (No such file")
+            try Command.fail(table + out, saying: "a.parquet: is not there")
+            let lines = ["-o", "\(folder)/out.jsonl"]
+            for (flag, value) in [("--compression", "none"), ("--hashes", "sha1")] {
+                let message = "\(flag) is \"\(value)\" for JSON Lines; expected it for shards alone"
+                try Command.fail(table + lines + [flag, value], code: 64, saying: message)
+            }
+            try Command.fail(table + out + ["--first-step=-1"], code: 64, saying: "--first-step is -1; expected 0 or")
+            for shard in ["3/3", "-1/3", "0/0", "1"] {
+                try Command.fail(table + out + ["--shard=\(shard)"], code: 64, saying: "--shard is \"\(shard)\"")
+            }
             let export = ["data", "export-order", tokens] + out
             try Command.fail(export + ["--batch-size", "11"], saying: "is 11, but an epoch has 10 samples")
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == before)

@@ -86,6 +86,10 @@ struct MDSDatasetTests {
         try MDSIndex.merge(folder: folder.file("b"))
         let merged = try MDSIndex.merge(folder: folder.path)
         #expect(merged.shards.map(\.raw.basename) == ["a/x", "a/y", "b/x"].map { $0 + "/shard.00000.mds" })
+        let numbers = try TemporaryFolder()
+        for number in [0, 2, 9, 10, 11] { _ = try makeDataset(numbers, "\(number)", sampleCount: 1) }
+        let numbered = try MDSIndex.merge(folder: numbers.path).shards.map { $0.raw.basename.split(separator: "/")[0] }
+        #expect(numbered == ["0", "2", "9", "10", "11"])
         let dataset = try MDSDataset(folder: folder.path)
         #expect(dataset.sampleCount == 35)
         #expect(try dataset.values(at: 34)["id"] == .string("doc-4"))

@@ -181,10 +181,13 @@ struct StageTests {
     @Test("Two runs cannot write one folder at the same time")
     func locking() throws {
         let folder = try TemporaryFolder()
-        let journal = try StageJournal(folder: folder.path, header: ["a": 1])
-        let error = #expect(throws: CorpusError.self) { try StageJournal(folder: folder.path, header: ["a": 1]) }
+        func journal() throws -> StageJournal {
+            try StageJournal(path: folder.file("journal"), output: "out", header: ["a": 1]) { _, _ in true }
+        }
+        let first = try journal()
+        let error = #expect(throws: CorpusError.self) { try journal() }
         #expect(error?.description.contains("another process") == true)
-        #expect(journal.entries.isEmpty)
+        #expect(first.entries.isEmpty)
     }
 
     @Test("The parts of a divided job, merged, hold what the whole holds", arguments: [2, 5])

@@ -32,3 +32,5 @@ extension CorpusInput.Format: ExpressibleByArgument {}
 extension ReadingOptions.InvalidTextRule: ExpressibleByArgument {}
 
 extension ReadingOptions.EmptyDocumentRule: ExpressibleByArgument {}
+
+extension OrderExportStage.Order: ExpressibleByArgument {}

@@ -13,9 +13,12 @@ import EttinJSON
 
 /// Where and how a stage of the data pipeline writes, and which part of the job it does.
 struct DataJobOptions: ParsableArguments {
+    static let standardCompression = "zstd"
+    static let standardHashes = "xxh64"
+
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The folder to write, or to go on with.", valueName: "folder"),
+        help: ArgumentHelp("The folder to write, or to go on with; for orders also a file.", valueName: "folder"),
         completion: .directory
     )
     var output: String
@@ -24,10 +27,10 @@ struct DataJobOptions: ParsableArguments {
     var shard = "0/1"
 
     @Option(help: ArgumentHelp("br, bz2, gz, snappy or zstd with an optional level, or none.", valueName: "name[:n]"))
-    var compression = "zstd"
+    var compression = Self.standardCompression
 
     @Option(help: ArgumentHelp("Hashes for the index, separated by commas; or none.", valueName: "names"))
-    var hashes = "xxh64"
+    var hashes = Self.standardHashes
 
     @Option(help: ArgumentHelp("The most bytes of a shard, such as 67108864 or 64mb; or none.", valueName: "bytes"))
     var sizeLimit = "64mb"
@@ -44,12 +47,18 @@ struct DataJobOptions: ParsableArguments {
     }
 
     /// Runs a stage with progress on standard error, and reports its results.
-    func run(_ json: JSONOption, _ stage: (StageOptions) throws -> JSONValue) throws {
+    func run(
+        _ json: JSONOption,
+        manifestPath: String? = nil,
+        _ stage: (StageOptions) throws -> JSONValue
+    ) throws {
         let start = ContinuousClock.now
-        let wasFinished = FilePath.exists(FilePath.joined(output, "manifest.json"))
+        let wasFinished = FilePath.exists(manifestPath ?? FilePath.joined(output, "manifest.json"))
         let manifest = try withProgress(stage)
         let results = manifest["results"]?.objectValue ?? JSONObject()
-        let counts = "\(results["samples"]?.intValue ?? 0) samples of \(results["tokens"]?.intValue ?? 0) tokens"
+        let steps = results["steps"]?.intValue.map { "\($0) steps, " } ?? ""
+        let counts =
+            steps + "\(results["samples"]?.intValue ?? 0) samples of \(results["tokens"]?.intValue ?? 0) tokens"
         let milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
         Diagnostics.note(
             wasFinished

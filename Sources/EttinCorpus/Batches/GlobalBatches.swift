@@ -24,6 +24,22 @@ public struct DataPosition: Codable, Sendable, Hashable {
     }
 }
 
+extension DataPosition {
+    /// The position before a step of a run whose batches all have one size.
+    ///
+    /// - Parameters:
+    ///   - step: The number of batches before it.
+    ///   - batchSize: The samples of a batch.
+    ///   - sampleCount: The samples of an epoch, at least a batch.
+    ///   - remainder: What happens to the samples at the end of an epoch that fill no batch.
+    public init(step: Int, batchSize: Int, sampleCount: Int, remainder: GlobalBatches.Remainder) {
+        precondition(batchSize > 0 && sampleCount > 0, "DataPosition: \(batchSize) of \(sampleCount) samples")
+        let whole = sampleCount / batchSize
+        let perEpoch = max(1, remainder == .kept && sampleCount % batchSize > 0 ? whole + 1 : whole)
+        self.init(epoch: step / perEpoch, position: step % perEpoch * batchSize, step: step)
+    }
+}
+
 /// The global batches of a run: consecutive positions of its order, epoch after epoch.
 public struct GlobalBatches {
     /// What happens to the samples at the end of an epoch that fill no batch.
@@ -48,9 +64,7 @@ public struct GlobalBatches {
     ///   - remainder: What happens to the samples at the end of an epoch that fill no batch.
     /// - Throws: `CorpusError` for an empty order, or a position that is not in it.
     public init(_ order: any SampleOrder, from position: DataPosition = DataPosition(), remainder: Remainder) throws {
-        guard order.count > 0 else {
-            throw CorpusError(.invalidOption, file: "the data", found: "has no samples", expected: "at least one")
-        }
+        try Self.check(1, sampleCount: order.count, remainder)
         guard position.epoch >= 0, 0...order.count ~= position.position else {
             throw CorpusError(
                 .invalidOption,
@@ -72,15 +86,8 @@ public struct GlobalBatches {
     /// - Throws: `CorpusError` when an epoch has fewer samples than the batch and the remainder is dropped.
     public mutating func next(size: Int) throws -> [SampleReference] {
         precondition(size > 0, "GlobalBatches: a batch of \(size) samples")
+        try Self.check(size, sampleCount: order.count, remainder)
         let needed = remainder == .dropped ? size : 1
-        guard needed <= order.count else {
-            throw CorpusError(
-                .invalidOption,
-                file: "global_train_batch_size",
-                found: "is \(size), but an epoch has \(order.count) samples",
-                expected: "at most an epoch, or drop_last: false"
-            )
-        }
         if order.count - position.position < needed {
             position.epoch += 1
             position.position = 0
@@ -92,6 +99,21 @@ public struct GlobalBatches {
             position.step += 1
         }
         return sequence.samples(at: position.position..<end)
+    }
+
+    /// Checks that an epoch has samples, and enough for a batch.
+    static func check(_ size: Int, sampleCount: Int, _ remainder: Remainder) throws {
+        guard sampleCount > 0 else {
+            throw CorpusError(.invalidOption, file: "the data", found: "has no samples", expected: "at least one")
+        }
+        guard remainder == .kept || size <= sampleCount else {
+            throw CorpusError(
+                .invalidOption,
+                file: "global_train_batch_size",
+                found: "is \(size), but an epoch has \(sampleCount) samples",
+                expected: "at most an epoch, or drop_last: false"
+            )
+        }
     }
 
     /// Counts the tokens of the batch that was taken last.

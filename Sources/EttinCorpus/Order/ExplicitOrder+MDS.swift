@@ -18,8 +18,10 @@ extension ExplicitOrder {
         }
     }
 
-    private static func step(of sample: Int, in dataset: MDSDataset) throws -> Int {
-        switch try dataset.values(at: sample)["step"] {
+    static func step(of sample: Int, in dataset: MDSDataset) throws -> Int {
+        let (position, local) = dataset.location(of: sample)
+        let shard = try dataset.shard(position)
+        switch try shard.schema.position(of: "step").map({ try shard.value(sample: local, column: $0) }) {
         case .integer(let step): return Int(step)
         case .scalar(let element, let bits) where element.isInteger:
             // The bits of narrow negative numbers are not extended, and no step is negative.

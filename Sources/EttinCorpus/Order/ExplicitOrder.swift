@@ -36,6 +36,10 @@ public struct ExplicitOrder {
     private var isStarted = false
     // The number of rows before the pending one.
     private var rowsBefore = 0
+    private var lastStep: Int?
+
+    /// The largest number that all formats hold exactly.
+    private static let largestStep = 1 << 53
 
     /// Creates an order.
     ///
@@ -52,24 +56,12 @@ public struct ExplicitOrder {
     /// - Returns: Its samples; nil at the end.
     /// - Throws: `CorpusError` when steps fall; what reading throws.
     public mutating func next() throws -> OrderedStep? {
-        if !isStarted {
-            pending = try rows()
-            isStarted = true
-        }
+        try start()
         guard let first = pending else { return nil }
         var samples = [first.inputIDs]
         pending = nil
-        while let row = try rows() {
+        while let row = try nextRow() {
             guard row.step == first.step else {
-                guard row.step > first.step else {
-                    throw CorpusError(
-                        .malformed,
-                        file: name,
-                        item: "step \(row.step)",
-                        found: "comes after step \(first.step)",
-                        expected: "steps that rise; a phase starts again at 1 and is read by itself"
-                    )
-                }
                 pending = row
                 break
             }
@@ -84,21 +76,56 @@ public struct ExplicitOrder {
     /// - Parameter step: The step to stand before.
     /// - Throws: What reading throws; `CorpusError` when the order ends or leaves the step out.
     public mutating func skip(toStep step: Int) throws {
-        if !isStarted {
-            pending = try rows()
-            isStarted = true
-        }
+        try start()
         while let row = pending, row.step < step {
-            pending = try rows()
+            pending = try nextRow()
             rowsBefore += 1
         }
-        guard pending?.step == step else {
-            throw CorpusError(
-                .missing,
-                file: name,
-                item: "step \(step)",
-                found: pending.map { "is left out; the next one is \($0.step)" } ?? "lies behind the end"
-            )
-        }
+        guard pending?.step == step else { throw leftOut(step, next: pending?.step) }
+    }
+
+    private mutating func start() throws {
+        guard !isStarted else { return }
+        isStarted = true
+        pending = try nextRow()
+    }
+
+    /// The next row of an order that is read by rows alone.
+    mutating func nextRow() throws -> OrderRow? {
+        guard let row = try rows() else { return nil }
+        try checkNumber(row.step)
+        if let lastStep, row.step < lastStep { throw falling(row.step, after: lastStep) }
+        lastStep = row.step
+        return row
+    }
+
+    func checkNumber(_ step: Int) throws {
+        guard !(0...Self.largestStep).contains(step) else { return }
+        throw CorpusError(
+            .malformed,
+            file: name,
+            item: "step \(step)",
+            found: "is no number of a step",
+            expected: "0 to \(Self.largestStep)"
+        )
+    }
+
+    func falling(_ step: Int, after last: Int) -> CorpusError {
+        CorpusError(
+            .malformed,
+            file: name,
+            item: "step \(step)",
+            found: "comes after step \(last)",
+            expected: "steps that rise; a phase starts again at 1 and is read by itself"
+        )
+    }
+
+    func leftOut(_ step: Int, next: Int?) -> CorpusError {
+        CorpusError(
+            .missing,
+            file: name,
+            item: "step \(step)",
+            found: next.map { "is left out; the next one is \($0)" } ?? "lies behind the end"
+        )
     }
 }

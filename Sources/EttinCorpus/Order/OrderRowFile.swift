@@ -3,9 +3,10 @@ import EttinJSON
 
 /// Reads an order data set from JSON Lines: an object with `input_ids` and `step` on each line.
 public final class OrderRowFile {
+    private static let longestLine = 1 << 30
+
     private let path: String
-    private let file: MappedFile
-    private var position = 0
+    private var lines: RecordSplitter
     private var line = 0
 
     /// Opens a file.
@@ -14,7 +15,8 @@ public final class OrderRowFile {
     /// - Throws: `CorpusError` when it cannot be read.
     public init(path: String) throws {
         self.path = path
-        file = try CorpusError.translating { try MappedFile(path: path) }
+        let stream = try ByteStream(OrderInput.file(path, .jsonLines))
+        lines = RecordSplitter(stream, path: path, separator: [0x0A], longestRecord: Self.longestLine)
     }
 
     /// The order of the file, from where it was read to.
@@ -25,21 +27,47 @@ public final class OrderRowFile {
     /// - Returns: The row; nil at the end.
     /// - Throws: `CorpusError` for a line that is no row.
     public func next() throws -> OrderRow? {
-        try file.withUnsafeBytes { bytes in
-            while position < bytes.count {
-                var reader = ByteReader(bytes, at: position)
-                let rest = bytes.count - position
-                let content = reader.line() ?? UnsafeRawBufferPointer(rebasing: bytes[position...])
-                position += min(content.count + 1, rest)
+        while true {
+            let row = try lines.next { content -> OrderRow? in
                 line += 1
-                if content.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { continue }
-                return try row(content)
+                return Self.isBlank(content) ? nil : try Self.row(content, path) { line }
+            }
+            guard let row else { return nil }
+            if let row { return row }
+        }
+    }
+
+    /// The last row of a file, found from the end; nil when there is none.
+    static func last(_ path: String) throws -> OrderRow? {
+        // Mapped, because only the pages at the end are touched.
+        let file = try CorpusError.translating { try MappedFile(path: path) }
+        return try file.withUnsafeBytes { bytes in
+            var end = bytes.count
+            while end > 0 {
+                let start = bytes[..<end].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+                let content = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+                if !isBlank(content) {
+                    return try row(content, path) { 1 + bytes[..<start].count { $0 == 0x0A } }
+                }
+                end = max(0, start - 1)
             }
             return nil
         }
     }
 
-    private func row(_ content: UnsafeRawBufferPointer) throws -> OrderRow {
+    private static func isBlank(_ line: UnsafeRawBufferPointer) -> Bool {
+        line.allSatisfy { $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }
+    }
+
+    /// A line as a row; its number is asked for when it is none.
+    private static func row(
+        _ content: UnsafeRawBufferPointer,
+        _ path: String,
+        line: () -> Int
+    ) throws -> OrderRow {
+        func fault(_ found: String, _ expected: String) -> CorpusError {
+            CorpusError(.malformed, file: path, item: "line \(line())", found: found, expected: expected)
+        }
         do {
             var reader = JSONReader(content.assumingMemoryBound(to: UInt8.self))
             var step: Int?
@@ -70,44 +98,17 @@ public final class OrderRowFile {
             throw fault("is no row (\(error.reason))", "{\"input_ids\": […], \"step\": …}")
         }
     }
-
-    private func fault(_ found: String, _ expected: String) -> CorpusError {
-        CorpusError(.malformed, file: path, item: "line \(line)", found: found, expected: expected)
-    }
 }
 
-/// Writes an order data set as JSON Lines.
-///
-/// The file appears when it is complete.
-public final class OrderRowFileWriter {
-    private let file: AtomicFile
-
-    /// Starts a file.
-    ///
-    /// - Parameter path: The file.
-    /// - Throws: `CorpusError` when it cannot be made.
-    public init(path: String) throws {
-        file = try CorpusError.translating { try AtomicFile(path: path) }
-    }
-
-    /// Appends a row.
-    ///
-    /// - Parameter row: The row; steps must not fall.
-    /// - Throws: `CorpusError` when it cannot be written.
-    public func append(_ row: OrderRow) throws {
+extension OrderRow {
+    /// The row as a line of JSON.
+    var line: [UInt8] {
         var line = Array("{\"input_ids\": [".utf8)
-        for (place, id) in row.inputIDs.enumerated() {
+        for (place, id) in inputIDs.enumerated() {
             if place > 0 { line += [0x2C, 0x20] }
             line += String(id).utf8
         }
-        line += "], \"step\": \(row.step)}\n".utf8
-        try CorpusError.translating { try file.write(line) }
-    }
-
-    /// Makes the file appear under its name.
-    ///
-    /// - Throws: `CorpusError` when it cannot be written.
-    public func finish() throws {
-        try CorpusError.translating { try file.commit() }
+        line += "], \"step\": \(step)}\n".utf8
+        return line
     }
 }

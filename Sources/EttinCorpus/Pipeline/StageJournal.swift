@@ -9,40 +9,42 @@ import EttinJSON
     import Musl
 #endif
 
-/// What a running stage has put in place: one line per complete shard, each synced before the next shard begins.
+/// What a running stage has put in place: one line per complete piece, each synced before the next piece begins.
 ///
-/// The first line says what the run is; every other holds a shard's entry of the index and the stage's state at its end.
-/// A run that was killed goes on behind the last complete line. The file is locked while a stage runs.
+/// The first line says what the run is; every other describes a piece and holds the stage's state at its end. A run that
+/// was killed goes on behind the last complete line. The file is locked while a stage runs.
 final class StageJournal {
     static let fileName = ".progress.jsonl"
-
-    struct Entry {
-        let shard: MDSShardDescription
-        let state: JSONValue
-    }
 
     let path: String
     private let descriptor: Int32
     /// What an earlier run has completed.
-    let entries: [Entry]
+    let entries: [JSONValue]
 
-    /// Opens or begins the journal of a folder; `header` must equal that of the run it continues.
-    init(folder: String, header: JSONValue) throws {
-        path = FilePath.joined(folder, Self.fileName)
+    /// Opens or begins the journal of an output; `header` must equal that of the run it continues.
+    ///
+    /// `isInPlace` says whether the piece of an entry is there; those behind one that is not are forgotten.
+    init(
+        path: String,
+        output: String,
+        header: JSONValue,
+        isInPlace: (_ entry: JSONValue, _ line: String) throws -> Bool
+    ) throws {
+        self.path = path
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND, 0o666)
         guard descriptor >= 0 else { throw CorpusError(FileError.system(path, "cannot be opened")) }
         do {
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
                 throw CorpusError(
                     .inputOutput,
-                    file: folder,
+                    file: output,
                     found: "is being written by another process",
-                    expected: "one process per folder"
+                    expected: "one process per output"
                 )
             }
             let (lines, length) = try Self.completeLines(path)
-            let entries = try Self.entries(lines, header, folder: folder, path: path)
-            // A line that was cut off by a kill, and those whose shard is not in place, are written anew.
+            let entries = try Self.entries(lines, header, output: output, path: path, isInPlace)
+            // A line that was cut off by a kill, and those whose piece is not in place, are written anew.
             let kept = lines.prefix(lines.isEmpty ? 0 : entries.count + 1).reduce(0) { $0 + $1.count + 1 }
             if kept < length, ftruncate(descriptor, off_t(kept)) != 0 {
                 throw CorpusError(FileError.system(path, "cannot be shortened"))
@@ -70,9 +72,10 @@ final class StageJournal {
     private static func entries(
         _ lines: [[UInt8]],
         _ header: JSONValue,
-        folder: String,
-        path: String
-    ) throws -> [Entry] {
+        output: String,
+        path: String,
+        _ isInPlace: (JSONValue, String) throws -> Bool
+    ) throws -> [JSONValue] {
         guard let first = lines.first else { return [] }
         func parsed(_ line: [UInt8], _ number: Int) throws -> JSONValue {
             do {
@@ -87,27 +90,21 @@ final class StageJournal {
             let key = keys.first { found[$0] != header[$0] } ?? "stage"
             throw CorpusError(
                 .invalidOption,
-                file: folder,
+                file: output,
                 found: "holds an unfinished run whose \(shown(key)) differ from this one's",
-                expected: "the same, or another folder"
+                expected: "the same, or another output"
             )
         }
-        var entries: [Entry] = []
+        var entries: [JSONValue] = []
         for (index, line) in lines.dropFirst().enumerated() {
-            let value = try parsed(line, index + 2)
-            let shard = try MDSShardDescription(value["shard"] ?? .null, file: path, item: "line \(index + 2)")
-            let file = shard.zip ?? shard.raw
-            var status = stat()
-            guard stat(FilePath.joined(folder, file.basename), &status) == 0, Int(status.st_size) == file.byteCount
-            else { break }
-            entries.append(Entry(shard: shard, state: value["state"] ?? .null))
+            let entry = try parsed(line, index + 2)
+            guard try isInPlace(entry, "line \(index + 2)") else { break }
+            entries.append(entry)
         }
         return entries
     }
 
-    func append(shard: MDSShardDescription, state: JSONValue) throws {
-        try Self.append(["shard": shard.json, "state": state], to: descriptor, path)
-    }
+    func append(_ entry: JSONValue) throws { try Self.append(entry, to: descriptor, path) }
 
     private static func append(_ value: JSONValue, to descriptor: Int32, _ path: String) throws {
         let line = value.serialized() + [0x0A]

@@ -18,25 +18,8 @@ final class StageOutput {
     /// The manifest of a finished run of the same job; nil when there is none.
     static func finishedManifest(folder: String, header: JSONObject) throws -> JSONValue? {
         let path = FilePath.joined(folder, manifestName)
-        guard FilePath.exists(path) else { return nil }
-        let file = try CorpusError.translating { try MappedFile(path: path) }
-        let manifest: JSONValue
-        do {
-            manifest = try file.withUnsafeBytes { try JSONValue(parsing: $0) }
-        } catch {
-            throw CorpusError(.malformed, file: path, found: "is not JSON: \(error)")
-        }
-        for member in header where manifest[member.key] != member.value {
-            throw CorpusError(
-                .invalidOption,
-                file: folder,
-                found: "holds a finished run whose \(shown(member.key)) differ from this one's",
-                expected: "the same, or another folder"
-            )
-        }
-        // Left behind by a run that was killed as its very last act.
-        let journal = FilePath.joined(folder, StageJournal.fileName)
-        if FilePath.exists(journal) { try CorpusError.translating { try FilePath.remove(journal) } }
+        guard let manifest = try StageManifest.finished(path, output: folder, header: header) else { return nil }
+        try StageManifest.removeJournal(FilePath.joined(folder, StageJournal.fileName))
         return manifest
     }
 
@@ -64,7 +47,8 @@ final class StageOutput {
         // An index without a journal is a data set that no stage has begun here.
         let indexPath = FilePath.joined(folder, MDSIndex.fileName)
         let hasIndex = FilePath.exists(indexPath)
-        guard !hasIndex || FilePath.exists(FilePath.joined(folder, StageJournal.fileName)) else {
+        let journalPath = FilePath.joined(folder, StageJournal.fileName)
+        guard !hasIndex || FilePath.exists(journalPath) else {
             throw CorpusError(
                 .invalidOption,
                 file: folder,
@@ -72,20 +56,27 @@ final class StageOutput {
                 expected: "another folder"
             )
         }
-        let journal = try StageJournal(folder: folder, header: .object(header))
+        var shards: [MDSShardDescription] = []
+        let journal = try StageJournal(path: journalPath, output: folder, header: .object(header)) { entry, line in
+            let shard = try MDSShardDescription(entry["shard"] ?? .null, file: journalPath, item: line)
+            let file = shard.zip ?? shard.raw
+            guard FilePath.fileSize(FilePath.joined(folder, file.basename)) == file.byteCount else { return false }
+            shards.append(shard)
+            return true
+        }
         self.journal = journal
         try CorpusError.translating {
             if hasIndex { try FilePath.remove(indexPath) }
             try Self.removeUnfinishedFiles(folder)
         }
-        resumedState = journal.entries.last?.state
+        resumedState = journal.entries.last.map { $0["state"] ?? .null }
         writer = try MDSWriter(
             folder: folder,
             schema: schema,
             options: options,
-            completeShards: journal.entries.map(\.shard)
+            completeShards: shards
         ) { shard in
-            try journal.append(shard: shard, state: state())
+            try journal.append(["shard": shard.json, "state": state()])
         }
     }
 
@@ -109,13 +100,7 @@ final class StageOutput {
             try CorpusError.translating { try AtomicFile.write(bytes, to: FilePath.joined(folder, file.name)) }
         }
         try writer.finish()
-        var manifest = header
-        manifest["results"] = .object(results)
-        let bytes = JSONValue.object(manifest).serialized(JSONWritingOptions(layout: .indented(2)))
-        try CorpusError.translating {
-            try AtomicFile.write(bytes, to: FilePath.joined(folder, Self.manifestName))
-            try FilePath.remove(journal.path)
-        }
-        return .object(manifest)
+        let path = FilePath.joined(folder, Self.manifestName)
+        return try StageManifest.write(path, header: header, results: results, journal: journal)
     }
 }

@@ -10,7 +10,9 @@ struct DataExportOrder: ParsableCommand {
         discussion: """
             An order data set has a row for each sample: "input_ids", before masking,
             and "step", from 1. A name that ends in .jsonl gives JSON Lines, any other
-            a folder of MDS shards; both appear complete or not at all.
+            a folder of MDS shards. The same command goes on with a stopped job.
+            --shard gives a machine some of the steps; "ettin data merge" joins parts
+            that are shards, "ettin data import-order" those that are JSON Lines.
 
             Orders: keyed is our own, which needs no memory; permutation is the one
             that Ettin was trained in; naive, py1s, py1e, py1br and py2s are those of
@@ -22,30 +24,12 @@ struct DataExportOrder: ParsableCommand {
               ettin data export-order chunks --batch-size 4 --steps 100 -o order
               ettin data export-order chunks --batch-size 4 --first-step 101 \\
                 --steps 100 --order permutation -o steps-101.jsonl
+              ettin data export-order chunks --batch-size 4 --shard 0/2 -o order/0
             """
     )
 
-    /// The orders by their names.
-    enum Order: String, CaseIterable, ExpressibleByArgument {
-        case keyed
-        case permutation
-        case sequential
-        case naive
-        case py1s
-        case py1e
-        case py1br
-        case py2s
-    }
-
     @Argument(help: "The data set of a run.", completion: .directory)
     var input: String
-
-    @Option(
-        name: .shortAndLong,
-        help: ArgumentHelp("The file or folder to write.", valueName: "path"),
-        completion: .file()
-    )
-    var output: String
 
     @Option(help: ArgumentHelp("The samples of a step, over all ranks.", valueName: "count"))
     var batchSize: Int
@@ -57,7 +41,7 @@ struct DataExportOrder: ParsableCommand {
     var firstStep = 1
 
     @Option(help: "The order of the samples.")
-    var order: Order = .keyed
+    var order: OrderExportStage.Order = .keyed
 
     @Option(help: ArgumentHelp("The seed of the order; the suite was trained with the default.", valueName: "number"))
     var seed: UInt64 = 21
@@ -73,6 +57,7 @@ struct DataExportOrder: ParsableCommand {
     @Flag(inversion: .prefixedNo, help: "Leave out the samples at the end of an epoch that fill no batch.")
     var dropLast = true
 
+    @OptionGroup var job: DataJobOptions
     @OptionGroup var json: JSONOption
 
     func validate() throws {
@@ -85,68 +70,32 @@ struct DataExportOrder: ParsableCommand {
             throw ValidationError("--canonical-nodes is \(canonicalNodes); expected 1 or more")
         }
         if seed > UInt64(UInt32.max) { throw ValidationError("--seed is \(seed); expected at most \(UInt32.max)") }
+        try job.validateOrder()
     }
 
     func run() throws {
-        let dataset = try MDSDataset(folder: input, decompression: order == .sequential ? .intoMemory : .intoFile)
-        let remainder: GlobalBatches.Remainder = dropLast ? .dropped : .kept
-        let start = DataPosition(
-            step: firstStep - 1,
+        let stage = OrderExportStage(
+            input: input,
             batchSize: batchSize,
-            sampleCount: max(1, dataset.sampleCount),
-            remainder: remainder
+            firstStep: firstStep,
+            steps: steps,
+            order: order,
+            seed: seed,
+            canonicalNodes: canonicalNodes,
+            remainder: dropLast ? .dropped : .kept
         )
-        var batches = try GlobalBatches(sampleOrder(of: dataset), from: start, remainder: remainder)
-        let whole = dataset.sampleCount / batchSize
-        let count = steps ?? max(1, dropLast || dataset.sampleCount % batchSize == 0 ? whole : whole + 1)
-        let writer = try OrderDatasetWriter(path: output, element: dataset.tokenElement)
-        for step in firstStep..<firstStep + count {
-            for reference in try batches.next(size: batchSize) {
-                try writer.append(OrderRow(step: step, inputIDs: dataset.tokenIDs(at: reference.index)))
-            }
-        }
-        try writer.finish()
-        try writer.report(output, steps: count, json)
-    }
-
-    private func sampleOrder(of dataset: MDSDataset) throws -> any SampleOrder {
-        switch order {
-        case .keyed: return KeyedOrder(count: dataset.sampleCount, seed: seed)
-        case .permutation: return NumPyPermutationOrder(count: dataset.sampleCount, seed: seed)
-        case .sequential: return SequentialOrder(count: dataset.sampleCount)
-        case .naive, .py1s, .py1e, .py1br, .py2s:
-            let algorithm = StreamingOrder.Algorithm(rawValue: order.rawValue) ?? .naive
-            return try StreamingOrder(
-                shardSizes: dataset.index.shards.map(\.sampleCount),
-                algorithm: algorithm,
-                canonicalNodes: canonicalNodes
-                    ?? StreamingOrder.defaultCanonicalNodes(algorithm, physicalNodes: 1),
-                seed: seed
-            )
-        }
+        try job.run(json, manifestPath: OrderOutput.manifestPath(job.output)) { try stage.run($0) }
     }
 }
 
-extension MDSDataset {
-    /// How an order of the data set stores ids.
-    fileprivate var tokenElement: MDSElement {
-        let isNarrow = index.shards.allSatisfy { shard in
-            shard.schema.columns.contains {
-                $0.name == "input_ids" && $0.encoding == .array(element: .uint16, shape: nil)
-            }
+extension DataJobOptions {
+    /// Refuses options for shards where lines are written.
+    func validateOrder() throws {
+        guard OrderOutput.isLines(output) else { return }
+        for (flag, value, standard) in [
+            ("--compression", compression, Self.standardCompression), ("--hashes", hashes, Self.standardHashes),
+        ] where value != standard {
+            throw ValidationError("\(flag) is \"\(value)\" for JSON Lines; expected it for shards alone")
         }
-        return isNarrow ? .uint16 : .uint32
-    }
-}
-
-extension OrderDatasetWriter {
-    /// Says what was written.
-    func report(_ path: String, steps: Int, _ json: JSONOption) throws {
-        Diagnostics.note("wrote \(steps) steps of \(rowCount) samples, \(tokenCount) tokens, to \(path)")
-        guard json.isOn else { return }
-        try StandardOutput.write(document: [
-            "output": .string(path), "steps": JSONValue(steps), "samples": JSONValue(rowCount),
-            "tokens": JSONValue(tokenCount),
-        ])
     }
 }

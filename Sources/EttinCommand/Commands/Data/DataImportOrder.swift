@@ -12,13 +12,19 @@ struct DataImportOrder: ParsableCommand {
             from several files or folders that follow each other, such as those that
             the published order has for each checkpoint of a phase; steps must not
             fall. With --tokenizer, ids that it does not know are an error, and shards
-            store two bytes per id when its vocabulary allows it.
+            store two bytes per id when its vocabulary allows it. A name that ends in
+            .jsonl gives JSON Lines, any other a folder of shards.
+
+            The same command goes on with a stopped job. --shard gives a machine some
+            of the steps; it reads the rows before them and leaves them out. Parts
+            that are JSON Lines become one as the inputs of this command.
 
             Examples:
 
               ettin data import-order order.jsonl --tokenizer tokenizer -o order
               ettin data import-order published/decay_* -o decay-order
               ettin data import-order order --first-step 50 --steps 10 -o ten.jsonl
+              ettin data import-order published/decay_* --shard 3/4 -o decay-order/3
             """
     )
 
@@ -32,13 +38,6 @@ struct DataImportOrder: ParsableCommand {
     var inputs: [String]
 
     @Option(
-        name: .shortAndLong,
-        help: ArgumentHelp("The file or folder to write.", valueName: "path"),
-        completion: .file()
-    )
-    var output: String
-
-    @Option(
         help: ArgumentHelp("The folder of the tokenizer whose ids are allowed.", valueName: "folder"),
         completion: .directory
     )
@@ -47,41 +46,25 @@ struct DataImportOrder: ParsableCommand {
     @Option(help: ArgumentHelp("The first step to take; the first there is unless given.", valueName: "number"))
     var firstStep: Int?
 
-    @Option(help: ArgumentHelp("How many steps to take; all unless given.", valueName: "count"))
+    @Option(help: ArgumentHelp("How many steps to take, by their numbers; all unless given.", valueName: "count"))
     var steps: Int?
 
+    @OptionGroup var job: DataJobOptions
     @OptionGroup var json: JSONOption
 
     func validate() throws {
         if let steps, steps < 1 { throw ValidationError("--steps is \(steps); expected 1 or more") }
+        if let firstStep, firstStep < 0 { throw ValidationError("--first-step is \(firstStep); expected 0 or more") }
+        try job.validateOrder()
     }
 
     func run() throws {
-        let vocabularySize = try tokenizer.map { try Tokenizer(folder: $0).vocabularySize }
-        var order = try ExplicitOrder.opened(inputs)
-        if let firstStep { try order.skip(toStep: firstStep) }
-        let isNarrow = vocabularySize.map { $0 <= 1 << 16 } ?? false
-        let writer = try OrderDatasetWriter(path: output, element: isNarrow ? .uint16 : .uint32)
-        var count = 0
-        while count < steps ?? .max, let step = try order.next() {
-            for ids in step.samples {
-                try check(ids, step.step, vocabularySize)
-                try writer.append(OrderRow(step: step.step, inputIDs: ids))
-            }
-            count += 1
-        }
-        try writer.finish()
-        try writer.report(output, steps: count, json)
-    }
-
-    private func check(_ ids: [Int32], _ step: Int, _ vocabularySize: Int?) throws {
-        guard let vocabularySize, let unknown = ids.first(where: { Int($0) >= vocabularySize }) else { return }
-        throw CorpusError(
-            .malformed,
-            file: inputs.joined(separator: ", "),
-            item: "step \(step)",
-            found: "holds the id \(unknown)",
-            expected: "ids from 0 to \(vocabularySize - 1), as the tokenizer has them"
+        let stage = OrderImportStage(
+            inputs: inputs,
+            tokenizer: try tokenizer.map { try Tokenizer(folder: $0) },
+            firstStep: firstStep,
+            steps: steps
         )
+        try job.run(json, manifestPath: OrderOutput.manifestPath(job.output)) { try stage.run($0) }
     }
 }

@@ -11,7 +11,8 @@ struct DataMerge: ParsableCommand {
         discussion: """
             Writes an index.json for all shards into the folder that holds the data
             sets. One folder means all data sets in its sub-folders; several are
-            joined in the order given. Deeper trees are merged from the bottom up.
+            joined in the order given, those of one by their numbers or else by their
+            names. Deeper trees are merged from the bottom up.
 
             Examples:
 
@@ -24,6 +25,14 @@ struct DataMerge: ParsableCommand {
     var folders: [String]
 
     @OptionGroup var json: JSONOption
+
+    func validate() throws {
+        if let file = folders.first(where: { $0.hasSuffix(".jsonl") && FilePath.kind(of: $0) == .file }) {
+            throw ValidationError(
+                "\(file) is a file; expected folders, and \"ettin data import-order\" joins orders of JSON Lines"
+            )
+        }
+    }
 
     func run() throws {
         let (folder, names) = try place()

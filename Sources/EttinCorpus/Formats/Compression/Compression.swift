@@ -112,6 +112,27 @@ public struct Compression: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Decompresses to the front of a buffer, which is replaced when it is too small.
+    ///
+    /// A buffer that is used again costs no new pages of memory.
+    func decompress(
+        _ bytes: UnsafeRawBufferPointer,
+        byteCount: Int,
+        into buffer: inout [UInt8],
+        file: String
+    ) throws {
+        guard buffer.count >= byteCount, algorithm == .snappy || algorithm == .zstandard else {
+            buffer = try decompress(bytes, byteCount: byteCount, file: file)
+            return
+        }
+        let failure = buffer.withUnsafeMutableBytes { buffer in
+            let output = UnsafeMutableRawBufferPointer(rebasing: buffer[..<byteCount])
+            return algorithm == .snappy
+                ? Snappy.decompress(bytes, into: output) : Zstandard.decompress(bytes, into: output)
+        }
+        if let failure { throw Self.malformed(file, algorithm, failure, byteCount: byteCount) }
+    }
+
     /// The error for compressed bytes that do not give what the index promises.
     static func malformed(_ file: String, _ algorithm: Algorithm, _ reason: String, byteCount: Int) -> CorpusError {
         CorpusError(

@@ -80,7 +80,8 @@ enum Snappy {
     static func decompress(_ bytes: UnsafeRawBufferPointer, byteCount: Int, file: String) throws -> [UInt8] {
         var failure: String?
         let result = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
-            failure = decompress(bytes, into: buffer)
+            let output = UnsafeMutableRawBufferPointer(buffer)
+            failure = decompress(bytes, into: UnsafeMutableRawBufferPointer(rebasing: output[..<byteCount]))
             count = failure == nil ? byteCount : 0
         }
         if let failure { throw Compression.malformed(file, .snappy, failure, byteCount: byteCount) }
@@ -88,10 +89,7 @@ enum Snappy {
     }
 
     /// Fills the whole output, or says why not.
-    private static func decompress(
-        _ input: UnsafeRawBufferPointer,
-        into output: UnsafeMutableBufferPointer<UInt8>
-    ) -> String? {
+    static func decompress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> String? {
         var position = 0
         var length = 0
         var shift = 0
@@ -102,46 +100,62 @@ enum Snappy {
             position += 1
         } while input[position - 1] & 0x80 != 0
         guard length == output.count else { return "it holds \(length) bytes" }
-        var filled = 0
-        func number(_ byteCount: Int) -> Int? {
-            guard byteCount <= input.count - position else { return nil }
-            var value = 0
-            for index in 0..<byteCount { value |= Int(input[position + index]) << (8 * index) }
-            position += byteCount
-            return value
+        guard let source = input.baseAddress, let target = output.baseAddress else {
+            return position == input.count ? nil : "it has \(input.count) bytes for none"
         }
+        var filled = 0
         while position < input.count {
-            let tag = Int(input[position])
+            let tag = Int(source.load(fromByteOffset: position, as: UInt8.self))
             position += 1
-            if tag & 3 == 0 {
-                var count = tag >> 2 + 1
-                if tag >> 2 >= 60 {
-                    guard let stored = number(tag >> 2 - 59) else { return "a literal is cut off" }
-                    count = stored + 1
-                }
+            let kind = tag & 3
+            // What stands behind the tag: the rest of a literal's length, or the distance of a copy.
+            let numberBytes = kind == 0 ? max(0, (tag >> 2) - 59) : kind == 3 ? 4 : kind
+            guard numberBytes <= input.count - position else {
+                return kind == 0 ? "a literal is cut off" : "a copy reaches outside"
+            }
+            var number = 0
+            for index in 0..<numberBytes {
+                number |= Int(source.load(fromByteOffset: position + index, as: UInt8.self)) << (8 * index)
+            }
+            position += numberBytes
+            if kind == 0 {
+                let count = numberBytes == 0 ? (tag >> 2) + 1 : number + 1
                 guard count <= input.count - position, count <= output.count - filled else {
                     return "a literal of \(count) bytes does not fit"
                 }
-                for index in 0..<count { output[filled + index] = input[position + index] }
+                if count <= 16, min(input.count - position, output.count - filled) >= 16 {
+                    // Mostly a few bytes: always 16, of which the next piece overwrites those that are too many.
+                    move16(target + filled, source + position)
+                } else {
+                    (target + filled).copyMemory(from: source + position, byteCount: count)
+                }
                 position += count
                 filled += count
                 continue
             }
-            var count = tag >> 2 + 1
-            var distance: Int?
-            switch tag & 3 {
-            case 1:
-                count = (tag >> 2) & 7 + 4
-                distance = number(1).map { $0 | (tag >> 5) << 8 }
-            case 2: distance = number(2)
-            default: distance = number(4)
-            }
-            guard let distance, distance > 0, distance <= filled, count <= output.count - filled else {
+            let count = kind == 1 ? ((tag >> 2) & 7) + 4 : (tag >> 2) + 1
+            let distance = kind == 1 ? number | (tag >> 5) << 8 : number
+            guard distance > 0, distance <= filled, count <= output.count - filled else {
                 return "a copy reaches outside"
             }
-            for index in 0..<count { output[filled + index] = output[filled + index - distance] }
+            let end = target + filled
+            if distance >= 16, output.count - filled >= 64 {
+                // A copy has at most 64 bytes; those that are too many are overwritten as above.
+                for offset in stride(from: 0, to: count, by: 16) { move16(end + offset, end + offset - distance) }
+            } else {
+                // Byte by byte, because a copy may reach into itself and then repeats what it has written.
+                for offset in 0..<count {
+                    let byte = end.load(fromByteOffset: offset - distance, as: UInt8.self)
+                    end.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+                }
+            }
             filled += count
         }
         return filled == output.count ? nil : "it ends after \(filled) bytes"
+    }
+
+    @inline(__always)
+    private static func move16(_ target: UnsafeMutableRawPointer, _ source: UnsafeRawPointer) {
+        target.storeBytes(of: source.loadUnaligned(as: SIMD16<UInt8>.self), as: SIMD16<UInt8>.self)
     }
 }

@@ -18,16 +18,19 @@ enum Zstandard {
     static func decompress(_ bytes: UnsafeRawBufferPointer, byteCount: Int, file: String) throws -> [UInt8] {
         var failure: String?
         let result = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
-            let size = ZSTD_decompress(buffer.baseAddress, byteCount, bytes.baseAddress, bytes.count)
-            if ZSTD_isError(size) != 0 {
-                failure = String(cString: ZSTD_getErrorName(size))
-            } else if size != byteCount {
-                failure = "it holds \(size) bytes"
-            }
-            count = failure == nil ? size : 0
+            let output = UnsafeMutableRawBufferPointer(buffer)
+            failure = decompress(bytes, into: UnsafeMutableRawBufferPointer(rebasing: output[..<byteCount]))
+            count = failure == nil ? byteCount : 0
         }
         if let failure { throw Compression.malformed(file, .zstandard, failure, byteCount: byteCount) }
         return result
+    }
+
+    /// Fills the whole output, or says why not.
+    static func decompress(_ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> String? {
+        let size = ZSTD_decompress(output.baseAddress, output.count, bytes.baseAddress, bytes.count)
+        guard ZSTD_isError(size) == 0 else { return String(cString: ZSTD_getErrorName(size)) }
+        return size == output.count ? nil : "it holds \(size) bytes"
     }
 }
 

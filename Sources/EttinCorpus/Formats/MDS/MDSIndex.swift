@@ -63,8 +63,8 @@ public struct MDSIndex: Hashable, Sendable {
 
     /// Joins the data sets in the sub-folders of a folder to one, by writing an index for all of their shards.
     ///
-    /// Shards stay where they are. Sub-folders are taken in the order of their names; deeper trees are merged from the
-    /// bottom up.
+    /// Shards stay where they are. Sub-folders are taken in the order of their names, by number where all are numbers, as
+    /// those of the parts of a job are; deeper trees are merged from the bottom up.
     ///
     /// - Parameters:
     ///   - folder: The folder that holds the data sets and receives the index.
@@ -76,9 +76,11 @@ public struct MDSIndex: Hashable, Sendable {
     public static func merge(folder: String, subfolders names: [String]? = nil) throws -> MDSIndex {
         let found =
             try names
-            ?? CorpusError.translating { try FilePath.names(inFolder: folder) }.filter {
-                FilePath.exists(FilePath.joined(FilePath.joined(folder, $0), Self.fileName))
-            }
+            ?? numbered(
+                CorpusError.translating { try FilePath.names(inFolder: folder) }.filter {
+                    FilePath.exists(FilePath.joined(FilePath.joined(folder, $0), Self.fileName))
+                }
+            )
         guard !found.isEmpty else {
             throw CorpusError(
                 .missing,
@@ -106,5 +108,12 @@ public struct MDSIndex: Hashable, Sendable {
         }
         try merged.write(toFolder: folder)
         return merged
+    }
+
+    /// Names in the order of their numbers, where all are numbers: 10 comes behind 9.
+    private static func numbered(_ names: [String]) -> [String] {
+        let numbers = names.map { name in name.utf8.allSatisfy { 0x30...0x39 ~= $0 } ? Int(name) : nil }
+        guard !numbers.contains(nil) else { return names }
+        return zip(numbers, names).sorted { ($0.0 ?? 0, ExactName($0.1)) < ($1.0 ?? 0, ExactName($1.1)) }.map(\.1)
     }
 }

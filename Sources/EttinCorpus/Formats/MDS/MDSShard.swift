@@ -106,19 +106,31 @@ public final class MDSShard: Sendable {
     public func values(sample: Int) throws -> [MDSValue] {
         try withFields(sample: sample) { bytes, ranges in
             try zip(schema.columns, ranges).map { column, range in
-                do {
-                    return try column.encoding.decode(UnsafeRawBufferPointer(rebasing: bytes[range]))
-                } catch let fault as MDSValueFault {
-                    let item = "sample \(sample) column \(shown(column.name))"
-                    throw CorpusError(
-                        .malformed,
-                        file: path,
-                        item: item,
-                        found: fault.found,
-                        expected: fault.expected
-                    )
-                }
+                try decoded(UnsafeRawBufferPointer(rebasing: bytes[range]), column, sample)
             }
+        }
+    }
+
+    /// The value of one column of a sample.
+    func value(sample: Int, column: Int) throws -> MDSValue {
+        try withBytes(sample: sample, column: column) { try decoded($0, schema.columns[column], sample) }
+    }
+
+    private func decoded(
+        _ bytes: UnsafeRawBufferPointer,
+        _ column: MDSSchema.Column,
+        _ sample: Int
+    ) throws -> MDSValue {
+        do {
+            return try column.encoding.decode(bytes)
+        } catch {
+            throw CorpusError(
+                .malformed,
+                file: path,
+                item: "sample \(sample) column \(shown(column.name))",
+                found: error.found,
+                expected: error.expected
+            )
         }
     }
 

@@ -12,13 +12,15 @@ public struct OrderSamples {
     /// - Parameter path: A Parquet file, or a folder of them: `steps_000001_to_000100.parquet` and so on.
     /// - Throws: `CorpusError` when there are no such files.
     public init(path: String) throws {
-        guard FilePath.kind(of: path) == .folder else {
-            rest = [path]
-            return
-        }
+        rest = try Self.files(path).reversed()
+    }
+
+    /// The files of a data set in the order of their steps.
+    static func files(_ path: String) throws -> [String] {
+        guard FilePath.kind(of: path) == .folder else { return [path] }
         let names = try CorpusError.translating { try FilePath.names(inFolder: path) }
         // Numbers have equally many digits until one needs more.
-        let files = names.filter(Self.isFile).sorted {
+        let files = names.filter(isFile).sorted {
             ($0.utf8.count, ExactName($0)) < ($1.utf8.count, ExactName($1))
         }
         guard !files.isEmpty else {
@@ -29,7 +31,7 @@ public struct OrderSamples {
                 expected: "files named steps_….parquet"
             )
         }
-        rest = files.reversed().map { FilePath.joined(path, $0) }
+        return files.map { FilePath.joined(path, $0) }
     }
 
     /// Whether a name is that of a Parquet file.
@@ -53,22 +55,43 @@ public struct OrderSamples {
         }
     }
 
+    /// The step of the last row of a file; nil when it has none.
+    static func lastStep(_ path: String) throws -> Int? {
+        let file = try ParquetFile(path: path)
+        guard file.rowCount > 0 else { return nil }
+        let row = file.rowCount - 1
+        var rows = try file.rows(of: ["step"], in: row..<file.rowCount)
+        return try rows.next().map { try step($0[0], path, row) }
+    }
+
+    private static func step(_ value: ParquetValue, _ path: String, _ row: Int) throws -> Int {
+        if case .integer(let step) = value, step >= 0 { return Int(step) }
+        var found = value.kind
+        if case .integer(let number) = value { found = "\(number)" }
+        throw refused("step", found, "a number of a step", path, row)
+    }
+
+    private static func refused(
+        _ column: String,
+        _ found: String,
+        _ expected: String,
+        _ path: String,
+        _ row: Int
+    ) -> CorpusError {
+        CorpusError(
+            .malformed,
+            file: path,
+            item: "row \(row) column \(shown(column))",
+            found: "is \(found)",
+            expected: expected
+        )
+    }
+
     private func sample(_ values: [ParquetValue], _ path: String, _ row: Int) throws -> OrderRow {
-        func refused(_ column: String, _ found: ParquetValue, _ expected: String) -> CorpusError {
-            var found = found.kind
-            if case .integer(let number) = values[0], column == "step" { found = "\(number)" }
-            return CorpusError(
-                .malformed,
-                file: path,
-                item: "row \(row) column \(shown(column))",
-                found: "is \(found)",
-                expected: expected
-            )
+        let step = try Self.step(values[0], path, row)
+        guard case .list(let elements) = values[1] else {
+            throw Self.refused("input_ids", values[1].kind, "a list of ids", path, row)
         }
-        guard case .integer(let step) = values[0], step >= 0 else {
-            throw refused("step", values[0], "a number of a step")
-        }
-        guard case .list(let elements) = values[1] else { throw refused("input_ids", values[1], "a list of ids") }
         let ids = try elements.map { element in
             guard case .integer(let id) = element, id >= 0, let id = Int32(exactly: id) else {
                 if case .integer(let number) = element {
@@ -80,10 +103,10 @@ public struct OrderSamples {
                         expected: "an id from 0 to \(Int32.max)"
                     )
                 }
-                throw refused("input_ids", element, "a list of ids without gaps")
+                throw Self.refused("input_ids", element.kind, "a list of ids without gaps", path, row)
             }
             return id
         }
-        return OrderRow(step: Int(step), inputIDs: ids)
+        return OrderRow(step: step, inputIDs: ids)
     }
 }

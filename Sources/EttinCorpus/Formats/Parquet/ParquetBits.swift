@@ -154,6 +154,21 @@ struct ParquetBytes {
 
     init(capacity: Int = 0) { pool.reserveCapacity(capacity) }
 
+    /// Finds values in a part of a pool where the length of each stands in front of it.
+    init(plain pool: [UInt8], in range: Range<Int>, count: Int) throws {
+        self.pool = pool
+        ranges.reserveCapacity(min(count, range.count / 4))
+        try pool.withUnsafeBytes { bytes in
+            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[..<range.upperBound]), at: range.lowerBound)
+            for _ in 0..<count {
+                guard let length: UInt32 = reader.integer(), reader.take(Int(length)) != nil else {
+                    throw ParquetFailure("has \(ranges.count) of \(count) values")
+                }
+                ranges.append(reader.position - Int(length)..<reader.position)
+            }
+        }
+    }
+
     mutating func append(_ bytes: UnsafeRawBufferPointer) throws {
         try append(0..<0, then: bytes)
     }

@@ -1,5 +1,17 @@
 import EttinFiles
 
+/// What the pages of a column are read into, one after the other in all row groups.
+///
+/// Fresh memory for every page would cost as much as reading it.
+final class ParquetBuffers {
+    /// A page as it lies in the file.
+    fileprivate var stored: [UInt8] = []
+    /// A page decompressed; its values may lie here.
+    fileprivate var content: [UInt8] = []
+    /// The dictionary; the values of all pages of a row group may lie here.
+    fileprivate var dictionary: [UInt8] = []
+}
+
 /// Walks over the entries of one column in one row group, page by page.
 ///
 /// One page and the dictionary are in memory.
@@ -15,11 +27,19 @@ final class ParquetColumnReader {
     private var page = ParquetPage()
     private var entry = 0
     private var value = 0
+    private let buffers: ParquetBuffers
 
     /// Page headers grow with the statistics in them.
     private static let longestHeader = 16 << 20
 
-    init(_ source: ParquetSource, _ leaf: ParquetLeaf, _ chunk: ParquetColumnChunk, replacesInvalidText: Bool) throws {
+    init(
+        _ source: ParquetSource,
+        _ leaf: ParquetLeaf,
+        _ chunk: ParquetColumnChunk,
+        buffers: ParquetBuffers,
+        replacesInvalidText: Bool
+    ) throws {
+        self.buffers = buffers
         self.source = source
         self.leaf = leaf
         self.replacesInvalidText = replacesInvalidText
@@ -91,9 +111,12 @@ final class ParquetColumnReader {
             guard header.compressedSize <= rest.count else {
                 throw ParquetFailure("has a page of \(header.compressedSize) bytes where \(rest.count) are left")
             }
-            let stored = try source.read(rest.lowerBound..<rest.lowerBound + header.compressedSize)
+            try source.read(rest.lowerBound..<rest.lowerBound + header.compressedSize, into: &buffers.stored)
             rest = rest.lowerBound + header.compressedSize..<rest.upperBound
-            try stored.withUnsafeBytes { stored in
+            // The values of the page before may lie in the buffer for the content, which has one owner while it is filled.
+            page = ParquetPage()
+            try buffers.stored.withUnsafeBytes { buffer in
+                let stored = UnsafeRawBufferPointer(rebasing: buffer[..<header.compressedSize])
                 try ParquetPage.verify(header, stored)
                 switch header.kind {
                 case .index: break
@@ -104,7 +127,8 @@ final class ParquetColumnReader {
                         stored,
                         leaf: leaf,
                         compression: compression,
-                        file: source.path
+                        file: source.path,
+                        buffer: &buffers.dictionary
                     )
                 case .data, .dataV2:
                     guard header.valueCount <= entriesLeft else {
@@ -116,7 +140,8 @@ final class ParquetColumnReader {
                         leaf: leaf,
                         compression: compression,
                         dictionary: dictionary,
-                        file: source.path
+                        file: source.path,
+                        buffer: &buffers.content
                     )
                     entriesLeft -= page.entryCount
                     entry = 0

@@ -99,6 +99,8 @@ public struct ParquetRows {
     private var nextGroup = 0
     private var rowsLeftInGroup = 0
     private var columns: [ParquetAssembler] = []
+    /// For each column that was asked for, by the leaves below it.
+    private var buffers: [[Int: ParquetBuffers]]
 
     init(
         _ file: ParquetFile,
@@ -111,6 +113,7 @@ public struct ParquetRows {
         self.names = names
         self.paths = paths
         self.replacesInvalidText = replacesInvalidText
+        buffers = Array(repeating: [:], count: paths.count)
         start = range.lowerBound
         end = range.upperBound
     }
@@ -145,13 +148,18 @@ public struct ParquetRows {
             row += group.rowCount
             return
         }
+        // Those of the row group before let go of the buffers.
+        columns = []
         columns = try paths.indices.map { column in
             try ParquetFailure.naming(file.path, item(column)) {
                 try ParquetAssembler(path: paths[column][...]) { leaf in
-                    try ParquetColumnReader(
+                    let leafBuffers = buffers[column][leaf.index] ?? ParquetBuffers()
+                    buffers[column][leaf.index] = leafBuffers
+                    return try ParquetColumnReader(
                         file.source,
                         leaf,
                         group.columns[leaf.index],
+                        buffers: leafBuffers,
                         replacesInvalidText: replacesInvalidText
                     )
                 }

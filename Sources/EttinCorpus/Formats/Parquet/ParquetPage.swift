@@ -16,14 +16,15 @@ struct ParquetPage {
     /// A page without entries.
     init() {}
 
-    /// Decodes a page as it lies in the file.
+    /// Decodes a page as it lies in the file; its values may lie in `buffer`, which takes its content.
     init(
         _ header: ParquetPageHeader,
         _ stored: UnsafeRawBufferPointer,
         leaf: ParquetLeaf,
         compression: Compression?,
         dictionary: ParquetPageValues?,
-        file: String
+        file: String,
+        buffer: inout [UInt8]
     ) throws {
         entryCount = header.valueCount
         guard entryCount <= Self.entryLimit else {
@@ -41,17 +42,20 @@ struct ParquetPage {
             repetitionLevels = try Self.runLengthLevels(repetition, leaf.repetitionLevel, entryCount)
             definitionLevels = try Self.runLengthLevels(definition, leaf.definitionLevel, entryCount)
             let levelSize = header.repetitionSize + header.definitionSize
-            let content = try Self.content(
+            let byteCount = header.uncompressedSize - levelSize
+            try Self.readContent(
                 UnsafeRawBufferPointer(rebasing: stored[levelSize...]),
-                byteCount: header.uncompressedSize - levelSize,
+                byteCount: byteCount,
                 header.isCompressed ? compression : nil,
-                file
+                file,
+                into: &buffer
             )
-            try readValues(header, content, 0, leaf, dictionary)
+            try readValues(header, buffer, 0..<byteCount, leaf, dictionary)
         } else {
-            let content = try Self.content(stored, byteCount: header.uncompressedSize, compression, file)
-            let position = try content.withUnsafeBytes { bytes in
-                var reader = ByteReader(bytes)
+            let byteCount = header.uncompressedSize
+            try Self.readContent(stored, byteCount: byteCount, compression, file, into: &buffer)
+            let position = try buffer.withUnsafeBytes { bytes in
+                var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[..<byteCount]))
                 repetitionLevels = try Self.levels(
                     &reader,
                     header.repetitionEncoding,
@@ -66,7 +70,7 @@ struct ParquetPage {
                 )
                 return reader.position
             }
-            try readValues(header, content, position, leaf, dictionary)
+            try readValues(header, buffer, position..<byteCount, leaf, dictionary)
         }
     }
 
@@ -76,23 +80,22 @@ struct ParquetPage {
         _ stored: UnsafeRawBufferPointer,
         leaf: ParquetLeaf,
         compression: Compression?,
-        file: String
+        file: String,
+        buffer: inout [UInt8]
     ) throws -> ParquetPageValues {
         let encoding = try ParquetEncoding(header.encoding)
         guard encoding == .plain || encoding == .plainDictionary else {
             throw ParquetFailure(.unsupported, "has a dictionary in the encoding \(encoding)", expected: "plain")
         }
-        let content = try content(stored, byteCount: header.uncompressedSize, compression, file)
-        return try content.withUnsafeBytes {
-            var reader = ByteReader($0)
-            return try ParquetPageValues.decode(&reader, .plain, count: header.valueCount, leaf: leaf)
-        }
+        try readContent(stored, byteCount: header.uncompressedSize, compression, file, into: &buffer)
+        let range = 0..<header.uncompressedSize
+        return try ParquetPageValues.decode(buffer, range, .plain, count: header.valueCount, leaf: leaf)
     }
 
     private mutating func readValues(
         _ header: ParquetPageHeader,
         _ content: [UInt8],
-        _ position: Int,
+        _ range: Range<Int>,
         _ leaf: ParquetLeaf,
         _ dictionary: ParquetPageValues?
     ) throws {
@@ -100,35 +103,45 @@ struct ParquetPage {
             leaf.definitionLevel == 0
             ? entryCount : definitionLevels.count { $0 == UInt8(truncatingIfNeeded: leaf.definitionLevel) }
         let encoding = try ParquetEncoding(header.encoding)
+        // Nothing stands for no values, not even a header.
+        let isLookup = encoding == .plainDictionary || encoding == .runLengthDictionary
+        guard isLookup else {
+            values =
+                count == 0
+                ? .booleans([]) : try ParquetPageValues.decode(content, range, encoding, count: count, leaf: leaf)
+            return
+        }
+        guard let dictionary else { throw ParquetFailure("refers to a dictionary that is not there") }
         values = try content.withUnsafeBytes { bytes in
-            var reader = ByteReader(bytes, at: position)
-            if encoding == .plainDictionary || encoding == .runLengthDictionary {
-                guard let dictionary else { throw ParquetFailure("refers to a dictionary that is not there") }
-                return try dictionary.looked(up: &reader, count: count)
-            }
-            // Nothing stands for no values, not even a header.
-            if count == 0 { return .booleans([]) }
-            return try ParquetPageValues.decode(&reader, encoding, count: count, leaf: leaf)
+            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[range]))
+            return try dictionary.looked(up: &reader, count: count)
         }
     }
 
     // MARK: - Bytes and levels
 
-    private static func content(
+    /// Puts the content of a page at the front of a buffer.
+    private static func readContent(
         _ stored: UnsafeRawBufferPointer,
         byteCount: Int,
         _ compression: Compression?,
-        _ file: String
-    ) throws -> [UInt8] {
+        _ file: String,
+        into buffer: inout [UInt8]
+    ) throws {
         guard byteCount >= 0 else { throw ParquetFailure("has levels beyond the end of the page") }
-        if byteCount == 0 { return [] }
+        if byteCount == 0 { return }
         guard let compression else {
             guard stored.count == byteCount else {
                 throw ParquetFailure("has a page of \(stored.count) bytes", expected: "\(byteCount)")
             }
-            return Array(stored)
+            if buffer.count < byteCount {
+                buffer = Array(stored)
+            } else {
+                buffer.withUnsafeMutableBytes { $0.copyMemory(from: stored) }
+            }
+            return
         }
-        return try compression.decompress(stored, byteCount: byteCount, file: file)
+        try compression.decompress(stored, byteCount: byteCount, into: &buffer, file: file)
     }
 
     private static func runLengthLevels(_ bytes: UnsafeRawBufferPointer, _ highest: Int, _ count: Int) throws -> [UInt8]

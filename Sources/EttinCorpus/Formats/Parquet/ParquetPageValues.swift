@@ -18,8 +18,25 @@ enum ParquetPageValues {
 
     // MARK: - Encodings
 
-    /// Decodes values in any encoding but those that need a dictionary.
+    /// Decodes values in any encoding but those that need a dictionary, from a part of a buffer.
     static func decode(
+        _ content: [UInt8],
+        _ range: Range<Int>,
+        _ encoding: ParquetEncoding,
+        count: Int,
+        leaf: ParquetLeaf
+    ) throws -> ParquetPageValues {
+        // These may be long and stay where they are.
+        if encoding == .plain, leaf.type == .byteArray {
+            return .bytes(try ParquetBytes(plain: content, in: range, count: count))
+        }
+        return try content.withUnsafeBytes { bytes in
+            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[range]))
+            return try decode(&reader, encoding, count: count, leaf: leaf)
+        }
+    }
+
+    private static func decode(
         _ reader: inout ByteReader,
         _ encoding: ParquetEncoding,
         count: Int,
@@ -106,14 +123,7 @@ enum ParquetPageValues {
                 }
             )
         case .byteArray:
-            var values = ParquetBytes(capacity: reader.remaining)
-            for _ in 0..<count {
-                guard let length: UInt32 = reader.integer(), let bytes = reader.take(Int(length)) else {
-                    throw ParquetFailure("has \(values.ranges.count) of \(count) values")
-                }
-                try values.append(bytes)
-            }
-            return .bytes(values)
+            preconditionFailure("ParquetPageValues: byte strings are decoded in place")
         case .fixedLengthByteArray:
             let bytes = try take(leaf.typeLength)
             var values = ParquetBytes()

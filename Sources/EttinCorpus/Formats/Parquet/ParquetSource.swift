@@ -79,28 +79,47 @@ final class ParquetSource: Sendable {
     /// The bytes of a part of the file.
     func read(_ range: Range<Int>) throws -> [UInt8] { try Self.read(descriptor, path, range) }
 
+    /// Reads a part of the file to the front of a buffer, which is replaced when it is too small.
+    func read(_ range: Range<Int>, into buffer: inout [UInt8]) throws {
+        guard buffer.count >= range.count else {
+            buffer = try read(range)
+            return
+        }
+        try buffer.withUnsafeMutableBufferPointer { try Self.read(descriptor, path, range, into: $0) }
+    }
+
     private static func read(_ descriptor: Int32, _ path: String, _ range: Range<Int>) throws -> [UInt8] {
         try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
-            count = 0
-            while count < range.count {
-                let found = pread(
-                    descriptor,
-                    buffer.baseAddress.map { $0 + count },
-                    min(range.count - count, 1 << 30),
-                    off_t(range.lowerBound + count)
+            try read(descriptor, path, range, into: buffer)
+            count = range.count
+        }
+    }
+
+    private static func read(
+        _ descriptor: Int32,
+        _ path: String,
+        _ range: Range<Int>,
+        into buffer: UnsafeMutableBufferPointer<UInt8>
+    ) throws {
+        var count = 0
+        while count < range.count {
+            let found = pread(
+                descriptor,
+                buffer.baseAddress.map { $0 + count },
+                min(range.count - count, 1 << 30),
+                off_t(range.lowerBound + count)
+            )
+            if found < 0, errno == EINTR { continue }
+            guard found >= 0 else { throw CorpusError(FileError.system(path, "cannot be read")) }
+            guard found > 0 else {
+                throw CorpusError(
+                    .malformed,
+                    file: path,
+                    found: "ends at byte \(range.lowerBound + count)",
+                    expected: "\(range.upperBound) bytes or more"
                 )
-                if found < 0, errno == EINTR { continue }
-                guard found >= 0 else { throw CorpusError(FileError.system(path, "cannot be read")) }
-                guard found > 0 else {
-                    throw CorpusError(
-                        .malformed,
-                        file: path,
-                        found: "ends at byte \(range.lowerBound + count)",
-                        expected: "\(range.upperBound) bytes or more"
-                    )
-                }
-                count += found
             }
+            count += found
         }
     }
 }
