@@ -9,8 +9,7 @@ call is timed, without Python's start and imports; of ours, the whole process. T
 plain downloads and does not sync the file to the disk; ours does both.
 
 Memory is the most that was resident, and on Linux also the most that was not a mapped file, looked at every 20 ms. For
-comparison, a run of `ettin --version` says what the command takes before it does anything: it carries libtorch, whose
-registration of operators alone fills more than half of it.
+comparison, a run of `ettin --version` says what the command takes before it does anything: most of it is libtorch's.
 """
 
 import argparse
