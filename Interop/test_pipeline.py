@@ -226,12 +226,14 @@ def test_parts_of_orders_are_the_whole(tokens, whole_orders, tmp_path, count):
 def test_orders_on_a_full_disk(tokens, whole_orders, tmp_path):
     inputs, outputs, _ = whole_orders
 
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
-
     for (command, output), whole in zip(order_jobs(tokens, inputs, tmp_path), outputs):
+        # Less than a shard; some blocks of lines.
+        limit = 60_000 if output.name == "shards" else 3_500_000
+        limited = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         error = ettin(command, ok=False, preexec_fn=limited)
         assert error.count("error:") == 1 and "cannot be written (File too large)" in error and str(tmp_path) in error
+        if output.name != "shards":
+            assert output.with_name(f".{output.name}.progress.jsonl").read_bytes().count(b"\n") == 4
         assert not (output / "index.json" if output.name == "shards" else output).exists()
         ettin(command)
         assert order_content(output) == order_content(whole)

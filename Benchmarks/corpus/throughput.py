@@ -2,7 +2,7 @@
 
     make build && python3 -m venv .deps/throughput && .deps/throughput/bin/pip install datasets tokenizers
     .deps/throughput/bin/python Benchmarks/corpus/throughput.py --text FILE… --tokenizer FOLDER \\
-        [--megabytes 200] [--rounds 3] [--processes 2] [--output results.json]
+        [--megabytes 200] [--rounds 3] [--processes 2] [--only-ours] [--output results.json]
 
 --text are JSON Lines files with "text"; they are repeated, each time with other numbers in front of the documents, until
 there are as many megabytes as asked for. Both sides tokenise with a prefix space, cut every document into pieces of
