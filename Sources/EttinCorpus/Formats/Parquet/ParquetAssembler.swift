@@ -5,7 +5,8 @@ struct ParquetAssembler {
     private indirect enum Content {
         case leaf(ParquetColumnReader)
         case structure([ParquetAssembler])
-        case list(ParquetAssembler)
+        /// With the reader of the elements, where these are plain values.
+        case list(ParquetAssembler, plain: ParquetColumnReader?)
     }
 
     private let name: String
@@ -31,7 +32,7 @@ struct ParquetAssembler {
         case .list(let element):
             let part = try ParquetAssembler(element, open)
             readers = part.readers
-            content = .list(part)
+            content = .list(part, plain: part.plainReader)
         }
         self.init(node, content, readers, isTransparent: node.isTransparent)
     }
@@ -54,6 +55,15 @@ struct ParquetAssembler {
         self.isTransparent = isTransparent
         self.content = content
         self.readers = readers
+    }
+
+    /// The reader of a node whose value is that of one column.
+    private var plainReader: ParquetColumnReader? {
+        switch content {
+        case .leaf(let reader): reader
+        case .structure(let parts) where isTransparent && parts.count == 1: parts[0].plainReader
+        case .structure, .list: nil
+        }
     }
 
     /// The value of the next row.
@@ -84,13 +94,16 @@ struct ParquetAssembler {
                     return ParquetValue.Field(name: $0.name, value: value)
                 }
             )
-        case .list(let element):
+        case .list(let element, let plain):
             guard try level(readers[0], repetition, definition) >= definitionLevel else {
                 try passAbsent(repetition, definition)
                 return .list([])
             }
             var values = [try element.next(repetition: repetition, definedTo: definitionLevel)]
-            while let next = try readers[0].peek(), next.repetition == repetitionLevel {
+            while true {
+                // Lists of token ids are long: most of them at once.
+                plain?.takeIntegers(repetition: repetitionLevel, into: &values)
+                guard let next = try readers[0].peek(), next.repetition == repetitionLevel else { break }
                 values.append(try element.next(repetition: repetitionLevel, definedTo: definitionLevel))
             }
             return .list(values)

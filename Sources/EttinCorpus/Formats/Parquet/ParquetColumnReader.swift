@@ -100,6 +100,25 @@ final class ParquetColumnReader {
         }
     }
 
+    /// Takes the entries of this page that go on with a list, up to the first that is not there.
+    ///
+    /// It does nothing for anything but integers, and nothing that `peek` and `take` would not do.
+    func takeIntegers(repetition: Int, into values: inout [ParquetValue]) {
+        guard case .integers(let numbers) = page.values, leaf.annotation != .unsigned else { return }
+        let repetitions = page.repetitionLevels
+        let definitions = page.definitionLevels
+        var count = 0
+        while entry + count < repetitions.count, repetitions[entry + count] == repetition,
+            definitions.isEmpty || definitions[entry + count] == leaf.definitionLevel
+        {
+            count += 1
+        }
+        values.reserveCapacity(values.count + count)
+        for number in numbers[value..<value + count] { values.append(.integer(number)) }
+        entry += count
+        value += count
+    }
+
     // MARK: - Pages
 
     /// Decodes the next data page; false when there is none.

@@ -168,7 +168,12 @@ enum ParquetPageValues {
         var places: [Int] = []
         try RunLengthHybrid.decode(&reader, width: Int(width), count: count) { value, repeats in
             guard value < size else { throw ParquetFailure("asks for entry \(value) of a dictionary of \(size)") }
-            places.append(contentsOf: repeatElement(Int(value), count: repeats))
+            // Most come one by one.
+            if repeats == 1 {
+                places.append(Int(value))
+            } else {
+                places.append(contentsOf: repeatElement(Int(value), count: repeats))
+            }
         }
         return picked(places)
     }
