@@ -99,6 +99,8 @@ def ask_alone(runner, others, request, pause):
     elapsed = time.perf_counter() - begin
     if own is None or machine is None:
         return reply, None
-    idle = sum(other.cpu_seconds() - earlier for other, earlier in zip(others, before))
+    # A runner that has ended, for want of memory say, computes nothing.
+    after = [other.cpu_seconds() for other in others]
+    idle = sum(now - earlier for now, earlier in zip(after, before) if None not in (now, earlier))
     busy = machine_cpu_seconds() - machine - (runner.cpu_seconds() - own)
     return reply, {"seconds": elapsed, "idle_runners": idle, "other_processes": max(0, busy - idle)}
