@@ -247,7 +247,9 @@ def test_changed_orders_are_refused(tokens, whole_orders, tmp_path):
         # Until the journal has its first piece.
         while not any(path.read_bytes().count(b"\n") > 1 for path in output.parent.rglob(".*progress.jsonl")):
             assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.01)
+            time.sleep(0.001)
+        # It holds its lock, but must not end before it is killed.
+        process.send_signal(signal.SIGSTOP)
         assert "is being written by another process" in ettin(command, ok=False)
         process.kill()
         process.wait()
