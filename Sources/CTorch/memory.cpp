@@ -7,6 +7,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -44,6 +45,7 @@ void *map(size_t bytes) noexcept {
 class BlockCache {
   public:
     void *take(size_t bytes) noexcept {
+        if (bytes > SIZE_MAX / 2) return nullptr;  // rounded up, it might begin at 0 again
         const size_t size = roundedUp(bytes, unit);
         const std::lock_guard lock(mutex);
         clock++;

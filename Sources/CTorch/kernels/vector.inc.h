@@ -178,9 +178,8 @@ static inline Floats errorFunction(Floats x) {
 
 static inline Floats sigmoid(Floats x) { return 1.0f / (1.0f + exponential(-x)); }
 
-// GELU for a result that is rounded to bfloat16, absolute error below 6e-5: without the division and the exponential,
-// which took a tenth of an int8 feed-forward layer. x (½ + x P(x²)) for |x| ≤ 4.5, where P is a minimax fit that makes
-// it 0 and x at the ends, as it stays beyond them.
+// GELU for a result that is rounded to bfloat16, absolute error below 6e-5, without the division and the exponential:
+// x (½ + x P(x²)) for |x| ≤ 4.5, where P is a minimax fit that makes it 0 and x at the ends, as it stays beyond them.
 static inline Floats roundedGELU(Floats x) {
     const Floats inside = minimum((Floats)4.5f, maximum((Floats)-4.5f, x));
     const Floats square = inside * inside;
