@@ -80,7 +80,7 @@ let package = Package(
         ),
         .target(
             name: "EttinTraining",
-            dependencies: ["EttinCorpus", "EttinModel", "EttinFiles", "EttinJSON", "Torch"],
+            dependencies: ["EttinModel", "EttinFiles", "EttinJSON", "Torch"],
             swiftSettings: settings
         ),
         // Floor 5

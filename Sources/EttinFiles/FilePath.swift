@@ -114,6 +114,12 @@ extension FilePath {
         }
     }
 
+    /// Whether there is a symbolic link, whatever it leads to.
+    package static func isLink(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    }
+
     /// Makes a symbolic link, or turns one that is there to another target, without a moment in which there is none.
     package static func replaceLink(_ path: String, to target: String) throws {
         let temporary = path + ".tmp"

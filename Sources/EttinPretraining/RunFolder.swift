@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinTraining
 
 /// The names of a run's files.
 ///
@@ -23,9 +24,9 @@ public struct RunFolder: Hashable, Sendable {
     /// What the run is.
     public var description: String { FilePath.joined(path, "run.json") }
     /// What was measured.
-    public var metrics: String { FilePath.joined(path, "metrics.jsonl") }
+    public var metrics: String { FilePath.joined(path, JSONLinesLogger.fileName) }
     /// What data each step saw.
     public var ledger: String { FilePath.joined(path, "ledger.jsonl") }
     /// The folder of event files.
-    public var events: String { FilePath.joined(path, "tensorboard") }
+    public var events: String { FilePath.joined(path, TensorBoardLogger.folderName) }
 }

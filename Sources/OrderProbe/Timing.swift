@@ -95,19 +95,22 @@ func timeLoading(_ request: Request) throws -> JSONValue {
     let budget = try request.int("tokens")
     let batch = try request.int("batch")
     return try seconds {
+        let objective = try MaskedObjective(probability: 0.3, seed: 1)
         var loader = try BatchLoader(
-            source: dataset,
+            dataset,
             batches: try GlobalBatches(KeyedOrder(count: dataset.sampleCount, seed: 1), remainder: .dropped),
-            preparation: SamplePreparation(maxTokens: 1024, appendsEnd: true),
-            objective: try MaskedObjective(probability: 0.3, seed: 1),
-            batchSize: .constant(batch),
-            microbatchSize: .tokens(budget)
+            BatchLoader.Settings(
+                preparation: SamplePreparation(maxTokens: 1024, appendsEnd: false),
+                readings: [SampleReading(appendsEnd: true, objective: objective)],
+                batchSize: .constant(batch),
+                microbatchSize: .tokens(budget)
+            )
         )
         let prefetcher = Prefetcher(capacity: 4) { try loader.next() }
         var tokens = 0
         for _ in 0..<steps {
             guard let batch = try prefetcher.next() else { break }
-            tokens += batch.microbatches.reduce(0) { $0 + $1.packed.tokenCount }
+            tokens += batch.readings[0].reduce(0) { $0 + $1.packed.tokenCount }
         }
         return tokens
     }

@@ -8,22 +8,16 @@ import CTorch
 ///
 /// > Source: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2.
 public final class AdamW: Optimizer {
-    /// The parameters, leaves that require gradients.
-    public let parameters: [Tensor]
-    /// η of the next step.
-    public var learningRate: Double
+    /// The parameters, in groups with their rates and decay.
+    public var groups: ParameterGroups
     /// β₁ and β₂.
     public let betas: (Double, Double)
     /// ε.
     public let epsilon: Double
-    /// λ of each parameter.
-    public let weightDecays: [Double]
-    /// Where given, the weight decay is `η / reference · λ` instead of `η λ`.
-    public let referenceRate: Double?
-    /// The state, which a run that goes on needs.
+    /// The state, which a resumed run needs.
     public let state: OptimizerState
 
-    /// Creates an optimizer; defaults are those of torch.
+    /// Creates an optimizer of one group; defaults are those of torch.
     ///
     /// - Parameters:
     ///   - parameters: float32 leaves that require gradients.
@@ -38,68 +32,55 @@ public final class AdamW: Optimizer {
         epsilon: Double = 1e-8,
         weightDecay: Double = 1e-2
     ) {
+        let decays = parameters.map { _ in weightDecay }
         self.init(
-            parameters,
-            weightDecays: parameters.map { _ in weightDecay },
-            learningRate: learningRate,
-            referenceRate: nil,
+            ParameterGroups(parameters, weightDecays: decays, learningRate: learningRate),
             betas: betas,
             epsilon: epsilon
         )
     }
 
-    /// Creates an optimizer with a weight decay for each parameter.
+    /// Creates an optimizer; defaults are those of torch.
+    ///
+    /// Groups with a reference rate make it Composer's `DecoupledAdamW`.
     ///
     /// - Parameters:
-    ///   - parameters: float32 leaves that require gradients.
-    ///   - weightDecays: λ of each.
-    ///   - learningRate: η.
-    ///   - referenceRate: Where given, the weight decay is `η / referenceRate · λ`: Composer's `DecoupledAdamW`.
+    ///   - groups: The parameters.
     ///   - betas: The decay of both moments.
     ///   - epsilon: Added to the denominator.
-    public init(
-        _ parameters: [Tensor],
-        weightDecays: [Double],
-        learningRate: Double,
-        referenceRate: Double?,
-        betas: (Double, Double),
-        epsilon: Double
-    ) {
-        precondition(parameters.count == weightDecays.count, "one weight decay for each parameter")
-        self.parameters = parameters
-        self.weightDecays = weightDecays
-        self.learningRate = learningRate
-        self.referenceRate = referenceRate
+    public init(_ groups: ParameterGroups, betas: (Double, Double) = (0.9, 0.999), epsilon: Double = 1e-8) {
+        self.groups = groups
         self.betas = betas
         self.epsilon = epsilon
-        state = OptimizerState(parameters)
+        state = OptimizerState(groups.parameters)
     }
 
     /// Updates every parameter that has a gradient.
     public func step() {
-        let update = state.update(parameters)
-        // libtorch takes one weight decay for a list of tensors.
-        for decay in Set(update.indices.map { weightDecays[$0] }) {
-            let places = update.indices.indices.filter { weightDecays[update.indices[$0]] == decay }
-            let options = CTAdamW(
-                learningRate: learningRate,
-                beta1: betas.0,
-                beta2: betas.1,
-                epsilon: epsilon,
-                weightDecay: referenceRate.map { decay / $0 } ?? decay
-            )
-            let status = withExtendedLifetime(update) {
-                ct_optimizer_adamw(
-                    places.map { update.values[$0].handle },
-                    places.map { update.gradients[$0].handle },
-                    places.map { update.first[$0].handle },
-                    places.map { update.second[$0].handle },
-                    Int32(places.count),
-                    Int64(state.stepCount),
-                    options
+        for update in state.updates(groups) {
+            // libtorch takes one weight decay for a list of tensors.
+            for decay in Set(update.weightDecays) {
+                let places = update.values.indices.filter { update.weightDecays[$0] == decay }
+                let options = CTAdamW(
+                    learningRate: update.learningRate,
+                    beta1: betas.0,
+                    beta2: betas.1,
+                    epsilon: epsilon,
+                    weightDecay: update.referenceRate.map { decay / $0 } ?? decay
                 )
+                let status = withExtendedLifetime(update) {
+                    ct_optimizer_adamw(
+                        places.map { update.values[$0].handle },
+                        places.map { update.gradients[$0].handle },
+                        places.map { update.first[$0].handle },
+                        places.map { update.second[$0].handle },
+                        Int32(places.count),
+                        Int64(state.stepCount),
+                        options
+                    )
+                }
+                _ = succeeded(status, "AdamW.step", update.values)
             }
-            _ = succeeded(status, "AdamW.step", update.values)
         }
     }
 }

@@ -2,11 +2,13 @@ import CTorch
 
 /// Updates parameters, in place, from their gradients, with running means of the gradients and of their squares.
 public protocol Optimizer: AnyObject {
-    /// The parameters, float32 leaves that require gradients.
-    var parameters: [Tensor] { get }
-    /// η of the next step.
-    var learningRate: Double { get set }
-    /// The state, which a run that goes on needs.
+    /// The parameters, in groups with their rates and decay.
+    var groups: ParameterGroups { get set }
+    /// β₁ and β₂.
+    var betas: (Double, Double) { get }
+    /// ε.
+    var epsilon: Double { get }
+    /// The state, which a resumed run needs; in the order of the parameters.
     var state: OptimizerState { get }
 
     /// Updates every parameter that has a gradient.
@@ -43,32 +45,55 @@ public final class OptimizerState {
         for (own, given) in zip(self.secondMoments, secondMoments) { own.assign(given) }
     }
 
-    /// Parameters with gradients and their moments, for the steps of one update.
+    /// Counts a step.
+    ///
+    /// - Parameter groups: The parameters, in the order of the moments.
+    /// - Returns: The parameters that have a gradient, with their moments, in their order; those of different rates
+    ///   apart, as one call of the library has one rate.
+    func updates(_ groups: ParameterGroups) -> [Update] {
+        stepCount += 1
+        var updates: [Update] = []
+        for (index, parameter) in groups.parameters.enumerated() {
+            guard let gradient = parameter.gradient else { continue }
+            let group = groups.groups[groups.membership[index]]
+            let known = updates.firstIndex {
+                $0.learningRate == group.learningRate && $0.referenceRate == group.referenceRate
+            }
+            if known == nil {
+                updates.append(Update(learningRate: group.learningRate, referenceRate: group.referenceRate))
+            }
+            let place = known ?? updates.count - 1
+            updates[place].values.append(parameter)
+            updates[place].gradients.append(gradient)
+            updates[place].first.append(firstMoments[index])
+            updates[place].second.append(secondMoments[index])
+            updates[place].weightDecays.append(group.weightDecay)
+        }
+        return updates
+    }
+
+    /// Parameters of one rate that have gradients, with what an update of them needs.
     struct Update {
-        var indices: [Int] = []
+        let learningRate: Double
+        let referenceRate: Double?
         var values: [Tensor] = []
         var gradients: [Tensor] = []
         var first: [Tensor] = []
         var second: [Tensor] = []
-    }
-
-    /// Counts a step, and gathers the parameters that have a gradient.
-    func update(_ parameters: [Tensor]) -> Update {
-        stepCount += 1
-        var result = Update()
-        for (index, parameter) in parameters.enumerated() {
-            guard let gradient = parameter.gradient else { continue }
-            result.indices.append(index)
-            result.values.append(parameter)
-            result.gradients.append(gradient)
-            result.first.append(firstMoments[index])
-            result.second.append(secondMoments[index])
-        }
-        return result
+        var weightDecays: [Double] = []
     }
 }
 
 extension Optimizer {
+    /// The parameters, float32 leaves that require gradients.
+    public var parameters: [Tensor] { groups.parameters }
+
+    /// η of the next step; that of each group is this times its factor.
+    public var learningRate: Double {
+        get { groups.learningRate }
+        set { groups.learningRate = newValue }
+    }
+
     /// Forgets the gradients of all parameters.
     public func clearGradients() {
         for parameter in parameters { parameter.clearGradient() }

@@ -28,7 +28,7 @@ func session(
 /// Prints the batches that a session's next steps would see, a line each.
 func printBatches(_ count: Int, of session: PretrainingSession) throws {
     for _ in 0..<max(0, count) {
-        let batch = try session.nextBatch()
+        let batch = try session.trainers[0].task.nextBatch()
         let halves = batch.halves.map { JSONValue.array($0.map(json)) }
         print(JSONValue.object(["step": JSONValue(batch.step), "halves": .array(halves)]).text())
     }
@@ -36,7 +36,9 @@ func printBatches(_ count: Int, of session: PretrainingSession) throws {
 
 /// Prints the microbatches that each run of a session is measured on, a run a line.
 func printHeldOut(_ session: PretrainingSession) throws {
-    for run in session.runs { print(JSONValue.array(try (run.heldOutBatches() ?? []).map(json)).text()) }
+    for trainer in session.trainers {
+        print(JSONValue.array(try (trainer.task.heldOutBatches() ?? []).map(json)).text())
+    }
 }
 
 /// The sequences of a microbatch, and the labels of their tokens.

@@ -27,8 +27,8 @@ func timeLoop(steps: Int, rounds: Int, _ arguments: [String]) throws {
 
 private func secondsOfBareSteps(_ steps: Int, _ arguments: [String]) throws -> Double {
     let session = try session(arguments)
-    let batches = try (0..<steps).map { _ in try session.nextBatch() }
-    let (recipe, model) = (session.runs[0].recipe, session.runs[0].model)
+    let batches = try (0..<steps).map { _ in try session.trainers[0].task.nextBatch() }
+    let (recipe, model) = (session.trainers[0].task.recipe, session.trainers[0].task.languageModel)
     let optimizer = recipe.optimizer.optimizer(for: model.parameters)
     func step(_ index: Int) throws {
         let microbatches = batches[index].halves[0]

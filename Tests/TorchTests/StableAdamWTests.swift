@@ -17,7 +17,9 @@ import Testing
         let p = Tensor([0.5, -1, 2, 0.1] as [Float], shape: [2, 2])
         let q = Tensor([1, -0.25] as [Float])
         for parameter in [p, q] { parameter.setRequiresGradient(true) }
-        let optimizer = StableAdamW([p, q], weightDecays: [0.1, 0], learningRate: 0.01, referenceRate: 0.01)
+        let optimizer = StableAdamW(
+            ParameterGroups([p, q], weightDecays: [0.1, 0], learningRate: 0.01, referenceRate: 0.01)
+        )
         for (index, values) in trace.enumerated() {
             let t = Float(index + 1)
             if t == 3 { optimizer.learningRate = 0.005 }
@@ -43,10 +45,12 @@ import Testing
         let parameters = shapes.enumerated().map { TrainingOperatorTests.random($1, UInt64($0)).to(type) }
         for parameter in parameters { parameter.setRequiresGradient(true) }
         let optimizer = StableAdamW(
-            parameters,
-            weightDecays: [0, 1e-3, 0.5, 0],
-            learningRate: 3e-3,
-            referenceRate: isDecoupled ? 3e-3 : nil
+            ParameterGroups(
+                parameters,
+                weightDecays: [0, 1e-3, 0.5, 0],
+                learningRate: 3e-3,
+                referenceRate: isDecoupled ? 3e-3 : nil
+            )
         )
         for step in 0..<3 {
             for (index, parameter) in parameters.enumerated() {
@@ -74,7 +78,9 @@ import Testing
         func optimizer() -> StableAdamW {
             let parameter = TrainingOperatorTests.random([40, 7], 1)
             parameter.setRequiresGradient(true)
-            return StableAdamW([parameter], weightDecays: [0.1], learningRate: 1e-2, referenceRate: 1e-2)
+            return StableAdamW(
+                ParameterGroups([parameter], weightDecays: [0.1], learningRate: 1e-2, referenceRate: 1e-2)
+            )
         }
         func advance(_ optimizer: StableAdamW, _ steps: Range<Int>) {
             for step in steps {

@@ -100,7 +100,7 @@ struct Training {
     /// Trains.
     ///
     /// - Throws: Whatever preparing and running throw.
-    func run() throws -> TrainingOutcome {
+    func run() throws -> PretrainingReport {
         for recipe in recipes { try recipe.checkRunnable() }
         var notices: [String] = []
         for notice in recipes.flatMap(\.notices) where !notices.contains(notice) { notices.append(notice) }
@@ -115,13 +115,14 @@ struct Training {
         Interruption.becomeGraceful()
         TorchRuntime.setKeptMemoryLimit(bytes: .max)
         let session = try PretrainingSession(recipes, options)
-        for run in session.runs {
-            let begin = run.origin.map { "from \($0)" } ?? "with new weights"
+        for trainer in session.trainers {
+            let run = trainer.task
+            let begin = trainer.origin.map { "from \($0)" } ?? "with new weights"
             Diagnostics.note("\(run.folder.path): \(run.recipe.kind.name), \(run.recipe.objective.name), \(begin)")
         }
         let outcome = try session.run()
-        return TrainingOutcome(
-            runs: session.runs,
+        return PretrainingReport(
+            trainers: session.trainers,
             checkpoints: try session.newestCheckpoints(),
             isInterrupted: outcome == .interrupted
         )
@@ -129,8 +130,8 @@ struct Training {
 }
 
 /// What training came to.
-struct TrainingOutcome {
-    let runs: [PretrainingRun]
+struct PretrainingReport {
+    let trainers: [Trainer<PretrainingRun>]
     let checkpoints: [String?]
     let isInterrupted: Bool
 
@@ -138,9 +139,9 @@ struct TrainingOutcome {
         [
             "finished": JSONValue(!isInterrupted),
             "runs": .array(
-                zip(runs, checkpoints).map { run, checkpoint in
+                zip(trainers, checkpoints).map { run, checkpoint in
                     var object: JSONObject = [
-                        "folder": .string(run.folder.path), "kind": .string(run.recipe.kind.name),
+                        "folder": .string(run.task.folder.path), "kind": .string(run.task.recipe.kind.name),
                         "checkpoint": checkpoint.map { .string($0) } ?? .null, "batch": JSONValue(run.clock.batch),
                         "token": JSONValue(run.clock.token), "seconds": JSONValue(run.clock.seconds),
                         "loss": JSONValue(run.loss),

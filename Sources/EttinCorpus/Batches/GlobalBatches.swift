@@ -101,6 +101,15 @@ public struct GlobalBatches {
         return sequence.samples(at: position.position..<end)
     }
 
+    /// The epoch that the next batch belongs to.
+    ///
+    /// - Parameter size: The number of samples of a batch.
+    /// - Returns: The number of the epoch.
+    func nextEpoch(size: Int) -> Int {
+        let needed = remainder == .dropped ? size : 1
+        return position.epoch + (order.count - position.position < needed ? 1 : 0)
+    }
+
     /// Checks that an epoch has samples, and enough for a batch.
     static func check(_ size: Int, sampleCount: Int, _ remainder: Remainder) throws {
         guard sampleCount > 0 else {

@@ -1,54 +1,33 @@
-import Torch
-
 /// The microbatches of one rank for one step.
 public struct RankBatch: Sendable, Hashable {
     /// The step, from 0.
     public let step: Int
-    /// The samples of the global batch, in its order and the same on all ranks.
-    public let globalSamples: [SampleReference]
-    /// This rank's microbatches.
-    public let microbatches: [TrainingBatch]
-    /// The share of this rank's token budget that is filled; nil where microbatches are cut by sequences.
-    public let packingEfficiency: Double?
+    /// The samples of the global batch, in its order and the same on all ranks; empty where only this rank's were read.
+    ///
+    /// They are what the readings have in common, without the end tokens that only some append.
+    public let samples: [TokenSample]
+    /// This rank's microbatches, for each reading.
+    public let readings: [[TrainingBatch]]
     /// Where the run stands when this batch is done; a loader made from it goes on with the next one.
     public let positionAfter: DataPosition
+    /// The pass over the data that the next batch belongs to.
+    public let nextEpoch: Int
 }
 
-/// Divides global batches and labels this rank's part.
-struct BatchDivider: Sendable {
-    let objective: any LanguageModelObjective
-    let size: MicrobatchPlan.Size
-    let rank: Int
-    let worldSize: Int
+/// What a model makes of samples: the halves of a pair read the same ones, each in its own way.
+public struct SampleReading: Sendable {
+    /// Whether a sequence ends with the end token.
+    public let appendsEnd: Bool
+    /// What is to be predicted.
+    public let objective: any LanguageModelObjective
 
-    func rankBatch(_ samples: [TokenSample], step: Int, positionAfter: DataPosition) throws -> RankBatch {
-        let plan = try MicrobatchPlan(lengths: samples.map(\.ids.count), worldSize: worldSize, size: size)
-        return rankBatch(
-            plan.ranks[rank].map { $0.map { samples[$0] } },
-            globalSamples: samples.map(\.reference),
-            step: step,
-            positionAfter: positionAfter
-        )
-    }
-
-    func rankBatch(
-        _ microbatches: [[TokenSample]],
-        globalSamples: [SampleReference],
-        step: Int,
-        positionAfter: DataPosition
-    ) -> RankBatch {
-        let batches = microbatches.map { objective.batch($0) }
-        var efficiency: Double?
-        if case .tokens(let budget) = size, !batches.isEmpty {
-            let tokens = batches.reduce(0) { $0 + $1.packed.tokenCount }
-            efficiency = Double(tokens) / Double(budget * batches.count)
-        }
-        return RankBatch(
-            step: step,
-            globalSamples: globalSamples,
-            microbatches: batches,
-            packingEfficiency: efficiency,
-            positionAfter: positionAfter
-        )
+    /// Describes a reading.
+    ///
+    /// - Parameters:
+    ///   - appendsEnd: Whether a sequence ends with the end token.
+    ///   - objective: What is to be predicted.
+    public init(appendsEnd: Bool, objective: any LanguageModelObjective) {
+        self.appendsEnd = appendsEnd
+        self.objective = objective
     }
 }

@@ -40,10 +40,15 @@ public struct SamplePreparation: Sendable, Hashable {
         result.reserveCapacity(min(maxTokens, ids.count + 2))
         if ids.first != specials.start { result.append(specials.start) }
         result += ids.prefix(maxTokens - result.count)
-        if appendsEnd, result.last != specials.end {
-            if result.count == maxTokens { result.removeLast() }
-            result.append(specials.end)
-        }
-        return result
+        return appendsEnd ? endingPrepared(result) : result
+    }
+
+    /// Ends a sample that was prepared without an end token with one.
+    ///
+    /// - Parameter ids: What ``prepared(_:sample:)`` gave.
+    /// - Returns: At most `maxTokens` ids, the last of them the end token.
+    func endingPrepared(_ ids: [Int32]) -> [Int32] {
+        guard ids.last != specials.end else { return ids }
+        return ids.prefix(maxTokens - 1) + [specials.end]
     }
 }

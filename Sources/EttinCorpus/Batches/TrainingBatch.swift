@@ -27,6 +27,8 @@ public struct TrainingBatch: Sendable, Hashable {
     public let packed: PackedBatch
     /// The token to predict at each place, or ``ignoredLabel``; as many as there are tokens.
     public let labels: [Int32]
+    /// The tokens at which something is to be predicted, in order.
+    public let labelledPlaces: [Int64]
 
     /// Creates a batch.
     ///
@@ -40,10 +42,15 @@ public struct TrainingBatch: Sendable, Hashable {
         )
         self.packed = packed
         self.labels = labels
+        // Once, where batches are made, and not in every step of training.
+        labelledPlaces = labels.indices.filter { labels[$0] != Self.ignoredLabel }.map(Int64.init)
     }
 
     /// The number of tokens at which something is to be predicted.
-    public var labelledCount: Int { labels.count { $0 != Self.ignoredLabel } }
+    public var labelledCount: Int { labelledPlaces.count }
+
+    /// What is to be predicted at those tokens.
+    public var targets: [Int64] { labelledPlaces.map { Int64(labels[Int($0)]) } }
 }
 
 /// What a model is trained to predict.

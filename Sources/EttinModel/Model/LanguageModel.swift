@@ -111,12 +111,42 @@ public final class LanguageModel: Module, PretrainedModel {
         precondition(labels.count == batch.tokenCount, "\(labels.count) labels for \(batch.tokenCount) tokens")
         let ignored = Int32(options.ignoreIndex)
         let places = labels.indices.filter { labels[$0] != ignored }.map(Int64.init)
+        let targets = places.map { Int64(labels[Int($0)]) }
+        return loss(
+            batch,
+            targets: targets,
+            at: places,
+            training: training,
+            precision: precision,
+            options: options
+        )
+    }
+
+    /// The loss of predicting some tokens at some places.
+    ///
+    /// - Parameters:
+    ///   - batch: Sequences of token ids.
+    ///   - targets: The token to predict at each of the places.
+    ///   - places: Tokens of the batch, rising.
+    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - precision: In which types to compute.
+    ///   - options: Reduction and z-loss.
+    /// - Returns: The loss and what it is made of.
+    public func loss(
+        _ batch: PackedBatch,
+        targets: [Int64],
+        at places: [Int64],
+        training: TrainingPass? = nil,
+        precision: Precision = .full,
+        options: CrossEntropyOptions = CrossEntropyOptions()
+    ) -> LanguageModelLoss {
+        precondition(targets.count == places.count, "\(targets.count) targets for \(places.count) places")
         let hidden = model(batch, training: training, precision: precision)
         let scored = head(hidden.selecting(distinctRows: Tensor(places).to(hidden.device)))
         let (loss, rowLosses) = scored.linearCrossEntropy(
             weight: decoder.weight ?? model.embeddings.tokens.weight,
             bias: decoder.bias,
-            labels: Tensor(places.map { Int64(labels[Int($0)]) }).to(hidden.device),
+            labels: Tensor(targets).to(hidden.device),
             options: options
         )
         return LanguageModelLoss(loss: loss, tokenLosses: rowLosses, labelledCount: places.count)

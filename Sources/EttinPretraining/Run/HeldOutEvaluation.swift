@@ -22,7 +22,7 @@ struct HeldOutEvaluation {
     struct Settings {
         let specials: SpecialTokens
         let vocabularySize: Int
-        let reading: HalfReading
+        let reading: SampleReading
         let batchSize: Int
         let microbatchSize: MicrobatchPlan.Size
         /// The most batches; nil for all.
@@ -68,19 +68,18 @@ struct HeldOutEvaluation {
     }
 
     private func forEachBatch(_ body: (TrainingBatch) throws -> Void) throws {
-        var batches = try StepBatches(
-            data,
-            from: DataPosition(),
-            specials: settings.specials,
-            vocabularySize: settings.vocabularySize,
-            halves: [settings.reading],
-            batchSize: .constant(settings.batchSize),
-            microbatchSize: settings.microbatchSize
+        var loaderSettings = data.loaderSettings(
+            settings.specials,
+            [settings.reading],
+            .constant(settings.batchSize),
+            settings.microbatchSize
         )
+        loaderSettings.vocabularySize = settings.vocabularySize
+        var batches = try data.loader(from: DataPosition(), loaderSettings)
         var count = 0
         while count < settings.batchLimit ?? .max, let batch = try batches.next() {
             count += 1
-            for microbatch in batch.halves[0] { try body(microbatch) }
+            for microbatch in batch.readings[0] { try body(microbatch) }
             // One pass: what follows would be the same samples again.
             if batch.nextEpoch > 0 { break }
         }
@@ -90,14 +89,14 @@ struct HeldOutEvaluation {
         _ batch: TrainingBatch,
         _ model: LanguageModel
     ) throws -> (loss: Double, right: Double, labelled: Int) {
-        let places = batch.labels.indices.filter { batch.labels[$0] != TrainingBatch.ignoredLabel }
+        let (places, targets) = (batch.labelledPlaces, batch.targets)
         guard !places.isEmpty else { return (0, 0, 0) }
         let hidden = model.trunk(batch.packed, precision: settings.precision)
         var (loss, right) = (0.0, 0.0)
         for start in stride(from: 0, to: places.count, by: Self.chunkRows) {
-            let part = places[start..<min(places.count, start + Self.chunkRows)]
-            let rows = hidden.selecting(distinctRows: Tensor(part.map(Int64.init)).to(hidden.device))
-            let labels = part.map { Int64(batch.labels[$0]) }
+            let part = start..<min(places.count, start + Self.chunkRows)
+            let rows = hidden.selecting(distinctRows: Tensor(Array(places[part])).to(hidden.device))
+            let labels = Array(targets[part])
             // Logits rounded to bfloat16 would blur the loss.
             let logits = model.logits(rows.to(.float32))
             loss += try logits.crossEntropy(Tensor(labels).to(hidden.device)).scalar() * Double(part.count)

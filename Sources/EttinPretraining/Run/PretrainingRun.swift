@@ -1,182 +1,95 @@
 package import EttinCorpus
 import EttinFiles
 import EttinHub
+public import EttinJSON
 package import EttinModel
 import EttinTokenizer
 public import EttinTraining
-import Torch
+public import Torch
 
-/// The training of one model: weights, optimizer, clock, ledger, logs and checkpoints.
+/// The pre-training of one model as a task of a trainer: objective, ledger, what its checkpoints hold.
 ///
-/// It is given its batches, so that the halves of a pair can be given the same.
-public final class PretrainingRun {
+/// The halves of a pair share one stream of batches, which the first of them takes from it.
+public final class PretrainingRun: TrainingTask {
     /// What is trained, and how.
     public let recipe: PretrainingRecipe
     /// Where its files are.
     public let folder: RunFolder
-    /// How far it has come.
-    public private(set) var clock: TrainingClock
-    /// The checkpoint it went on from or started from; nil for new weights.
-    public let origin: String?
-    /// What was last measured on held-out data.
-    public private(set) var evaluation: [(key: String, value: Double)] = []
-    /// The loss of the last batch.
-    public private(set) var loss = Double.nan
+    /// What a run that is resumed must share with its checkpoint.
+    public let facts: [String: String]
 
-    package let model: LanguageModel
-    let store: CheckpointStore
-    let length: RunLength
-    private let tokenizer: Tokenizer?
-    private let step: TrainingStep
-    private let keys: [String]
-    private let rates: LearningRates
-    private let ledger: DataLedgerWriter
-    private let loggers: [any TrainingLogger]
-    private let console: (any TrainingLogger)?
-    private let heldOut: HeldOutEvaluation?
-    private let facts: [String: String]
-    private let lock: RunLock
-    private var previousClock: TrainingClock
-    private(set) var position: DataPosition
-    private var speed: SpeedMonitor
-    private let average: RunAverage?
+    package let languageModel: LanguageModel
+    private let context: RunContext
+    private let ledgerStart: RunStart.Ledger?
+    /// Opened with the other files of the run.
+    private var ledger: DataLedgerWriter?
+    private var position: DataPosition
+    private var batchCount: Int
 
-    /// Opens a run: a new one, or one that goes on.
-    ///
-    /// Nothing in its folder is touched before this, so that a mistake in a recipe costs nothing.
+    /// Describes a run; nothing is written.
     ///
     /// - Parameters:
     ///   - recipe: What to train, and how.
     ///   - start: Weights and state to begin with.
-    ///   - optimization: The optimizer in that state.
     ///   - context: What runs of one process share.
-    /// - Throws: `TrainingError` when files of the run cannot be opened, or another process writes them.
-    init(
-        _ recipe: PretrainingRecipe,
-        start: RunStart,
-        optimization: RunOptimization,
-        context: RunContext
-    ) throws {
+    init(_ recipe: PretrainingRecipe, _ start: RunStart, _ context: RunContext) {
         self.recipe = recipe
+        self.context = context
         folder = context.folder
-        store = context.store
-        length = context.length
-        tokenizer = context.tokenizer
-        clock = start.clock
-        previousClock = start.clock
-        position = start.position
-        origin = start.origin
-        model = start.model
         facts = context.facts
-        evaluation = start.evaluation.map { ($0.key, $0.value) }
-        keys = model.parameters.map(\.key)
-        step = TrainingStep(optimizer: optimization.optimizer, clippingNorm: recipe.gradientClipping)
-        average = optimization.average
-        rates = LearningRates(
-            schedule: length.schedule,
-            maximum: length.maximum,
-            base: start.baseRate,
-            reference: start.referenceRate,
-            isLiteral: recipe.rules.learningRateTiming == .literal,
-            next: start.nextRate
-        )
-        heldOut = context.heldOut
-        try TrainingError.translating { try FilePath.makeFolder(context.folder.path) }
-        lock = try RunLock(folder: context.folder.path)
-        // A run that goes on keeps what it wrote up to its checkpoint; one that begins keeps nothing.
-        var batch: Int?
-        switch start.files {
-        case .begin:
-            try store.takeBack(toBatch: nil)
-            ledger = try DataLedgerWriter(path: folder.ledger)
-        case .goOn(let steps, let head):
-            batch = start.clock.batch
-            ledger = try DataLedgerWriter(path: folder.ledger, continuingAfterBatch: steps, endingIn: head)
-            try store.takeBack(toBatch: batch)
-        case .beginAgain(let entry):
-            // The weights stay on the disk until they are there as the new beginning.
-            try store.takeBack(toBatch: entry.batch)
-            ledger = try DataLedgerWriter(path: folder.ledger)
-        }
-        var loggers: [any TrainingLogger] = []
-        if recipe.logging.jsonl {
-            loggers.append(try JSONLinesLogger(path: folder.metrics, continuingAfterBatch: batch))
-        }
-        if recipe.logging.tensorboard {
-            loggers.append(try TensorBoardLogger(folder: folder.events, continuingAfterBatch: batch))
-        }
-        self.loggers = loggers
-        let maximum = context.length.maximum
-        console = context.onLine.map { show in
-            ConsoleProgress(maximum: maximum, name: context.label, startingAt: start.clock, show: show)
-        }
-        speed = SpeedMonitor(window: recipe.logging.speedWindow)
-        try RunDescription(recipe, model: model, tokenizer: context.tokenizerFolder).write(to: folder)
-        guard case .beginAgain = start.files else { return }
-        try store.keepOnly(try save())
+        languageModel = start.model
+        position = start.position
+        batchCount = start.trainer.clock.batch
+        ledgerStart = start.ledger
     }
 
-    /// Whether the run has its full length.
-    var isFinished: Bool { clock.count(in: length.maximum.unit) >= length.maximum.value }
+    // MARK: The task
 
-    // MARK: Steps
+    /// The kind of the model.
+    public var name: String { recipe.kind.name }
 
-    /// Takes a step.
+    /// The model.
+    public var model: Module { languageModel }
+
+    /// Takes the next batch from the stream.
     ///
-    /// - Parameters:
-    ///   - microbatches: What this model reads and predicts.
-    ///   - batch: The batch they are of.
-    ///   - waited: Seconds that were spent waiting for it.
-    /// - Throws: `TrainingError` of kind `diverged` when the loss is not a number; nothing has changed then. `TorchError`
-    ///   when memory runs out.
-    func train(on microbatches: [TrainingBatch], of batch: StepBatch, waited: Double) throws {
-        let before = clock
-        let begin = ContinuousClock.now
-        let rate = rates.rate(at: clock)
-        let weights = lossWeights(microbatches)
-        let starts = microbatches.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.packed.tokenCount) }
-        if model.configuration.attentionDropout > 0 {
-            TorchRuntime.seed(recipe.seed &+ UInt64(clock.batch) &* 0x9E37_79B9_7F4A_7C15)
-        }
-        let result = try step.run(microbatches: microbatches.count, learningRate: rate) { index in
-            let pass = TrainingPass(
-                seed: recipe.seed,
-                step: before.batch,
-                precedingTokens: starts[index],
-                recomputesActivations: recipe.gradientCheckpointing
-            )
-            let options = CrossEntropyOptions(
-                reduction: recipe.rules.lossWeighting == .literal ? .mean : .sum,
-                zLoss: recipe.zLoss
-            )
-            let loss = model.loss(
-                microbatches[index].packed,
-                labels: microbatches[index].labels,
-                training: pass,
-                precision: recipe.precision,
-                options: options
-            )
-            return loss.loss * weights[index]
-        }
-        rates.advance(from: before)
-        previousClock = before
-        loss = result.loss
-        let tokens =
-            recipe.rules.tokenCounting == .data
-            ? batch.fingerprint.tokens : microbatches.reduce(0) { $0 + $1.packed.tokenCount }
-        clock.advance(samples: batch.fingerprint.samples, tokens: tokens, epoch: batch.nextEpoch)
-        let seconds = (ContinuousClock.now - begin) / .seconds(1) + waited
-        clock.seconds += seconds
-        position = batch.positionAfter
-        average?.update(model, at: clock, since: before, length: length)
-        try ledger.append(batch.fingerprint)
-        speed.add(tokens: tokens, samples: batch.fingerprint.samples, seconds: seconds, waited: waited)
-        try log(result, rate: rate, since: before)
+    /// - Returns: The batch.
+    /// - Throws: `TrainingError` at the end of an explicit order, `CorpusError` when a sample cannot be read or holds what
+    ///   the model cannot.
+    public func nextBatch() throws -> StepBatch {
+        if let batch = try context.batches.next() { return batch }
+        throw TrainingError(
+            .missing,
+            "order_path",
+            found: "ends after \(batchCount) batches",
+            expected: "as many as max_duration takes"
+        )
     }
 
-    // Literal: a microbatch weighs by its sequences, and its labelled tokens share that. Intended: all labelled tokens
-    // of the batch weigh the same.
-    private func lossWeights(_ microbatches: [TrainingBatch]) -> [Double] {
+    /// How much a batch is to this half, by the recipe's rule of counting.
+    ///
+    /// - Parameter batch: The batch.
+    /// - Returns: Its microbatches, samples and tokens.
+    public func size(of batch: StepBatch) -> BatchSize {
+        let microbatches = batch.halves[context.half]
+        return BatchSize(
+            microbatches: microbatches.count,
+            samples: batch.fingerprint.samples,
+            tokens: recipe.rules.tokenCounting == .data
+                ? batch.fingerprint.tokens : microbatches.reduce(0) { $0 + $1.packed.tokenCount },
+            nextEpoch: batch.nextEpoch
+        )
+    }
+
+    /// The weights of microbatches, by the recipe's rule of weighting.
+    ///
+    /// Literal: a microbatch weighs by its sequences, and its labelled tokens share that. Intended: all labelled tokens of
+    /// the batch weigh the same.
+    ///
+    /// - Parameter batch: The batch.
+    /// - Returns: A weight for each microbatch of this half.
+    public func weights(of batch: StepBatch) -> [Double] {
+        let microbatches = batch.halves[context.half]
         switch recipe.rules.lossWeighting {
         case .literal:
             let rows = microbatches.map { Double($0.packed.sequenceCount) }
@@ -188,130 +101,130 @@ public final class PretrainingRun {
         }
     }
 
-    private func log(_ result: TrainingStep.Result, rate: Double, since before: TrainingClock) throws {
-        let logging = recipe.logging
-        let isFirst = before.batch == 0
-        let isLogged = isFirst || isFinished || clock.crosses(length.counted(logging.logInterval), since: before)
-        let isShown = logging.consoleInterval.map {
-            isFirst || isFinished || clock.crosses(length.counted($0), since: before)
+    /// The loss of a microbatch: its mean or its sum, by the recipe's rule of weighting.
+    ///
+    /// - Parameters:
+    ///   - microbatch: The number of the microbatch.
+    ///   - batch: The batch.
+    ///   - clock: How far the run has come before this batch.
+    /// - Returns: A scalar.
+    public func loss(of microbatch: Int, in batch: StepBatch, at clock: TrainingClock) -> Tensor {
+        let microbatches = batch.halves[context.half]
+        if microbatch == 0, languageModel.configuration.attentionDropout > 0 {
+            TorchRuntime.seed(recipe.seed &+ UInt64(clock.batch) &* 0x9E37_79B9_7F4A_7C15)
         }
-        guard isLogged || isShown == true else { return }
-        let name = MetricName.learningRatePrefix + recipe.optimizer.name.loggedName
-        var values: [(key: String, value: Double)] = [
-            (MetricName.trainingLoss, result.loss), ("\(name)/group0", rate), ("\(name)/group1", rate),
+        let pass = TrainingPass(
+            seed: recipe.seed,
+            step: clock.batch,
+            precedingTokens: microbatches[..<microbatch].reduce(0) { $0 + $1.packed.tokenCount },
+            recomputesActivations: recipe.gradientCheckpointing
+        )
+        let own = microbatches[microbatch]
+        return languageModel.loss(
+            own.packed,
+            targets: own.targets,
+            at: own.labelledPlaces,
+            training: pass,
+            precision: recipe.precision,
+            options: CrossEntropyOptions(
+                reduction: recipe.rules.lossWeighting == .literal ? .mean : .sum,
+                zLoss: recipe.zLoss
+            )
+        ).loss
+    }
+
+    // MARK: Files
+
+    /// Begins or continues the ledger, and says what the run is.
+    ///
+    /// - Parameter isResumed: Whether the run is resumed.
+    /// - Throws: `TrainingError` when the ledger is not that of the checkpoint, or a file cannot be written.
+    public func openFiles(isResumed: Bool) throws {
+        ledger =
+            if isResumed, let ledgerStart {
+                try DataLedgerWriter(
+                    path: folder.ledger,
+                    continuingAfterBatch: ledgerStart.steps,
+                    endingIn: ledgerStart.head
+                )
+            } else {
+                try DataLedgerWriter(path: folder.ledger)
+            }
+        try RunDescription(recipe, model: languageModel, tokenizer: context.tokenizerFolder).write(to: folder)
+    }
+
+    /// Moves on in the data, and records in the ledger what a step saw.
+    ///
+    /// - Parameter batch: The batch of the step.
+    /// - Throws: `TrainingError` when the ledger cannot be written.
+    public func didStep(on batch: StepBatch) throws {
+        position = batch.positionAfter
+        batchCount += 1
+        try ledger?.append(batch.fingerprint)
+    }
+
+    /// Waits until the ledger is on the disk.
+    ///
+    /// - Throws: `TrainingError` when the file system refuses.
+    public func synchronizeFiles() throws { try ledger?.synchronize() }
+
+    /// The position in the data and the head of the ledger.
+    public var state: JSONObject {
+        [
+            "data": [
+                "epoch": JSONValue(position.epoch), "position": JSONValue(position.position),
+                "step": JSONValue(position.step), "tokens": JSONValue(position.tokens),
+            ],
+            "ledger": [
+                "steps": JSONValue(ledger?.nextStep ?? 0), "chain": .string("\(ledger?.head ?? .zero)"),
+            ],
         ]
-        values += speed.values
-        values.append((MetricName.peakBytes, Double(PeakMemory.bytes)))
-        let norms = logging.gradientNormInterval.map {
-            isFirst || isFinished || clock.crosses(length.counted($0), since: before)
-        }
-        if norms == true || recipe.optimizer.logsGradientNorm {
-            values.append(("gradient_norms/l1_norm", result.gradientNorm1))
-            values.append((MetricName.gradientNorm, result.gradientNorm2))
-        }
-        if isLogged { for logger in loggers { try logger.log(values, at: clock) } }
-        if isShown == true { try console?.log(values, at: clock) }
     }
 
-    /// Whether an interval of the recipe ended with the last batch.
-    func crosses(_ interval: TrainingTime?, since before: TrainingClock) -> Bool {
-        guard let interval else { return false }
-        return clock.crosses(length.counted(interval), since: before)
+    /// Writes what loads as a model: configuration, weights, tokenizer, card.
+    ///
+    /// - Parameters:
+    ///   - average: What kind of average of the trained weights the model has now.
+    ///   - folder: A new folder.
+    ///   - run: How far the run has come, and what was last measured.
+    /// - Throws: `CheckpointError` or `HubError` when something cannot be written.
+    public func writeModel(average: String?, toFolder folder: String, _ run: RunProgress) throws {
+        try withoutGradients { try languageModel.save(folder: folder) }
+        if recipe.kind == .decoder {
+            try GenerationConfiguration(model: languageModel.configuration).write(toFolder: folder)
+        }
+        try context.tokenizer?.save(to: folder)
+        let card = RunCard(recipe, clock: run.clock, evaluation: run.evaluation, average: average).card
+        try card.write(toFolder: folder)
     }
 
-    // MARK: Measuring and saving
+    /// Writes the mean of the last checkpoints, where the recipe asks for it.
+    ///
+    /// - Parameter store: The checkpoints of the run.
+    /// - Throws: `TrainingError` or `CheckpointError` when it cannot be written.
+    public func didFinish(_ store: CheckpointStore) throws {
+        guard case .lastCheckpoints(let count) = recipe.averaging else { return }
+        let newest = try store.entries().suffix(count)
+        guard newest.count > 1 else { return }
+        let path = FilePath.joined(folder.path, "average")
+        if FilePath.kind(of: path) == .folder { try TrainingError.translating { try FilePath.removeFolder(path) } }
+        try CheckpointAverage(newest.map(\.path)).write(toFolder: path)
+    }
+
+    // MARK: Measuring
 
     /// Measures the model on held-out data, if the recipe names any.
     ///
+    /// - Returns: The metrics; nil without held-out data.
     /// - Throws: `CorpusError` when a sample cannot be read; `TorchError` when memory runs out.
-    func evaluate() throws {
-        guard let heldOut else { return }
+    public func evaluate() throws -> [(key: String, value: Double)]? {
         let key = recipe.objective == .causal ? MetricName.nextTokenAccuracy : MetricName.maskedAccuracy
-        evaluation = try heldOut.run(model, accuracyKey: key)
-        for logger in loggers { try logger.log(evaluation, at: clock) }
-        try console?.log(evaluation, at: clock)
+        return try context.heldOut?.run(languageModel, accuracyKey: key)
     }
 
     /// What the model is measured on.
     ///
     /// - Returns: The microbatches of an evaluation; nil without held-out data.
     /// - Throws: `CorpusError` when a sample cannot be read.
-    package func heldOutBatches() throws -> [TrainingBatch]? { try heldOut?.batches() }
-
-    /// Writes a checkpoint of the present state; one that is there already stays.
-    ///
-    /// - Returns: Its folder.
-    /// - Throws: `TrainingError` or `CheckpointError` when it cannot be written; earlier ones are as they were.
-    @discardableResult
-    func save() throws -> CheckpointStore.Entry {
-        try ledger.synchronize()
-        for logger in loggers { try logger.finish() }
-        return try store.save(batch: clock.batch) { folder in
-            try write(model, toFolder: folder)
-            try OptimizerFile.write(
-                step.optimizer.state,
-                keys: keys,
-                others: average?.state ?? [],
-                toFolder: folder
-            )
-            try TrainerState(
-                clock: clock,
-                previousClock: previousClock,
-                position: position,
-                ledgerSteps: ledger.nextStep,
-                ledgerHead: "\(ledger.head)",
-                optimizer: recipe.optimizer.name,
-                optimizerSteps: step.optimizer.state.stepCount,
-                learningRate: step.optimizer.learningRate,
-                nextRate: rates.next,
-                baseRate: rates.base,
-                referenceRate: rates.reference,
-                facts: facts,
-                evaluation: evaluation.map { TrainerState.Measurement(key: $0.key, value: $0.value) }
-            ).write(toFolder: folder)
-        }
-    }
-
-    /// Removes the checkpoints that the recipe does not keep.
-    ///
-    /// - Throws: `TrainingError` when one cannot be removed.
-    func prune() throws {
-        guard let last = recipe.checkpoints.keepLast else { return }
-        let interval = recipe.checkpoints.keepEvery.map(length.counted)
-        try store.prune(keepingLast: last) { state in
-            interval.map { state.clock.crosses($0, since: state.previousClock) } ?? false
-        }
-    }
-
-    /// Whether all weights are numbers; those of a run that went wrong need not be.
-    func hasFiniteWeights() throws -> Bool {
-        try withoutGradients {
-            try withRecovery { try model.parameters.allSatisfy { try ($0.tensor * 0).sum().scalar() == 0 } }
-        }
-    }
-
-    /// Writes the averages that the recipe asks for, at the end of a run.
-    ///
-    /// - Throws: `TrainingError` or `CheckpointError` when they cannot be written.
-    func finish() throws {
-        try average?.write(of: self)
-        for logger in loggers { try logger.finish() }
-    }
-
-    /// Writes what loads as a model: configuration, weights, tokenizer, card.
-    ///
-    /// - Parameters:
-    ///   - model: The model.
-    ///   - average: What kind of average of the trained weights it has, of which nothing was measured.
-    ///   - folder: Where to.
-    /// - Throws: `CheckpointError` or `HubError` when something cannot be written.
-    func write(_ model: LanguageModel, average: String? = nil, toFolder folder: String) throws {
-        try withoutGradients { try model.save(folder: folder) }
-        if recipe.kind == .decoder {
-            try GenerationConfiguration(model: model.configuration).write(toFolder: folder)
-        }
-        try tokenizer?.save(to: folder)
-        let measured = average == nil ? evaluation : []
-        try RunCard(recipe, clock: clock, evaluation: measured, average: average).card.write(toFolder: folder)
-    }
+    package func heldOutBatches() throws -> [TrainingBatch]? { try context.heldOut?.batches() }
 }

@@ -2,7 +2,7 @@ import EttinCorpus
 import EttinFiles
 import EttinModel
 public import EttinTokenizer
-import EttinTraining
+public import EttinTraining
 public import Torch
 
 /// Trains a model, or both halves of a pair from one stream of data.
@@ -30,18 +30,10 @@ public final class PretrainingSession {
         public init() {}
     }
 
-    /// How a session ended.
-    public enum Outcome: Hashable, Sendable {
-        /// All runs have their full length.
-        case finished
-        /// It was asked to stop, and everything is saved.
-        case interrupted
-    }
-
     /// The runs, in the order of their recipes.
-    public let runs: [PretrainingRun]
+    public let trainers: [Trainer<PretrainingRun>]
     private let options: Options
-    private var batches: BatchSource
+    private let batches: BatchStream
 
     /// Prepares the runs: data are opened, models made or loaded, files begun or continued.
     ///
@@ -60,7 +52,6 @@ public final class PretrainingSession {
         try Self.checkBatches(of: data, shared)
         let heldOut = try shared.evalData.map(TrainingData.init)
         let readings = try zip(recipes, configurations).map { try Self.reading($0, $1, specials) }
-        let microbatches = shared.microbatches
         let folders = try Self.folders(recipes)
         let stores = zip(recipes, folders).map {
             CheckpointStore(folder: $1.path, tag: $0.checkpoints.phase.rawValue)
@@ -75,10 +66,19 @@ public final class PretrainingSession {
                 facts: facts[index]
             )
             if options.device != .cpu { try withRecovery { start.model.convert(on: options.device) } }
+            start.model.setRequiresGradient(true)
             return start
         }
-        let optimizations = try zip(recipes, starts).map(RunOptimization.init)
-        let contexts = try recipes.indices.map { index in
+        let position = starts[0].position
+        let vocabularySize = configurations.map(\.vocabularySize).min() ?? 0
+        let batchSize = try shared.batchSize()
+        let batches = try BatchStream(workers: shared.data.workerCount, ahead: shared.data.prefetchFactor) {
+            var settings = data.loaderSettings(specials, readings, batchSize, shared.microbatches)
+            settings.vocabularySize = vocabularySize
+            return try data.loader(from: position, settings)
+        }
+        self.batches = batches
+        let runs = try recipes.indices.map { index in
             let recipe = recipes[index]
             let evaluation = try heldOut.map { data in
                 HeldOutEvaluation(
@@ -94,41 +94,36 @@ public final class PretrainingSession {
                     )
                 )
             }
-            return RunContext(
-                folder: folders[index],
-                store: stores[index],
-                length: try RunLength(
-                    recipe,
-                    batchesPerEpoch: data.batchesPerEpoch(of: recipe.globalTrainBatchSize)
-                ),
-                tokenizer: try options.tokenizer.map { recipe.kind == .decoder ? try $0.forDecoder() : $0 },
-                tokenizerFolder: options.tokenizerFolder,
-                heldOut: evaluation,
-                facts: facts[index],
-                label: recipes.count > 1 ? recipe.kind.name : nil,
-                onLine: options.onLine
+            return PretrainingRun(
+                recipe,
+                starts[index],
+                RunContext(
+                    folder: folders[index],
+                    batches: batches,
+                    half: index,
+                    tokenizer: try options.tokenizer.map { recipe.kind == .decoder ? try $0.forDecoder() : $0 },
+                    tokenizerFolder: options.tokenizerFolder,
+                    heldOut: evaluation,
+                    facts: facts[index]
+                )
             )
         }
-        let position = starts[0].position
-        let vocabularySize = configurations.map(\.vocabularySize).min() ?? 0
-        let batchSize = try shared.batchSize()
-        batches = try BatchSource(workers: shared.data.workerCount, ahead: shared.data.prefetchFactor) {
-            try StepBatches(
-                data,
-                from: position,
-                specials: specials,
-                vocabularySize: vocabularySize,
-                halves: readings,
-                batchSize: batchSize,
-                microbatchSize: microbatches
+        let settings = try zip(recipes, folders).map { recipe, folder in
+            let length = try RunLength(
+                recipe.maxDuration,
+                schedule: recipe.schedule,
+                batchesPerEpoch: data.batchesPerEpoch(of: recipe.globalTrainBatchSize)
             )
+            var settings = recipe.trainerSettings(folder: folder, length: length)
+            settings.label = recipes.count > 1 ? recipe.kind.name : nil
+            settings.onLine = options.onLine
+            return settings
         }
+        trainers = try runs.indices.map { try Trainer(runs[$0], settings[$0], from: starts[$0].trainer) }
         // Only now, with nothing left that could be wrong in the recipes.
-        runs = try recipes.indices.map {
-            try PretrainingRun(recipes[$0], start: starts[$0], optimization: optimizations[$0], context: contexts[$0])
-        }
+        for trainer in trainers { try trainer.open() }
         // A recipe that keeps fewer than before makes room at once.
-        for run in runs { try run.prune() }
+        for trainer in trainers { try trainer.prune() }
     }
 
     // MARK: Running
@@ -137,92 +132,15 @@ public final class PretrainingSession {
     ///
     /// - Returns: Folders in the order of the runs; nil for a run without one.
     /// - Throws: `TrainingError` when a folder cannot be read.
-    public func newestCheckpoints() throws -> [String?] { try runs.map { try $0.store.newest()?.path } }
+    public func newestCheckpoints() throws -> [String?] { try trainers.map { try $0.store.newest()?.path } }
 
     /// Trains until the runs have their full length, or it is asked to stop.
     ///
     /// - Returns: How it ended.
-    /// - Throws: `TrainingError` when a loss is not a number, and whatever reading data and writing checkpoints throw. The
-    ///   state before a step that failed is saved, if it can be; the checkpoints that are complete stay.
-    public func run() throws -> Outcome {
+    /// - Throws: As ``/EttinTraining/Trainer/run(while:)``.
+    public func run() throws -> TrainingOutcome {
         defer { batches.cancel() }
-        // The halves of a pair are evaluated and saved at the same batches, so one clock decides, even on seconds.
-        let lead = runs[0]
-        while !lead.isFinished {
-            if options.shouldStop() {
-                try save()
-                return .interrupted
-            }
-            let before = runs.map(\.clock)
-            let begin = ContinuousClock.now
-            let batch = try nextBatch()
-            var waited = (ContinuousClock.now - begin) / .seconds(1)
-            for (index, run) in runs.enumerated() {
-                try train(run, batch.halves[index], batch, waited: waited)
-                waited = 0
-            }
-            for (run, clock) in zip(runs, before)
-            where lead.isFinished || run.crosses(run.recipe.evalInterval, since: clock) {
-                try run.evaluate()
-            }
-            if lead.isFinished || lead.crosses(lead.recipe.checkpoints.saveInterval, since: before[0]) { try save() }
-        }
-        for run in runs { try run.finish() }
-        return .finished
-    }
-
-    // All are saved before any old checkpoint goes: there is always one that all have.
-    private func save() throws {
-        for run in runs { try run.save() }
-        for run in runs { try run.prune() }
-    }
-
-    /// Takes the next batch from the stream, for the next step.
-    ///
-    /// - Throws: `TrainingError` at the end of an explicit order, `CorpusError` when a sample cannot be read or holds what
-    ///   the model cannot; what was trained is saved then.
-    package func nextBatch() throws -> StepBatch {
-        do {
-            if let batch = try batches.next() { return batch }
-            throw TrainingError(
-                .missing,
-                "order_path",
-                found: "ends after \(runs[0].clock.batch) batches",
-                expected: "as many as max_duration takes"
-            )
-        } catch {
-            if runs[0].clock.batch > 0 { try save() }
-            throw error
-        }
-    }
-
-    private func train(
-        _ run: PretrainingRun,
-        _ microbatches: [TrainingBatch],
-        _ batch: StepBatch,
-        waited: Double
-    ) throws {
-        let before = run.clock
-        do {
-            try run.train(on: microbatches, of: batch, waited: waited)
-        } catch let error as TrainingError where error.kind == .diverged {
-            throw TrainingError(
-                .diverged,
-                "\(run.recipe.kind.name), batch \(before.batch + 1): \(error.place)",
-                found: "\(error.found); \(try saved(run, insteadOf: before.batch + 1))",
-                expected: error.expected
-            )
-        }
-    }
-
-    /// Saves the runs that have not taken a step at which one of them went wrong, and says so.
-    private func saved(_ failed: PretrainingRun, insteadOf batch: Int) throws -> String {
-        guard try failed.hasFiniteWeights() else {
-            let newest = try failed.store.newest().map { "the newest checkpoint is \($0.path)" }
-            return "the weights before it are no numbers either, and " + (newest ?? "there is no checkpoint")
-        }
-        for run in runs where run.clock.batch < batch { try run.save() }
-        return "the state before it is saved in \(failed.store.path(batch: batch - 1))"
+        return try Trainer.runTogether(trainers) { !options.shouldStop() }
     }
 
     // MARK: Preparing
@@ -272,9 +190,9 @@ public final class PretrainingSession {
         _ configuration: ModernBERTConfiguration,
         _ specials: SpecialTokens,
         isEvaluation: Bool = false
-    ) throws -> HalfReading {
+    ) throws -> SampleReading {
         guard case .masked(let probability) = recipe.objective else {
-            return HalfReading(appendsEnd: false, objective: CausalObjective())
+            return SampleReading(appendsEnd: false, objective: CausalObjective())
         }
         let objective = try MaskedObjective(
             probability: isEvaluation ? recipe.evalMaskProbability : probability,
@@ -282,7 +200,7 @@ public final class PretrainingSession {
             vocabularySize: configuration.vocabularySize,
             specials: specials
         )
-        return HalfReading(appendsEnd: true, objective: objective)
+        return SampleReading(appendsEnd: true, objective: objective)
     }
 
     private static func folders(_ recipes: [PretrainingRecipe]) throws -> [RunFolder] {
@@ -346,69 +264,4 @@ public final class PretrainingSession {
         }
         return recipes.map { _ in nil }
     }
-}
-
-extension PretrainingRecipe {
-    /// The size of a microbatch in training.
-    var microbatches: MicrobatchPlan.Size {
-        if let maxTokensPerMicrobatch { return .tokens(maxTokensPerMicrobatch) }
-        // Unless the recipe says: enough tokens to fill the products, and few enough for any machine.
-        return microbatchSize.map { .sequences($0) } ?? .tokens(max(8192, data.maxSequenceLength))
-    }
-
-    /// The size of a microbatch in evaluation.
-    var evalMicrobatches: MicrobatchPlan.Size {
-        evalMicrobatchSize.map { .sequences($0) } ?? .tokens(max(8192, data.maxSequenceLength))
-    }
-
-    /// How the batch grows, in words.
-    var batchSizeGrowth: String {
-        guard let batchSizeWarmup, rules.batchSizeWarmup == .intended, batchSizeWarmup.tokens > 0 else { return "none" }
-        return "from \(batchSizeWarmup.minSize) over \(batchSizeWarmup.tokens) tokens"
-    }
-
-    /// The number of samples of a batch.
-    ///
-    /// - Throws: `CorpusError` for an impossible warm-up.
-    func batchSize() throws -> BatchLoader.BatchSize {
-        guard let batchSizeWarmup, rules.batchSizeWarmup == .intended, batchSizeWarmup.tokens > 0 else {
-            return .constant(globalTrainBatchSize)
-        }
-        return .warmup(
-            try BatchSizeWarmup(
-                smallest: batchSizeWarmup.minSize,
-                largest: globalTrainBatchSize,
-                tokens: batchSizeWarmup.tokens
-            )
-        )
-    }
-}
-
-// MARK: -
-
-/// Batches from a thread of its own, or made when they are asked for.
-private struct BatchSource {
-    private var stream: StepBatches?
-    private let prefetcher: Prefetcher<StepBatch>?
-
-    init(workers: Int, ahead: Int, make: @escaping @Sendable () throws -> StepBatches) throws {
-        guard workers > 0 else {
-            stream = try make()
-            prefetcher = nil
-            return
-        }
-        // One thread makes batches a thousand times faster than a model reads them; more workers reach further ahead.
-        var stream: StepBatches?
-        prefetcher = Prefetcher(capacity: max(1, workers * ahead)) {
-            if stream == nil { stream = try make() }
-            return try stream?.next()
-        }
-    }
-
-    mutating func next() throws -> StepBatch? {
-        if let prefetcher { return try prefetcher.next() }
-        return try stream?.next()
-    }
-
-    func cancel() { prefetcher?.cancel() }
 }

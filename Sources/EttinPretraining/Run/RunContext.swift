@@ -6,10 +6,10 @@ import EttinTraining
 struct RunContext {
     /// Where its files go.
     let folder: RunFolder
-    /// Its checkpoints.
-    let store: CheckpointStore
-    /// How long it is.
-    let length: RunLength
+    /// Where its batches come from, both halves' of a pair.
+    let batches: BatchStream
+    /// Which half of the batches is its own.
+    let half: Int
     /// The tokenizer that is written into checkpoints; nil for none.
     let tokenizer: Tokenizer?
     /// Where that came from.
@@ -18,8 +18,4 @@ struct RunContext {
     let heldOut: HeldOutEvaluation?
     /// Facts that a run which goes on must share.
     let facts: [String: String]
-    /// What lines of progress begin with.
-    let label: String?
-    /// Receives lines of progress; nil for silence.
-    let onLine: ((String) -> Void)?
 }

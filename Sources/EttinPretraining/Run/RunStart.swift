@@ -8,30 +8,19 @@ import Torch
 ///
 /// Making one reads and checks, and writes nothing.
 struct RunStart {
-    /// What becomes of the files in the run's folder.
-    enum Files: Hashable {
-        /// They are replaced.
-        case begin
-        /// They go on: the ledger after so many steps, of which the last has this chain.
-        case goOn(ledgerSteps: Int, ledgerHead: SHA256Digest)
-        /// They are replaced, as the phase begins again with the weights of a checkpoint that is among them.
-        case beginAgain(from: CheckpointStore.Entry)
+    /// How far the ledger is that goes on.
+    struct Ledger: Hashable {
+        let steps: Int
+        /// The chain of the last of these steps.
+        let head: SHA256Digest
     }
 
     let model: LanguageModel
-    private(set) var clock = TrainingClock()
+    /// Time, rates, moments.
+    private(set) var trainer: TrainerStart
     private(set) var position = DataPosition()
-    private(set) var files = Files.begin
-    private(set) var baseRate: Double
-    private(set) var referenceRate: Double
-    /// The rate of the first batch where rates are determined a batch ahead; nil for that of a run that begins.
-    private(set) var nextRate: Double?
-    /// What was last measured on held-out data.
-    private(set) var evaluation: [TrainerState.Measurement] = []
-    /// Where the weights came from.
-    private(set) var origin: String?
-    /// Gives an optimizer its moments, and returns other tensors that were stored with them.
-    private(set) var optimizerState: ((StateDictionary, OptimizerState) throws -> StateDictionary)?
+    /// Nil for a ledger that begins.
+    private(set) var ledger: Ledger?
 
     /// Finds what a recipe begins with: its own newest checkpoint, one that it names, a smaller model, or new weights.
     ///
@@ -47,8 +36,7 @@ struct RunStart {
         resumingAt entry: CheckpointStore.Entry?,
         facts: [String: String]
     ) throws {
-        baseRate = recipe.optimizer.learningRate
-        referenceRate = recipe.optimizer.learningRate
+        trainer = TrainerStart(recipe.optimizer)
         let rule = recipe.rules.decoderWindow
         model = try withRecovery { LanguageModel(configuration, windowRule: rule) }
         if let entry {
@@ -69,47 +57,30 @@ struct RunStart {
         facts: [String: String]
     ) throws {
         let folder = entry.path
-        let state = try TrainerState(folder: folder)
-        for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
-            guard let stored = state.facts[key], stored != value else { continue }
-            throw TrainingError(
-                .invalidOption,
-                key,
-                found: "is \(value), but the run that would go on from \(folder) has \(stored)",
-                expected: "the same, or another save_folder"
-            )
-        }
-        guard let head = SHA256Digest(hexadecimal: state.ledgerHead) else {
-            throw TrainingError(
-                .malformed,
-                FilePath.joined(folder, TrainerState.fileName),
-                found: "has \"ledger.chain\" \(quoted(state.ledgerHead))",
-                expected: "64 lower-case hexadecimal digits"
-            )
-        }
+        trainer = try TrainerStart(resuming: entry, facts: facts)
+        let (position, ledger) = try Self.task(trainer.taskFields(folder: folder))
         let stored = try ModernBERTConfiguration(folder: folder)
         try ModelAgreement.check(model.configuration, stored: stored, in: folder, .all)
         try load(folder)
-        take(state, folder)
-        (baseRate, nextRate) = (state.baseRate, state.nextRate)
-        evaluation = state.evaluation
-        origin = folder
-        files = .goOn(ledgerSteps: state.ledgerSteps, ledgerHead: head)
+        (self.position, self.ledger) = (position, ledger)
         guard recipe.rules.resetTime == .literal, recipe.checkpoints.resetTime else { return }
         resetTime()
-        files = .beginAgain(from: entry)
+        trainer.files = .beginAgain(from: entry)
     }
 
-    private mutating func take(_ state: TrainerState, _ folder: String) {
-        (clock, position, referenceRate) = (state.clock, state.position, state.referenceRate)
-        optimizerState = { parameters, optimizer in
-            try OptimizerFile.read(
-                folder: folder,
-                parameters: parameters,
-                stepCount: state.optimizerSteps,
-                into: optimizer
-            )
+    /// Position and ledger as a checkpoint has them.
+    private static func task(_ fields: StateFields) throws -> (DataPosition, Ledger) {
+        let position = DataPosition(
+            epoch: try fields.count("data", "epoch"),
+            position: try fields.count("data", "position"),
+            step: try fields.count("data", "step"),
+            tokens: try fields.count("data", "tokens")
+        )
+        let steps = try fields.count("ledger", "steps")
+        guard let head = SHA256Digest(hexadecimal: try fields.text("ledger", "chain")) else {
+            throw fields.malformed("ledger", "chain", "64 lower-case hexadecimal digits")
         }
+        return (position, Ledger(steps: steps, head: head))
     }
 
     // MARK: Starting from another run
@@ -121,7 +92,7 @@ struct RunStart {
         try Self.check(stored.kind, at: folder, recipe)
         try ModelAgreement.check(model.configuration, stored: stored, in: folder, .shape)
         try load(folder)
-        origin = folder
+        trainer.origin = folder
         let hasState = FilePath.exists(FilePath.joined(folder, TrainerState.fileName))
         guard !recipe.checkpoints.loadWeightsOnly, hasState else {
             if !recipe.checkpoints.loadWeightsOnly {
@@ -144,7 +115,8 @@ struct RunStart {
                 expected: "the same, or load_weights_only: true"
             )
         }
-        take(state, folder)
+        trainer.take(state, of: folder)
+        (position, _) = try Self.task(trainer.taskFields(folder: folder))
         takeRates(recipe, loaded: state.nextRate ?? state.learningRate, base: state.baseRate)
         if Self.resetsTime(recipe) { resetTime() }
     }
@@ -153,7 +125,7 @@ struct RunStart {
         let archive = try ComposerCheckpoint(path: path)
         try Self.check(archive.kind, at: path, recipe)
         try adopt(archive.weights)
-        origin = path
+        trainer.origin = path
         guard !recipe.checkpoints.loadWeightsOnly else { return }
         guard let optimizer = archive.optimizer else {
             throw TrainingError(
@@ -171,18 +143,19 @@ struct RunStart {
                 expected: "the same, or load_weights_only: true"
             )
         }
-        optimizerState = { parameters, state in
+        trainer.optimizerState = { parameters, state in
             try optimizer.restore(parameters, into: state, path: path)
             return []
         }
         let group = optimizer.groups.last
-        referenceRate = group?.maximumLearningRate ?? group?.initialLearningRate ?? referenceRate
+        trainer.referenceRate = group?.maximumLearningRate ?? group?.initialLearningRate ?? trainer.referenceRate
         takeRates(
             recipe,
             loaded: group?.learningRate ?? recipe.optimizer.learningRate,
             base: archive.baseLearningRates.last ?? group?.initialLearningRate ?? recipe.optimizer.learningRate
         )
-        clock = archive.clock ?? TrainingClock()
+        let clock = archive.clock ?? TrainingClock()
+        trainer.clock = clock
         position = DataPosition(
             epoch: clock.epoch,
             position: clock.sampleInEpoch,
@@ -193,7 +166,7 @@ struct RunStart {
     }
 
     private mutating func resetTime() {
-        clock = TrainingClock()
+        trainer.resetTime()
         position = DataPosition()
     }
 
@@ -210,12 +183,12 @@ struct RunStart {
     private mutating func takeRates(_ recipe: PretrainingRecipe, loaded: Double, base: Double) {
         let own = recipe.optimizer.learningRate
         let isOverridden = recipe.checkpoints.restartOverride
-        nextRate = isOverridden ? own : loaded
-        guard recipe.rules.decayBaseRate == .literal else { return baseRate = own }
-        guard isOverridden else { return baseRate = base }
+        trainer.nextRate = isOverridden ? own : loaded
+        guard recipe.rules.decayBaseRate == .literal else { return trainer.baseRate = own }
+        guard isOverridden else { return trainer.baseRate = base }
         switch recipe.schedule {
-        case .constantWithWarmup, .warmupStableDecay: baseRate = own
-        default: baseRate = loaded > 0 ? base * own / loaded : own
+        case .constantWithWarmup, .warmupStableDecay: trainer.baseRate = own
+        default: trainer.baseRate = loaded > 0 ? base * own / loaded : own
         }
     }
 
@@ -270,7 +243,7 @@ struct RunStart {
         let folder = try Self.checkpoint(settings.path, of: model.configuration.kind)
         let small = try LanguageModel.load(folder: folder, dtype: .float32)
         try withRecovery { try settings.mode.initialize(model, from: small) }
-        origin = folder
+        trainer.origin = folder
     }
 }
 

@@ -96,6 +96,43 @@ struct TrainingData: Sendable {
         return facts
     }
 
+    /// What a loader of these data makes of them, but for the vocabulary.
+    func loaderSettings(
+        _ specials: SpecialTokens,
+        _ readings: [SampleReading],
+        _ batchSize: BatchLoader.BatchSize,
+        _ microbatchSize: MicrobatchPlan.Size
+    ) -> BatchLoader.Settings {
+        var loader = BatchLoader.Settings(
+            preparation: SamplePreparation(
+                maxTokens: settings.maxSequenceLength,
+                appendsEnd: false,
+                specials: specials
+            ),
+            readings: readings,
+            batchSize: batchSize,
+            microbatchSize: microbatchSize
+        )
+        loader.name = settings.localPath
+        return loader
+    }
+
+    /// Starts a stream of batches.
+    ///
+    /// - Throws: `CorpusError` for an empty data set or a position that it does not have.
+    func loader(from position: DataPosition, _ loader: BatchLoader.Settings) throws -> BatchLoader {
+        switch samples {
+        case .ordered(let source, let order):
+            let remainder: GlobalBatches.Remainder = settings.dropLast ? .dropped : .kept
+            return try BatchLoader(
+                source,
+                batches: try GlobalBatches(order, from: position, remainder: remainder),
+                loader
+            )
+        case .explicit(let dataset): return try BatchLoader(ExplicitOrder(dataset), from: position, loader)
+        }
+    }
+
     /// The number of samples of a pass; nil for an explicit order, which has no passes.
     var sampleCount: Int? {
         guard case .ordered(_, let order) = samples else { return nil }

@@ -116,6 +116,21 @@ public struct CheckpointStore: Hashable, Sendable {
         try remove(try entries().filter { $0 != entry })
     }
 
+    /// Lets `best` in the folder of the run lead to a checkpoint.
+    ///
+    /// - Parameter batch: The batches of the checkpoint; without one, or when it is not there, the link goes.
+    /// - Throws: `TrainingError` when the link cannot be replaced or removed, or is something else than a link.
+    public func linkBest(toBatch batch: Int?) throws {
+        let link = FilePath.joined(folder, "best")
+        try TrainingError.translating {
+            if let path = batch.map(path), FilePath.kind(of: path) == .folder {
+                try FilePath.replaceLink(link, to: FilePath.lastComponent(of: path))
+            } else if FilePath.isLink(link) {
+                try FilePath.removeTree(link)
+            }
+        }
+    }
+
     private var latest: String { FilePath.joined(folder, "latest") }
 
     private func link(_ path: String) throws {

@@ -1,6 +1,5 @@
-public import EttinCorpus
 import EttinFiles
-import EttinJSON
+public import EttinJSON
 
 /// What a run needs besides weights and moments to go on; `trainer_state.json` of a checkpoint.
 ///
@@ -31,12 +30,8 @@ public struct TrainerState: Hashable, Sendable {
     public var clock: TrainingClock
     /// How far it had come a batch before, in samples, tokens and seconds alone.
     public var previousClock: TrainingClock
-    /// Where it stands in its data.
-    public var position: DataPosition
-    /// The number of entries of its ledger.
-    public var ledgerSteps: Int
-    /// The last link of the ledger's chain, in hexadecimal digits.
-    public var ledgerHead: String
+    /// What the task keeps, such as where it stands in its data, by names that the file does not have otherwise.
+    public var task: JSONObject
     /// The name of the optimizer.
     public var optimizer: OptimizerSettings.Name
     /// The number of updates the optimizer has made.
@@ -53,15 +48,15 @@ public struct TrainerState: Hashable, Sendable {
     public var facts: [String: String]
     /// What was last measured on held-out data, for the model cards of later checkpoints.
     public var evaluation: [Measurement]
+    /// The best evaluation so far, where a run looks for one.
+    public var best: BestEvaluation?
 
     /// Creates a state.
     ///
     /// - Parameters:
     ///   - clock: How far the run has come.
     ///   - previousClock: How far it had come a batch before.
-    ///   - position: Where it stands in its data.
-    ///   - ledgerSteps: The number of entries of its ledger.
-    ///   - ledgerHead: The last link of the ledger's chain.
+    ///   - task: What the task keeps.
     ///   - optimizer: The name of the optimizer.
     ///   - optimizerSteps: The number of updates the optimizer has made.
     ///   - learningRate: The rate of the last step.
@@ -70,12 +65,11 @@ public struct TrainerState: Hashable, Sendable {
     ///   - referenceRate: The rate that decoupled weight decay refers to.
     ///   - facts: Facts that a run which goes on must share.
     ///   - evaluation: What was last measured on held-out data.
+    ///   - best: The best evaluation so far.
     public init(
         clock: TrainingClock,
         previousClock: TrainingClock,
-        position: DataPosition,
-        ledgerSteps: Int,
-        ledgerHead: String,
+        task: JSONObject,
         optimizer: OptimizerSettings.Name,
         optimizerSteps: Int,
         learningRate: Double,
@@ -83,13 +77,13 @@ public struct TrainerState: Hashable, Sendable {
         baseRate: Double,
         referenceRate: Double,
         facts: [String: String],
-        evaluation: [Measurement] = []
+        evaluation: [Measurement] = [],
+        best: BestEvaluation? = nil
     ) {
+        precondition(!task.keys.contains(where: Self.ownKeys.contains), "a task's state under a name of the trainer's")
         self.clock = clock
         self.previousClock = previousClock
-        self.position = position
-        self.ledgerSteps = ledgerSteps
-        self.ledgerHead = ledgerHead
+        self.task = task
         self.optimizer = optimizer
         self.optimizerSteps = optimizerSteps
         self.learningRate = learningRate
@@ -98,14 +92,17 @@ public struct TrainerState: Hashable, Sendable {
         self.referenceRate = referenceRate
         self.facts = facts
         self.evaluation = evaluation
+        self.best = best
     }
+
+    private static let ownKeys = ["version", "clock", "previous", "optimizer", "facts", "evaluation", "best"]
 
     /// Writes the file.
     ///
     /// - Parameter folder: The folder of the checkpoint.
     /// - Throws: `TrainingError` when it cannot be written.
     public func write(toFolder folder: String) throws {
-        let value: JSONValue = [
+        var object: JSONObject = [
             "version": 1,
             "clock": [
                 "epoch": JSONValue(clock.epoch), "batch": JSONValue(clock.batch), "sample": JSONValue(clock.sample),
@@ -117,19 +114,21 @@ public struct TrainerState: Hashable, Sendable {
                 "sample": JSONValue(previousClock.sample), "token": JSONValue(previousClock.token),
                 "seconds": JSONValue(previousClock.seconds),
             ],
-            "data": [
-                "epoch": JSONValue(position.epoch), "position": JSONValue(position.position),
-                "step": JSONValue(position.step), "tokens": JSONValue(position.tokens),
-            ],
-            "ledger": ["steps": JSONValue(ledgerSteps), "chain": .string(ledgerHead)],
-            "optimizer": [
-                "name": .string(optimizer.rawValue), "steps": JSONValue(optimizerSteps), "lr": JSONValue(learningRate),
-                "next_lr": nextRate.map { JSONValue($0) } ?? .null, "base_lr": JSONValue(baseRate),
-                "reference_lr": JSONValue(referenceRate),
-            ],
-            "facts": .object(JSONObject(facts.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
-            "evaluation": .object(JSONObject(evaluation.map { ($0.key, JSONValue($0.value)) })),
         ]
+        for member in task { object[member.key] = member.value }
+        object["optimizer"] = [
+            "name": .string(optimizer.rawValue), "steps": JSONValue(optimizerSteps), "lr": JSONValue(learningRate),
+            "next_lr": nextRate.map { JSONValue($0) } ?? .null, "base_lr": JSONValue(baseRate),
+            "reference_lr": JSONValue(referenceRate),
+        ]
+        object["facts"] = .object(JSONObject(facts.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
+        object["evaluation"] = .object(JSONObject(evaluation.map { ($0.key, JSONValue($0.value)) }))
+        if let best {
+            object["best"] = [
+                "metric": .string(best.metric), "value": JSONValue(best.value), "batch": JSONValue(best.batch),
+            ]
+        }
+        let value = JSONValue.object(object)
         let text = value.text(JSONWritingOptions(layout: .indented(2))) + "\n"
         try TrainingError.translating {
             try AtomicFile.write(Array(text.utf8), to: FilePath.joined(folder, Self.fileName))
@@ -165,14 +164,10 @@ public struct TrainerState: Hashable, Sendable {
         previousClock.sample = try fields.count("previous", "sample")
         previousClock.token = try fields.count("previous", "token")
         previousClock.seconds = try fields.number("previous", "seconds")
-        position = DataPosition(
-            epoch: try fields.count("data", "epoch"),
-            position: try fields.count("data", "position"),
-            step: try fields.count("data", "step"),
-            tokens: try fields.count("data", "tokens")
-        )
-        ledgerSteps = try fields.count("ledger", "steps")
-        ledgerHead = try fields.text("ledger", "chain")
+        task = [:]
+        for member in value.objectValue ?? [:] where !Self.ownKeys.contains(member.key) {
+            task[member.key] = member.value
+        }
         let name = try fields.text("optimizer", "name")
         guard let optimizer = OptimizerSettings.Name(rawValue: name) else {
             throw fields.malformed("optimizer", "name", "the name of an optimizer")
@@ -189,31 +184,65 @@ public struct TrainerState: Hashable, Sendable {
         evaluation = (value["evaluation"]?.objectValue ?? [:]).map {
             Measurement(key: $0.key, value: $0.value.doubleValue ?? .nan)
         }
+        guard value["best"] != nil else { return }
+        best = BestEvaluation(
+            metric: try fields.text("best", "metric"),
+            value: try fields.number("best", "value"),
+            batch: try fields.count("best", "batch")
+        )
     }
 }
 
-private struct StateFields {
-    let path: String
-    let value: JSONValue
+/// The best evaluation of a run by one metric.
+public struct BestEvaluation: Hashable, Sendable {
+    /// The name of the metric.
+    public let metric: String
+    /// Its value.
+    public let value: Double
+    /// The number of batches after which it was measured.
+    public let batch: Int
 
-    func malformed(_ group: String, _ key: String, _ expected: String) -> TrainingError {
+    /// Describes an evaluation.
+    ///
+    /// - Parameters:
+    ///   - metric: The name of the metric.
+    ///   - value: Its value.
+    ///   - batch: The number of batches after which it was measured.
+    public init(metric: String, value: Double, batch: Int) {
+        (self.metric, self.value, self.batch) = (metric, value, batch)
+    }
+}
+
+/// The fields of a state of training, in groups.
+package struct StateFields {
+    private let path: String
+    private let value: JSONValue
+
+    /// Takes the fields of a file.
+    package init(path: String, value: JSONValue) { (self.path, self.value) = (path, value) }
+
+    /// The error that says what a field is and what it ought to be.
+    package func malformed(_ group: String, _ key: String, _ expected: String) -> TrainingError {
         let found = value[group]?[key].map { "is \($0.text())" } ?? "is missing"
         return TrainingError(.malformed, path, found: "\"\(group).\(key)\" \(found)", expected: expected)
     }
 
-    func count(_ group: String, _ key: String) throws -> Int {
+    /// A number of things.
+    package func count(_ group: String, _ key: String) throws -> Int {
         guard let count = value[group]?[key]?.intValue, count >= 0 else { throw malformed(group, key, "a count") }
         return count
     }
 
-    func number(_ group: String, _ key: String) throws -> Double {
+    /// A finite number.
+    package func number(_ group: String, _ key: String) throws -> Double {
         guard let number = value[group]?[key]?.doubleValue, number.isFinite else {
             throw malformed(group, key, "a number")
         }
         return number
     }
 
-    func text(_ group: String, _ key: String) throws -> String {
+    /// A text.
+    package func text(_ group: String, _ key: String) throws -> String {
         guard let text = value[group]?[key]?.stringValue else { throw malformed(group, key, "a text") }
         return text
     }

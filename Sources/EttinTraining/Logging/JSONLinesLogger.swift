@@ -8,6 +8,9 @@ import EttinJSON
 /// ```
 /// A line reaches the file at once and whole. What is not a number is `null`.
 public final class JSONLinesLogger: TrainingLogger {
+    /// The name of the file in the folder of a run.
+    public static let fileName = "metrics.jsonl"
+
     private let file: AppendedFile
 
     /// Opens the file of a run.

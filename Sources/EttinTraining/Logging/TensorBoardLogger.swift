@@ -13,6 +13,9 @@ import EttinFiles
 /// The step of a value is the number of batches. A run that goes on writes a new file, which begins by declaring void
 /// what earlier files say of later batches: TensorBoard then shows one curve.
 public final class TensorBoardLogger: TrainingLogger {
+    /// The name of the folder of event files in that of a run.
+    public static let folderName = "tensorboard"
+
     private let file: AppendedFile
     private let now: () -> Double
 

@@ -11,6 +11,9 @@ public struct OptimizerSettings: Hashable, Sendable {
         /// AdamW with weight decay times learning rate.
         case adamW = "adamw"
 
+        /// Whether weight decay follows the course of the learning rate and not its height.
+        public var isDecoupled: Bool { self == .decoupledStableAdamW || self == .decoupledAdamW }
+
         /// The name under which the rate is logged, `lr-…/group0`.
         public var loggedName: String {
             switch self {

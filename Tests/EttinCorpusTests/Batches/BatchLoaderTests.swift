@@ -20,29 +20,39 @@ struct BatchLoaderTests {
         return MixedOrder(sources, seed: 5)
     }
 
+    private static func settings(
+        size: BatchLoader.BatchSize = .constant(48),
+        microbatch: MicrobatchPlan.Size,
+        appendsEnd: Bool = true,
+        rank: Int = 0,
+        worldSize: Int = 1
+    ) throws -> BatchLoader.Settings {
+        let objective = try MaskedObjective(probability: 0.3, seed: 3)
+        var settings = BatchLoader.Settings(
+            preparation: SamplePreparation(maxTokens: 40, appendsEnd: false),
+            readings: [SampleReading(appendsEnd: appendsEnd, objective: objective)],
+            batchSize: size,
+            microbatchSize: microbatch
+        )
+        (settings.rank, settings.worldSize) = (rank, worldSize)
+        return settings
+    }
+
     private static func loader(
         _ order: any SampleOrder,
         from position: DataPosition = DataPosition(),
-        size: BatchLoader.BatchSize = .constant(48),
-        microbatch: MicrobatchPlan.Size,
-        rank: Int = 0,
-        worldSize: Int = 1
+        _ settings: BatchLoader.Settings
     ) throws -> BatchLoader {
         try BatchLoader(
-            source: source,
+            source,
             batches: try GlobalBatches(order, from: position, remainder: .dropped),
-            preparation: SamplePreparation(maxTokens: 40, appendsEnd: true),
-            objective: try MaskedObjective(probability: 0.3, seed: 3),
-            batchSize: size,
-            microbatchSize: microbatch,
-            rank: rank,
-            worldSize: worldSize
+            settings
         )
     }
 
     /// The sequences of a step of all ranks with their labels, in any order.
     private static func sequences(_ batches: [RankBatch]) -> [[Int32]] {
-        batches.flatMap(\.microbatches).flatMap { batch in
+        batches.flatMap { $0.readings[0] }.flatMap { batch in
             (0..<batch.packed.sequenceCount).map { sequence in
                 let range = batch.packed.range(of: sequence)
                 return Array(batch.packed.inputIDs[range]) + Array(batch.labels[range])
@@ -56,18 +66,23 @@ struct BatchLoaderTests {
     func worldSizes(row: Int) throws {
         let order = try (Self.orders + [Self.mixture()])[row % 3]
         let microbatch = Self.sizes[row / 3]
-        var alone = try Self.loader(order, microbatch: microbatch)
-        // 1000 / 48 = 20 steps an epoch, so the last ones are of the second epoch.
-        let expected = try (0..<24).map { _ in try alone.next() }
+        var alone = try Self.loader(order, Self.settings(microbatch: microbatch))
+        // 20 steps an epoch, or 17 of the mixture, so the last ones are of the second epoch.
+        let expected = try (0..<24).map { _ in try #require(try alone.next()) }
+        #expect(expected.map(\.nextEpoch) == (0..<24).map { ($0 + 1) / (order.count / 48) })
         for worldSize in [1, 2, 3, 8] {
             for start in [0, 7, 19, 21] {
                 let position = start == 0 ? DataPosition() : expected[start - 1].positionAfter
                 var loaders = try (0..<worldSize).map {
-                    try Self.loader(order, from: position, microbatch: microbatch, rank: $0, worldSize: worldSize)
+                    try Self.loader(
+                        order,
+                        from: position,
+                        Self.settings(microbatch: microbatch, rank: $0, worldSize: worldSize)
+                    )
                 }
                 for step in expected[start...] {
-                    let ranks = try loaders.indices.map { try loaders[$0].next() }
-                    #expect(ranks.allSatisfy { $0.globalSamples == step.globalSamples && $0.step == step.step })
+                    let ranks = try loaders.indices.map { try #require(try loaders[$0].next()) }
+                    #expect(ranks.allSatisfy { $0.samples == step.samples && $0.step == step.step })
                     #expect(ranks.allSatisfy { $0.positionAfter == step.positionAfter })
                     #expect(Self.sequences(ranks) == Self.sequences([step]))
                 }
@@ -124,24 +139,19 @@ struct BatchLoaderTests {
                 return row < 100 ? OrderRow(step: 1 + row / 20, inputIDs: Self.source.tokenIDs(at: row)) : nil
             }
         }
-        let objective = try MaskedObjective(probability: 0.3, seed: 3)
         for size in Self.sizes {
-            var alone = ExplicitBatchLoader(order: order(), objective: objective, microbatchSize: size)
+            var alone = try BatchLoader(order(), Self.settings(microbatch: size))
             var expected: [RankBatch] = []
             while let batch = try alone.next() { expected.append(batch) }
             #expect(expected.map(\.step) == [1, 2, 3, 4, 5])
-            #expect(expected.flatMap(\.globalSamples).map(\.index) == Array(0..<100))
+            #expect(expected.flatMap(\.samples).map(\.reference.index) == Array(0..<100))
             for worldSize in [2, 3, 8] {
                 let ranks = try (0..<worldSize).map { rank in
                     // Each rank reads the rows by itself.
-                    var own = order()
-                    try own.skip(toStep: 3)
-                    var loader = ExplicitBatchLoader(
-                        order: own,
-                        objective: objective,
-                        microbatchSize: size,
-                        rank: rank,
-                        worldSize: worldSize
+                    var loader = try BatchLoader(
+                        order(),
+                        from: expected[1].positionAfter,
+                        Self.settings(microbatch: size, rank: rank, worldSize: worldSize)
                     )
                     return try [loader.next(), loader.next(), loader.next()].compactMap { $0 }
                 }
@@ -153,15 +163,38 @@ struct BatchLoaderTests {
         }
     }
 
-    @Test("The filled share of the token budget is reported")
-    func efficiency() throws {
+    @Test("Readings of one stream are those of streams of their own")
+    func readings() throws {
         let order = KeyedOrder(count: 1000, seed: 1)
-        var packed = try Self.loader(order, microbatch: .tokens(512))
-        let batch = try packed.next()
-        let tokens = batch.microbatches.reduce(0) { $0 + $1.packed.tokenCount }
-        #expect(batch.packingEfficiency == Double(tokens) / Double(512 * batch.microbatches.count))
-        var cut = try Self.loader(order, microbatch: .sequences(4))
-        #expect(try cut.next().packingEfficiency == nil)
+        let causal = SampleReading(appendsEnd: false, objective: CausalObjective())
+        for size in Self.sizes {
+            let alone = try Self.settings(microbatch: size)
+            var (both, other) = (alone, alone)
+            (both.readings, other.readings) = (alone.readings + [causal], [causal])
+            var loaders = try [both, alone, other].map { try Self.loader(order, $0) }
+            for _ in 0..<3 {
+                let batches = try loaders.indices.map { try #require(try loaders[$0].next()) }
+                #expect(batches[0].readings == batches[1].readings + batches[2].readings)
+                #expect(batches[0].samples == batches[1].samples && batches[0].samples == batches[2].samples)
+                #expect(batches[0].readings[0].allSatisfy { $0.packed.inputIDs.last == 50282 })
+            }
+        }
+    }
+
+    @Test("A rank that does not read whole batches makes the same microbatches")
+    func ownSamples() throws {
+        let order = KeyedOrder(count: 1000, seed: 1)
+        for rank in 0..<3 {
+            let whole = try Self.settings(microbatch: .sequences(5), rank: rank, worldSize: 3)
+            var own = whole
+            own.readsWholeBatches = false
+            var loaders = try [whole, own].map { try Self.loader(order, $0) }
+            for _ in 0..<3 {
+                let batches = try loaders.indices.map { try #require(try loaders[$0].next()) }
+                #expect(batches[0].readings == batches[1].readings)
+                #expect(batches[0].samples.count == 48 && batches[1].samples.isEmpty)
+            }
+        }
     }
 
     @Test("A warm-up grows the batch by the tokens of all ranks, equally on all of them")
@@ -171,17 +204,20 @@ struct BatchLoaderTests {
             var loaders = try (0..<worldSize).map {
                 try Self.loader(
                     KeyedOrder(count: 1000, seed: 1),
-                    size: .warmup(warmup),
-                    microbatch: .sequences(2),
-                    rank: $0,
-                    worldSize: worldSize
+                    Self.settings(
+                        size: .warmup(warmup),
+                        microbatch: .sequences(2),
+                        appendsEnd: false,
+                        rank: $0,
+                        worldSize: worldSize
+                    )
                 )
             }
             var tokens = 0
             for _ in 0..<30 {
-                let ranks = try loaders.indices.map { try loaders[$0].next() }
-                #expect(ranks.allSatisfy { $0.globalSamples.count == warmup.size(afterTokens: tokens) })
-                tokens += ranks.flatMap(\.microbatches).reduce(0) { $0 + $1.packed.tokenCount }
+                let ranks = try loaders.indices.map { try #require(try loaders[$0].next()) }
+                #expect(ranks.allSatisfy { $0.samples.count == warmup.size(afterTokens: tokens) })
+                tokens += ranks.flatMap { $0.readings[0] }.reduce(0) { $0 + $1.packed.tokenCount }
                 #expect(ranks.allSatisfy { $0.positionAfter.tokens == tokens })
             }
             #expect(tokens > 3000)
@@ -195,19 +231,28 @@ struct BatchLoaderTests {
             #expect(throws: CorpusError.self) { try body() }?.description
         }
         let tooLarge = message {
-            var loader = try Self.loader(order, microbatch: .sequences(1))
+            var loader = try Self.loader(order, Self.settings(microbatch: .sequences(1)))
             _ = try loader.next()
         }
         #expect(tooLarge?.hasPrefix("global_train_batch_size: is 48, but an epoch has 10 samples") == true)
-        let tooFew = message { _ = try Self.loader(order, size: .constant(2), microbatch: .sequences(1), worldSize: 3) }
+        let tooFew = message {
+            _ = try Self.loader(order, Self.settings(size: .constant(2), microbatch: .sequences(1), worldSize: 3))
+        }
         #expect(tooFew?.contains("2 samples to 3 ranks") == true)
         let noMicrobatch = message {
-            var loader = try Self.loader(order, size: .constant(2), microbatch: .sequences(0))
+            var loader = try Self.loader(order, Self.settings(size: .constant(2), microbatch: .sequences(0)))
             _ = try loader.next()
         }
         #expect(noMicrobatch?.hasPrefix("device_train_microbatch_size: is 0 sequences") == true)
+        var small = try Self.settings(size: .constant(2), microbatch: .sequences(2))
+        small.vocabularySize = 50282
+        let otherVocabulary = message {
+            var loader = try Self.loader(KeyedOrder(count: 1000, seed: 1), small)
+            _ = try loader.next()
+        }
+        #expect(otherVocabulary?.contains("holds the id 50282") == true)
         let otherData = message {
-            var loader = try Self.loader(KeyedOrder(count: 5000, seed: 1), microbatch: .sequences(4))
+            var loader = try Self.loader(KeyedOrder(count: 5000, seed: 1), Self.settings(microbatch: .sequences(4)))
             _ = try loader.next()
         }
         #expect(otherData?.contains("of 1000; expected an order of the same data") == true)

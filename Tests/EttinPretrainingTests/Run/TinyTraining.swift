@@ -91,7 +91,7 @@ struct TinyTraining {
     ///
     /// - Returns: The runs.
     @discardableResult
-    static func train(_ recipes: [PretrainingRecipe], batches: Int = .max) throws -> [PretrainingRun] {
+    static func train(_ recipes: [PretrainingRecipe], batches: Int = .max) throws -> [Trainer<PretrainingRun>] {
         var count = 0
         var options = PretrainingSession.Options()
         options.shouldStop = {
@@ -100,7 +100,7 @@ struct TinyTraining {
         }
         let session = try PretrainingSession(recipes, options)
         _ = try session.run()
-        return session.runs
+        return session.trainers
     }
 
     /// The bytes of a file of a run.

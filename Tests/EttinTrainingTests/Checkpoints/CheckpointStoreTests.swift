@@ -1,5 +1,5 @@
-import EttinCorpus
 import EttinFiles
+import EttinJSON
 import Foundation
 import TestSupport
 import Testing
@@ -125,6 +125,7 @@ struct TrainerStateTests {
             var state = TrainerState.made(batch: 7)
             state.nextRate = 0.1 + 0.2
             state.clock.seconds = 1 / 3
+            state.best = BestEvaluation(metric: "b", value: 2.5, batch: 6)
             state.evaluation = [.init(key: "b", value: 2.5), .init(key: "a", value: 1e-300)]
             try state.write(toFolder: folder.path)
             #expect(try TrainerState(folder: folder.path) == state)
@@ -161,9 +162,7 @@ extension TrainerState {
         return TrainerState(
             clock: clock,
             previousClock: previous,
-            position: DataPosition(epoch: 0, position: 4 * batch, step: batch, tokens: 100 * batch),
-            ledgerSteps: batch,
-            ledgerHead: String(repeating: "0", count: 64),
+            task: ["data": ["position": JSONValue(4 * batch)], "note": "its own"],
             optimizer: .decoupledStableAdamW,
             optimizerSteps: batch,
             learningRate: 0.5,

@@ -1,5 +1,3 @@
-import EttinTraining
-
 /// The speed of the last batches.
 struct SpeedMonitor {
     private struct Batch {

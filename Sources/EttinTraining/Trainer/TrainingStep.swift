@@ -1,5 +1,17 @@
 public import Torch
 
+/// Adds up what the ranks of a job found in their parts of a batch.
+///
+/// It is called once a step, between the last microbatch and the norms of the gradients, and leaves the gradients of the
+/// whole batch in place of those of this rank.
+///
+/// - Parameters:
+///   - loss: The loss of this rank's microbatches.
+///   - parameters: The parameters whose gradients are to be added up, in the order of the optimizer; those without one
+///     took no part in this rank's microbatches.
+/// - Returns: The loss of the batch.
+public typealias GradientReduction = (_ loss: Double, _ parameters: [Tensor]) throws -> Double
+
 /// One optimizer step over the microbatches of a batch: losses, gradients, clipping, update.
 ///
 /// Nothing changes when a loss or a gradient is not a number, or memory runs out: the parameters are those of the step
@@ -19,15 +31,22 @@ public final class TrainingStep {
     public let optimizer: any Optimizer
     /// The largest Euclidean norm of the gradients, to which longer ones are scaled; nil for no limit.
     public let clippingNorm: Double?
+    private let reduction: GradientReduction?
 
     /// Creates a step.
     ///
     /// - Parameters:
     ///   - optimizer: What updates the parameters.
     ///   - clippingNorm: The largest Euclidean norm of the gradients.
-    public init(optimizer: any Optimizer, clippingNorm: Double? = nil) {
+    ///   - reduction: Adds up over the ranks of a job; nil for a process of its own.
+    public init(
+        optimizer: any Optimizer,
+        clippingNorm: Double? = nil,
+        reduction: GradientReduction? = nil
+    ) {
         self.optimizer = optimizer
         self.clippingNorm = clippingNorm
+        self.reduction = reduction
     }
 
     /// Takes a step.
@@ -38,7 +57,7 @@ public final class TrainingStep {
     ///   - loss: The share of a microbatch in the loss of the batch: a scalar whose sum over the microbatches is the loss.
     /// - Returns: What the step found.
     /// - Throws: `TrainingError` of kind `diverged` when a loss or a gradient is not finite; `TorchError` when memory or
-    ///   the device fails; what `loss` throws.
+    ///   the device fails; what `loss` and the reduction throw.
     public func run(
         microbatches count: Int,
         learningRate: Double,
@@ -63,6 +82,7 @@ public final class TrainingStep {
                 total += value
                 share.backward()
             }
+            if let reduction { total = try reduction(total, optimizer.parameters) }
             let norms = optimizer.gradientNorms()
             guard norms.l2.isFinite else {
                 throw TrainingError(

@@ -1,5 +1,3 @@
-public import EttinTraining
-
 /// What a recipe says of logging.
 public struct LoggingSettings: Hashable, Sendable {
     /// How often a line appears on the console, nil for never; `console_log_interval`.

@@ -1,5 +1,3 @@
-import EttinTraining
-
 /// The learning rate of each step, and the rates that it and weight decay refer to.
 final class LearningRates {
     let schedule: LearningRateSchedule
@@ -37,34 +35,5 @@ final class LearningRates {
     /// Notes that the step which began at `before` is done.
     func advance(from before: TrainingClock) {
         if isLiteral { next = base * schedule.multiplier(at: before, maximum: maximum) }
-    }
-}
-
-/// How long a run is, with passes over the data counted in batches.
-struct RunLength {
-    let maximum: TrainingTime
-    let schedule: LearningRateSchedule
-    private let batchesPerEpoch: Int?
-
-    /// - Throws: `TrainingError` when the recipe counts in passes over data that has none, or its schedule does not fit.
-    init(_ recipe: PretrainingRecipe, batchesPerEpoch: Int?) throws {
-        self.batchesPerEpoch = batchesPerEpoch
-        if recipe.maxDuration.unit == .epoch, batchesPerEpoch == nil {
-            throw TrainingError(
-                .invalidOption,
-                "max_duration",
-                found: "is \(recipe.maxDuration) of a data order, which has no passes",
-                expected: "a length in ba or tok"
-            )
-        }
-        let count = batchesPerEpoch ?? 1
-        maximum = recipe.maxDuration.counted(batchesPerEpoch: count)
-        schedule = recipe.schedule.counted(batchesPerEpoch: count)
-        try schedule.check(maximum: maximum)
-    }
-
-    /// An interval in a unit that the clock counts finely enough, and as a span of this run.
-    func counted(_ interval: TrainingTime) -> TrainingTime {
-        interval.resolved(in: maximum).counted(batchesPerEpoch: batchesPerEpoch ?? 1)
     }
 }

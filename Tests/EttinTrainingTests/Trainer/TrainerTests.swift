@@ -1,0 +1,129 @@
+import EttinFiles
+import EttinModel
+import Foundation
+import TestSupport
+import Testing
+import Torch
+
+@testable import EttinTraining
+
+@Suite("The trainer, with a task that pre-training does not know")
+struct TrainerTests {
+    private func bytes(_ folder: TemporaryFolder, _ path: String) throws -> Data {
+        try Data(contentsOf: URL(filePath: folder.file(path)))
+    }
+
+    @Test("A task of a model and a loss is trained, measured, saved and logged")
+    func training() throws {
+        try withTemporaryFolder { folder in
+            let trainer = try LineTask.train(LineTask.settings(folder.file("run")))
+            #expect(trainer.clock.batch == 12 && trainer.clock.sample == 96 && trainer.clock.epoch == 1)
+            #expect(try trainer.store.entries().map(\.batch) == [5, 10, 12])
+            let lines = try MetricsFile.read(folder.file("run/metrics.jsonl"))
+            let losses = lines.compactMap { $0.values[MetricName.trainingLoss] }
+            #expect(losses.count == 12 && losses[11] < losses[0] * 0.8, "\(losses)")
+            #expect(lines.compactMap { $0.values["eval/slope"] }.count == 6)
+            #expect(lines.compactMap { $0.values["lr-AdamW/group1"] }.last == 0.1)
+            #expect(FilePath.exists(folder.file("run/ema/model.safetensors")))
+            let frozen = try SafetensorsFile(path: folder.file("run/latest/model.safetensors")).tensor("frozen.weight")
+            #expect(try frozen.array(of: Float.self) == [0.5, 0.5])
+            // What is not trained has no moments.
+            let moments = try SafetensorsFile(path: folder.file("run/latest/optimizer.safetensors")).names
+            #expect(moments.contains("exp_avg.line.weight") && !moments.contains("exp_avg.frozen.weight"))
+        }
+    }
+
+    @Test("A run that stops anywhere is resumed to the same bits", arguments: [1, 4, 5, 11])
+    func resuming(batches: Int) throws {
+        try withTemporaryFolder { folder in
+            try LineTask.train(LineTask.settings(folder.file("whole")))
+            try stop(LineTask.settings(folder.file("parts")), after: batches)
+            let resumed = try LineTask.train(LineTask.settings(folder.file("parts")))
+            #expect(resumed.origin?.hasSuffix("step\(batches)") == true && resumed.task.seen == 12)
+            for file in ["step12/model.safetensors", "step12/optimizer.safetensors", "ema/model.safetensors"] {
+                #expect(try bytes(folder, "whole/\(file)") == bytes(folder, "parts/\(file)"), "\(file)")
+            }
+        }
+    }
+
+    /// Stops a run, which frees its folder.
+    private func stop(_ settings: TrainerSettings, after batches: Int) throws {
+        let stopped = try LineTask.train(settings, batches: batches)
+        #expect(stopped.clock.batch == batches && !stopped.isFinished)
+        #expect(try stopped.store.newest()?.batch == batches)
+    }
+
+    @Test("A run is not resumed with other facts, nor by a second process")
+    func refusals() throws {
+        try withTemporaryFolder { folder in
+            let settings = try LineTask.settings(folder.file("run"))
+            let first = try LineTask.train(settings, batches: 3)
+            let locked = #expect(throws: TrainingError.self) { try LineTask.train(settings) }
+            withExtendedLifetime(first) { #expect(locked?.found == "is being written by another process") }
+            let other = #expect(throws: TrainingError.self) { try LineTask.trainer(settings, points: 9) }
+            #expect(other?.description.hasPrefix("points: is 9, but the run") == true)
+        }
+    }
+
+    @Test("The best evaluation is saved, linked, and kept however few are")
+    func best() throws {
+        try withTemporaryFolder { folder in
+            let settings = try LineTask.settings(folder.file("run")) {
+                // The slope starts at 0.5 and rises, so the first evaluation is the one nearest to it.
+                $0.best = BestModelSettings(metric: "eval/slope", greaterIsBetter: false)
+                $0.keepLast = 1
+            }
+            let trainer = try LineTask.train(settings, batches: 7)
+            #expect(trainer.best?.batch == 2)
+            #expect(try trainer.store.entries().map(\.batch) == [2, 7])
+            let resumed = try LineTask.trainer(settings)
+            #expect(resumed.best == trainer.best)
+            let target = try FileManager.default.destinationOfSymbolicLink(atPath: folder.file("run/best"))
+            #expect(target == "step2")
+            let unknown = try LineTask.settings(folder.file("unknown")) {
+                $0.best = BestModelSettings(metric: "eval/none", greaterIsBetter: true)
+            }
+            let error = #expect(throws: TrainingError.self) { try LineTask.train(unknown) }
+            #expect(error?.description.contains("expected one of eval/slope") == true)
+        }
+    }
+
+    @Test("A loss that is not a number stops the run with the state before it saved")
+    func divergence() throws {
+        try withTemporaryFolder { folder in
+            let trainer = try LineTask.trainer(LineTask.settings(folder.file("run")))
+            trainer.task.factor = { $0 == 3 ? .infinity : 1 }
+            let error = #expect(throws: TrainingError.self) { try trainer.run() }
+            #expect(error?.kind == .diverged && error?.place == "line, batch 4: loss")
+            #expect(error?.found.hasSuffix("is saved in \(folder.file("run/step3"))") == true)
+            #expect(try trainer.store.entries().map(\.batch) == [3])
+        }
+    }
+
+    @Test("Runs together are the runs alone")
+    func together() throws {
+        try withTemporaryFolder { folder in
+            try LineTask.train(LineTask.settings(folder.file("alone")))
+            let trainers = try ["first", "second"].map { try LineTask.trainer(LineTask.settings(folder.file($0))) }
+            _ = try Trainer.runTogether(trainers) { true }
+            for name in ["first", "second"] {
+                let file = "step12/model.safetensors"
+                #expect(try bytes(folder, "\(name)/\(file)") == bytes(folder, "alone/\(file)"))
+            }
+        }
+    }
+
+    @Test("A model without a parameter that is trained is refused, and nothing is written")
+    func nothingToTrain() throws {
+        try withTemporaryFolder { folder in
+            let settings = try LineTask.settings(folder.file("run"))
+            let task = try LineTask()
+            task.model.setRequiresGradient(false)
+            let error = #expect(throws: TrainingError.self) {
+                try Trainer(task, settings, from: TrainerStart(settings.optimizer))
+            }
+            #expect(error?.description.hasPrefix("line: has no parameter that is trained") == true)
+            #expect(!FilePath.exists(folder.file("run")))
+        }
+    }
+}
