@@ -37,7 +37,7 @@ final class LineTask: TrainingTask {
     }
 
     func nextBatch() -> [[Float]] {
-        let random = Philox(seed: 7, stream: UInt64(seen))
+        let random = Philox(seed: 7, stream: UInt64(seen % 10))
         return (0..<8).map { point in
             let (x, y) = (random.uniform(at: UInt64(2 * point)), random.uniform(at: UInt64(2 * point + 1)))
             return [x, y, 3 * x - 2 * y + 1]

