@@ -1,5 +1,5 @@
+import EttinConversion
 import EttinJSON
-import EttinPretraining
 import EttinTraining
 
 /// Prints what a raw training checkpoint says, and writes the moments of its optimizer under our keys.

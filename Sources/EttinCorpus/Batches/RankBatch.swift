@@ -1,4 +1,4 @@
-import Torch
+import EttinPrimitives
 
 /// The microbatches of one rank for one step.
 public struct RankBatch: Sendable, Hashable {

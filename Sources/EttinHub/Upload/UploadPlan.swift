@@ -38,6 +38,8 @@ struct UploadPlan: Sendable {
         }
     }
 
+    /// The file that the Hub reads as a repository's card.
+    static let cardName = "README.md"
     /// The Hub's limits on one commit.
     static let largeFileLimit = 25_000
     static let regularBytesLimit = 1_000_000_000
@@ -64,11 +66,11 @@ struct UploadPlan: Sendable {
         guard !files.isEmpty else {
             throw HubError.uploadRefused(reason: "\(quoted(folder)) holds no file to upload")
         }
-        if let card = options.card, selection.includes(ModelCard.fileName),
-            !files.contains(where: { $0.path == ModelCard.fileName })
+        if let card = options.card, selection.includes(Self.cardName),
+            !files.contains(where: { $0.path == Self.cardName })
         {
-            let text = Array(card.text.utf8)
-            files.append(File(path: ModelCard.fileName, localPath: "", generated: text, sizeBytes: text.count))
+            let text = Array(card.utf8)
+            files.append(File(path: Self.cardName, localPath: "", generated: text, sizeBytes: text.count))
             files.sort { $0.path < $1.path }
         }
     }

@@ -1,6 +1,5 @@
 package import EttinCorpus
 import EttinFiles
-import EttinHub
 package import EttinModel
 import EttinTokenizer
 public import EttinTraining
@@ -304,7 +303,7 @@ public final class PretrainingRun {
     ///   - model: The model.
     ///   - average: What kind of average of the trained weights it has, of which nothing was measured.
     ///   - folder: Where to.
-    /// - Throws: `CheckpointError` or `HubError` when something cannot be written.
+    /// - Throws: `CheckpointError` when something cannot be written.
     func write(_ model: LanguageModel, average: String? = nil, toFolder folder: String) throws {
         try withoutGradients { try model.save(folder: folder) }
         if recipe.kind == .decoder {

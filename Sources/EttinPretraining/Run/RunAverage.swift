@@ -1,3 +1,4 @@
+import EttinConversion
 import EttinFiles
 import EttinModel
 import EttinTraining
