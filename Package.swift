@@ -184,7 +184,7 @@ let package = Package(
         .testTarget(
             name: "EttinHubTests",
             dependencies: [
-                "EttinHub", "EttinJSON", "TestSupport",
+                "EttinHub", "EttinFiles", "EttinJSON", "TestSupport",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
