@@ -126,48 +126,14 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        // Drivers for the interop tests, the benchmarks and the fuzzers; not products.
-        .target(name: "ProbeSupport", dependencies: ["EttinJSON"], swiftSettings: settings),
-        .executableTarget(name: "AttentionProbe", dependencies: ["EttinJSON", "Torch"], swiftSettings: settings),
+        // What the interop tests and the benchmarks run of the library; not a product.
         .executableTarget(
-            name: "BenchProbe",
-            dependencies: ["EttinInference", "EttinJSON", "ProbeSupport", "Torch"],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "FilesProbe",
-            dependencies: ["EttinModel", "EttinJSON", "ProbeSupport"],
-            swiftSettings: settings
-        ),
-        .executableTarget(name: "HubProbe", dependencies: ["EttinHub"], swiftSettings: settings),
-        .executableTarget(
-            name: "ModelProbe",
+            name: "ettin-probe",
             dependencies: [
-                "EttinConversion", "EttinTraining", "EttinModel", "EttinJSON", "ProbeSupport", "Torch",
+                "EttinPretraining", "EttinConversion", "EttinTraining", "EttinInference", "EttinHub", "EttinCorpus",
+                "EttinModel", "EttinTokenizer", "EttinJSON", "EttinPrimitives", "Torch",
             ],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "CorpusProbe",
-            dependencies: ["EttinCorpus", "EttinJSON", "ProbeSupport"],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "OrderProbe",
-            dependencies: ["EttinCorpus", "EttinJSON", "Torch"],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "TrainingProbe",
-            dependencies: [
-                "EttinPretraining", "EttinTraining", "EttinCorpus", "EttinTokenizer", "EttinJSON", "ProbeSupport",
-                "Torch",
-            ],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "TokenizerProbe",
-            dependencies: ["EttinTokenizer", "EttinJSON", "ProbeSupport"],
+            path: "Interop/Probe",
             swiftSettings: settings
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),

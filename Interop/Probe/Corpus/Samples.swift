@@ -1,14 +1,6 @@
 import EttinCorpus
 import EttinJSON
 
-func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-    var text: [UInt8] = []
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] { text.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
-    }
-    return String(decoding: text, as: UTF8.self)
-}
-
 /// A value as JSON, with everything that is not text or a document in hexadecimal digits.
 func described(_ value: MDSValue) -> JSONValue {
     switch value {

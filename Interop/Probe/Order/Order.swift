@@ -53,7 +53,7 @@ extension JSONValue {
     init(_ value: UInt64) { self = .number(JSONNumber(value)) }
 }
 
-func numpy(_ request: Request) throws -> JSONValue {
+private func numpy(_ request: Request) throws -> JSONValue {
     let variant: PCG64.Variant = try request.string("bits") == "PCG64DXSM" ? .dxsm : .rotated
     var generator = NumPyGenerator(seed: try request.unsigned("seed"), variant: variant)
     return .array(
@@ -70,12 +70,12 @@ func numpy(_ request: Request) throws -> JSONValue {
     )
 }
 
-func legacy(_ request: Request) throws -> JSONValue {
+private func legacy(_ request: Request) throws -> JSONValue {
     var generator = NumPyLegacyGenerator(seed: UInt32(try request.int("seed")))
     return JSONValue(try request.ints("limits").map { generator.integer(in: 0..<$0) })
 }
 
-func python(_ request: Request) throws -> JSONValue {
+private func python(_ request: Request) throws -> JSONValue {
     var generator = PythonGenerator(seed: try request.unsigned("seed"))
     return .array(
         try request.requests("draws").map { draw in
@@ -93,7 +93,7 @@ func python(_ request: Request) throws -> JSONValue {
     )
 }
 
-func permutation(_ request: Request) throws -> JSONValue {
+private func permutation(_ request: Request) throws -> JSONValue {
     let order = NumPyPermutationOrder(count: try request.int("count"), seed: try request.unsigned("seed"))
     let indices = order.permutation(epoch: try request.int("epoch")).indices
     let worldSize = try request.int("world_size")
@@ -110,7 +110,7 @@ func permutation(_ request: Request) throws -> JSONValue {
     )
 }
 
-func shuffle(_ request: Request) throws -> JSONValue {
+private func shuffle(_ request: Request) throws -> JSONValue {
     guard let algorithm = StreamingOrder.Algorithm(rawValue: try request.string("algorithm")) else {
         throw RequestError()
     }
@@ -125,7 +125,7 @@ func shuffle(_ request: Request) throws -> JSONValue {
 }
 
 /// All positions, batch after batch for each worker of each rank of each node; -1 for none.
-func partition(_ request: Request) throws -> JSONValue {
+private func partition(_ request: Request) throws -> JSONValue {
     let shape = ElasticPartition.Shape(
         physicalNodes: try request.int("physical"),
         ranksPerNode: try request.int("ranks"),
@@ -157,7 +157,7 @@ func partition(_ request: Request) throws -> JSONValue {
 }
 
 /// All batches of the originals' packer, with their masks; token ids are consecutive numbers from 1, padding is 0.
-func pack(_ request: Request) throws -> JSONValue {
+private func pack(_ request: Request) throws -> JSONValue {
     var token: Int32 = 0
     let sequences = try request.ints("lengths").map { length in
         (0..<length).map { _ in
@@ -194,7 +194,7 @@ func pack(_ request: Request) throws -> JSONValue {
     return .array(batches)
 }
 
-func answer(_ request: Request) throws -> JSONValue {
+private func answer(_ request: Request) throws -> JSONValue {
     switch try request.string("do") {
     case "numpy": try numpy(request)
     case "legacy": try legacy(request)
@@ -203,18 +203,20 @@ func answer(_ request: Request) throws -> JSONValue {
     case "shuffle": try shuffle(request)
     case "partition": try partition(request)
     case "pack": try pack(request)
-    case "time": try time(request)
+    case "time": try timing(request)
     default: throw RequestError()
     }
 }
 
-while let line = readLine() {
-    do {
-        print(try answer(Request(fields: try JSONValue(parsing: line))))
-    } catch let error as CorpusError {
-        print(["error": .string(error.description)] as JSONValue)
-    } catch {
-        print("bad request: \(line)")
-        exit(1)
+func runOrder() {
+    while let line = readLine() {
+        do {
+            print(try answer(Request(fields: try JSONValue(parsing: line))))
+        } catch let error as CorpusError {
+            print(["error": .string(error.description)] as JSONValue)
+        } catch {
+            print("bad request: \(line)")
+            exit(1)
+        }
     }
 }

@@ -11,7 +11,6 @@
 
 import EttinJSON
 import EttinTokenizer
-import ProbeSupport
 
 #if canImport(Glibc)
     import Glibc
@@ -21,9 +20,9 @@ import ProbeSupport
     import Darwin
 #endif
 
-struct UsageError: Error {}
+private struct UsageError: Error {}
 
-func readAll(_ path: String) throws -> [UInt8] {
+private func readAll(_ path: String) throws -> [UInt8] {
     guard let file = fopen(path, "rb") else { throw UsageError() }
     defer { fclose(file) }
     var bytes: [UInt8] = []
@@ -35,13 +34,13 @@ func readAll(_ path: String) throws -> [UInt8] {
     }
 }
 
-func writeAll(_ path: String, _ bytes: [UInt8]) throws {
+private func writeAll(_ path: String, _ bytes: [UInt8]) throws {
     guard let file = fopen(path, "wb") else { throw UsageError() }
     defer { fclose(file) }
     guard fwrite(bytes, 1, bytes.count, file) == bytes.count else { throw UsageError() }
 }
 
-func records(_ path: String) throws -> [[UInt8]] {
+private func records(_ path: String) throws -> [[UInt8]] {
     let bytes = try readAll(path)
     var records: [[UInt8]] = []
     var position = 0
@@ -55,16 +54,16 @@ func records(_ path: String) throws -> [[UInt8]] {
     return records
 }
 
-func append(_ numbers: [Int32], to output: inout [UInt8]) {
+private func append(_ numbers: [Int32], to output: inout [UInt8]) {
     numbers.withUnsafeBytes { output.append(contentsOf: $0) }
 }
 
-func append(text: String, to output: inout [UInt8]) {
+private func append(text: String, to output: inout [UInt8]) {
     append([Int32(text.utf8.count)], to: &output)
     output.append(contentsOf: text.utf8)
 }
 
-func append(_ encoding: Encoding, _ tokenizer: Tokenizer, to output: inout [UInt8]) {
+private func append(_ encoding: Encoding, _ tokenizer: Tokenizer, to output: inout [UInt8]) {
     append([Int32(encoding.count)], to: &output)
     append(encoding.ids, to: &output)
     append(encoding.typeIDs, to: &output)
@@ -74,13 +73,7 @@ func append(_ encoding: Encoding, _ tokenizer: Tokenizer, to output: inout [UInt
     append(text: tokenizer.decode(encoding.ids, skipSpecialTokens: true), to: &output)
 }
 
-func seconds(_ body: () throws -> Void) rethrows -> Double {
-    let clock = ContinuousClock()
-    let duration = try clock.measure(body)
-    return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-}
-
-func run(_ arguments: [String]) throws {
+func runTokenizer(_ arguments: [String]) throws {
     guard arguments.count >= 2 else { throw UsageError() }
     let folder = arguments[1]
     switch arguments[0] {
@@ -165,5 +158,3 @@ func run(_ arguments: [String]) throws {
     default: throw UsageError()
     }
 }
-
-runProbe(run)

@@ -2,38 +2,33 @@
 // Interop/test_training_reference.py, and for Benchmarks/training.
 
 import EttinTraining
-import Foundation
-import ProbeSupport
 
-func run(_ arguments: [String]) throws {
+func runTraining(_ arguments: [String]) throws {
     let numbers = arguments.map(Int.init)
     switch (arguments.first, arguments.count) {
     case ("log", 4...5):
-        guard let first = numbers[2], let last = numbers[3], first <= last else { return endWithUsage() }
+        guard let first = numbers[2], let last = numbers[3], first <= last else { endWithTrainingUsage() }
         try log(folder: arguments[1], batches: first...last, continuingAfter: numbers.dropFirst(4).first ?? nil)
     case ("batches", 3...):
-        guard let count = numbers[1] else { return endWithUsage() }
+        guard let count = numbers[1] else { endWithTrainingUsage() }
         try printBatches(count, of: session(arguments.dropFirst(2)))
     case ("held-out", 2...):
         try printHeldOut(session(arguments.dropFirst()))
     case ("loop", 4...):
-        guard let steps = numbers[1], let rounds = numbers[2], steps > 0 else { return endWithUsage() }
+        guard let steps = numbers[1], let rounds = numbers[2], steps > 0 else { endWithTrainingUsage() }
         try timeLoop(steps: steps, rounds: rounds, Array(arguments.dropFirst(3)))
     default:
-        endWithUsage()
+        endWithTrainingUsage()
     }
 }
 
-func endWithUsage() {
-    print(
+private func endWithTrainingUsage() -> Never {
+    endWithUsage(
         """
-        usage: TrainingProbe log RUN FIRST LAST [CONTINUING-AFTER]
-               TrainingProbe batches COUNT RECIPE [RECIPE] [key=value ...]
-               TrainingProbe held-out RECIPE [RECIPE] [key=value ...]
-               TrainingProbe loop STEPS ROUNDS RECIPE [key=value ...]
+        usage: ettin-probe training log RUN FIRST LAST [CONTINUING-AFTER]
+               ettin-probe training batches COUNT RECIPE [RECIPE] [key=value ...]
+               ettin-probe training held-out RECIPE [RECIPE] [key=value ...]
+               ettin-probe training loop STEPS ROUNDS RECIPE [key=value ...]
         """
     )
-    exit(64)
 }
-
-runProbe(run)

@@ -2,10 +2,10 @@
 
 import EttinCorpus
 import EttinJSON
-import Torch
+import EttinPrimitives
 
 /// Seconds of the best of three runs; `body` returns something that depends on all its work.
-func seconds(_ body: () throws -> Int) rethrows -> JSONValue {
+private func bestSeconds(_ body: () throws -> Int) rethrows -> JSONValue {
     var best = Double.infinity
     var checksum = 0
     for _ in 0..<3 {
@@ -18,8 +18,8 @@ func seconds(_ body: () throws -> Int) rethrows -> JSONValue {
 }
 
 /// Reads an order in pieces, as a loader does.
-func timeOrder(_ order: any SampleOrder, positions: Int) -> JSONValue {
-    seconds {
+private func timeOrder(_ order: any SampleOrder, positions: Int) -> JSONValue {
+    bestSeconds {
         let sequence = order.sequence(epoch: 1)
         var sum = 0
         for start in stride(from: 0, to: positions, by: 4096) {
@@ -29,12 +29,12 @@ func timeOrder(_ order: any SampleOrder, positions: Int) -> JSONValue {
     }
 }
 
-func timePacking(_ request: Request) throws -> JSONValue {
+private func timePacking(_ request: Request) throws -> JSONValue {
     let lengths = try request.ints("lengths")
     let tokens = try request.int("tokens")
     let window = try request.int("window")
     var bins = 0
-    let time = try seconds {
+    let time = try bestSeconds {
         var packer = WindowPacker<Int>(tokensPerBin: tokens, window: window)
         bins = 0
         for (item, length) in lengths.enumerated() where try packer.append(item, tokens: length) != nil { bins += 1 }
@@ -45,12 +45,12 @@ func timePacking(_ request: Request) throws -> JSONValue {
 }
 
 /// The originals' packer, with a microbatch of so many sequences as give a row of `tokens` tokens.
-func timeGreedyPacking(_ request: Request) throws -> JSONValue {
+private func timeGreedyPacking(_ request: Request) throws -> JSONValue {
     let sequences = try request.ints("lengths").map { [Int32](repeating: 7, count: $0) }
     let microbatch = try request.int("microbatch")
     let batch = try request.int("rows") * microbatch
     var rows = 0
-    let time = try seconds {
+    let time = try bestSeconds {
         var position = 0
         var packer = try GreedyBestFitPacker(
             deviceBatch: batch,
@@ -72,7 +72,7 @@ func timeGreedyPacking(_ request: Request) throws -> JSONValue {
     return ["time": time, "rows": JSONValue(rows)]
 }
 
-func timeObjective(_ request: Request) throws -> JSONValue {
+private func timeObjective(_ request: Request) throws -> JSONValue {
     let samples = try request.ints("lengths").enumerated().map { index, length in
         TokenSample(
             reference: SampleReference(index: index, pass: 0),
@@ -81,7 +81,7 @@ func timeObjective(_ request: Request) throws -> JSONValue {
     }
     let objective: any LanguageModelObjective =
         try request.string("objective") == "causal" ? CausalObjective() : MaskedObjective(probability: 0.3, seed: 1)
-    return seconds {
+    return bestSeconds {
         stride(from: 0, to: samples.count, by: 16).reduce(0) { sum, start in
             sum + objective.batch(Array(samples[start..<min(start + 16, samples.count)])).labelledCount
         }
@@ -89,12 +89,12 @@ func timeObjective(_ request: Request) throws -> JSONValue {
 }
 
 /// Shuffled, masked and packed batches of an MDS data set, through a prefetching thread.
-func timeLoading(_ request: Request) throws -> JSONValue {
+private func timeLoading(_ request: Request) throws -> JSONValue {
     let dataset = try MDSDataset(folder: try request.string("folder"))
     let steps = try request.int("steps")
     let budget = try request.int("tokens")
     let batch = try request.int("batch")
-    return try seconds {
+    return try bestSeconds {
         var loader = try BatchLoader(
             source: dataset,
             batches: try GlobalBatches(KeyedOrder(count: dataset.sampleCount, seed: 1), remainder: .dropped),
@@ -114,10 +114,10 @@ func timeLoading(_ request: Request) throws -> JSONValue {
 }
 
 /// Reads columns of a Parquet file to values, all rows.
-func timeParquet(_ request: Request) throws -> JSONValue {
+private func timeParquet(_ request: Request) throws -> JSONValue {
     let path = try request.string("path")
     let column = try request.string("column")
-    return try seconds {
+    return try bestSeconds {
         var rows = try ParquetFile(path: path).rows(of: [column])
         var bytes = 0
         while let values = try rows.next() {
@@ -131,14 +131,14 @@ func timeParquet(_ request: Request) throws -> JSONValue {
     }
 }
 
-func time(_ request: Request) throws -> JSONValue {
+func timing(_ request: Request) throws -> JSONValue {
     switch try request.string("what") {
     case "keyed":
         let order = KeyedOrder(count: try request.int("count"), seed: 1)
         return timeOrder(order, positions: try request.int("positions"))
     case "numpy":
         let order = NumPyPermutationOrder(count: try request.int("count"), seed: 1)
-        return seconds { order.permutation(epoch: 0).sample(at: 0).index }
+        return bestSeconds { order.permutation(epoch: 0).sample(at: 0).index }
     case "mixture":
         let sources = try request.ints("drawn").map { try MixtureSource(count: max(1, $0), drawn: $0) }
         return timeOrder(MixedOrder(sources, seed: 1), positions: try request.int("positions"))

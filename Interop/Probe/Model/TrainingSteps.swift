@@ -1,6 +1,5 @@
 import EttinJSON
 import EttinModel
-import ProbeSupport
 import Torch
 
 /// Training steps on request, one line of JSON each way.
@@ -43,7 +42,7 @@ final class TrainingLoop {
 
     func serve() {
         send(["operations": ["train_step", "memory", "save"]])
-        ProbeSupport.serve(answer)
+        ettin_probe.serve(answer)
     }
 
     private func answer(_ request: JSONValue) throws -> JSONValue {
@@ -70,7 +69,7 @@ final class TrainingLoop {
             guard let path = request["path"]?.stringValue else { throw ProbeError("no \"path\"") }
             try write(model.checkpointState.map { ($0.key, $0.tensor.detached()) }, path)
             return [:]
-        default: throw ProbeError("unknown operation; see the head of Sources/ModelProbe/Training.swift")
+        default: throw ProbeError("unknown operation; see the head of Interop/Probe/Model/TrainingSteps.swift")
         }
     }
 

@@ -5,7 +5,7 @@
 //   logits FOLDER HEAD BATCH FILE [DTYPE]      outputs of packed sequences; hidden states for lm and base
 //   gradients FOLDER BATCH FILE                loss of a language model and the gradient of every parameter
 //   steps FOLDER BATCH COUNT FILE              logits of greedy steps over a cache, all sequences at once
-//   train FOLDER fp32|amp_bf16 THREADS         training steps on request; see Training.swift
+//   train FOLDER fp32|amp_bf16 THREADS         training steps on request; see TrainingSteps.swift
 //   resave FOLDER HEAD FOLDER 4|5 SIZE [DTYPE] loads and saves
 //   composer FILE FILE                         what a raw checkpoint says, and the moments of its optimizer
 //
@@ -13,7 +13,6 @@
 
 import EttinJSON
 import EttinModel
-import ProbeSupport
 import Torch
 
 #if canImport(Glibc)
@@ -24,7 +23,7 @@ import Torch
     import Darwin
 #endif
 
-struct Batch {
+private struct Batch {
     let sequences: PackedBatch
     let labels: [[Int64]]
 
@@ -43,12 +42,12 @@ struct Batch {
     }
 }
 
-func configuration(named name: String) throws -> ModernBERTConfiguration {
+private func configuration(named name: String) throws -> ModernBERTConfiguration {
     guard let model = EttinSuite.model(named: name) else { throw ProbeError("no model \(name)") }
     return .ettin(size: model.size, kind: model.kind)
 }
 
-func dtype(_ name: String?) throws -> DType? {
+private func dtype(_ name: String?) throws -> DType? {
     guard let name else { return nil }
     guard let dtype = DType(rawValue: name) else { throw ProbeError("no dtype \(name)") }
     return dtype
@@ -58,7 +57,9 @@ func write(_ tensors: [(String, Tensor)], _ path: String) throws {
     try SafetensorsWriter.write(tensors.map { TensorToWrite(name: $0, tensor: $1.contiguous()) }, to: path)
 }
 
-func logits(_ folder: String, _ head: String, _ batch: PackedBatch, _ dtype: DType?) throws -> [(String, Tensor)] {
+private func logits(_ folder: String, _ head: String, _ batch: PackedBatch, _ dtype: DType?) throws -> [(
+    String, Tensor
+)] {
     switch head {
     case "lm":
         let model = try LanguageModel.load(folder: folder, dtype: dtype)
@@ -77,7 +78,7 @@ func logits(_ folder: String, _ head: String, _ batch: PackedBatch, _ dtype: DTy
 }
 
 /// The mean cross-entropy over labels that are not −100, shifted by one for a decoder.
-func gradients(_ folder: String, _ batch: Batch) throws -> [(String, Tensor)] {
+private func gradients(_ folder: String, _ batch: Batch) throws -> [(String, Tensor)] {
     let model = try LanguageModel.load(folder: folder)
     // The file's own memory must not be written, and gradients need leaves.
     let copies: StateDictionary = model.parameters.map { ($0.key, $0.tensor.copy()) }
@@ -91,7 +92,7 @@ func gradients(_ folder: String, _ batch: Batch) throws -> [(String, Tensor)] {
     return [("loss", loss)] + CheckpointKeyMap.exported(found, for: model.configuration.kind)
 }
 
-func steps(_ folder: String, _ batch: PackedBatch, _ count: Int) throws -> [(String, Tensor)] {
+private func steps(_ folder: String, _ batch: PackedBatch, _ count: Int) throws -> [(String, Tensor)] {
     let model = try LanguageModel.load(folder: folder)
     let cache = KVCache(for: model.model, sequenceCount: batch.sequenceCount)
     var rows = [model.nextTokenLogits(batch, cache: cache)]
@@ -102,12 +103,12 @@ func steps(_ folder: String, _ batch: PackedBatch, _ count: Int) throws -> [(Str
     return rows.enumerated().map { ("step.\($0.offset)", $0.element) }
 }
 
-func resave(_ model: some PretrainedModel, _ arguments: [String]) throws {
+private func resave(_ model: some PretrainedModel, _ arguments: [String]) throws {
     let format = arguments[4] == "4" ? ModernBERTConfiguration.Format.version4 : .version5
     try model.save(folder: arguments[3], shardSize: ShardSize(arguments[5]), format: format)
 }
 
-func resave(_ arguments: [String]) throws {
+private func resave(_ arguments: [String]) throws {
     let (folder, type) = (arguments[1], try dtype(arguments.count > 6 ? arguments[6] : nil))
     switch arguments[2] {
     case "lm": try resave(LanguageModel.load(folder: folder, dtype: type), arguments)
@@ -119,7 +120,7 @@ func resave(_ arguments: [String]) throws {
     }
 }
 
-func run(_ arguments: [String]) throws {
+func runModel(_ arguments: [String]) throws {
     switch (arguments.first, arguments.count) {
     case ("keys", 2):
         for (key, tensor) in LanguageModel(try configuration(named: arguments[1])).checkpointState {
@@ -150,8 +151,6 @@ func run(_ arguments: [String]) throws {
         try TrainingLoop(folder: arguments[1], precision: precision).serve()
     case ("resave", 6), ("resave", 7): try resave(arguments)
     case ("composer", 3): try describeComposerCheckpoint(arguments[1], moments: arguments[2])
-    default: throw ProbeError("unknown call; see the head of Sources/ModelProbe/main.swift")
+    default: throw ProbeError("unknown call; see the head of Interop/Probe/Model/Model.swift")
     }
 }
-
-runProbe(run)

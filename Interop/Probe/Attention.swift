@@ -8,28 +8,14 @@
 import EttinJSON
 import Torch
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
-struct RequestError: Error {}
-
-func seconds(_ body: () -> Void) -> Double {
-    let start = ContinuousClock.now
-    body()
-    return (ContinuousClock.now - start) / .seconds(1)
-}
-
-func measure(_ request: JSONValue) throws -> JSONValue {
+private func measure(_ request: JSONValue) throws -> JSONValue {
     func int(_ key: String) throws -> Int {
-        guard let value = request[key]?.intValue else { throw RequestError() }
+        guard let value = request[key]?.intValue else { throw ProbeError("no \"\(key)\"") }
         return value
     }
-    guard let name = request["dtype"]?.stringValue, let dtype = DType(rawValue: name) else { throw RequestError() }
+    guard let name = request["dtype"]?.stringValue, let dtype = DType(rawValue: name) else {
+        throw ProbeError("no \"dtype\"")
+    }
     let (sequences, tokens, width) = (try int("sequences"), try int("tokens"), try int("width"))
     let (left, right) = (try int("left"), try int("right"))
     let shape = [sequences * tokens, 3, try int("heads"), width]
@@ -54,7 +40,6 @@ func measure(_ request: JSONValue) throws -> JSONValue {
     return ["forward": JSONValue(forward), "backward": JSONValue(backward)]
 }
 
-while let line = readLine() {
-    print(try measure(JSONValue(parsing: Array(line.utf8))).text())
-    fflush(nil)
+func runAttention() throws {
+    while let line = readLine() { send(try measure(JSONValue(parsing: line))) }
 }

@@ -3,15 +3,8 @@
 
 import EttinCorpus
 import EttinJSON
-import ProbeSupport
 
-#if canImport(Darwin)
-    import Darwin
-#elseif canImport(Glibc)
-    import Glibc
-#endif
-
-func run(_ arguments: [String]) throws {
+func runCorpus(_ arguments: [String]) throws {
     switch (arguments.first, arguments.count) {
     case ("list", 2): try listSamples(arguments[1])
     case ("rewrite", 4): try rewrite(arguments[1], to: arguments[2], options: arguments[3])
@@ -26,13 +19,14 @@ func run(_ arguments: [String]) throws {
     case ("parquet", 2...): try listRows(Array(arguments.dropFirst()))
     case ("parquet-columns", 2): try listColumns(arguments[1])
     default:
-        print("usage: CorpusProbe list FOLDER | rewrite FOLDER FOLDER OPTIONS | merge FOLDER")
-        print("       | verify FOLDER [COLUMN [VOCABULARY]] | streams SAMPLES FOLDER=PROPORTION...")
-        print("       | parquet FILE [COLUMN...] | parquet-columns FILE")
-        print("       | tokenize OPTIONS | chunk OPTIONS | mix OPTIONS | inspect FOLDER")
-        print("       | documents PATH TEXT-FIELD ID-FIELD")
-        exit(64)
+        endWithUsage(
+            """
+            usage: ettin-probe corpus list FOLDER | rewrite FOLDER FOLDER OPTIONS | merge FOLDER
+                   | verify FOLDER [COLUMN [VOCABULARY]] | streams SAMPLES FOLDER=PROPORTION...
+                   | parquet FILE [COLUMN...] | parquet-columns FILE
+                   | tokenize OPTIONS | chunk OPTIONS | mix OPTIONS | inspect FOLDER
+                   | documents PATH TEXT-FIELD ID-FIELD
+            """
+        )
     }
 }
-
-runProbe(run)

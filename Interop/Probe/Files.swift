@@ -2,7 +2,6 @@
 
 import EttinJSON
 import EttinModel
-import ProbeSupport
 
 #if canImport(Darwin)
     import Darwin
@@ -10,23 +9,14 @@ import ProbeSupport
     import Glibc
 #endif
 
-func store(_ path: String, _ unknownNames: PyTorchArchive.UnknownNames = .refused) throws -> TensorStore {
+private func store(_ path: String, _ unknownNames: PyTorchArchive.UnknownNames = .refused) throws -> TensorStore {
     var status = stat()
     let isFolder = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     return isFolder ? try TensorStore.open(folder: path) : try TensorStore.open(file: path, unknownNames: unknownNames)
 }
 
-func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
-    var text: [UInt8] = []
-    text.reserveCapacity(bytes.count * 2)
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] { text.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
-    }
-    return String(decoding: text, as: UTF8.self)
-}
-
 /// Prints each tensor of a file or folder as one line of JSON, with its values in hexadecimal digits.
-func list(_ path: String, _ unknownNames: PyTorchArchive.UnknownNames) throws {
+private func list(_ path: String, _ unknownNames: PyTorchArchive.UnknownNames) throws {
     let store = try store(path, unknownNames)
     for name in store.names {
         guard let tensor = store.descriptor(name) else { continue }
@@ -41,17 +31,17 @@ func list(_ path: String, _ unknownNames: PyTorchArchive.UnknownNames) throws {
     }
 }
 
-func tensors(_ path: String) throws -> [TensorToWrite] {
+private func tensors(_ path: String) throws -> [TensorToWrite] {
     let store = try store(path)
     return try store.names.map { try TensorToWrite(copying: $0, from: store) }
 }
 
-func configuration(_ input: String, _ output: String, _ format: String) throws {
+private func configuration(_ input: String, _ output: String, _ format: String) throws {
     let configuration = try ModernBERTConfiguration(folder: input)
     try configuration.write(toFolder: output, format: format == "4" ? .version4 : .version5)
 }
 
-func run(_ arguments: [String]) throws {
+func runFiles(_ arguments: [String]) throws {
     switch (arguments.first, arguments.count) {
     case ("list", 2): try list(arguments[1], .refused)
     case ("list-state", 2): try list(arguments[1], .kept)
@@ -67,12 +57,11 @@ func run(_ arguments: [String]) throws {
     case ("generation", 3):
         try GenerationConfiguration.read(folder: arguments[1])?.write(toFolder: arguments[2])
     default:
-        print(
-            "usage: FilesProbe list PATH | list-state PATH | rewrite PATH FILE | shard PATH FOLDER SIZE | config FOLDER FOLDER 4|5"
+        endWithUsage(
+            """
+            usage: ettin-probe files list PATH | list-state PATH | rewrite PATH FILE | shard PATH FOLDER SIZE
+                   | config FOLDER FOLDER 4|5 | ettin MODEL FOLDER 4|5 | generation FOLDER FOLDER
+            """
         )
-        print("       | ettin MODEL FOLDER 4|5 | generation FOLDER FOLDER")
-        exit(64)
     }
 }
-
-runProbe(run)

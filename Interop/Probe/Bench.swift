@@ -1,6 +1,6 @@
 // Runs one model in one process for Benchmarks/compare, which times it beside other programs.
 //
-//   BenchProbe FOLDER encode|generate DTYPE THREADS
+//   ettin-probe bench FOLDER encode|generate DTYPE THREADS
 //
 // Loads the model and prints {"operations": […]}; then answers each line of standard input with one line:
 //
@@ -14,7 +14,6 @@
 
 import EttinInference
 import EttinJSON
-import ProbeSupport
 import Torch
 
 #if canImport(Glibc)
@@ -25,7 +24,7 @@ import Torch
     import Darwin
 #endif
 
-func sequences(_ request: JSONValue) throws -> [[Int32]] {
+private func sequences(_ request: JSONValue) throws -> [[Int32]] {
     let rows = request["sequences"]?.arrayValue?.map { $0.arrayValue?.compactMap(\.intValue).map(Int32.init) ?? [] }
     guard let rows, !rows.isEmpty, rows.allSatisfy({ !$0.isEmpty }) else {
         throw ProbeError("\"sequences\" holds no ids")
@@ -33,7 +32,9 @@ func sequences(_ request: JSONValue) throws -> [[Int32]] {
     return rows
 }
 
-func timed<Result>(_ request: JSONValue, _ body: () throws -> Result) throws -> (seconds: JSONValue, last: Result?) {
+private func timed<Result>(_ request: JSONValue, _ body: () throws -> Result) throws -> (
+    seconds: JSONValue, last: Result?
+) {
     var times: [JSONValue] = []
     var last: Result?
     for _ in 0..<(request["repeat"]?.intValue ?? 1) {
@@ -44,7 +45,7 @@ func timed<Result>(_ request: JSONValue, _ body: () throws -> Result) throws -> 
     return (.array(times), last)
 }
 
-func answer(_ request: JSONValue, _ model: BenchmarkModel) throws -> JSONValue {
+private func answer(_ request: JSONValue, _ model: BenchmarkModel) throws -> JSONValue {
     switch request["op"]?.stringValue {
     case "encode":
         let ids = try sequences(request)
@@ -71,13 +72,13 @@ func answer(_ request: JSONValue, _ model: BenchmarkModel) throws -> JSONValue {
     case "memory":
         defer { PeakMemory.reset() }
         return ["peak_memory_bytes": JSONValue(PeakMemory.bytes)]
-    default: throw ProbeError("unknown operation; see the head of Sources/BenchProbe/main.swift")
+    default: throw ProbeError("unknown operation; see the head of Interop/Probe/Bench.swift")
     }
 }
 
-func run(_ arguments: [String]) throws {
+private func run(_ arguments: [String]) throws {
     guard arguments.count == 4, let threads = Int(arguments[3]), threads > 0 else {
-        throw ProbeError("unknown call; see the head of Sources/BenchProbe/main.swift")
+        throw ProbeError("unknown call; see the head of Interop/Probe/Bench.swift")
     }
     guard let task = BenchmarkTask(rawValue: arguments[1]) else {
         throw ProbeError("no task \(arguments[1])")
@@ -91,9 +92,11 @@ func run(_ arguments: [String]) throws {
     serve { try answer($0, model) }
 }
 
-do {
-    try run(Array(CommandLine.arguments.dropFirst()))
-} catch {
-    send(["error": .string("\(error)")])
-    exit(1)
+func runBench(_ arguments: [String]) {
+    do {
+        try run(arguments)
+    } catch {
+        send(["error": .string("\(error)")])
+        exit(1)
+    }
 }
