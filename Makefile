@@ -44,7 +44,7 @@ compare: build ## Run our models and the peers' in turn, and print the ratios
 	@./Benchmarks/compare/run
 
 lint: ## Check the formatting
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Interop/Probe
 
 docs: build ## Build the documentation of the libraries
 	@./scripts/build-docs

@@ -14,10 +14,12 @@ let package = Package(
         .executable(name: "ettin", targets: ["EttinCommand"]),
         .library(name: "Ettin", targets: ["Ettin"]),
         .library(name: "EttinInference", targets: ["EttinInference"]),
+        .library(name: "EttinConversion", targets: ["EttinConversion"]),
         .library(name: "EttinCorpus", targets: ["EttinCorpus"]),
         .library(name: "EttinHub", targets: ["EttinHub"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinPretraining", targets: ["EttinPretraining"]),
+        .library(name: "EttinPrimitives", targets: ["EttinPrimitives"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "EttinTraining", targets: ["EttinTraining"]),
         .library(name: "Torch", targets: ["Torch"]),
@@ -44,7 +46,8 @@ let package = Package(
             ]
         ),
         // Floor 2
-        .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: settings),
+        .target(name: "EttinPrimitives", swiftSettings: settings),
+        .target(name: "Torch", dependencies: ["CTorch", "EttinPrimitives"], swiftSettings: settings),
         .target(name: "EttinJSON", swiftSettings: settings),
         .target(name: "EttinFiles", swiftSettings: settings),
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
@@ -62,11 +65,17 @@ let package = Package(
             swiftSettings: settings
         ),
         // Floor 3
+        .target(name: "EttinReports", dependencies: ["EttinJSON"], swiftSettings: settings),
+        .target(
+            name: "EttinRecipes",
+            dependencies: ["EttinFiles", "EttinJSON", .product(name: "Yams", package: "Yams")],
+            swiftSettings: settings
+        ),
         .target(name: "EttinModel", dependencies: ["Torch", "EttinFiles", "EttinJSON"], swiftSettings: settings),
         .target(
             name: "EttinCorpus",
             dependencies: [
-                "Czlib", "Czstd", "EttinFiles", "EttinJSON", "EttinTokenizer", "Torch",
+                "Czlib", "Czstd", "EttinFiles", "EttinJSON", "EttinPrimitives", "EttinRecipes", "EttinTokenizer",
                 .product(name: "Yams", package: "Yams"),
             ],
             resources: [.embedInCode("Recipes")],
@@ -80,21 +89,31 @@ let package = Package(
         ),
         .target(
             name: "EttinTraining",
-            dependencies: ["EttinModel", "EttinFiles", "EttinJSON", "Torch"],
+            dependencies: [
+                "EttinModel", "EttinRecipes", "EttinReports", "EttinFiles", "EttinJSON", "Torch",
+            ],
             swiftSettings: settings
         ),
         // Floor 5
         .target(
-            name: "EttinPretraining",
+            name: "EttinConversion",
             dependencies: [
-                "EttinTraining", "EttinInference", "EttinHub", "EttinCorpus", "EttinModel", "EttinTokenizer",
+                "EttinTraining", "EttinInference", "EttinCorpus", "EttinModel", "EttinTokenizer", "EttinRecipes",
                 "EttinFiles", "EttinJSON", "Torch",
             ],
             swiftSettings: settings
         ),
         .target(
+            name: "EttinPretraining",
+            dependencies: [
+                "EttinConversion", "EttinTraining", "EttinInference", "EttinCorpus", "EttinModel", "EttinTokenizer",
+                "EttinRecipes", "EttinReports", "EttinFiles", "EttinJSON", "Torch",
+            ],
+            swiftSettings: settings
+        ),
+        .target(
             name: "Ettin",
-            dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "Torch"],
+            dependencies: ["EttinInference", "EttinModel", "EttinPrimitives", "EttinTokenizer", "Torch"],
             swiftSettings: settings
         ),
         // Floor 6: the command `ettin`.
@@ -102,63 +121,36 @@ let package = Package(
             name: "EttinCommand",
             dependencies: [
                 "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinHub", "EttinCorpus", "EttinModel",
-                "EttinInference", "EttinTraining", "EttinPretraining",
+                "EttinInference", "EttinTraining", "EttinConversion", "EttinPretraining",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),
-        // Drivers for the interop tests, the benchmarks and the fuzzers; not products.
-        .target(name: "ProbeSupport", dependencies: ["EttinJSON"], swiftSettings: settings),
-        .executableTarget(name: "AttentionProbe", dependencies: ["EttinJSON", "Torch"], swiftSettings: settings),
+        // What the interop tests and the benchmarks run of the library; not a product.
         .executableTarget(
-            name: "BenchProbe",
-            dependencies: ["EttinInference", "EttinJSON", "ProbeSupport", "Torch"],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "FilesProbe",
-            dependencies: ["EttinModel", "EttinJSON", "ProbeSupport"],
-            swiftSettings: settings
-        ),
-        .executableTarget(name: "HubProbe", dependencies: ["EttinHub"], swiftSettings: settings),
-        .executableTarget(
-            name: "ModelProbe",
+            name: "ettin-probe",
             dependencies: [
-                "EttinPretraining", "EttinTraining", "EttinModel", "EttinJSON", "ProbeSupport", "Torch",
+                "EttinPretraining", "EttinConversion", "EttinTraining", "EttinInference", "EttinHub", "EttinCorpus",
+                "EttinModel", "EttinTokenizer", "EttinJSON", "EttinPrimitives", "Torch",
             ],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "CorpusProbe",
-            dependencies: ["EttinCorpus", "EttinJSON", "ProbeSupport"],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "OrderProbe",
-            dependencies: ["EttinCorpus", "EttinJSON", "Torch"],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "TrainingProbe",
-            dependencies: [
-                "EttinPretraining", "EttinTraining", "EttinCorpus", "EttinTokenizer", "EttinJSON", "ProbeSupport",
-                "Torch",
-            ],
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "TokenizerProbe",
-            dependencies: ["EttinTokenizer", "EttinJSON", "ProbeSupport"],
+            path: "Interop/Probe",
             swiftSettings: settings
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: settings),
+        .testTarget(name: "EttinPrimitivesTests", dependencies: ["EttinPrimitives"], swiftSettings: settings),
+        .testTarget(name: "EttinReportsTests", dependencies: ["EttinReports", "EttinJSON"], swiftSettings: settings),
+        .testTarget(
+            name: "EttinRecipesTests",
+            dependencies: ["EttinRecipes", "EttinJSON"],
+            swiftSettings: settings
+        ),
         .testTarget(name: "EttinJSONTests", dependencies: ["EttinJSON"], swiftSettings: settings),
         .testTarget(name: "EttinFilesTests", dependencies: ["EttinFiles", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "EttinHubTests",
             dependencies: [
-                "EttinHub", "EttinJSON", "TestSupport",
+                "EttinHub", "EttinFiles", "EttinJSON", "TestSupport",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -194,16 +186,26 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
-            name: "EttinPretrainingTests",
+            name: "EttinConversionTests",
             dependencies: [
-                "EttinPretraining", "EttinTraining", "EttinInference", "EttinCorpus", "EttinModel", "EttinTokenizer",
+                "EttinConversion", "EttinTraining", "EttinInference", "EttinCorpus", "EttinModel", "EttinTokenizer",
                 "EttinFiles", "EttinJSON", "Torch", "TestSupport",
             ],
             swiftSettings: settings
         ),
         .testTarget(
+            name: "EttinPretrainingTests",
+            dependencies: [
+                "EttinPretraining", "EttinTraining", "EttinInference", "EttinCorpus", "EttinModel", "EttinTokenizer",
+                "EttinRecipes", "EttinFiles", "EttinJSON", "Torch", "TestSupport",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "EttinCorpusTests",
-            dependencies: ["EttinCorpus", "EttinFiles", "EttinJSON", "EttinTokenizer", "TestSupport", "Torch"],
+            dependencies: [
+                "EttinCorpus", "EttinFiles", "EttinJSON", "EttinPrimitives", "EttinTokenizer", "TestSupport",
+            ],
             swiftSettings: settings
         ),
     ],

@@ -12,7 +12,7 @@ import training_reference as reference
 from safetensors.torch import load_file
 from tiny_runs import KINDS, ettin
 
-PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "TrainingProbe")
+PROBE = (os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin-probe"), "training")
 # Two layers of each kind of window, which is much shorter than the sequences.
 SHAPE = dict(num_hidden_layers=4, hidden_size=64, intermediate_size=96, num_attention_heads=2)
 WINDOW, LENGTH = 8, 128
@@ -26,8 +26,8 @@ RATES |= {"stableadamw": "lr-StableAdamW", "decoupled_stableadamw": "lr-StableAd
 
 
 def probe(*arguments):
-    """The lines that TrainingProbe prints, read."""
-    run = subprocess.run([PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    """The lines that ettin-probe prints, read."""
+    run = subprocess.run([*PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     return [json.loads(line) for line in run.stdout.splitlines()]
 

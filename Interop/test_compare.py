@@ -1,6 +1,6 @@
 """The runners of Benchmarks/compare: whether ours and the original compute the same, and the arithmetic of its tables.
 
-Needs the programs ettin and BenchProbe, whose folder is named by ETTIN_BIN_DIR. What onnxruntime and openvino compute is
+Needs the programs ettin and ettin-probe, whose folder is named by ETTIN_BIN_DIR. What onnxruntime and openvino compute is
 checked by the comparison itself before it times them.
 """
 
@@ -36,7 +36,7 @@ def folder(request, tmp_path_factory):
 
 
 def start(program, folder, task, dtype="float32"):
-    return Runner(program, dtype, folder, task, 1, BINARIES / "BenchProbe", subprocess.DEVNULL)
+    return Runner(program, dtype, folder, task, 1, BINARIES / "ettin-probe", subprocess.DEVNULL)
 
 
 def test_hidden_states_agree(folder, measured):

@@ -1,6 +1,6 @@
 """Encoders made decoders and back, averages and raw training checkpoints, against transformers and PyTorch.
 
-Needs the programs ettin and ModelProbe, whose folder is named by ETTIN_BIN_DIR. Raw checkpoints are saved by PyTorch in the structure of
+Needs the programs ettin and ettin-probe, whose folder is named by ETTIN_BIN_DIR. Raw checkpoints are saved by PyTorch in the structure of
 Composer 0.24, with a state of the optimizer from real steps.
 """
 
@@ -24,7 +24,7 @@ from transformers import (
 )
 
 FOLDER = os.environ.get("ETTIN_BIN_DIR", ".build/release")
-ETTIN, PROBE = (os.path.join(FOLDER, name) for name in ("ettin", "ModelProbe"))
+ETTIN, PROBE = (os.path.join(FOLDER, name) for name in ("ettin", "ettin-probe"))
 KINDS = ["encoder", "decoder"]
 CLASSES = {"encoder": ModernBertForMaskedLM, "decoder": ModernBertDecoderForCausalLM}
 TEXTS = ["The capital of France is Paris.", "A cat sits.", "Ein Hund schläft auf dem Sofa."]
@@ -355,7 +355,7 @@ def test_raw_checkpoints(trained, tmp_path, kind, names, legacy):
 def test_optimizer_states(tmp_path, kind, names):
     _, saved, expected = raw_checkpoint(kind, names=names)
     torch.save(saved, tmp_path / "raw.pt")
-    command = [PROBE, "composer", tmp_path / "raw.pt", tmp_path / "moments.safetensors"]
+    command = [PROBE, "model", "composer", tmp_path / "raw.pt", tmp_path / "moments.safetensors"]
     described = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     moments = load_file(tmp_path / "moments.safetensors")
     assert len(moments) == 2 * len(expected)

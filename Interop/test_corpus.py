@@ -1,6 +1,6 @@
 """MDS data sets, ours against mosaicml-streaming, in both directions.
 
-Needs what requirements-corpus.txt lists, and the programs CorpusProbe and ettin, whose folder is named by ETTIN_BIN_DIR.
+Needs what requirements-corpus.txt lists, and the programs ettin-probe and ettin, whose folder is named by ETTIN_BIN_DIR.
 """
 
 import filecmp
@@ -19,7 +19,7 @@ import numpy
 
 from streaming.base.util import clean_stale_shared_memory, merge_index
 
-PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "CorpusProbe")
+PROBE = (os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin-probe"), "corpus")
 ETTIN = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin")
 
 ELEMENTS = ["uint8", "int8", "uint16", "int16", "float16", "uint32", "int32", "float32", "uint64", "int64", "float64"]
@@ -35,7 +35,7 @@ COLUMNS = {
 
 
 def probe(*arguments, ok=True):
-    run = subprocess.run([PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    run = subprocess.run([*PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     assert run.returncode == (0 if ok else 1), run.stderr
     return run.stdout if ok else run.stderr
 
@@ -75,7 +75,7 @@ def write(folder, count, columns=COLUMNS, first=0, **options):
 
 
 def described(name, value):
-    """What CorpusProbe prints for a value."""
+    """What ettin-probe prints for a value."""
     encoding = COLUMNS[name]
     if encoding == "bytes":
         return {"bytes": value.hex()}

@@ -1,6 +1,6 @@
 """Checkpoint files and configurations, ours against the Python libraries.
 
-Needs torch, safetensors, transformers, numpy and pytest, and the program FilesProbe, whose folder is named by
+Needs torch, safetensors, transformers, numpy and pytest, and the program ettin-probe, whose folder is named by
 ETTIN_BIN_DIR.
 """
 
@@ -29,7 +29,7 @@ from transformers import (
     ModernBertForMaskedLM,
 )
 
-PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/debug"), "FilesProbe")
+PROBE = (os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/debug"), "ettin-probe"), "files")
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "F8_E5M2": torch.float8_e5m2,
@@ -41,7 +41,7 @@ DTYPES = {
 
 
 def probe(*arguments, ok=True):
-    run = subprocess.run([PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([*PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=120)
     assert run.returncode == (0 if ok else 1), run.stderr
     return run.stdout if ok else run.stderr
 
@@ -143,7 +143,7 @@ def test_accepts_and_refuses_damaged_files_as_the_library_does(tmp_path):
             place = generator.randrange(8, 8 + length)
             data[place] = generator.choice(b'0123456789[]{},:"ab FU')
         path.write_bytes(data)
-        ours = subprocess.run([PROBE, "list", str(path)], capture_output=True, text=True)
+        ours = subprocess.run([*PROBE, "list", str(path)], capture_output=True, text=True)
         assert ours.returncode in (0, 1), (ours.returncode, bytes(data))
         theirs = accepted_by_python(bytes(data))
         # Keys of a tensor's entry that nobody knows are ignored by the library and refused by us.

@@ -1,6 +1,6 @@
 """Models and their checkpoint folders, ours against transformers: outputs, gradients, keys, round trips.
 
-Needs the program ModelProbe, whose folder is named by ETTIN_BIN_DIR. Weights are random; the shapes are the suite's.
+Needs the program ettin-probe, whose folder is named by ETTIN_BIN_DIR. Weights are random; the shapes are the suite's.
 """
 
 import json
@@ -28,7 +28,7 @@ from transformers import (
     ModernBertModel,
 )
 
-PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ModelProbe")
+PROBE = (os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin-probe"), "model")
 
 # Layers, hidden, intermediate, heads; the two largest with fewer layers, which changes no other shape.
 SHAPES = {
@@ -39,7 +39,7 @@ KINDS = ["encoder", "decoder"]
 
 
 def probe(*arguments):
-    run = subprocess.run([PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=600)
+    run = subprocess.run([*PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
     return run.stdout
 

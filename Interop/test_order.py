@@ -4,7 +4,7 @@ The originals' packer is in no package; it is compared with a model of its rules
 
     ETTIN_BIN_DIR=.build/release pytest Interop/test_order.py
 
-ETTIN_BIN_DIR is the folder with the built OrderProbe. The `streaming` checks need mosaicml-streaming==0.13.0.
+ETTIN_BIN_DIR is the folder with the built ettin-probe. The `streaming` checks need mosaicml-streaming==0.13.0.
 ETTIN_ORDER_CASES (default 300) is the number of random cases of each kind.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-PROBE = Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "OrderProbe"
+PROBE = Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "ettin-probe"
 CASES = int(os.environ.get("ETTIN_ORDER_CASES", "300"))
 
 pytestmark = pytest.mark.skipif(not PROBE.exists(), reason=f"{PROBE} is not built; set ETTIN_BIN_DIR")
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not PROBE.exists(), reason=f"{PROBE} is not buil
 
 def probe(requests):
     lines = "".join(json.dumps(request) + "\n" for request in requests)
-    output = subprocess.run([str(PROBE)], input=lines, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run([str(PROBE), "order"], input=lines, check=True, capture_output=True, text=True).stdout
     answers = [json.loads(line) for line in output.splitlines()]
     assert len(answers) == len(requests)
     return answers

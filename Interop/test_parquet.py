@@ -1,6 +1,6 @@
 """Parquet files of every form that pyarrow writes, read here and by pyarrow.
 
-Needs pyarrow (requirements-corpus.txt), and the program CorpusProbe, whose folder is named by ETTIN_BIN_DIR.
+Needs pyarrow (requirements-corpus.txt), and the program ettin-probe, whose folder is named by ETTIN_BIN_DIR.
 """
 
 import json
@@ -15,13 +15,13 @@ import pytest
 pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (requirements-corpus.txt)")
 import pyarrow.parquet as parquet
 
-PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "CorpusProbe")
+PROBE = (os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin-probe"), "corpus")
 SHARED = os.environ.get("ETTIN_SHARED")
 CODECS = ["none", "snappy", "gzip", "brotli", "zstd"]
 
 
 def probe(*arguments, ok=True):
-    run = subprocess.run([PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    run = subprocess.run([*PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     assert run.returncode == (0 if ok else 1), run.stderr
     return run.stdout if ok else run.stderr
 

@@ -1,6 +1,6 @@
 """The pipeline of data sets under fire: killed at random moments, on a full disk, beside the published algorithm.
 
-Needs pytest and the programs CorpusProbe and ettin, whose folder is named by ETTIN_BIN_DIR. The comparison with the
+Needs pytest and the programs ettin-probe and ettin, whose folder is named by ETTIN_BIN_DIR. The comparison with the
 published algorithm needs numpy and tokenizers as well.
 """
 
@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "CorpusProbe")
+PROBE = (os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin-probe"), "corpus")
 ETTIN = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin")
 WORDS = "the of and a to in is that it was for on are as with they at be this from I have or by one had not but what all"
 
 
 def probe(command, options, ok=True):
-    run = subprocess.run([PROBE, command, json.dumps(options)], capture_output=True, text=True, timeout=600)
+    run = subprocess.run([*PROBE, command, json.dumps(options)], capture_output=True, text=True, timeout=600)
     assert run.returncode == (0 if ok else 1), run.stderr
     return json.loads(run.stdout) if ok else run.stderr
 
@@ -104,7 +104,7 @@ def test_killed_at_random_moments(tmp_path):
     kills = resumed = 0
     for round_number in range(7):
         for (command, options), duration in zip(stages(tmp_path, f"r{round_number}", source, tokenizer), durations):
-            process = subprocess.Popen([PROBE, command, json.dumps(options)], stdout=subprocess.DEVNULL)
+            process = subprocess.Popen([*PROBE, command, json.dumps(options)], stdout=subprocess.DEVNULL)
             time.sleep(chooser.uniform(0, duration * 0.95))
             process.send_signal(signal.SIGKILL)
             kills += process.wait() == -signal.SIGKILL
@@ -217,7 +217,7 @@ def test_parts_of_orders_are_the_whole(tokens, whole_orders, tmp_path, count):
         else:
             ettin(["data", "merge", parts[0].parent])
             listed = [
-                subprocess.run([PROBE, "list", str(folder)], capture_output=True, check=True).stdout
+                subprocess.run([*PROBE, "list", str(folder)], capture_output=True, check=True).stdout
                 for folder in (parts[0].parent, whole)
             ]
             assert listed[0] == listed[1] and listed[0].count(b"\n") == 300 * 64
@@ -301,7 +301,7 @@ def test_chunks_are_the_published_ones(tmp_path, sizes):
         **common, "input": str(tmp_path / "tokens"), "output": str(tmp_path / "chunks"),
         "chunk_size": sizes[0], "min_chunk_size": sizes[1], "always_skip_size": sizes[2],
     })
-    listing = subprocess.run([PROBE, "list", str(tmp_path / "chunks")], capture_output=True, text=True, check=True)
+    listing = subprocess.run([*PROBE, "list", str(tmp_path / "chunks")], capture_output=True, text=True, check=True)
     ours = [bytes.fromhex(json.loads(line)["input_ids"]["values"]) for line in listing.stdout.splitlines()]
     numpy.random.seed(42)
     theirs = []

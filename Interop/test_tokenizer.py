@@ -2,7 +2,7 @@
 
     ETTIN_BIN_DIR=.build/release ETTIN_SHARED=../shared pytest Interop/test_tokenizer.py
 
-ETTIN_BIN_DIR is the folder with the built TokenizerProbe. Without ETTIN_SHARED the checks run with a small tokenizer.
+ETTIN_BIN_DIR is the folder with the built ettin-probe. Without ETTIN_SHARED the checks run with a small tokenizer.
 """
 
 import copy
@@ -23,14 +23,15 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers,
 from generate_tokenizer_fixture import SPECIALS, small_tokenizer
 from tokenizer_corpus import Corpus
 
-PROBE = Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "TokenizerProbe"
+PROBE = Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "ettin-probe"
 SHARED = os.environ.get("ETTIN_SHARED")
 
 pytestmark = pytest.mark.skipif(not PROBE.exists(), reason=f"{PROBE} is not built; set ETTIN_BIN_DIR")
 
 
 def probe(*arguments):
-    return subprocess.run([str(PROBE), *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+    command = [str(PROBE), "tokenizer", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def write_records(path, texts):

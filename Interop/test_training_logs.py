@@ -1,6 +1,6 @@
 """The logs of training, ours read by the libraries that people open them with.
 
-Needs tensorboard and pytest, and the program TrainingProbe, whose folder is named by ETTIN_BIN_DIR.
+Needs tensorboard and pytest, and the program ettin-probe, whose folder is named by ETTIN_BIN_DIR.
 """
 
 import json
@@ -13,11 +13,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/debug"), "TrainingProbe")
+PROBE = (os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/debug"), "ettin-probe"), "training")
 
 
 def log(folder, first, last, *continuing):
-    subprocess.run([PROBE, "log", *map(str, (folder, first, last, *continuing))], check=True, timeout=60)
+    subprocess.run([*PROBE, "log", *map(str, (folder, first, last, *continuing))], check=True, timeout=60)
 
 
 def curve(folder, tag):

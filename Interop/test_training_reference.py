@@ -1,6 +1,6 @@
 """`ettin pretrain` beside PyTorch: the same weights, the same batches, the same recipe, and the loss of every step.
 
-Needs the programs ettin and TrainingProbe, whose folder is named by ETTIN_BIN_DIR. Tokenizer, data and first weights
+Needs the programs ettin and ettin-probe, whose folder is named by ETTIN_BIN_DIR. Tokenizer, data and first weights
 are made by the command (reference_runs.py); the other side is training_reference.py. There is no dropout, whose random
 numbers differ.
 """

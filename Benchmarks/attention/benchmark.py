@@ -1,6 +1,6 @@
 """Attention beside libtorch's `scaled_dot_product_attention`, forward and backward, in one run.
 
-    swift build -c release --product AttentionProbe
+    swift build -c release --product ettin-probe
     ETTIN_BIN_DIR=.build/release python Benchmarks/attention/benchmark.py [--output results.json] [--threads 2]
 
 Rounds alternate between the two. Ours turns queries and keys by their positions on the way and reads them from the
@@ -33,9 +33,9 @@ CASES = [  # sequences, tokens, heads, left, right
 
 class Probe:
     def __init__(self, threads):
-        path = Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "AttentionProbe"
+        path = Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "ettin-probe"
         self.process = subprocess.Popen(
-            [str(path)],
+            [str(path), "attention"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -51,7 +51,7 @@ class Probe:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            sys.exit("AttentionProbe ended early")
+            sys.exit("ettin-probe ended early")
         return json.loads(answer)
 
     def peak_memory(self):

@@ -57,7 +57,7 @@ def choice(parser, flag, given, known):
 class Comparison:
     def __init__(self, options):
         self.options = options
-        self.ettin, self.probe = (ROOT / ".build/release" / name for name in ["ettin", "BenchProbe"])
+        self.ettin, self.probe = (ROOT / ".build/release" / name for name in ["ettin", "ettin-probe"])
         for binary in [self.ettin, self.probe]:
             if not binary.exists():
                 raise SystemExit(f"error: {binary} is missing; expected `make build` to have run")

@@ -28,10 +28,10 @@ class Runner:
     def __init__(self, program, dtype, folder, task, threads, probe, log):
         self.program, self.dtype = program, dtype
         if program == "ettin":
-            command = [probe, folder, task, dtype, str(threads)]
+            command = [probe, "bench", folder, task, dtype, str(threads)]
             if task == "train":
                 precision = {"float32": "fp32", "bfloat16": "amp_bf16"}[dtype]
-                command = [probe.with_name("ModelProbe"), "train", folder, precision, str(threads)]
+                command = [probe, "model", "train", folder, precision, str(threads)]
         else:
             command = [sys.executable, HERE / "worker.py", program, dtype, folder, task, str(threads)]
         self.process = subprocess.Popen(

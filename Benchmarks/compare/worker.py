@@ -4,7 +4,7 @@
                                                   TASK: encode, generate, train
 
 Loads the model and prints {"operations": [...]}; then answers each line of standard input with one line. The requests
-are those of Sources/BenchProbe/main.swift, and besides:
+are those of Interop/Probe/Bench.swift, and besides:
 
     "batching": "all" | "single" | "sorted:N"     of encode: in one padded batch, one by one, or sorted by length in
                                                   padded batches of N

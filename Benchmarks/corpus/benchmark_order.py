@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy
 
-PROBE = str(Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "OrderProbe")
+PROBE = str(Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "ettin-probe")
 # The paper's pre-training mixture in billions of tokens, as samples of a thousand.
 MIXTURE = [837.2, 356.6, 263.9, 80.3, 57.3, 28.0, 19.6, 16.6, 12.7, 12.6, 7.3, 7.3, 5.3]
 
@@ -28,11 +28,11 @@ def probe(**request):
     # A small process in between, because a new one starts with the peak memory of the one that starts it.
     script = (
         "import resource, subprocess, sys\n"
-        "out = subprocess.run(sys.argv[1], stdin=sys.stdin, check=True, capture_output=True, text=True).stdout\n"
+        "out = subprocess.run(sys.argv[1:], stdin=sys.stdin, check=True, capture_output=True, text=True).stdout\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); print(out)"
     )
     output = subprocess.run(
-        [sys.executable, "-S", "-c", script, PROBE],
+        [sys.executable, "-S", "-c", script, PROBE, "order"],
         input=json.dumps({"do": "time", **request}) + "\n",
         check=True,
         capture_output=True,

@@ -21,7 +21,7 @@ import numpy
 import pyarrow
 from pyarrow import parquet
 
-PROBE = str(Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "OrderProbe")
+PROBE = str(Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "ettin-probe")
 PYARROW = """
 import sys, time
 import pyarrow
@@ -92,7 +92,7 @@ def main():
                     writer.write_table(table)
                 writer.close()
                 request = {"do": "time", "what": "parquet", "path": str(path), "column": column}
-                answer, memory = run([PROBE], json.dumps(request) + "\n")
+                answer, memory = run([PROBE, "order"], json.dumps(request) + "\n")
                 answer = json.loads(answer)
                 size = answer["checksum"] / 1e6
                 entry = {"file_mb": path.stat().st_size / 1e6, "values_mb": size}

@@ -1,4 +1,4 @@
-"""Downloads a large file over loopback with `ettin download`, with EttinHub alone (HubProbe) and with huggingface_hub, in
+"""Downloads a large file over loopback with `ettin download`, with EttinHub alone (`ettin-probe hub`) and with huggingface_hub, in
 turn, and prints the ratios.
 
     python Benchmarks/hub/benchmark.py [--bytes 1000000000] [--runs 3] [--folder FOLDER] [--json FILE]
@@ -9,7 +9,8 @@ call is timed, without Python's start and imports; of ours, the whole process. T
 plain downloads and does not sync the file to the disk; ours does both.
 
 Memory is the most that was resident, and on Linux also the most that was not a mapped file, looked at every 20 ms. For
-comparison, a run of `ettin --version` says what the command takes before it does anything: most of it is libtorch's.
+comparison, a run of `ettin --version` says what the command takes before it does anything: most of it is libtorch's,
+which ettin-probe loads as well.
 """
 
 import argparse
@@ -72,7 +73,7 @@ def main():
     programs = Path(os.environ.get("ETTIN_BIN_DIR", ROOT / ".build" / "release"))
     commands = {
         "ettin": [programs / "ettin", "download", "someone/large", "model.bin"],
-        "EttinHub alone": [programs / "HubProbe", "file", "someone/large", "model.bin"],
+        "EttinHub alone": [programs / "ettin-probe", "hub", "file", "someone/large", "model.bin"],
         "huggingface_hub": [sys.executable, "-c", PYTHON],
     }
     idle = timed([programs / "ettin", "--version"], dict(os.environ))[2]

@@ -80,8 +80,8 @@ def trained(folder, texts, steps):
 
 
 def hidden(folder, dtype, rows):
-    probe = subprocess.Popen([BUILT / "BenchProbe", folder, "encode", dtype, "2"], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, text=True)
+    probe = subprocess.Popen([BUILT / "ettin-probe", "bench", folder, "encode", dtype, "2"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     json.loads(probe.stdout.readline())
     probe.stdin.write(json.dumps({"op": "hidden", "sequences": rows}) + "\n")
     probe.stdin.close()

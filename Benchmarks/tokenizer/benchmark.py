@@ -57,7 +57,7 @@ def main():
     parser.add_argument("--output", type=Path)
     parser.add_argument("--megabytes", type=float, default=10)
     options = parser.parse_args()
-    probe = str(Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "TokenizerProbe")
+    probe = [str(Path(os.environ.get("ETTIN_BIN_DIR", ".build/release")) / "ettin-probe"), "tokenizer"]
     shared = Path(os.environ.get("ETTIN_SHARED", "../shared"))
     folder = str(shared / "data/tokenizer/modernbert")
     cores = os.cpu_count() or 1
@@ -86,7 +86,7 @@ def main():
                 )
                 for name, seconds in json.loads(original).items():
                     note(f"original {name} {threads}", seconds)
-                ours = json.loads(subprocess.check_output([probe, "time", folder, records, str(threads)]))
+                ours = json.loads(subprocess.check_output([*probe, "time", folder, records, str(threads)]))
                 for name, seconds in ours.items():
                     if threads == 1 or name.startswith("batch"):
                         note(f"ours {name} {threads}", seconds)
@@ -95,9 +95,9 @@ def main():
         with big.open("wb") as file:
             while file.tell() < 100e6:
                 file.write(block)
-        streamed, peak = peak_memory([probe, "stream", folder, str(big), "1"])
-        _, base = peak_memory([probe, "load", folder])
-        loads = [json.loads(subprocess.check_output([probe, "load", folder]))["load_ms"] for _ in range(7)]
+        streamed, peak = peak_memory([*probe, "stream", folder, str(big), "1"])
+        _, base = peak_memory([*probe, "load", folder])
+        loads = [json.loads(subprocess.check_output([*probe, "load", folder]))["load_ms"] for _ in range(7)]
 
     def best_original(threads):
         return max(rate for name, rate in best.items() if name.startswith("original") and name.endswith(f" {threads}"))

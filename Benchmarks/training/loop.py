@@ -28,7 +28,8 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            ROOT / ".build/release/TrainingProbe", "loop", str(options.steps), str(options.rounds), options.recipe,
+            ROOT / ".build/release/ettin-probe", "training", "loop", str(options.steps), str(options.rounds),
+            options.recipe,
             f"data_local={options.data}", f"tokenizer_name={options.tokenizer}", f"save_folder={folder}/run",
             *options.overrides,
         ]

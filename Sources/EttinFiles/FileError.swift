@@ -29,23 +29,31 @@ public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What would have been accepted; nil when `found` says it all.
     public let expected: String?
 
-    package init(_ kind: Kind, file: String, found: String, expected: String? = nil) {
+    /// What the system says about its failure; nil where it was not asked.
+    package let reason: String?
+
+    package init(_ kind: Kind, file: String, found: String, expected: String? = nil, reason: String? = nil) {
         self.kind = kind
         self.file = file
         self.found = found
         self.expected = expected
+        self.reason = reason
     }
 
     /// The error of the system call that has just failed, with the reason that the system gives.
     package static func system(_ path: String, _ found: String) -> FileError {
         let code = errno
-        let reason = String(cString: strerror(code))
+        let reason = systemReason()
         return FileError(
             code == ENOENT || code == ENOTDIR ? .missing : .inputOutput,
             file: path,
-            found: "\(found) (\(reason))"
+            found: "\(found) (\(reason))",
+            reason: reason
         )
     }
+
+    /// What the system says about its last failure.
+    package static func systemReason() -> String { String(cString: strerror(errno)) }
 
     /// `file: found; expected …` on one line.
     public var description: String { problemText(file, found: found, expected: expected) }

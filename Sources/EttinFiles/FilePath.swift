@@ -79,6 +79,53 @@ extension FilePath {
         return Int(status.st_size)
     }
 
+    /// When what is at a path was last changed, in seconds since 1970; nil where nothing is.
+    package static func modificationSeconds(of path: String) -> Int? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        #if canImport(Darwin)
+            return Int(status.st_mtimespec.tv_sec)
+        #else
+            return Int(status.st_mtim.tv_sec)
+        #endif
+    }
+
+    /// Where a symbolic link leads; nil when it is none.
+    package static func target(ofLink path: String) -> String? {
+        let bytes = [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
+            guard let start = buffer.baseAddress else { return }
+            count = max(0, readlink(path, start, buffer.count))
+        }
+        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The paths of all files below a folder, relative to it and sorted; links to folders are not followed.
+    ///
+    /// There are none below what is no folder.
+    package static func filesBelow(_ folder: String) throws -> [String] {
+        var result: [String] = []
+        var pending = [""]
+        while let prefix = pending.popLast() {
+            let inner = folder + "/" + prefix
+            for name in try kind(of: inner) == .folder ? names(inFolder: inner) : [] {
+                let path = prefix + name
+                let isLink = target(ofLink: folder + "/" + path) != nil
+                if !isLink, kind(of: folder + "/" + path) == .folder {
+                    pending.append(path + "/")
+                } else {
+                    result.append(path)
+                }
+            }
+        }
+        return result.sorted()
+    }
+
+    /// Eight random hexadecimal digits.
+    package static func randomName() -> String {
+        let text = String(UInt32.random(in: 0...UInt32.max), radix: 16)
+        return String(repeating: "0", count: 8 - text.utf8.count) + text
+    }
+
     /// Removes a file.
     package static func remove(_ path: String) throws {
         guard unlink(path) == 0 else { throw FileError.system(path, "cannot be removed") }

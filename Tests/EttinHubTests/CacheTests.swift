@@ -1,3 +1,4 @@
+import EttinFiles
 import Foundation
 import NIOHTTP1
 import TestSupport
@@ -18,8 +19,8 @@ struct CacheTests {
     func links(path: String) throws {
         let folder = try TemporaryFolder()
         let cache = HubCache(folder: folder.path)
-        try FileSystem.createFolder(cache.folder(of: repository) + "/blobs")
-        try FileSystem.write(Array("content".utf8), to: cache.blob("abc", of: repository))
+        try FilePath.makeFolder(cache.folder(of: repository) + "/blobs")
+        try AtomicFile.write(Array("content".utf8), to: cache.blob("abc", of: repository))
         let file = try cache.place(
             "abc",
             as: RepositoryPath(path, in: repository),
@@ -27,22 +28,22 @@ struct CacheTests {
             of: repository
         )
         #expect(file == "\(folder.path)/models--a--b/snapshots/\(commit)/\(path)")
-        #expect(try FileSystem.contents(of: file) == Array("content".utf8))
+        #expect(try OpenFile.contents(of: file) == Array("content".utf8))
         let climb = path == "x.json" ? "../../" : "../../../../"
-        #expect(FileSystem.target(ofLink: file) == climb + "blobs/abc")
+        #expect(FilePath.target(ofLink: file) == climb + "blobs/abc")
     }
 
     @Test("Without links the snapshot holds the file itself")
     func withoutLinks() throws {
         let folder = try TemporaryFolder()
         let cache = HubCache(folder: folder.path, usesLinks: false)
-        try FileSystem.createFolder(cache.folder(of: repository) + "/blobs")
-        try FileSystem.write([1, 2], to: cache.blob("abc", of: repository))
+        try FilePath.makeFolder(cache.folder(of: repository) + "/blobs")
+        try AtomicFile.write([1, 2], to: cache.blob("abc", of: repository))
         let path = try RepositoryPath("x", in: repository)
         let file = try cache.place("abc", as: path, commit: commit, of: repository)
-        #expect(FileSystem.target(ofLink: file) == nil)
-        #expect(try FileSystem.contents(of: file) == [1, 2])
-        #expect(!FileSystem.exists(cache.blob("abc", of: repository)))
+        #expect(FilePath.target(ofLink: file) == nil)
+        #expect(try OpenFile.contents(of: file) == [1, 2])
+        #expect(FilePath.kind(of: cache.blob("abc", of: repository)) == .absent)
     }
 
     @Test("Branches with slashes are remembered, and a damaged memory is an error")

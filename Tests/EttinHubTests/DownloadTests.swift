@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 import NIOHTTP1
 import Synchronization
@@ -57,13 +58,13 @@ struct DownloadTests {
         }
         let client = try server.client(cache: folder.path, token: "hf_secret")
         let path = try await client.file("model.bin", of: HubReference("a/b"))
-        #expect(try FileSystem.contents(of: path) == Self.content)
+        #expect(try OpenFile.contents(of: path) == Self.content)
         let store = server.requests.filter { $0.path.hasPrefix("/store") }
         #expect(store.count >= 3)
         #expect(store.allSatisfy { !$0.headers.contains(name: "Authorization") })
         let hub = server.requests.filter { !$0.path.hasPrefix("/store") }
         #expect(hub.allSatisfy { $0.headers.first(name: "Authorization") == "Bearer hf_secret" })
-        #expect(try FileSystem.names(in: folder.path + "/hub/models--a--b/blobs") == [Self.contentID])
+        #expect(try FilePath.names(inFolder: folder.path + "/hub/models--a--b/blobs") == [Self.contentID])
     }
 
     @Test("A content that differs from its checksum is not kept")
@@ -77,7 +78,7 @@ struct DownloadTests {
             try await client.file("model.bin", of: HubReference("a/b"))
         }
         guard case .corruptDownload = error else { return #expect(Bool(false), "\(error as Any)") }
-        #expect(try FileSystem.names(in: folder.path + "/hub/models--a--b/blobs") == [])
+        #expect(try FilePath.names(inFolder: folder.path + "/hub/models--a--b/blobs") == [])
     }
 
     @Test("A store that sends more than was announced is refused")
@@ -133,7 +134,7 @@ struct DownloadTests {
             return number == 1 ? ServedAnswer(status: .forbidden) : Self.part(from: start)
         }
         let client = try server.client(cache: folder.path)
-        #expect(try FileSystem.contents(of: await client.file("x", of: HubReference("a/b"))) == Self.content)
+        #expect(try OpenFile.contents(of: await client.file("x", of: HubReference("a/b"))) == Self.content)
     }
 
     @Test(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import EttinConversion
 import EttinJSON
 import EttinPretraining
 

@@ -62,7 +62,7 @@ struct Push: ParsableCommand {
             includes: include,
             excludes: exclude,
             tag: tag,
-            card: try card(for: repository),
+            card: try card(for: repository)?.text,
             isDryRun: dryRun
         )
         let folder = self.folder

@@ -1,4 +1,4 @@
-import Torch
+import EttinPrimitives
 
 /// Masked language modeling: some tokens are replaced and are to be predicted.
 ///

@@ -1,4 +1,4 @@
-public import Torch
+public import EttinPrimitives
 
 /// A sample as it goes into a batch.
 public struct TokenSample: Sendable, Hashable {

@@ -1,4 +1,4 @@
-import Torch
+import EttinPrimitives
 
 /// Our own shuffled order: a computed permutation for each epoch.
 ///

@@ -9,7 +9,7 @@
 // - A shuffle that works on any range without walking (swap or not) needs some six rounds per bit, so about 240 for
 //   10^12 samples.
 
-public import Torch
+public import EttinPrimitives
 
 /// A random permutation of `0..<count` that is computed, not stored.
 ///

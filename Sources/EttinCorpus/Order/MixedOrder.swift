@@ -8,7 +8,7 @@
 // - The state before a draw of the largest source follows from that draw in closed form. A position is found by a
 //   binary search among those, and a few steps of the merge.
 
-import Torch
+import EttinPrimitives
 
 /// Several sources interleaved by weight, each shuffled by a computed permutation.
 ///

@@ -1,4 +1,4 @@
-import Torch
+import EttinPrimitives
 
 /// What random numbers are drawn for, so that one seed gives unrelated numbers to each.
 enum RandomPurpose: UInt64 {

@@ -1,4 +1,4 @@
-import Torch
+import EttinPrimitives
 
 /// A document with the random number that cutting it takes.
 struct DocumentToChunk: Sendable {

@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinRecipes
 import Yams
 
 /// Reads a recipe from YAML and says for every mistake where it is, what was found and what was expected.
@@ -11,7 +12,7 @@ struct MixtureRecipeParser {
 
     func recipe(_ bytes: [UInt8]) throws -> MixtureRecipe {
         let document = YAMLDocument(name: name, expected: "a mapping with the key \"sources\"")
-        let fields = try mapping(try document.root(bytes), "the recipe", Self.keys)
+        let fields = try mapping(try root(of: document, bytes), "the recipe", Self.keys)
         let defaultLimit = try fields["repeat_limit"].map { try limit($0, "repeat_limit") } ?? 1
         guard let list = fields["sources"] else {
             throw CorpusError(.missing, file: name, item: "\"sources\"", found: "is not there", expected: "a list")
@@ -29,6 +30,16 @@ struct MixtureRecipeParser {
             sources: sources,
             totalTokens: total
         )
+    }
+
+    private func root(of document: YAMLDocument, _ bytes: [UInt8]) throws -> Node {
+        do {
+            return try document.root(bytes)
+        } catch let error as RecipeError {
+            // No file is read here, so that the problem is one of the text.
+            let (item, found) = (error.item, error.found)
+            throw CorpusError(.malformed, file: error.place, item: item, found: found, expected: error.expected)
+        }
     }
 
     private func source(_ node: Node, _ place: String, defaultLimit: Int?) throws -> MixStage.Source {

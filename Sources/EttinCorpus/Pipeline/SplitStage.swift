@@ -1,6 +1,6 @@
 import EttinFiles
 public import EttinJSON
-import Torch
+import EttinPrimitives
 
 /// Divides a data set into one to train on and one to validate with.
 ///

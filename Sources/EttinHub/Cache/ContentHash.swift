@@ -1,4 +1,5 @@
 import Crypto
+import EttinFiles
 
 /// The content id of a file, computed while it passes by.
 ///
@@ -51,7 +52,8 @@ struct ContentHash {
     mutating func update(_ file: OpenFile, _ range: Range<Int>) throws {
         var position = range.lowerBound
         while position < range.upperBound {
-            let bytes = try file.read(at: position, count: min(1 << 20, range.upperBound - position))
+            let count = min(1 << 20, range.upperBound - position)
+            let bytes = try HubError.translating { try file.read(at: position, count: count) }
             guard !bytes.isEmpty else { throw HubError.file(path: file.path, reason: "it became shorter while read") }
             bytes.withUnsafeBytes { update($0) }
             position += bytes.count

@@ -36,7 +36,7 @@ struct FileLock: Sendable {
     /// - Returns: The lock, to be released.
     /// - Throws: `HubError.file`, or `CancellationError` while it waits.
     static func acquire(_ path: String, onWait: () -> Void = {}) async throws -> FileLock {
-        try FileSystem.createFolder(FilePath.folder(of: path))
+        try FilePath.makeCacheFolder(FilePath.folder(of: path))
         var hasWaited = false
         while true {
             if let lock = try attempt(path) { return lock }
@@ -50,7 +50,7 @@ struct FileLock: Sendable {
         // Group-writable like the Python client's, so that users who share a cache can wait for one another.
         let descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o664)
         guard descriptor >= 0 else {
-            throw HubError.file(path: path, reason: "it cannot be locked (\(FileSystem.systemReason()))")
+            throw HubError.file(path: path, reason: "it cannot be locked (\(FileError.systemReason()))")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let reason = errno
@@ -64,8 +64,8 @@ struct FileLock: Sendable {
             return nil
         }
         // Someone may have removed the file between opening and locking; the lock would then exclude nobody.
-        var own = stat()
-        guard fstat(descriptor, &own) == 0, let named = FileSystem.status(path), own.st_ino == named.st_ino,
+        var (own, named) = (stat(), stat())
+        guard fstat(descriptor, &own) == 0, stat(path, &named) == 0, own.st_ino == named.st_ino,
             own.st_dev == named.st_dev
         else {
             close(descriptor)

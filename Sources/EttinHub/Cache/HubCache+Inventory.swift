@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-    import Darwin
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import EttinFiles
 
 /// A repository as far as the cache holds it.
 public struct CachedRepository: Sendable, Hashable {
@@ -38,10 +32,10 @@ extension HubCache {
     /// - Returns: The repositories, sorted by their folders' names.
     /// - Throws: `HubError.file`.
     public func repositories() throws -> [CachedRepository] {
-        try FileSystem.names(in: folder).compactMap { name in
-            guard let repository = HubRepository(cacheFolderName: name), FileSystem.isFolder("\(folder)/\(name)") else {
-                return nil
-            }
+        try FilePath.cachedNames(inFolder: folder).compactMap { name in
+            guard let repository = HubRepository(cacheFolderName: name),
+                FilePath.kind(of: "\(folder)/\(name)") == .folder
+            else { return nil }
             return try contents(of: repository)
         }
     }
@@ -54,36 +48,36 @@ extension HubCache {
     public func contents(of repository: HubRepository) throws -> CachedRepository {
         let names = try namesByCommit(of: repository)
         let root = folder(of: repository)
-        let revisions = try FileSystem.names(in: root + "/snapshots").filter(isCommitHash).map { commit in
+        let revisions = try FilePath.cachedNames(inFolder: root + "/snapshots").filter(isCommitHash).map { commit in
             let folder = snapshot(commit, of: repository)
-            let files = try FileSystem.filesBelow(folder)
+            let files = try FilePath.cachedFiles(below: folder)
             return CachedRevision(
                 commit: commit,
                 names: names[commit]?.sorted() ?? [],
                 files: files,
-                sizeBytes: files.reduce(0) { $0 + (FileSystem.size(of: "\(folder)/\($1)") ?? 0) },
-                modified: FileSystem.status(folder).map(modificationSeconds) ?? 0
+                sizeBytes: files.reduce(0) { $0 + (FilePath.fileSize("\(folder)/\($1)") ?? 0) },
+                modified: FilePath.modificationSeconds(of: folder) ?? 0
             )
         }
-        let blobs = try FileSystem.names(in: root + "/blobs")
+        let blobs = try FilePath.cachedNames(inFolder: root + "/blobs")
         func size(_ names: [String]) -> Int {
-            names.reduce(0) { $0 + (FileSystem.size(of: "\(root)/blobs/\($1)") ?? 0) }
+            names.reduce(0) { $0 + (FilePath.fileSize("\(root)/blobs/\($1)") ?? 0) }
         }
         // Files that are no links take space of their own.
         let unlinked = revisions.flatMap { revision in
             revision.files.map { "\(snapshot(revision.commit, of: repository))/\($0)" }
-        }.filter { FileSystem.target(ofLink: $0) == nil }
+        }.filter { FilePath.target(ofLink: $0) == nil }
         return CachedRepository(
             repository: repository,
             revisions: revisions,
-            sizeBytes: size(blobs) + unlinked.reduce(0) { $0 + (FileSystem.size(of: $1) ?? 0) },
+            sizeBytes: size(blobs) + unlinked.reduce(0) { $0 + (FilePath.fileSize($1) ?? 0) },
             incompleteBytes: size(blobs.filter { $0.hasSuffix(".incomplete") })
         )
     }
 
     /// Refuses a repository that there is no folder for.
     func require(_ repository: HubRepository) throws {
-        guard FileSystem.isFolder(folder(of: repository)) else {
+        guard FilePath.kind(of: folder(of: repository)) == .folder else {
             throw HubError.notCached(repository.description, folder: folder)
         }
     }
@@ -98,9 +92,11 @@ extension HubCache {
         try require(repository)
         let size = try contents(of: repository).sizeBytes
         // Out of sight first, so that nobody finds half of it.
-        let doomed = "\(folder)/.\(repository.cacheFolderName).\(FileSystem.randomName()).removed"
-        try FileSystem.move(folder(of: repository), to: doomed)
-        try FileSystem.remove(doomed)
+        let doomed = "\(folder)/.\(repository.cacheFolderName).\(FilePath.randomName()).removed"
+        try HubError.translating {
+            try FilePath.putInPlace(folder(of: repository), as: doomed)
+            try FilePath.removeTree(doomed)
+        }
         return size
     }
 
@@ -112,20 +108,25 @@ extension HubCache {
     @discardableResult
     public func remove(_ reference: HubReference) throws -> Int {
         let repository = reference.repository
-        guard let commit = try commit(of: reference), FileSystem.isFolder(snapshot(commit, of: repository)) else {
+        guard let commit = try commit(of: reference),
+            FilePath.kind(of: snapshot(commit, of: repository)) == .folder
+        else {
             throw HubError.notCached("\(repository.kind.rawValue) \(reference)", folder: folder)
         }
         let before = try contents(of: repository).sizeBytes
         let root = folder(of: repository)
-        for name in try namesByCommit(of: repository)[commit] ?? [] { try FileSystem.remove("\(root)/refs/\(name)") }
-        try FileSystem.remove(snapshot(commit, of: repository))
-        try FileSystem.remove("\(root)/.no_exist/\(commit)")
-        // The Python client keeps lists of files there.
-        try FileSystem.remove("\(root)/trees/\(commit).json")
+        let names = try namesByCommit(of: repository)[commit] ?? []
+        try HubError.translating {
+            for name in names { try FilePath.removeTree("\(root)/refs/\(name)") }
+            try FilePath.removeTree(snapshot(commit, of: repository))
+            try FilePath.removeTree("\(root)/.no_exist/\(commit)")
+            // The Python client keeps lists of files there.
+            try FilePath.removeTree("\(root)/trees/\(commit).json")
+        }
         let used = try blobsInUse(by: repository)
-        for blob in try FileSystem.names(in: root + "/blobs") where !used.contains(blob) {
+        for blob in try FilePath.cachedNames(inFolder: root + "/blobs") where !used.contains(blob) {
             guard !blob.hasSuffix(".incomplete") else { continue }
-            try FileSystem.remove("\(root)/blobs/\(blob)")
+            try HubError.translating { try FilePath.removeTree("\(root)/blobs/\(blob)") }
         }
         return before - (try contents(of: repository).sizeBytes)
     }
@@ -133,13 +134,13 @@ extension HubCache {
     /// The names of the blobs that snapshots link to.
     private func blobsInUse(by repository: HubRepository) throws -> Set<String> {
         let folder = folder(of: repository) + "/snapshots"
-        let links = try FileSystem.filesBelow(folder).compactMap { FileSystem.target(ofLink: "\(folder)/\($0)") }
+        let links = try FilePath.cachedFiles(below: folder).compactMap { FilePath.target(ofLink: "\(folder)/\($0)") }
         return Set(links.compactMap { $0.split(separator: "/").last.map(String.init) })
     }
 
     private func namesByCommit(of repository: HubRepository) throws -> [String: [String]] {
         var result: [String: [String]] = [:]
-        for name in try FileSystem.filesBelow(folder(of: repository) + "/refs") {
+        for name in try FilePath.cachedFiles(below: folder(of: repository) + "/refs") {
             guard let reference = try? HubReference(repository, revision: name),
                 let commit = try commit(of: reference)
             else { continue }
@@ -147,12 +148,4 @@ extension HubCache {
         }
         return result
     }
-}
-
-private func modificationSeconds(_ status: stat) -> Int {
-    #if canImport(Darwin)
-        Int(status.st_mtimespec.tv_sec)
-    #else
-        Int(status.st_mtim.tv_sec)
-    #endif
 }

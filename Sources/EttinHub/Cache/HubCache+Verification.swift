@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// Something in the cache that is not as it should be.
 public struct CacheFinding: Sendable, Hashable, CustomStringConvertible {
     /// What is wrong.
@@ -52,10 +54,12 @@ extension HubCache {
         var result = CacheVerification()
         for repository in try repositories ?? self.repositories().map(\.repository) {
             let root = folder(of: repository)
-            for name in try FileSystem.names(in: root + "/blobs") where !name.hasSuffix(".incomplete") {
+            for name in try FilePath.cachedNames(inFolder: root + "/blobs") where !name.hasSuffix(".incomplete") {
                 let path = "\(root)/blobs/\(name)"
-                let file = try OpenFile(path, .read)
-                let size = try file.size
+                let (file, size) = try HubError.translating {
+                    let file = try OpenFile(path, .read)
+                    return (file, try file.size)
+                }
                 guard var hash = ContentHash(matching: name, size: size) else {
                     result.uncheckableCount += 1
                     continue
@@ -68,11 +72,11 @@ extension HubCache {
                 result.findings.append(
                     CacheFinding(repository: repository, path: "blobs/\(name)", problem: .damaged(found: found))
                 )
-                if repairs { try FileSystem.remove(path) }
+                if repairs { try HubError.translating { try FilePath.removeTree(path) } }
             }
-            for name in try FileSystem.filesBelow(root + "/snapshots") {
+            for name in try FilePath.cachedFiles(below: root + "/snapshots") {
                 let path = "\(root)/snapshots/\(name)"
-                guard FileSystem.target(ofLink: path) != nil, !FileSystem.exists(path) else { continue }
+                guard FilePath.target(ofLink: path) != nil, FilePath.kind(of: path) == .absent else { continue }
                 // Repairing a content has just made the links to it dangle; they are no finding of their own.
                 let isNew = repairs && result.findings.contains { path.linkTarget(endsWith: $0) }
                 if !isNew {
@@ -80,7 +84,7 @@ extension HubCache {
                         CacheFinding(repository: repository, path: "snapshots/\(name)", problem: .dangling)
                     )
                 }
-                if repairs { try FileSystem.remove(path) }
+                if repairs { try HubError.translating { try FilePath.removeTree(path) } }
             }
         }
         return result
@@ -89,6 +93,6 @@ extension HubCache {
 
 extension String {
     fileprivate func linkTarget(endsWith finding: CacheFinding) -> Bool {
-        FileSystem.target(ofLink: self)?.hasSuffix(finding.path) ?? false
+        FilePath.target(ofLink: self)?.hasSuffix(finding.path) ?? false
     }
 }

@@ -56,8 +56,9 @@ public struct HubCache: Sendable, Hashable {
     public func commit(of reference: HubReference) throws -> String? {
         if reference.isCommit { return reference.revision }
         let path = "\(folder(of: reference.repository))/refs/\(reference.revision)"
-        guard FileSystem.exists(path), !FileSystem.isFolder(path) else { return nil }
-        let text = String(decoding: try FileSystem.contents(of: path, limit: 4096), as: UTF8.self)
+        guard FilePath.kind(of: path) == .file else { return nil }
+        let bytes = try HubError.translating { try OpenFile.contents(of: path, limit: 4096) }
+        let text = String(decoding: bytes, as: UTF8.self)
         let commit = text.split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
         guard isCommitHash(commit) else {
             throw HubError.file(path: path, reason: "it holds \(quoted(text)), expected a commit hash; remove it")
@@ -69,9 +70,9 @@ public struct HubCache: Sendable, Hashable {
     func record(commit: String, for reference: HubReference) throws {
         guard commit != reference.revision else { return }
         let path = "\(folder(of: reference.repository))/refs/\(reference.revision)"
-        if FileSystem.exists(path), try self.commit(of: reference) == commit { return }
-        try FileSystem.createFolder(FilePath.folder(of: path))
-        try FileSystem.write(Array(commit.utf8), to: path)
+        if FilePath.kind(of: path) != .absent, try self.commit(of: reference) == commit { return }
+        try FilePath.makeCacheFolder(FilePath.folder(of: path))
+        try HubError.translating { try AtomicFile.write(Array(commit.utf8), to: path) }
     }
 
     // MARK: - Files
@@ -79,20 +80,20 @@ public struct HubCache: Sendable, Hashable {
     /// The path of a file of a commit, when the cache holds it.
     func file(_ path: RepositoryPath, commit: String, of repository: HubRepository) -> String? {
         let file = "\(snapshot(commit, of: repository))/\(path.text)"
-        return FileSystem.exists(file) ? file : nil
+        return FilePath.kind(of: file) != .absent ? file : nil
     }
 
     /// Remembers that a commit has no such file.
     func markMissing(_ path: RepositoryPath, commit: String, of repository: HubRepository) throws {
         let mark = missingMark(path, commit: commit, of: repository)
-        guard !FileSystem.exists(mark) else { return }
-        try FileSystem.createFolder(FilePath.folder(of: mark))
-        try FileSystem.write([], to: mark)
+        guard FilePath.kind(of: mark) == .absent else { return }
+        try FilePath.makeCacheFolder(FilePath.folder(of: mark))
+        try HubError.translating { try AtomicFile.write([], to: mark) }
     }
 
     /// Whether a commit is known not to have a file.
     func isKnownMissing(_ path: RepositoryPath, commit: String, of repository: HubRepository) -> Bool {
-        FileSystem.exists(missingMark(path, commit: commit, of: repository))
+        FilePath.kind(of: missingMark(path, commit: commit, of: repository)) != .absent
     }
 
     /// Makes a blob appear in the tree of a commit.
@@ -100,23 +101,23 @@ public struct HubCache: Sendable, Hashable {
     /// - Returns: The path of the file there.
     func place(_ etag: String, as path: RepositoryPath, commit: String, of repository: HubRepository) throws -> String {
         let file = "\(snapshot(commit, of: repository))/\(path.text)"
-        if FileSystem.exists(file) { return file }
-        try FileSystem.createFolder(FilePath.folder(of: file))
+        if FilePath.kind(of: file) != .absent { return file }
+        try FilePath.makeCacheFolder(FilePath.folder(of: file))
         let blob = blob(etag, of: repository)
         if usesLinks {
             // Relative, so that the cache can be moved.
             let target = String(repeating: "../", count: 2 + path.depth) + "blobs/\(etag)"
-            let temporary = "\(file).\(FileSystem.randomName()).tmp"
+            let temporary = "\(file).\(FilePath.randomName()).tmp"
             if symlink(target, temporary) == 0 {
                 defer { unlink(temporary) }
-                try FileSystem.move(temporary, to: file)
+                try HubError.translating { try FilePath.putInPlace(temporary, as: file) }
                 return file
             }
             guard [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS].contains(errno) else {
-                throw HubError.file(path: file, reason: "it cannot be linked (\(FileSystem.systemReason()))")
+                throw HubError.file(path: file, reason: "it cannot be linked (\(FileError.systemReason()))")
             }
         }
-        try FileSystem.move(blob, to: file)
+        try HubError.translating { try FilePath.putInPlace(blob, as: file) }
         return file
     }
 }

@@ -1,3 +1,4 @@
+import EttinFiles
 import NIOCore
 
 #if canImport(Darwin)
@@ -20,14 +21,14 @@ struct BlobDownload {
     let isAlone: Bool
 
     func run() async throws {
-        let partial = isAlone ? "\(blob).incomplete" : "\(blob).\(FileSystem.randomName()).incomplete"
+        let partial = isAlone ? "\(blob).incomplete" : "\(blob).\(FilePath.randomName()).incomplete"
         defer { if !isAlone { unlink(partial) } }
-        let file = try OpenFile(partial, .update)
+        let file = try HubError.translating { try OpenFile(partial, .update) }
         do {
             try await fetch(into: file)
         } catch HubError.corruptDownload {
             // What was resumed may stem from something else; once more from nothing.
-            try file.truncate(to: 0)
+            try HubError.translating { try file.truncate(to: 0) }
             do {
                 try await fetch(into: file)
             } catch let error as HubError {
@@ -35,8 +36,10 @@ struct BlobDownload {
                 throw error
             }
         }
-        try file.sync()
-        try FileSystem.move(partial, to: blob)
+        try HubError.translating {
+            try file.sync()
+            try FilePath.putInPlace(partial, as: blob)
+        }
     }
 
     private func fetch(into file: OpenFile) async throws {
@@ -63,7 +66,7 @@ private struct PartialContent: ContentReceiver {
         self.file = file
         self.metadata = metadata
         hash = ContentHash(matching: metadata.etag, size: metadata.size)
-        received = try file.size
+        received = try HubError.translating { try file.size }
         if let size = metadata.size, received <= size {
             try hash?.update(file, 0..<received)
         } else {
@@ -75,14 +78,14 @@ private struct PartialContent: ContentReceiver {
     var checksum: String? { hash?.finalized() }
 
     mutating func restart() throws {
-        try file.truncate(to: 0)
+        try HubError.translating { try file.truncate(to: 0) }
         received = 0
         hash = ContentHash(matching: metadata.etag, size: metadata.size)
     }
 
     mutating func append(_ part: ByteBuffer) throws {
         try part.withUnsafeReadableBytes { bytes in
-            try file.write(bytes, at: received)
+            try HubError.translating { try file.write(bytes, at: received) }
             hash?.update(bytes)
         }
         received += part.readableBytes

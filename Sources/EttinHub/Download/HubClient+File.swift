@@ -50,14 +50,14 @@ extension HubClient {
         }
         try cache.record(commit: metadata.commit, for: reference)
         let blob = cache.blob(metadata.etag, of: repository)
-        try FileSystem.createFolder(FilePath.folder(of: blob))
+        try FilePath.makeCacheFolder(FilePath.folder(of: blob))
         let lock = try await FileLock.acquire(cache.lock(metadata.etag, of: repository)) {
             session.onEvent(.waiting(path: path.text))
         }
         defer { lock.release() }
         // Another process may have done all the work in the meantime.
         if let file = cache.file(path, commit: metadata.commit, of: repository) { return file }
-        if !FileSystem.exists(blob) {
+        if FilePath.kind(of: blob) == .absent {
             let commit = try HubReference(repository, revision: metadata.commit)
             let transfer = ContentTransfer(
                 session: session,

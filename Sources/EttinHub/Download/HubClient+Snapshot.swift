@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// Which files of a repository are wanted.
 public enum FileSelection: Sendable, Hashable {
     /// What it takes to load a model: configuration, tokenizer, and the weights in one form.
@@ -111,7 +113,7 @@ extension HubClient {
     private func cachedSnapshot(of reference: HubReference, files selection: FileSelection) throws -> CachedSnapshot {
         guard let commit = try cache.commit(of: reference) else { return .lacks("the revision") }
         let folder = cache.snapshot(commit, of: reference.repository)
-        let present = try FileSystem.filesBelow(folder).filter { FileSystem.exists("\(folder)/\($0)") }
+        let present = try FilePath.cachedFiles(below: folder).filter { FilePath.kind(of: "\(folder)/\($0)") != .absent }
         var files = present.filter(selection.includes)
         if selection == .model {
             let model = ModelFiles(available: present)

@@ -52,7 +52,7 @@ struct ModelFiles: Sendable, Hashable {
     static func shards(inIndexAt path: String, of repository: HubRepository) throws -> [String] {
         let map: JSONObject
         do {
-            let index = try JSONValue(parsing: try FileSystem.contents(of: path))
+            let index = try JSONValue(parsing: try HubError.translating { try OpenFile.contents(of: path) })
             guard let object = index["weight_map"]?.objectValue else {
                 throw HubError.file(path: path, reason: "it has no object \"weight_map\"")
             }

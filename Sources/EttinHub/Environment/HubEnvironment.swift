@@ -1,3 +1,4 @@
+import EttinFiles
 import Foundation
 
 /// What the environment says about the Hub.
@@ -133,8 +134,9 @@ private struct VariableReader {
     }
 
     func token(inFile path: String) throws -> HubToken? {
-        guard FileSystem.exists(path) else { return nil }
-        let text = String(decoding: try FileSystem.contents(of: path, limit: 1 << 16), as: UTF8.self)
+        guard FilePath.kind(of: path) != .absent else { return nil }
+        let bytes = try HubError.translating { try OpenFile.contents(of: path, limit: 1 << 16) }
+        let text = String(decoding: bytes, as: UTF8.self)
             .trimmingCharacters(in: .whitespacesAndNewlines)
         return text.isEmpty ? nil : try HubToken(text, name: "the token file")
     }

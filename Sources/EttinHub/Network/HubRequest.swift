@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import EttinFiles
 import NIOCore
 import NIOHTTP1
 
@@ -36,7 +37,8 @@ struct HubRequest: Sendable {
         case .none: break
         case .bytes(let bytes): request.body = .bytes(ByteBuffer(bytes: bytes))
         case .file(let path, let range, let onSent):
-            let parts = FileParts(file: try OpenFile(path, .read), range: range, onSent: onSent)
+            let file = try HubError.translating { try OpenFile(path, .read) }
+            let parts = FileParts(file: file, range: range, onSent: onSent)
             request.body = .stream(parts, length: .known(Int64(range.count)))
         case .lines(let lines): request.body = .stream(lines, length: .unknown)
         }
@@ -62,7 +64,8 @@ private struct FileParts: AsyncSequence, Sendable {
             // A piece is sent when the next one is asked for.
             if rest.lowerBound > parts.range.lowerBound { parts.onSent(rest.lowerBound) }
             guard !rest.isEmpty else { return nil }
-            let bytes = try parts.file.read(at: rest.lowerBound, count: Swift.min(rest.count, 1 << 18))
+            let count = Swift.min(rest.count, 1 << 18)
+            let bytes = try HubError.translating { try parts.file.read(at: rest.lowerBound, count: count) }
             guard !bytes.isEmpty else {
                 throw HubError.file(path: parts.file.path, reason: "it became shorter while it was uploaded")
             }

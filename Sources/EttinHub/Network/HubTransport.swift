@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import EttinFiles
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -69,7 +70,7 @@ final class HubTransport: Sendable {
     private func configuration(_ route: ProxyRoute) throws -> HTTPClient.Configuration {
         var tls = TLSConfiguration.makeClientConfiguration()
         if let file = environment.certificateFile {
-            guard FileSystem.exists(file) else {
+            guard FilePath.kind(of: file) != .absent else {
                 throw HubError.invalidSetting(name: "SSL_CERT_FILE", value: file, expected: "a file of certificates")
             }
             tls.trustRoots = .file(file)

@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// Where a model is: a folder here, or a repository on the Hub.
 public enum ModelReference: Sendable, Hashable {
     /// A folder with a checkpoint.
@@ -16,7 +18,7 @@ public enum ModelReference: Sendable, Hashable {
     /// - Throws: `HubError.invalidReference`.
     public init(_ text: String, revision: String? = nil) throws {
         let isPath = ["/", "./", "../", "~"].contains { text.hasPrefix($0) } || text == "." || text == ".."
-        guard isPath || FileSystem.exists(text) else {
+        guard isPath || FilePath.kind(of: text) != .absent else {
             do {
                 let reference = try HubReference(text, revision: revision)
                 guard reference.repository.owner != nil else {

@@ -4,7 +4,7 @@ extension HubClient {
     /// Lets the Hub look at the card of an upload before anything is sent: it would refuse the commit, after all large
     /// files had travelled.
     func checkCard(_ plan: UploadPlan, _ repository: HubRepository) async throws {
-        guard let card = plan.files.first(where: { $0.path == ModelCard.fileName }) else { return }
+        guard let card = plan.files.first(where: { $0.path == UploadPlan.cardName }) else { return }
         let text = String(decoding: try card.content(), as: UTF8.self)
         let response = try await post(
             "/api/validate-yaml",

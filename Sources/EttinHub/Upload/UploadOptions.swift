@@ -14,8 +14,8 @@ public struct UploadOptions: Sendable {
     public var excludes: [String]
     /// A tag to put on the commit, such as `step599525`.
     public var tag: String?
-    /// The card to upload when the folder has none.
-    public var card: ModelCard?
+    /// The text of the card, `README.md`, to upload when the folder has none.
+    public var card: String?
     /// Whether everything is looked at and nothing is changed.
     public var isDryRun: Bool
 
@@ -29,7 +29,7 @@ public struct UploadOptions: Sendable {
     ///   - includes: Patterns of the files to upload; all when empty.
     ///   - excludes: Patterns of files to leave out.
     ///   - tag: A tag to put on the commit.
-    ///   - card: The card to upload when the folder has none.
+    ///   - card: The text of the card, `README.md`, to upload when the folder has none.
     ///   - isDryRun: Whether everything is looked at and nothing is changed.
     public init(
         branch: String = HubReference.defaultRevision,
@@ -39,7 +39,7 @@ public struct UploadOptions: Sendable {
         includes: [String] = [],
         excludes: [String] = [],
         tag: String? = nil,
-        card: ModelCard? = nil,
+        card: String? = nil,
         isDryRun: Bool = false
     ) {
         self.branch = branch

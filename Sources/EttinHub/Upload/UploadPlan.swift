@@ -18,12 +18,15 @@ struct UploadPlan: Sendable {
         /// The first bytes, by which the Hub tells text from data.
         func sample() throws -> [UInt8] {
             if let generated { return Array(generated.prefix(512)) }
-            return try OpenFile(localPath, .read).read(at: 0, count: min(512, sizeBytes))
+            return try HubError.translating { try OpenFile(localPath, .read).read(at: 0, count: min(512, sizeBytes)) }
         }
 
         /// The content of a file that goes into the commit itself.
         func content() throws -> [UInt8] {
-            try generated ?? FileSystem.contents(of: localPath, limit: UploadPlan.regularBytesLimit)
+            try generated
+                ?? HubError.translating {
+                    try OpenFile.contents(of: localPath, limit: UploadPlan.regularBytesLimit)
+                }
         }
 
         /// Git's id of the content, or SHA-256 for large files.
@@ -32,12 +35,15 @@ struct UploadPlan: Sendable {
             if let generated {
                 generated.withUnsafeBytes { hash.update($0) }
             } else {
-                try hash.update(OpenFile(localPath, .read), 0..<sizeBytes)
+                let file = try HubError.translating { try OpenFile(localPath, .read) }
+                try hash.update(file, 0..<sizeBytes)
             }
             return hash.finalized()
         }
     }
 
+    /// The file that the Hub reads as a repository's card.
+    static let cardName = "README.md"
     /// The Hub's limits on one commit.
     static let largeFileLimit = 25_000
     static let regularBytesLimit = 1_000_000_000
@@ -48,27 +54,27 @@ struct UploadPlan: Sendable {
     ///
     /// Version control's own files, links to folders and what downloads leave behind are passed over.
     init(folder: String, repository: HubRepository, options: UploadOptions) throws {
-        guard FileSystem.isFolder(folder) else {
+        guard FilePath.kind(of: folder) == .folder else {
             throw HubError.file(path: folder, reason: "it is not a folder")
         }
         let selection = FileSelection.matching(options.includes, excluding: options.excludes)
-        files = try FileSystem.filesBelow(folder).compactMap { path in
+        files = try FilePath.cachedFiles(below: folder).compactMap { path in
             let parts = path.split(separator: "/")
             let isOurs = parts.contains(".git") || path.hasPrefix(".cache/huggingface/") || parts.last == ".DS_Store"
             guard !isOurs, selection.includes(path) else { return nil }
             let localPath = "\(folder)/\(path)"
-            guard !FileSystem.isFolder(localPath) else { return nil }
-            let size = try OpenFile(localPath, .read).size
+            guard FilePath.kind(of: localPath) != .folder else { return nil }
+            let size = try HubError.translating { try OpenFile(localPath, .read).size }
             return File(path: try RepositoryPath(path, in: repository).text, localPath: localPath, sizeBytes: size)
         }
         guard !files.isEmpty else {
             throw HubError.uploadRefused(reason: "\(quoted(folder)) holds no file to upload")
         }
-        if let card = options.card, selection.includes(ModelCard.fileName),
-            !files.contains(where: { $0.path == ModelCard.fileName })
+        if let card = options.card, selection.includes(Self.cardName),
+            !files.contains(where: { $0.path == Self.cardName })
         {
-            let text = Array(card.text.utf8)
-            files.append(File(path: ModelCard.fileName, localPath: "", generated: text, sizeBytes: text.count))
+            let text = Array(card.utf8)
+            files.append(File(path: Self.cardName, localPath: "", generated: text, sizeBytes: text.count))
             files.sort { $0.path < $1.path }
         }
     }

@@ -1,5 +1,7 @@
+import EttinConversion
 import EttinCorpus
 import EttinModel
+import EttinReports
 import EttinTraining
 import Torch
 
@@ -150,7 +152,7 @@ extension PretrainingPlan {
                     + "not say; the rates here are multiples of its own."
             )
         }
-        for line in ScheduleChart.lines(curve, rows: 8, labels: labels) { lines.add(line) }
+        for line in TextChart.lines(curve, rows: 8, labels: labels) { lines.add(line) }
     }
 
     /// Whether the schedule multiplies a rate that only the loaded run knows.
@@ -253,38 +255,5 @@ extension PretrainingPlan {
             case .duration: "of the run"
             }
         return "\(compact(time.value)) \(unit)"
-    }
-}
-
-/// Lines under headings, names before values.
-private struct PlanLines {
-    private static let width = 100
-    private static let column = 22
-    private(set) var text = ""
-
-    mutating func heading(_ title: String) { text += (text.isEmpty ? "" : "\n") + title + "\n" }
-
-    mutating func add(_ line: String) { text += "  \(line)\n" }
-
-    /// A text that may be long, broken between words.
-    mutating func add(wrapping value: String) { add(value, after: "  ", continuing: "    ") }
-
-    mutating func add(_ name: String, _ value: String) {
-        let start = "  \(name)\(String(repeating: " ", count: max(1, Self.column - name.count)))"
-        add(value, after: start, continuing: String(repeating: " ", count: 2 + Self.column))
-    }
-
-    private mutating func add(_ value: String, after start: String, continuing indent: String) {
-        var line = start
-        var isEmpty = true
-        for word in value.split(separator: " ", omittingEmptySubsequences: false) {
-            if !isEmpty, line.count + 1 + word.count > Self.width {
-                text += line + "\n"
-                (line, isEmpty) = (indent, true)
-            }
-            line += (isEmpty ? "" : " ") + word
-            isEmpty = false
-        }
-        text += line + "\n"
     }
 }

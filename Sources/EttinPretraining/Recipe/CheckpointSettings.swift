@@ -1,3 +1,4 @@
+public import EttinConversion
 public import EttinTraining
 
 /// The phases of the suite's training, by the tags of their checkpoints.

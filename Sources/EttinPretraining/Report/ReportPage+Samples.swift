@@ -1,4 +1,5 @@
 import EttinInference
+import EttinReports
 import EttinTraining
 
 extension ReportPage {

@@ -1,5 +1,6 @@
 import EttinFiles
 import EttinModel
+import EttinReports
 import EttinTraining
 
 extension ReportPage {

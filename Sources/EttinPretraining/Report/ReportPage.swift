@@ -1,5 +1,6 @@
 import EttinFiles
 import EttinModel
+import EttinReports
 import EttinTraining
 
 /// The page of a report: one file that needs no other, and that can be read without its script.
@@ -9,38 +10,21 @@ struct ReportPage {
     let folder: String
 
     var html: HTML {
-        """
-        <!DOCTYPE html>
-        <html lang="en">
-        <head>
-        <meta charset="utf-8">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta name="color-scheme" content="light dark">
-        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
-        script-src 'unsafe-inline'; img-src data:">
-        <link rel="icon" href="data:,">
-        <title>\(title)</title>
-        <style>
-        \(Self.styleSheet)</style>
-        </head>
-        <body>
-        <header>
-        <p class="kind">Training report</p>
-        <h1>\(title)</h1>
-        <p class="lead">\(lead)</p>
-        </header>
-        <main>
-        \(report.pairs.map(verdict))\(warnings)\(section("runs", "Runs", runTable))\
-        \(section("training", "Training", training))\
-        \(report.runs.indices.contains(where: isEvaluated) ? section("held-out", "Held-out data", heldOut) : "")\
-        \(samples.map { section("samples", "Samples", $0) } ?? "")\(section("files", "Files", files))</main>
-        <script>
-        \(Self.script)</script>
-        </body>
-        </html>
-
-        """
+        HTMLPage(
+            kind: "Training report",
+            title: title,
+            lead: lead,
+            content: """
+                \(report.pairs.map(verdict))\(warnings)\(HTMLPage.section("runs", "Runs", runTable))\
+                \(HTMLPage.section("training", "Training", training))\
+                \(report.runs.indices.contains(where: isEvaluated) ? heldOutSection : "")\
+                \(samples.map { HTMLPage.section("samples", "Samples", $0) } ?? "")\
+                \(HTMLPage.section("files", "Files", files))
+                """
+        ).html
     }
+
+    private var heldOutSection: HTML { HTMLPage.section("held-out", "Held-out data", heldOut) }
 
     private var title: String {
         var names: [String] = []
@@ -67,15 +51,6 @@ struct ReportPage {
         let each = report.runs.count > 1 ? " each" : ""
         let count = NumberText.grouped(batch) + (batch == 1 ? " batch" : " batches")
         return "\(what) after \(count), \(NumberText.compact(Double(token))) tokens\(each)."
-    }
-
-    private func section(_ id: String, _ title: String, _ content: HTML) -> HTML {
-        """
-        <section id="\(id)" aria-labelledby="\(id)-title">
-        <h2 id="\(id)-title">\(title)</h2>
-        \(content)</section>
-
-        """
     }
 
     func isEvaluated(_ run: Int) -> Bool { !report.series(MetricName.evaluationLoss, run).points.isEmpty }
@@ -181,7 +156,9 @@ struct ReportPage {
             format: .plain,
             includesZero: true
         )
-        return "\(figures([loss], isWide: true))\(figures([rates, speed, norms], isWide: false))"
+        return """
+            \(HTMLPage.figures([loss], isWide: true))\(HTMLPage.figures([rates, speed, norms], isWide: false))
+            """
     }
 
     private var comparison: String {
@@ -208,23 +185,12 @@ struct ReportPage {
             format: .plain,
             isLogarithmic: true
         )
-        return "\(figures([accuracy, perplexity], isWide: false))\(checkpointTable)"
+        return "\(HTMLPage.figures([accuracy, perplexity], isWide: false))\(checkpointTable)"
     }
 
     private func evaluations(_ key: (Int) -> String) -> [LineChart.Curve] {
         curve(key, smoothing: false).map {
             LineChart.Curve(label: $0.label, color: $0.color, line: $0.line, marks: $0.line)
         }
-    }
-
-    /// The charts that have something to show.
-    private func figures(_ charts: [LineChart], isWide: Bool) -> HTML {
-        let shown = charts.filter { !$0.curves.isEmpty }
-        guard !shown.isEmpty else { return "" }
-        return """
-            <div class="\(isWide ? "charts wide" : "charts")">
-            \(shown.map { $0.figure(isWide: isWide) })</div>
-
-            """
     }
 }

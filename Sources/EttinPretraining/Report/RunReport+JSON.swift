@@ -1,6 +1,7 @@
 import EttinInference
 public import EttinJSON
 import EttinModel
+import EttinReports
 import EttinTraining
 
 extension RunReport {

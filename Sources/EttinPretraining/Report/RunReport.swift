@@ -1,6 +1,7 @@
 import EttinFiles
 public import EttinInference
 import EttinModel
+import EttinReports
 import EttinTraining
 
 /// What one or more runs measured, for comparison: as a page for people, and as JSON for programs.

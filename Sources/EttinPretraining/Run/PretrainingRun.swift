@@ -1,6 +1,5 @@
 package import EttinCorpus
 import EttinFiles
-import EttinHub
 public import EttinJSON
 package import EttinModel
 import EttinTokenizer
@@ -187,7 +186,7 @@ public final class PretrainingRun: TrainingTask {
     ///   - average: What kind of average of the trained weights the model has now.
     ///   - folder: A new folder.
     ///   - run: How far the run has come, and what was last measured.
-    /// - Throws: `CheckpointError` or `HubError` when something cannot be written.
+    /// - Throws: `CheckpointError` when something cannot be written.
     public func writeModel(average: String?, toFolder folder: String, _ run: RunProgress) throws {
         try withoutGradients { try languageModel.save(folder: folder) }
         if recipe.kind == .decoder {

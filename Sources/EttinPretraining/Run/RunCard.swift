@@ -1,5 +1,5 @@
+import EttinConversion
 import EttinFiles
-import EttinHub
 import EttinModel
 import EttinTraining
 import Torch

@@ -1,3 +1,4 @@
+import EttinConversion
 import EttinCorpus
 import EttinFiles
 import EttinModel

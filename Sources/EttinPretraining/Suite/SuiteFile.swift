@@ -1,6 +1,7 @@
 import EttinCorpus
 import EttinFiles
 public import EttinModel
+import EttinRecipes
 import EttinTraining
 
 /// Several runs as one file describes them: sizes × kinds × phases, each phase going on from the one before.
@@ -65,6 +66,8 @@ public struct SuiteFile: Hashable, Sendable {
         "name", "recipes", "output", "sizes", "kinds", "phases", "cross", "tokenizer", "data", "set",
     ]
 
+    private static let schema = RecipeSchema(document: "a suite")
+
     /// Reads a suite.
     ///
     /// - Parameters:
@@ -72,10 +75,14 @@ public struct SuiteFile: Hashable, Sendable {
     ///   - overrides: Values that replace the file's, as `key=value`.
     /// - Throws: `TrainingError` naming file and key for what cannot be read, is unknown or impossible.
     public init(path: String, overrides: [String] = []) throws {
+        self = try TrainingError.translatingRecipe { try SuiteFile(reading: path, overrides) }
+    }
+
+    private init(reading path: String, _ overrides: [String]) throws {
         var tree = try RecipeTree(path: path, document: "a suite")
         for text in overrides { try tree.override(text) }
         try tree.interpolate()
-        let top = try RecipeSection(tree.root, path: "", name: path, schema: Self.keys, document: "a suite")
+        let top = try RecipeSection(tree.root, path: "", name: path, schema: Self.keys, of: Self.schema)
         name = try Self.plainName(top, "name")
         let recipes = try top.string("recipes") ?? "."
         recipesFolder = recipes.hasPrefix("/") ? recipes : FilePath.joined(FilePath.folder(of: path), recipes)

@@ -1,3 +1,5 @@
+import EttinReports
+
 /// The progress of a run as lines for people.
 ///
 /// ```

@@ -1,7 +1,7 @@
 import EttinCorpus
+import EttinPrimitives
 import Foundation
 import Testing
-import Torch
 
 @Suite("Batches of a run")
 struct BatchLoaderTests {

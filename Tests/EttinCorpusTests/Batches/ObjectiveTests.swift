@@ -1,6 +1,6 @@
 import EttinCorpus
+import EttinPrimitives
 import Testing
-import Torch
 
 @Suite("Objectives")
 struct ObjectiveTests {

@@ -1,4 +1,5 @@
 import EttinModel
+import EttinRecipes
 import EttinTraining
 import Foundation
 import Testing
@@ -104,7 +105,7 @@ struct RecipeFileTests {
     @Test("every key of the schema is described in the documentation")
     func documentation() throws {
         let text = try String(contentsOfFile: RecipeFiles.root + "/docs/pretraining.md", encoding: .utf8)
-        for section in RecipeSchema.sections {
+        for section in PretrainingSchema.recipe.sections {
             for key in section.keys where !text.contains("`\(key)`") {
                 Issue.record("\(section.path).\(key) is not described")
             }

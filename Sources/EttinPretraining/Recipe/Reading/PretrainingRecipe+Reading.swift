@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinRecipes
 import EttinTraining
 
 extension PretrainingRecipe {
@@ -10,7 +11,7 @@ extension PretrainingRecipe {
     /// - Throws: `TrainingError` naming file, line and key for what cannot be read, is unknown, impossible or contradicts
     ///   itself.
     public init(path: String, overrides: [String] = []) throws {
-        try self.init(RecipeTree(path: path), overrides: overrides)
+        try self.init(overrides: overrides) { try RecipeTree(path: path) }
     }
 
     /// Reads a recipe from text.
@@ -21,15 +22,17 @@ extension PretrainingRecipe {
     ///   - overrides: Values that replace the file's, as `key.sub=value`.
     /// - Throws: `TrainingError` as for a file.
     public init(yaml: String, name: String = "recipe", overrides: [String] = []) throws {
-        try self.init(RecipeTree(Array(yaml.utf8), name: name), overrides: overrides)
+        try self.init(overrides: overrides) { try RecipeTree(Array(yaml.utf8), name: name) }
     }
 
-    private init(_ tree: RecipeTree, overrides: [String]) throws {
-        var tree = tree
-        for text in overrides { try tree.override(text) }
-        try tree.interpolate()
-        var reader = try RecipeReader(tree)
-        self = try reader.recipe()
+    private init(overrides: [String], _ read: () throws -> RecipeTree) throws {
+        self = try TrainingError.translatingRecipe {
+            var tree = try read()
+            for text in overrides { try tree.override(text) }
+            try tree.interpolate()
+            var reader = try RecipeReader(tree)
+            return try reader.recipe()
+        }
     }
 
     /// Checks that nothing is left to be filled in, such as `your_load_path` in the published recipes.

@@ -1,6 +1,7 @@
 import EttinCorpus
 import EttinFiles
 import EttinModel
+import EttinRecipes
 import EttinTraining
 
 /// What a recipe says of one loader.
@@ -13,11 +14,11 @@ struct RecipeLoader {
 extension RecipeReader {
     mutating func readLoader(_ key: String, _ model: RecipeModel) throws -> RecipeLoader {
         guard top.has(key) else { return RecipeLoader() }
-        let loader = try top.section(key, RecipeSchema.loader)
+        let loader = try top.section(key, PretrainingSchema.loader)
         if let name = try loader.string("name"), name != "text" {
             throw loader.problem("name", "is \(quoted(name))", "text")
         }
-        let dataset = try loader.section("dataset", RecipeSchema.dataset)
+        let dataset = try loader.section("dataset", PretrainingSchema.dataset)
         let isTraining = key == "train_loader"
         try noteLoader(loader, dataset)
         var settings = DataSettings(localPath: try dataset.string("local") ?? "")
@@ -138,7 +139,7 @@ extension RecipeReader {
         }
         let section = try dataset.section("streams", members.map(\.key))
         return try members.map { member in
-            let stream = try section.section(member.key, RecipeSchema.stream)
+            let stream = try section.section(member.key, PretrainingSchema.stream)
             let weights = ["proportion", "repeat", "choose"].filter { stream.has($0) }
             guard weights.count <= 1 else {
                 throw stream.problem(weights[1], "is given beside \(weights[0])", "one of the two")
@@ -177,7 +178,7 @@ extension RecipeReader {
         _ data: DataSettings,
         _ sizes: RecipeBatchSizes
     ) throws -> BatchSizeWarmupSettings? {
-        let loader = try top.section("train_loader", RecipeSchema.loader)
+        let loader = try top.section("train_loader", PretrainingSchema.loader)
         let tokens = try loader.time("batch_size_warmup_tokens", in: [.token])?.value ?? 0
         // Recipes refer to the size of a microbatch here, which may be left open.
         let isOpen = try loader.string("batch_size_warmup_min_size") == "auto"

@@ -1,5 +1,7 @@
+import EttinConversion
 import EttinFiles
 import EttinModel
+import EttinRecipes
 import EttinTraining
 
 /// What a recipe says of its model.
@@ -14,7 +16,7 @@ struct RecipeModel {
 
 extension RecipeReader {
     mutating func readModel() throws -> RecipeModel {
-        let section = try top.section("model", RecipeSchema.model)
+        let section = try top.section("model", PretrainingSchema.model)
         let kinds = try kinds(section)
         if section.has("pretrained_checkpoint") {
             throw section.problem(
@@ -29,7 +31,7 @@ extension RecipeReader {
         if try section.bool("disable_train_metrics") == false {
             notices.append("ignored: model.disable_train_metrics: false (metrics of training are the loss alone)")
         }
-        let config = try section.section("model_config", RecipeSchema.modelConfig)
+        let config = try section.section("model_config", ModelConfigReader.keys)
         var model = RecipeModel(
             kind: kinds.kind,
             startKind: kinds.start,
@@ -145,7 +147,7 @@ extension RecipeReader {
     }
 
     private mutating func readLoss(_ config: RecipeSection, _ model: inout RecipeModel) throws {
-        let loss = try config.section("loss_kwargs", RecipeSchema.lossArguments)
+        let loss = try config.section("loss_kwargs", ModelConfigReader.lossArguments)
         if let reduction = try loss.string("reduction"), reduction != "mean" {
             throw loss.problem("reduction", "is \(quoted(reduction))", "mean")
         }

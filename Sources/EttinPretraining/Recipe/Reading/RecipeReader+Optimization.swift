@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinRecipes
 import EttinTraining
 
 /// The sizes of a recipe's batches.
@@ -37,7 +38,7 @@ extension RecipeReader {
     }
 
     func readOptimizer() throws -> OptimizerSettings {
-        let section = try top.section("optimizer", RecipeSchema.optimizer)
+        let section = try top.section("optimizer", PretrainingSchema.optimizer)
         let names = OptimizerSettings.Name.allCases.map(\.rawValue).joined(separator: ", ")
         var settings = OptimizerSettings()
         settings.name = try section.require(
@@ -57,7 +58,7 @@ extension RecipeReader {
     }
 
     mutating func readSchedule(maximum: TrainingTime) throws -> LearningRateSchedule {
-        let section = try top.section("scheduler", RecipeSchema.scheduler)
+        let section = try top.section("scheduler", PretrainingSchema.scheduler)
         let names = LearningRateSchedule.names.joined(separator: ", ")
         let name = try section.require("name", try section.string("name"), "one of \(names)")
         func time(_ key: String) throws -> TrainingTime {
@@ -89,7 +90,7 @@ extension RecipeReader {
             keys = ["t_decay", "t_max", "alpha_f"]
             schedule = .oneMinusSqrt(decay: try time("t_decay"), maximum: try time("t_max"), finalFactor: try final())
         case "cosine_inverse_sqrt":
-            keys = RecipeSchema.scheduler.filter { $0 != "t_decay" && $0 != "t_max" }
+            keys = PretrainingSchema.scheduler.filter { $0 != "t_decay" && $0 != "t_max" }
             schedule = .cosineInverseSqrt(
                 CosineInverseSqrt(
                     warmup: try time("t_warmup"),
@@ -125,7 +126,7 @@ extension RecipeReader {
     // MARK: - Algorithms
 
     func readClipping() throws -> Double? {
-        let algorithms = try top.section("algorithms", RecipeSchema.algorithms)
+        let algorithms = try top.section("algorithms", PretrainingSchema.algorithms)
         let refused = [
             "rope_schedule": "rotary_emb_base per phase", "alibi": "attention_layer: rope",
             "gated_linear_units": "mlp_layer: glu",
@@ -134,7 +135,7 @@ extension RecipeReader {
             throw algorithms.problem(key, "is not supported", expected)
         }
         guard algorithms.has("gradient_clipping") else { return nil }
-        let clipping = try algorithms.section("gradient_clipping", RecipeSchema.gradientClipping)
+        let clipping = try algorithms.section("gradient_clipping", PretrainingSchema.gradientClipping)
         if let type = try clipping.string("clipping_type"), type != "norm" {
             throw clipping.problem("clipping_type", "is \(quoted(type))", "norm")
         }
@@ -144,12 +145,12 @@ extension RecipeReader {
 
     func readAveraging() throws -> CheckpointAveraging? {
         let last = try top.int("average_last_checkpoints", in: 2...1 << 20)
-        let algorithms = try top.section("algorithms", RecipeSchema.algorithms)
+        let algorithms = try top.section("algorithms", PretrainingSchema.algorithms)
         guard algorithms.has("ema") else { return last.map { .lastCheckpoints($0) } }
         if last != nil {
             throw top.problem("average_last_checkpoints", "is given beside algorithms.ema", "one of the two")
         }
-        let section = try algorithms.section("ema", RecipeSchema.averaging)
+        let section = try algorithms.section("ema", PretrainingSchema.averaging)
         let interval = try section.time("update_interval", in: [.batch]) ?? TrainingTime(1, .batch)
         guard interval.value > 0 else { throw section.problem("update_interval", "is \(interval)", "1ba or more") }
         let start =

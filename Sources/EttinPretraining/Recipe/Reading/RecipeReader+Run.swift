@@ -1,4 +1,5 @@
 import EttinCorpus
+import EttinRecipes
 import EttinTraining
 
 extension RecipeReader {
@@ -76,13 +77,13 @@ extension RecipeReader {
         let console = try interval("console_log_interval", of: maximum) ?? TrainingTime(1, .batch)
         settings.consoleInterval = try top.bool("log_to_console") ?? false ? console : nil
         settings.logInterval = try interval("log_interval", of: maximum) ?? TrainingTime(1, .batch)
-        let callbacks = try top.section("callbacks", RecipeSchema.callbacks)
+        let callbacks = try top.section("callbacks", PretrainingSchema.callbacks)
         if callbacks.has("speed_monitor") {
-            let monitor = try callbacks.section("speed_monitor", RecipeSchema.speedMonitor)
+            let monitor = try callbacks.section("speed_monitor", PretrainingSchema.speedMonitor)
             settings.speedWindow = try monitor.int("window_size", in: 1...1 << 20) ?? 100
         }
         if callbacks.has("log_grad_norm") {
-            let norm = try callbacks.section("log_grad_norm", RecipeSchema.gradientNormLog)
+            let norm = try callbacks.section("log_grad_norm", PretrainingSchema.gradientNormLog)
             let interval = try norm.int("batch_log_interval", in: 1...Int.max) ?? 10
             if optimizer.logsGradientNorm {
                 settings.gradientNormInterval = TrainingTime(Double(interval), .batch)

@@ -1,7 +1,9 @@
+import EttinConversion
 import EttinCorpus
 import EttinFiles
 import EttinJSON
 import EttinModel
+import EttinRecipes
 import EttinTraining
 import Torch
 
@@ -15,7 +17,13 @@ struct RecipeReader {
     var impliedKeys: [String] = []
 
     init(_ tree: RecipeTree) throws {
-        top = try RecipeSection(tree.root, path: "", name: tree.name, schema: RecipeSchema.top)
+        top = try RecipeSection(
+            tree.root,
+            path: "",
+            name: tree.name,
+            schema: PretrainingSchema.top,
+            of: PretrainingSchema.recipe
+        )
         resolved = tree.root.json
     }
 
@@ -117,7 +125,7 @@ struct RecipeReader {
     // MARK: - Small parts
 
     private func tokenizerName() throws -> String? {
-        let model = try top.section("model", RecipeSchema.model)
+        let model = try top.section("model", PretrainingSchema.model)
         let names: [(place: String, name: String?)] = [
             ("tokenizer_name", try top.string("tokenizer_name")),
             ("model.tokenizer_name", try model.string("tokenizer_name")),
@@ -141,7 +149,7 @@ struct RecipeReader {
     }
 
     private func readGradientCheckpointing() throws -> Bool {
-        let model = try top.section("model", RecipeSchema.model)
+        let model = try top.section("model", PretrainingSchema.model)
         return try top.bool("gradient_checkpointing") ?? model.bool("gradient_checkpointing") ?? false
     }
 
@@ -150,7 +158,7 @@ struct RecipeReader {
         if top.has("load_path") {
             throw top.problem("init_from_checkpoint", "is given beside load_path", "one of the two to start from")
         }
-        let section = try top.section("init_from_checkpoint", RecipeSchema.initFromCheckpoint)
+        let section = try top.section("init_from_checkpoint", PretrainingSchema.initFromCheckpoint)
         var path = try section.require(
             "checkpoint_load_path",
             try section.string("checkpoint_load_path"),
@@ -164,7 +172,7 @@ struct RecipeReader {
     }
 
     private func readRules() throws -> CompatibilityRules {
-        let section = try top.section("rules", RecipeSchema.rules)
+        let section = try top.section("rules", PretrainingSchema.rules)
         func choice(_ key: String, _ standard: CompatibilityRules.Choice) throws -> CompatibilityRules.Choice {
             try section.choice(key, CompatibilityRules.Choice.self) ?? standard
         }

@@ -1,0 +1,20 @@
+// Runs parts of the library from outside, for the comparisons with the Python libraries in Interop/ and for Benchmarks/.
+// Each subcommand has a file or a folder of its own, which says how it is called.
+
+let arguments = Array(CommandLine.arguments.dropFirst(2))
+do {
+    switch CommandLine.arguments.dropFirst().first {
+    case "attention": try runAttention()
+    case "bench": runBench(arguments)
+    case "corpus": try runCorpus(arguments)
+    case "files": try runFiles(arguments)
+    case "hub": runHub(arguments)
+    case "model": try runModel(arguments)
+    case "order": runOrder()
+    case "tokenizer": try runTokenizer(arguments)
+    case "training": try runTraining(arguments)
+    default: endWithUsage("usage: ettin-probe attention|bench|corpus|files|hub|model|order|tokenizer|training ...")
+    }
+} catch {
+    fail(error)
+}
