@@ -41,7 +41,7 @@ public final class TextGenerator {
     public let tokenizer: Tokenizer
     /// What the model's `generation_config.json` says, with defaults for the rest.
     public let defaultOptions: GenerationOptions
-    /// Makes of prompts what ``generate(from:options:batchSize:shouldStop:onText:)`` takes, on any thread.
+    /// Makes of prompts what ``generate(from:options:batchSize:onText:shouldStop:)`` takes, on any thread.
     public let preparer: Preparer
     private let endTokenIDs: [Int]
 
@@ -75,8 +75,8 @@ public final class TextGenerator {
     ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
     ///   - overlong: What becomes of prompts that leave no room for a token.
     ///   - batchSize: How many prompts to continue at once.
-    ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
+    ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     /// - Returns: One continuation for each prompt.
     /// - Throws: ``InferenceError`` for a prompt without tokens, one that is too long or an option out of range;
     ///   `TorchError` when memory or device fails; `CancellationError`; what `onText` throws, which ends generation.
@@ -85,8 +85,8 @@ public final class TextGenerator {
         options: GenerationOptions? = nil,
         overlong: OverlongTextRule = .refuse,
         batchSize: Int = 8,
-        shouldStop: () -> Bool = { Task.isCancelled },
-        onText: ((_ prompt: Int, _ piece: String) throws -> Void)? = nil
+        onText: ((_ prompt: Int, _ piece: String) throws -> Void)? = nil,
+        shouldStop: () -> Bool = { Task.isCancelled }
     ) throws -> [Result] {
         let options = options ?? defaultOptions
         try checkOptions(options, batchSize)
@@ -94,20 +94,20 @@ public final class TextGenerator {
             from: preparer.prepare(prompts, overlong: overlong),
             options: options,
             batchSize: batchSize,
-            shouldStop: shouldStop,
-            onText: onText
+            onText: onText,
+            shouldStop: shouldStop
         )
     }
 
     /// Continues prepared prompts: the second half of
-    /// ``generate(_:options:overlong:batchSize:shouldStop:onText:)``.
+    /// ``generate(_:options:overlong:batchSize:onText:shouldStop:)``.
     ///
     /// - Parameters:
     ///   - prompts: Prompts that ``preparer`` made, of one request or of several.
     ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
     ///   - batchSize: How many prompts to continue at once.
-    ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
+    ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     /// - Returns: One continuation for each prompt.
     /// - Throws: ``InferenceError`` for prompts that another model's preparer made or an option out of range;
     ///   `TorchError` when memory or device fails; `CancellationError`; what `onText` throws, which ends generation.
@@ -115,8 +115,8 @@ public final class TextGenerator {
         from prompts: [PreparedText],
         options: GenerationOptions? = nil,
         batchSize: Int = 8,
-        shouldStop: () -> Bool = { Task.isCancelled },
-        onText: ((_ prompt: Int, _ piece: String) throws -> Void)? = nil
+        onText: ((_ prompt: Int, _ piece: String) throws -> Void)? = nil,
+        shouldStop: () -> Bool = { Task.isCancelled }
     ) throws -> [Result] {
         let options = options ?? defaultOptions
         try checkOptions(options, batchSize)
@@ -134,7 +134,7 @@ public final class TextGenerator {
                     tokenizer: tokenizer
                 )
             }
-            try continueAll(sequences, shouldStop: shouldStop, onText: onText)
+            try continueAll(sequences, onText: onText, shouldStop: shouldStop)
             for sequence in sequences { results[sequence.number] = sequence.result }
         }
         return results.compactMap(\.self)
@@ -147,8 +147,8 @@ public final class TextGenerator {
 
     private func continueAll(
         _ sequences: [GeneratedSequence],
-        shouldStop: () -> Bool,
-        onText: ((Int, String) throws -> Void)?
+        onText: ((Int, String) throws -> Void)?,
+        shouldStop: () -> Bool
     ) throws {
         try withRecovery {
             try withoutGradients {

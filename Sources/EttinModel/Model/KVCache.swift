@@ -87,6 +87,9 @@ public final class KVCache {
     /// The number of sequences that have joined and not left.
     public var sequenceCount: Int { entries.count }
 
+    /// How many pages global layers have, in use or to be taken again.
+    var pageCount: Int { pages.count }
+
     /// The number of tokens of a sequence seen so far.
     ///
     /// - Parameter sequence: A sequence of this cache.
