@@ -7,18 +7,24 @@ import Torch
 struct CachePass {
     /// Where the tokens of the pass go, and what they see, in all layers of one span.
     struct Placement {
-        /// Rows of the flattened cache for the tokens of all sequences but those with one.
+        /// Of the sequences without a past or with several new tokens; nil without such.
+        let whole: Whole?
+        /// Where the sequences with one new token lie; nil without such.
+        let places: CachePlaces?
+    }
+
+    /// The part of a placement for tokens that are stored and read row by row.
+    struct Whole {
+        /// Rows of the flattened cache for the new tokens.
         let rows: Tensor
         /// Which tokens these are; nil for all.
         let sources: Tensor?
-        /// Rows that continued sequences see. In a local layer, which reads before it writes, the past alone.
+        /// Rows that continued sequences see; in a local layer, which reads before it writes, the past alone.
         let read: Tensor
         /// How many tokens of the past each continued sequence sees.
         let pastCounts: [Int]
         /// Queries and keys of the continued sequences.
         let lengths: SequenceLengths
-        /// Where the sequences with one new token lie; nil without such.
-        let places: CachePlaces?
     }
 
     /// The sequences in the order of the pass, and their new tokens.
@@ -71,6 +77,7 @@ struct CachePass {
     ///   - past: Rows of all continued sequences, end to end.
     ///   - new: Rows of all tokens but single ones.
     ///   - pastCounts: How many rows of the past each sequence has.
+    /// - Returns: Rows of all continued sequences, end to end.
     func joined(_ past: Tensor, _ new: Tensor, pastCounts: [Int]) -> Tensor {
         var parts: [Tensor] = []
         var first = 0

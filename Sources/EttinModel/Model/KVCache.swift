@@ -93,6 +93,7 @@ public final class KVCache {
     /// The number of tokens of a sequence seen so far.
     ///
     /// - Parameter sequence: A sequence of this cache.
+    /// - Returns: The number of tokens, 0 for one that has just joined.
     /// - Throws: ``KVCacheError/unknownSequence(_:)``.
     public func length(of sequence: CachedSequence) throws -> Int { try entry(of: sequence).length }
 
@@ -226,6 +227,22 @@ public final class KVCache {
 
     private func placement(of pass: CachePass, span: Int?, on device: Device) -> CachePass.Placement {
         let entries = pass.sequences.compactMap { self.entries[$0] }
+        let singles = entries.dropFirst(pass.wholeCount)
+        let ends = singles.map { $0.length + 1 }
+        return CachePass.Placement(
+            whole: pass.wholeCount > 0 ? whole(pass, entries, span: span, on: device) : nil,
+            places: singles.isEmpty
+                ? nil
+                : CachePlaces(
+                    pages: singles.map { span == nil ? $0.pages : [$0.ring] },
+                    pageSize: span ?? Self.pageSize,
+                    counts: ends.map { Int32(min($0, span ?? .max)) },
+                    newPlaces: ends.map { Int32(($0 - 1) % (span ?? .max)) }
+                )
+        )
+    }
+
+    private func whole(_ pass: CachePass, _ entries: [Entry], span: Int?, on device: Device) -> CachePass.Whole {
         let lengths = pass.tokens.lengths
         var rows: [Int64] = []
         var sources: [Int64] = []
@@ -241,36 +258,24 @@ public final class KVCache {
             }
             guard start > 0 else { continue }
             // The first new query sees one token fewer of the past than the ring holds, as it sees itself.
-            let past = max(0, start - (span.map { $0 - 1 } ?? start))..<(span == nil ? start + count : start)
-            read += past.map { row(of: entries[index], $0, span: span) }
+            let past = max(0, start - (span.map { $0 - 1 } ?? start))..<start
+            let seen = span == nil ? 0..<start + count : past
+            read += seen.map { row(of: entries[index], $0, span: span) }
             pastCounts.append(past.count)
-            keyEnds.append((keyEnds.last ?? 0) + Int32(span == nil ? past.count : past.count + count))
-        }
-        var places: CachePlaces?
-        if pass.wholeCount < entries.count {
-            let singles = entries[pass.wholeCount...]
-            let ends = singles.map { $0.length + 1 }
-            places = CachePlaces(
-                pages: singles.map { span == nil ? $0.pages : [$0.ring] },
-                pageSize: span ?? Self.pageSize,
-                counts: ends.map { Int32(min($0, span ?? .max)) },
-                newPlaces: ends.map { Int32(($0 - 1) % (span ?? .max)) }
-            )
+            keyEnds.append((keyEnds.last ?? 0) + Int32(past.count + count))
         }
         let continued = pass.rows.continued
-        return CachePass.Placement(
+        let queryEnds = pass.tokens.cuSeqlens[pass.freshCount...pass.wholeCount]
+        return CachePass.Whole(
             rows: Tensor(rows).to(device),
             sources: rows.count == continued.upperBound ? nil : Tensor(sources).to(device),
             read: Tensor(read).to(device),
             pastCounts: pastCounts,
             lengths: SequenceLengths(
-                cuSeqlens: pass.tokens.cuSeqlens[pass.freshCount...pass.wholeCount].map {
-                    $0 - Int32(continued.lowerBound)
-                },
+                cuSeqlens: queryEnds.map { $0 - Int32(continued.lowerBound) },
                 keys: keyEnds,
                 on: device
-            ),
-            places: places
+            )
         )
     }
 
@@ -285,56 +290,10 @@ public final class KVCache {
     func attend(_ projections: Tensor, rotary: RotaryTable, layer index: Int, in pass: CachePass) -> Tensor {
         let layer = layers[index]
         guard let placement = pass.placements[layer.span] else { preconditionFailure("a pass of another cache") }
-        let (fresh, continued, single) = pass.rows
         var mixed: [Tensor] = []
-        if single.lowerBound > 0 {
-            let whole = rotary.rows(0..<single.lowerBound)
-            let parts = projections.rows(0..<single.lowerBound).split(into: 3, along: 1).map(\.withoutPart)
-            let (keys, values) = (whole.rotate(parts[1]), parts[2])
-            let caches = (keys: layer.keys.rowByRow, values: layer.values.rowByRow)
-            func store() {
-                caches.keys.assignRows(placement.sources.map { keys.selecting($0) } ?? keys, at: placement.rows)
-                caches.values.assignRows(placement.sources.map { values.selecting($0) } ?? values, at: placement.rows)
-            }
-            func attend(toKeys keys: Tensor, _ values: Tensor) -> Tensor {
-                .variableLengthAttention(
-                    queries: rotary.rows(continued).rotate(parts[0].rows(continued)),
-                    keys: keys,
-                    values: values,
-                    lengths: placement.lengths,
-                    window: layer.window
-                )
-            }
-            if !fresh.isEmpty {
-                mixed.append(
-                    .variableLengthAttention(
-                        projections: projections.rows(fresh),
-                        lengths: pass.freshLengths,
-                        window: layer.window,
-                        rotation: rotary.rows(fresh).rotation
-                    )
-                )
-            }
-            if continued.isEmpty {
-                store()
-            } else if layer.span == nil {
-                store()
-                mixed.append(
-                    attend(toKeys: caches.keys.selecting(placement.read), caches.values.selecting(placement.read))
-                )
-            } else {
-                // New tokens take the places of old ones that the first of their queries still see.
-                let past = (caches.keys.selecting(placement.read), caches.values.selecting(placement.read))
-                store()
-                mixed.append(
-                    attend(
-                        toKeys: pass.joined(past.0, keys, pastCounts: placement.pastCounts),
-                        pass.joined(past.1, values, pastCounts: placement.pastCounts)
-                    )
-                )
-            }
-        }
+        if let whole = placement.whole { mixed += attend(projections, rotary: rotary, in: layer, whole, of: pass) }
         if let places = placement.places {
+            let single = pass.rows.single
             mixed.append(
                 .decodingStep(
                     projections: projections.rows(single),
@@ -348,10 +307,63 @@ public final class KVCache {
         return mixed.count == 1 ? mixed[0] : .concatenate(mixed)
     }
 
+    /// The same for the tokens that are stored and read row by row.
+    private func attend(
+        _ projections: Tensor,
+        rotary: RotaryTable,
+        in layer: Layer,
+        _ whole: CachePass.Whole,
+        of pass: CachePass
+    ) -> [Tensor] {
+        let (fresh, continued, single) = pass.rows
+        let parts = projections.rows(0..<single.lowerBound).split(into: 3, along: 1).map(\.withoutPart)
+        let (keys, values) = (rotary.rows(0..<single.lowerBound).rotate(parts[1]), parts[2])
+        let caches = (keys: layer.keys.rowByRow, values: layer.values.rowByRow)
+        var seen: (keys: Tensor, values: Tensor)?
+        func read() -> (Tensor, Tensor) { (caches.keys.selecting(whole.read), caches.values.selecting(whole.read)) }
+        if !continued.isEmpty, layer.span != nil {
+            // New tokens take the places of old ones that the first of their queries still see.
+            let past = read()
+            seen = (
+                pass.joined(past.0, keys, pastCounts: whole.pastCounts),
+                pass.joined(past.1, values, pastCounts: whole.pastCounts)
+            )
+        }
+        caches.keys.assignRows(whole.sources.map { keys.selecting($0) } ?? keys, at: whole.rows)
+        caches.values.assignRows(whole.sources.map { values.selecting($0) } ?? values, at: whole.rows)
+        if !continued.isEmpty, layer.span == nil { seen = read() }
+
+        var mixed: [Tensor] = []
+        if !fresh.isEmpty {
+            mixed.append(
+                .variableLengthAttention(
+                    projections: projections.rows(fresh),
+                    lengths: pass.freshLengths,
+                    window: layer.window,
+                    rotation: rotary.rows(fresh).rotation
+                )
+            )
+        }
+        if let seen {
+            mixed.append(
+                .variableLengthAttention(
+                    queries: rotary.rows(continued).rotate(parts[0].rows(continued)),
+                    keys: seen.keys,
+                    values: seen.values,
+                    lengths: whole.lengths,
+                    window: layer.window
+                )
+            )
+        }
+        return mixed
+    }
+
     /// Counts the tokens of a finished forward pass.
     ///
-    /// - Parameter succeeded: Whether all of it was computed. If not, some layers hold keys that others lack, and the
-    ///   sequences of the batch leave.
+    /// - Parameters:
+    ///   - pass: What ``begin(_:)`` gave for the batch.
+    ///   - succeeded: Whether all of it was computed. If not, some layers hold keys that others lack, and the sequences
+    ///     of the batch leave.
     func finish(_ pass: CachePass, succeeded: Bool) {
         for (sequence, count) in zip(pass.sequences, pass.tokens.lengths) {
             guard let entry = entries[sequence] else { continue }

@@ -207,7 +207,9 @@ import Torch
     }
 }
 
-/// A model that several threads compute with. `@unchecked Sendable`: a packed model never changes.
+/// A model that several threads compute with.
+///
+/// `@unchecked Sendable`: a packed model never changes.
 private struct SharedModel: @unchecked Sendable {
     let model: LanguageModel
 
