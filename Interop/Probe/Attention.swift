@@ -27,10 +27,11 @@ private func measure(_ request: JSONValue) throws -> JSONValue {
     let rotation = Rotation(cosines: angles.cosine(), sines: angles.sine())
 
     var output = projections
+    let lengths = SequenceLengths(cuSeqlens: (0...sequences).map { Int32($0 * tokens) })
     let forward = seconds {
         output = .variableLengthAttention(
             projections: projections,
-            cuSeqlens: (0...sequences).map { Int32($0 * tokens) },
+            lengths: lengths,
             window: AttentionWindow(left: left < 0 ? nil : left, right: right < 0 ? nil : right),
             rotation: rotation
         )

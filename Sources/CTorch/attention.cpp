@@ -1,12 +1,14 @@
-// The operator ettin::varlen_attention: attention over packed sequences, differentiable, with one implementation for
-// each device.
+// Attention over packed sequences, differentiable: the operators ettin::varlen_attention_forward and …_backward, with
+// one implementation for each device.
 //
 // - CPU: the project's kernels, float32 and bfloat16.
 // - CUDA: libtorch's flash attention with cumulative lengths and a window.
 // - Elsewhere, and for what neither takes (dropout, other dtypes): the reference.
 //
-// ettin::varlen_attention_packed takes queries, keys and values as one matrix, whose gradient is then one matrix too:
-// the gradients of three views would each be spread over a matrix of zeros, and these added.
+// Lengths are checked and brought to the device once for a batch, not by each of its layers.
+//
+// Packed attention takes queries, keys and values as one matrix, whose gradient is then one matrix too: the gradients
+// of three views would each be spread over a matrix of zeros, and these added.
 #include "attention.h"
 #include "guard.h"
 #include "kernels/kernels.h"
@@ -23,28 +25,32 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <memory>
 
 using namespace ettin;
+
+// How many rows belong to each sequence of a batch: cumulative, int32, contiguous.
+struct CTSequenceLengths {
+    at::Tensor query, key;                  // on the CPU; one tensor where every query has its key
+    at::Tensor queryOnDevice, keyOnDevice;  // the same where the rows are
+    int64_t longestQuery = 0, longestKey = 0;
+
+    int64_t queryRows() const { return query.const_data_ptr<int32_t>()[query.numel() - 1]; }
+    int64_t keyRows() const { return key.const_data_ptr<int32_t>()[key.numel() - 1]; }
+};
 
 namespace {
 
 using OptionalTensor = std::optional<at::Tensor>;
+using Lengths = CTSequenceLengths;
 
 // What stays the same between the forward and the backward pass of one call.
 struct Shape {
-    at::Tensor cuQuery, cuKey;  // int32 on the CPU, contiguous
+    const Lengths &lengths;
     Window window;
     double scale;
     OptionalTensor cosines, sines;
 };
-
-// Cumulative lengths in the form all implementations read.
-at::Tensor lengths(const at::Tensor &cumulative) {
-    TORCH_CHECK(cumulative.dim() == 1 && cumulative.numel() > 0 && cumulative.scalar_type() == at::kInt,
-                "attention needs cumulative lengths, int32 [sequences + 1]; found ", cumulative.scalar_type(), " ",
-                cumulative.sizes());
-    return cumulative.to(at::kCPU).contiguous();
-}
 
 void check(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values, const Shape &shape) {
     TORCH_CHECK(queries.dim() == 3 && keys.dim() == 3 && keys.sizes() == values.sizes() &&
@@ -54,17 +60,9 @@ void check(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &
     TORCH_CHECK(queries.scalar_type() == keys.scalar_type() && queries.scalar_type() == values.scalar_type(),
                 "attention needs one dtype; found ", queries.scalar_type(), ", ", keys.scalar_type(), ", ",
                 values.scalar_type());
-    TORCH_CHECK(shape.cuQuery.numel() == shape.cuKey.numel(), "cumulative lengths are of ", shape.cuQuery.numel() - 1,
-                " and ", shape.cuKey.numel() - 1, " sequences");
-    const auto *query = shape.cuQuery.const_data_ptr<int32_t>(), *key = shape.cuKey.const_data_ptr<int32_t>();
-    const int64_t count = shape.cuQuery.numel() - 1;
-    TORCH_CHECK(query[0] == 0 && key[0] == 0 && query[count] == queries.size(0) && key[count] == keys.size(0),
-                "cumulative lengths end at ", query[count], " and ", key[count], "; the tensors have ", queries.size(0),
-                " and ", keys.size(0), " rows");
-    for (int64_t s = 0; s < count; s++) {
-        const int64_t tq = query[s + 1] - query[s], tk = key[s + 1] - key[s];
-        TORCH_CHECK(tq >= 0 && tq <= tk, "sequence ", s, " has ", tq, " queries and ", tk, " keys");
-    }
+    const int64_t queryRows = shape.lengths.queryRows(), keyRows = shape.lengths.keyRows();
+    TORCH_CHECK(queryRows == queries.size(0) && keyRows == keys.size(0), "cumulative lengths end at ", queryRows,
+                " and ", keyRows, "; the tensors have ", queries.size(0), " and ", keys.size(0), " rows");
     TORCH_CHECK(shape.cosines.has_value() == shape.sines.has_value(), "a rotation needs cosines and sines");
     for (const auto &table : {shape.cosines, shape.sines}) {
         TORCH_CHECK(!table || (keys.size(2) % 2 == 0 && table->dim() == 2 && table->size(0) == keys.size(0) &&
@@ -132,9 +130,11 @@ AttentionArguments kernelArguments(const at::Tensor &queries, const at::Tensor &
 
 OptionalTensor contiguous(const OptionalTensor &x) { return x ? OptionalTensor(x->contiguous()) : std::nullopt; }
 
+// The lengths on the device and the longest are for devices other than the CPU.
 std::tuple<at::Tensor, at::Tensor> forwardOnCPU(const at::Tensor &queries, const at::Tensor &keys,
                                                 const at::Tensor &values, const at::Tensor &cuQuery,
-                                                const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
+                                                const at::Tensor &cuKey, const at::Tensor &, const at::Tensor &,
+                                                int64_t, int64_t, int64_t left, int64_t right, double scale,
                                                 const OptionalTensor &cosines, const OptionalTensor &sines) {
     const at::Tensor q = rowWise(queries), k = rowWise(keys), v = rowWise(values);
     const OptionalTensor c = contiguous(cosines), s = contiguous(sines);
@@ -148,9 +148,10 @@ std::tuple<at::Tensor, at::Tensor> forwardOnCPU(const at::Tensor &queries, const
 
 void backwardOnCPU(const at::Tensor &gradient, const at::Tensor &queries, const at::Tensor &keys,
                    const at::Tensor &values, const at::Tensor &output, const at::Tensor &logSumExp,
-                   const at::Tensor &cuQuery, const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
-                   const OptionalTensor &cosines, const OptionalTensor &sines, at::Tensor queryGradients,
-                   at::Tensor keyGradients, at::Tensor valueGradients) {
+                   const at::Tensor &cuQuery, const at::Tensor &cuKey, const at::Tensor &, const at::Tensor &, int64_t,
+                   int64_t, int64_t left, int64_t right, double scale, const OptionalTensor &cosines,
+                   const OptionalTensor &sines, at::Tensor queryGradients, at::Tensor keyGradients,
+                   at::Tensor valueGradients) {
     const at::Tensor q = rowWise(queries), k = rowWise(keys), v = rowWise(values), g = gradient.contiguous();
     const OptionalTensor c = contiguous(cosines), s = contiguous(sines);
     AttentionBackwardArguments b{};
@@ -167,59 +168,55 @@ void backwardOnCPU(const at::Tensor &gradient, const at::Tensor &queries, const 
 
 // MARK: CUDA
 
-// What flash attention takes: rotated queries and keys, lengths on the device, the longest of each.
+// Queries and keys as flash attention takes them: turned.
 struct FlashInputs {
-    at::Tensor queries, keys, cuQuery, cuKey;
-    int64_t longestQuery = 0, longestKey = 0;
-    bool isCausal;
+    at::Tensor queries, keys;
     OptionalTensor queryCosines, querySines;
 
-    FlashInputs(const at::Tensor &q, const at::Tensor &k, const at::Tensor &cuQ, const at::Tensor &cuK, Window window,
+    FlashInputs(const at::Tensor &q, const at::Tensor &k, const at::Tensor &cuQuery, const at::Tensor &cuKey,
                 const OptionalTensor &cosines, const OptionalTensor &sines)
-        : queries(q), keys(k), cuQuery(cuQ.to(q.device())), cuKey(cuK.to(q.device())),
-          isCausal(window.left < 0 && window.right == 0) {
-        const auto *query = cuQ.const_data_ptr<int32_t>(), *key = cuK.const_data_ptr<int32_t>();
-        for (int64_t s = 0; s + 1 < cuQ.numel(); s++) {
-            longestQuery = std::max<int64_t>(longestQuery, query[s + 1] - query[s]);
-            longestKey = std::max<int64_t>(longestKey, key[s + 1] - key[s]);
-        }
-        if (cosines) {
-            queryCosines = queryRows(*cosines, cuQ, cuK);
-            querySines = queryRows(*sines, cuQ, cuK);
-            queries = rotated(q, *queryCosines, *querySines);
-            keys = rotated(k, *cosines, *sines);
-        }
+        : queries(q), keys(k) {
+        if (!cosines) return;
+        queryCosines = queryRows(*cosines, cuQuery, cuKey);
+        querySines = queryRows(*sines, cuQuery, cuKey);
+        queries = rotated(q, *queryCosines, *querySines);
+        keys = rotated(k, *cosines, *sines);
     }
 };
 
+bool isCausal(int64_t left, int64_t right) { return left < 0 && right == 0; }
+
 std::tuple<at::Tensor, at::Tensor> forwardOnCUDA(const at::Tensor &queries, const at::Tensor &keys,
                                                  const at::Tensor &values, const at::Tensor &cuQuery,
-                                                 const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
+                                                 const at::Tensor &cuKey, const at::Tensor &cuQueryOnDevice,
+                                                 const at::Tensor &cuKeyOnDevice, int64_t longestQuery,
+                                                 int64_t longestKey, int64_t left, int64_t right, double scale,
                                                  const OptionalTensor &cosines, const OptionalTensor &sines) {
-    const FlashInputs in(queries, keys, cuQuery, cuKey, {left, right}, cosines, sines);
-    const auto results = at::_flash_attention_forward(in.queries, in.keys, values, in.cuQuery, in.cuKey,
-                                                      in.longestQuery, in.longestKey, 0, in.isCausal, false, scale,
-                                                      left, right);
+    const FlashInputs in(queries, keys, cuQuery, cuKey, cosines, sines);
+    const auto results =
+        at::_flash_attention_forward(in.queries, in.keys, values, cuQueryOnDevice, cuKeyOnDevice, longestQuery,
+                                     longestKey, 0, isCausal(left, right), false, scale, left, right);
     return {std::get<0>(results), std::get<1>(results)};
 }
 
 void backwardOnCUDA(const at::Tensor &gradient, const at::Tensor &queries, const at::Tensor &keys,
                     const at::Tensor &values, const at::Tensor &output, const at::Tensor &logSumExp,
-                    const at::Tensor &cuQuery, const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
-                    const OptionalTensor &cosines, const OptionalTensor &sines, at::Tensor queryGradients,
-                    at::Tensor keyGradients, at::Tensor valueGradients) {
-    const FlashInputs in(queries, keys, cuQuery, cuKey, {left, right}, cosines, sines);
+                    const at::Tensor &cuQuery, const at::Tensor &cuKey, const at::Tensor &cuQueryOnDevice,
+                    const at::Tensor &cuKeyOnDevice, int64_t longestQuery, int64_t longestKey, int64_t left,
+                    int64_t right, double scale, const OptionalTensor &cosines, const OptionalTensor &sines,
+                    at::Tensor queryGradients, at::Tensor keyGradients, at::Tensor valueGradients) {
+    const FlashInputs in(queries, keys, cuQuery, cuKey, cosines, sines);
     // Without dropout the random state is not read.
     const at::Tensor state = at::empty({2}, cuQuery.options().dtype(at::kLong)).to(queries.device());
     auto [dq, dk, dv] = at::_flash_attention_backward(
-        gradient.contiguous(), in.queries, in.keys, values, output, logSumExp, in.cuQuery, in.cuKey, in.longestQuery,
-        in.longestKey, 0, in.isCausal, state, at::empty({0}, state.options()), scale, left, right);
+        gradient.contiguous(), in.queries, in.keys, values, output, logSumExp, cuQueryOnDevice, cuKeyOnDevice,
+        longestQuery, longestKey, 0, isCausal(left, right), state, at::empty({0}, state.options()), scale, left, right);
     queryGradients.copy_(in.queryCosines ? rotated(dq, *in.queryCosines, -*in.querySines) : dq);
     keyGradients.copy_(cosines ? rotated(dk, *cosines, -*sines) : dk);
     valueGradients.copy_(dv);
 }
 
-// MARK: The operator
+// MARK: The operators
 
 template <typename Signature>
 auto handle(const char *name) {
@@ -235,31 +232,40 @@ at::Tensor runForward(Context *context, const at::Tensor &queries, const at::Ten
                       const Shape &shape, std::initializer_list<at::Tensor> inputs) {
     at::AutoDispatchBelowAutograd below;
     static const auto run = handle<decltype(forwardOnCPU)>("ettin::varlen_attention_forward");
-    auto [output, logSumExp] = run.call(queries, keys, values, shape.cuQuery, shape.cuKey, shape.window.left,
-                                        shape.window.right, shape.scale, shape.cosines, shape.sines);
+    const Lengths &lengths = shape.lengths;
+    auto [output, logSumExp] =
+        run.call(queries, keys, values, lengths.query, lengths.key, lengths.queryOnDevice, lengths.keyOnDevice,
+                 lengths.longestQuery, lengths.longestKey, shape.window.left, shape.window.right, shape.scale,
+                 shape.cosines, shape.sines);
     const auto kept = [](const OptionalTensor &x) { return x ? *x : at::Tensor(); };
-    torch::autograd::variable_list saved{
-        output, logSumExp, shape.cuQuery, shape.cuKey, kept(shape.cosines), kept(shape.sines)};
+    torch::autograd::variable_list saved{output,
+                                         logSumExp,
+                                         lengths.query,
+                                         lengths.key,
+                                         lengths.queryOnDevice,
+                                         lengths.keyOnDevice,
+                                         kept(shape.cosines),
+                                         kept(shape.sines)};
     saved.insert(saved.end(), inputs);
     context->save_for_backward(std::move(saved));
-    context->saved_data["left"] = shape.window.left;
-    context->saved_data["right"] = shape.window.right;
+    context->saved_data["bounds"] = c10::List<int64_t>(
+        {lengths.longestQuery, lengths.longestKey, shape.window.left, shape.window.right});
     context->saved_data["scale"] = shape.scale;
     return output;
 }
 
 // The first of the inputs among what runForward kept.
-constexpr size_t firstInput = 6;
+constexpr size_t firstInput = 8;
 
 void runBackward(Context *context, const torch::autograd::variable_list &saved, const at::Tensor &gradient,
                  const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
                  const at::Tensor &queryGradients, const at::Tensor &keyGradients, const at::Tensor &valueGradients) {
     static const auto run = handle<decltype(backwardOnCPU)>("ettin::varlen_attention_backward");
     const auto optional = [](const at::Tensor &x) { return x.defined() ? OptionalTensor(x) : std::nullopt; };
-    run.call(gradient, queries, keys, values, saved[0], saved[1], saved[2], saved[3],
-             context->saved_data["left"].toInt(), context->saved_data["right"].toInt(),
-             context->saved_data["scale"].toDouble(), optional(saved[4]), optional(saved[5]), queryGradients,
-             keyGradients, valueGradients);
+    const c10::List<int64_t> bounds = context->saved_data["bounds"].toIntList();
+    run.call(gradient, queries, keys, values, saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], bounds[0],
+             bounds[1], bounds[2], bounds[3], context->saved_data["scale"].toDouble(), optional(saved[6]),
+             optional(saved[7]), queryGradients, keyGradients, valueGradients);
 }
 
 struct SeparateAttention : torch::autograd::Function<SeparateAttention> {
@@ -302,59 +308,32 @@ struct PackedAttention : torch::autograd::Function<PackedAttention> {
 
 at::Tensor reference(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values, const Shape &shape,
                      double dropout) {
+    const at::Tensor &cuQuery = shape.lengths.query, &cuKey = shape.lengths.key;
     if (!shape.cosines) {
-        return referenceAttention(queries, keys, values, shape.cuQuery, shape.cuKey, shape.window, shape.scale,
-                                  dropout);
+        return referenceAttention(queries, keys, values, cuQuery, cuKey, shape.window, shape.scale, dropout);
     }
-    const auto forQueries = [&](const at::Tensor &x) { return queryRows(x, shape.cuQuery, shape.cuKey); };
+    const auto forQueries = [&](const at::Tensor &x) { return queryRows(x, cuQuery, cuKey); };
     return referenceAttention(rotated(queries, forQueries(*shape.cosines), forQueries(*shape.sines)),
-                              rotated(keys, *shape.cosines, *shape.sines), values, shape.cuQuery, shape.cuKey,
-                              shape.window, shape.scale, dropout);
-}
-
-at::Tensor attention(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
-                     const at::Tensor &cuQuery, const at::Tensor &cuKey, int64_t left, int64_t right, double scale,
-                     const OptionalTensor &cosines, const OptionalTensor &sines, double dropout) {
-    const Shape shape{lengths(cuQuery), lengths(cuKey), {left, right}, scale, cosines, sines};
-    check(queries, keys, values, shape);
-    if (!hasKernel(queries, keys, values, shape, dropout)) return reference(queries, keys, values, shape, dropout);
-    return SeparateAttention::apply(queries, keys, values, shape);
-}
-
-at::Tensor packedAttention(const at::Tensor &projections, const at::Tensor &cuSeqlens, int64_t left, int64_t right,
-                           double scale, const OptionalTensor &cosines, const OptionalTensor &sines, double dropout) {
-    TORCH_CHECK(projections.dim() == 4 && projections.size(1) == 3,
-                "packed attention needs projections [T, 3, H, d]; found ", projections.sizes());
-    const at::Tensor cumulative = lengths(cuSeqlens);
-    const Shape shape{cumulative, cumulative, {left, right}, scale, cosines, sines};
-    const at::Tensor queries = part(projections, 0), keys = part(projections, 1), values = part(projections, 2);
-    check(queries, keys, values, shape);
-    if (!hasKernel(queries, keys, values, shape, dropout)) return reference(queries, keys, values, shape, dropout);
-    return PackedAttention::apply(projections, shape);
+                              rotated(keys, *shape.cosines, *shape.sines), values, cuQuery, cuKey, shape.window,
+                              shape.scale, dropout);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(ettin, library) {
     library.def(
-        "varlen_attention(Tensor queries, Tensor keys, Tensor values, Tensor cu_seqlens_q, Tensor cu_seqlens_k, "
-        "int left, int right, float scale, Tensor? cosines=None, Tensor? sines=None, float dropout=0) -> Tensor",
-        attention);
-    library.def(
-        "varlen_attention_packed(Tensor projections, Tensor cu_seqlens, int left, int right, float scale, "
-        "Tensor? cosines=None, Tensor? sines=None, float dropout=0) -> Tensor",
-        packedAttention);
-    library.def(
         "varlen_attention_forward(Tensor queries, Tensor keys, Tensor values, Tensor cu_seqlens_q, "
-        "Tensor cu_seqlens_k, int left, int right, float scale, Tensor? cosines, Tensor? sines) -> (Tensor, Tensor)");
+        "Tensor cu_seqlens_k, Tensor cu_seqlens_q_on_device, Tensor cu_seqlens_k_on_device, int max_seqlen_q, "
+        "int max_seqlen_k, int left, int right, float scale, Tensor? cosines, Tensor? sines) -> (Tensor, Tensor)");
     library.def(
         "varlen_attention_backward(Tensor gradient, Tensor queries, Tensor keys, Tensor values, Tensor output, "
-        "Tensor logsumexp, Tensor cu_seqlens_q, Tensor cu_seqlens_k, int left, int right, float scale, "
+        "Tensor logsumexp, Tensor cu_seqlens_q, Tensor cu_seqlens_k, Tensor cu_seqlens_q_on_device, "
+        "Tensor cu_seqlens_k_on_device, int max_seqlen_q, int max_seqlen_k, int left, int right, float scale, "
         "Tensor? cosines, Tensor? sines, Tensor(a!) query_gradients, Tensor(b!) key_gradients, "
         "Tensor(c!) value_gradients) -> ()");
 }
 
-// The lengths are on the CPU, the rest on the device: the key with the higher priority, the device's, decides.
+// Some lengths are on the CPU, the rest on the device: the key with the higher priority, the device's, decides.
 TORCH_LIBRARY_IMPL(ettin, CPU, library) {
     library.impl("varlen_attention_forward", forwardOnCPU);
     library.impl("varlen_attention_backward", backwardOnCPU);
@@ -365,32 +344,58 @@ TORCH_LIBRARY_IMPL(ettin, CUDA, library) {
     library.impl("varlen_attention_backward", backwardOnCUDA);
 }
 
-namespace {
-
-at::Tensor cumulative(const int32_t *lengths, int32_t sequences) {
-    return at::tensor(at::ArrayRef<int32_t>(lengths, static_cast<size_t>(sequences) + 1), at::kInt);
-}
-
-}  // namespace
-
-CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
-                                      const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey,
-                                      int32_t sequenceCount, int64_t left, int64_t right, double scale,
-                                      const CTTensor *cosines, const CTTensor *sines, double dropout, CTTensor **out) {
-    return produce(out, [&] {
-        static const auto run = handle<decltype(attention)>("ettin::varlen_attention");
-        return run.call(queries->value, keys->value, values->value, cumulative(cuSeqlensQuery, sequenceCount),
-                        cumulative(cuSeqlensKey, sequenceCount), left, right, scale, optional(cosines),
-                        optional(sines), dropout);
+CTStatus ct_attention_lengths(const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey, int32_t sequenceCount,
+                              CTDevice device, CTSequenceLengths **out) {
+    return guarded([&] {
+        const auto ends = static_cast<size_t>(sequenceCount) + 1;
+        const int32_t *cuQuery = cuSeqlensQuery, *cuKey = cuSeqlensKey ? cuSeqlensKey : cuSeqlensQuery;
+        TORCH_CHECK(cuQuery[0] == 0 && cuKey[0] == 0, "cumulative lengths start at ", cuQuery[0], " and ", cuKey[0]);
+        auto lengths = std::make_unique<CTSequenceLengths>();
+        for (int32_t s = 0; s < sequenceCount; s++) {
+            const int64_t tq = int64_t{cuQuery[s + 1]} - cuQuery[s], tk = int64_t{cuKey[s + 1]} - cuKey[s];
+            TORCH_CHECK(tq >= 0 && tq <= tk, "sequence ", s, " has ", tq, " queries and ", tk, " keys");
+            lengths->longestQuery = std::max(lengths->longestQuery, tq);
+            lengths->longestKey = std::max(lengths->longestKey, tk);
+        }
+        const auto copied = [&](const int32_t *values) {
+            return at::tensor(at::ArrayRef<int32_t>(values, ends), at::kInt);
+        };
+        const c10::Device place = deviceOf(device);
+        lengths->query = copied(cuQuery);
+        lengths->queryOnDevice = lengths->query.to(place);
+        lengths->key = cuSeqlensKey ? copied(cuKey) : lengths->query;
+        lengths->keyOnDevice = cuSeqlensKey ? lengths->key.to(place) : lengths->queryOnDevice;
+        *out = lengths.release();
     });
 }
 
-CTStatus ct_attention_packed(const CTTensor *projections, const int32_t *cuSeqlens, int32_t sequenceCount, int64_t left,
+void ct_attention_lengths_free(CTSequenceLengths *lengths) { delete lengths; }
+
+CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
+                                      const CTSequenceLengths *lengths, int64_t left, int64_t right, double scale,
+                                      const CTTensor *cosines, const CTTensor *sines, double dropout, CTTensor **out) {
+    return produce(out, [&] {
+        const at::Tensor &q = queries->value, &k = keys->value, &v = values->value;
+        const Shape shape{*lengths, {left, right}, scale, optional(cosines), optional(sines)};
+        check(q, k, v, shape);
+        if (!hasKernel(q, k, v, shape, dropout)) return reference(q, k, v, shape, dropout);
+        return SeparateAttention::apply(q, k, v, shape);
+    });
+}
+
+CTStatus ct_attention_packed(const CTTensor *projections, const CTSequenceLengths *lengths, int64_t left,
                              int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
                              double dropout, CTTensor **out) {
     return produce(out, [&] {
-        static const auto run = handle<decltype(packedAttention)>("ettin::varlen_attention_packed");
-        return run.call(projections->value, cumulative(cuSeqlens, sequenceCount), left, right, scale,
-                        optional(cosines), optional(sines), dropout);
+        const at::Tensor &packed = projections->value;
+        TORCH_CHECK(packed.dim() == 4 && packed.size(1) == 3,
+                    "packed attention needs projections [T, 3, H, d]; found ", packed.sizes());
+        const Shape shape{*lengths, {left, right}, scale, optional(cosines), optional(sines)};
+        const at::Tensor queries = part(packed, 0), keys = part(packed, 1), values = part(packed, 2);
+        check(queries, keys, values, shape);
+        if (!hasKernel(queries, keys, values, shape, dropout)) {
+            return reference(queries, keys, values, shape, dropout);
+        }
+        return PackedAttention::apply(packed, shape);
     });
 }

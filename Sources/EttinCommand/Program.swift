@@ -39,6 +39,9 @@ enum Program {
         } catch is StandardOutput.Closed {
             // Who closed our output has what they wanted.
             return 0
+        } catch is CancellationError {
+            // Work that was asked to stop has done so.
+            return 130
         } catch {
             return report(error)
         }

@@ -10,7 +10,7 @@ import Torch
 /// print(result.masks[0][0].text)
 /// ```
 ///
-/// Not `Sendable`: use one from one thread at a time.
+/// Not `Sendable`: use one from one thread at a time. Its ``preparer`` is, and what that makes.
 public final class FillMask {
     /// A token for a mask.
     public struct Prediction: Sendable, Hashable {
@@ -36,6 +36,8 @@ public final class FillMask {
     public let model: LanguageModel
     /// The tokenizer.
     public let tokenizer: Tokenizer
+    /// Makes of texts what ``predictions(for:topK:maxBatchTokens:)`` takes, on any thread.
+    public let preparer: Preparer
     private let maskTokenID: Int32
 
     /// Loads an encoder.
@@ -58,6 +60,8 @@ public final class FillMask {
         }
         maskTokenID = mask
         try configuration.requireIDs(of: tokenizer, folder: folder)
+        let limit = TextPreparation.limit(tokenizer, configuration)
+        preparer = Preparer(TextPreparation(tokenizer: tokenizer, limit: limit), maskTokenID: mask)
         model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
         try options.prepare(model)
     }
@@ -78,28 +82,52 @@ public final class FillMask {
         overlong: OverlongTextRule = .refuse,
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> [Result] {
-        let vocabularySize = min(model.configuration.vocabularySize, tokenizer.vocabularySize)
-        try check("top-k", topK, in: 1...vocabularySize)
-        try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
-        let limit = TextPreparation.limit(tokenizer, model.configuration)
-        let prepared = try TextPreparation(tokenizer: tokenizer, limit: limit).prepare(texts, overlong: overlong)
-        for (index, text) in prepared.enumerated() where !text.ids.contains(maskTokenID) {
-            throw InferenceError.unsuitableText(
-                number: index + 1,
-                found: text.isTruncated ? "has no mask left after truncation" : "has no mask",
-                expected: "at least one \(tokenizer.idToToken(maskTokenID) ?? "mask token")"
-            )
-        }
+        try checkOptions(topK, maxBatchTokens)
+        return try predictions(
+            for: preparer.prepare(texts, overlong: overlong),
+            topK: topK,
+            maxBatchTokens: maxBatchTokens
+        )
+    }
+
+    /// Predicts the masks of prepared texts: the second half of ``callAsFunction(_:topK:overlong:maxBatchTokens:)``.
+    ///
+    /// Asks between batches whether the current task is cancelled.
+    ///
+    /// - Parameters:
+    ///   - texts: Texts that ``preparer`` made, of one request or of several.
+    ///   - topK: How many predictions for each mask; at most the whole vocabulary.
+    ///   - maxBatchTokens: How many tokens to compute at once.
+    /// - Returns: One result for each text.
+    /// - Throws: ``InferenceError`` for texts that another model's preparer made or an option out of range; `TorchError`
+    ///   when memory or device fails; `CancellationError`.
+    public func predictions(
+        for texts: [PreparedText],
+        topK: Int = 5,
+        maxBatchTokens: Int = defaultMaxBatchTokens
+    ) throws -> [Result] {
+        try checkOptions(topK, maxBatchTokens)
+        try texts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
+        try preparer.requireMasks(texts)
         var results = [Result?](repeating: nil, count: texts.count)
-        for batch in LengthBatches.split(prepared.map(\.ids.count), maxTokens: maxBatchTokens) {
-            let filled = try predict(batch.map { prepared[$0] }, topK: topK, vocabularySize: vocabularySize)
+        for batch in texts.batches(maxTokens: maxBatchTokens) {
+            try Task.checkCancellation()
+            let filled = try predict(batch.map { texts[$0] }, topK: topK)
             for (index, result) in zip(batch, filled) { results[index] = result }
         }
         return results.compactMap(\.self)
     }
 
-    private func predict(_ texts: [PreparedText], topK: Int, vocabularySize: Int) throws -> [Result] {
-        let batch = PackedBatch(texts.map(\.ids))
+    /// The number of tokens that a prediction can be.
+    private var candidateCount: Int { min(model.configuration.vocabularySize, tokenizer.vocabularySize) }
+
+    private func checkOptions(_ topK: Int, _ maxBatchTokens: Int) throws {
+        try check("top-k", topK, in: 1...candidateCount)
+        try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
+    }
+
+    private func predict(_ texts: [PreparedText], topK: Int) throws -> [Result] {
+        let batch = PackedBatch(texts.map(\.tokenIDs))
         let rows = batch.inputIDs.indices.filter { batch.inputIDs[$0] == maskTokenID }
         let (scores, ids) = try withRecovery {
             try withoutGradients { () -> ([Float], [Int64]) in
@@ -107,18 +135,18 @@ public final class FillMask {
                 let masked = hidden.selecting(Tensor(rows.map(Int64.init)).to(hidden.device))
                 let probabilities = model.logits(masked).to(.float32).softmax(along: 1)
                 // Rows beyond the tokenizer's ids only fill up the matrix; they name no token.
-                let best = probabilities.narrowed(along: 1, from: 0, count: vocabularySize).topK(topK)
+                let best = probabilities.narrowed(along: 1, from: 0, count: candidateCount).topK(topK)
                 return (try best.values.array(), try best.indices.array())
             }
         }
         var next = 0
         return texts.map { text in
-            let places = text.ids.indices.filter { text.ids[$0] == maskTokenID }
+            let places = text.tokenIDs.indices.filter { text.tokenIDs[$0] == maskTokenID }
             let masks = places.map { place -> [Prediction] in
                 defer { next += topK }
                 return (next..<next + topK).map { entry in
                     let id = Int32(ids[entry])
-                    var filled = text.ids
+                    var filled = text.tokenIDs
                     filled[place] = id
                     return Prediction(
                         tokenID: id,

@@ -12,17 +12,14 @@ public enum OverlongTextRule: String, Sendable, Hashable, CaseIterable {
     case keepEnd
 }
 
-/// A text as token ids.
-struct PreparedText {
-    var ids: [Int32]
-    var isTruncated = false
-}
-
 /// Turns texts into token ids of lengths that a model serves.
-struct TextPreparation {
-    private let tokenizer: Tokenizer
-    private let limit: Int
+struct TextPreparation: Sendable {
+    let tokenizer: Tokenizer
+    /// The most tokens of a text, special ones included.
+    let limit: Int
     private let isOpenEnded: Bool
+    /// The process's setting, which other threads than this one may not see.
+    private let threadCount = TorchRuntime.threadCount
     /// How many special tokens the tokenizer puts in front of a text and behind it.
     private let specialCounts: (front: Int, back: Int)
 
@@ -50,15 +47,14 @@ struct TextPreparation {
     ///
     /// - Throws: ``InferenceError/overlongText(number:tokens:limit:)`` for the first text that is too long, if so asked.
     func prepare(_ texts: [String], overlong rule: OverlongTextRule) throws -> [PreparedText] {
-        let threads = TorchRuntime.threadCount
-        return try tokenizer.encodeIDsBatch(texts, threads: threads).enumerated().map { index, ids in
+        try tokenizer.encodeIDsBatch(texts, threads: threadCount).enumerated().map { index, ids in
             let given = isOpenEnded ? ids.dropLast(specialCounts.back) : ids[...]
             return try shortened(given, number: index + 1, rule)
         }
     }
 
     private func shortened(_ ids: ArraySlice<Int32>, number: Int, _ rule: OverlongTextRule) throws -> PreparedText {
-        guard ids.count > limit else { return PreparedText(ids: Array(ids)) }
+        guard ids.count > limit else { return PreparedText(Array(ids)) }
         let (front, back) = (specialCounts.front, isOpenEnded ? 0 : specialCounts.back)
         let room = limit - front - back
         guard rule != .refuse, room >= 0 else {
@@ -66,7 +62,7 @@ struct TextPreparation {
         }
         let content = ids.dropFirst(front).dropLast(back)
         let part = rule == .keepStart ? content.prefix(room) : content.suffix(room)
-        return PreparedText(ids: ids.prefix(front) + part + ids.suffix(back), isTruncated: true)
+        return PreparedText(ids.prefix(front) + part + ids.suffix(back), isTruncated: true)
     }
 }
 

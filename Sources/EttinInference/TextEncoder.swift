@@ -10,7 +10,12 @@ import Torch
 /// print(embeddings[0].count)
 /// ```
 ///
-/// Not `Sendable`: use one from one thread at a time.
+/// Not `Sendable`: use one from one thread at a time. Its ``preparer`` is, and what that makes:
+///
+/// ```swift
+/// let texts = try encoder.preparer.prepare(["A cat sits."])
+/// let embeddings = try encoder.embeddings(of: texts)
+/// ```
 public final class TextEncoder {
     /// The prompt put directly before each text.
     public enum Prompt: Sendable, Hashable {
@@ -28,7 +33,8 @@ public final class TextEncoder {
     public let model: EmbeddingModel
     /// The tokenizer.
     public let tokenizer: Tokenizer
-    private let limit: Int
+    /// Makes of texts what ``embeddings(of:normalize:truncateDimension:maxBatchTokens:)`` takes, on any thread.
+    public let preparer: Preparer
 
     /// Loads a model.
     ///
@@ -50,9 +56,14 @@ public final class TextEncoder {
         tokenizer = try Tokenizer(folder: model.transformerFolder)
         let configuration = model.trunk.configuration
         try configuration.requireIDs(of: tokenizer, folder: model.transformerFolder)
-        limit = min(
+        let limit = min(
             TextPreparation.limit(tokenizer, configuration),
             model.settings.maxSequenceLength ?? .max
+        )
+        preparer = Preparer(
+            preparation: TextPreparation(tokenizer: tokenizer, limit: limit),
+            settings: model.settings,
+            includesPrompt: model.includesPrompt
         )
     }
 
@@ -76,19 +87,44 @@ public final class TextEncoder {
         overlong: OverlongTextRule = .refuse,
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> TextEmbeddings {
-        try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
-        if let truncateDimension { try check("truncate-dim", truncateDimension, in: 1...Int.max) }
-        let promptText = try text(of: prompt)
-        let prepared = try TextPreparation(tokenizer: tokenizer, limit: limit)
-            .prepare(promptText.isEmpty ? texts : texts.map { promptText + $0 }, overlong: overlong)
+        try checkOptions(truncateDimension, maxBatchTokens)
+        return try embeddings(
+            of: preparer.prepare(texts, prompt: prompt, overlong: overlong),
+            normalize: normalize,
+            truncateDimension: truncateDimension,
+            maxBatchTokens: maxBatchTokens
+        )
+    }
+
+    /// Computes the vectors of prepared texts: the second half of
+    /// ``encode(_:prompt:normalize:truncateDimension:overlong:maxBatchTokens:)``.
+    ///
+    /// Asks between batches whether the current task is cancelled.
+    ///
+    /// - Parameters:
+    ///   - texts: Texts that ``preparer`` made, of one request or of several.
+    ///   - normalize: Whether to scale vectors to length 1, beyond what the folder's own modules do.
+    ///   - truncateDimension: How many leading dimensions to keep, before normalising; nil for what the folder says.
+    ///   - maxBatchTokens: How many tokens to compute at once.
+    /// - Returns: One vector for each text, in order.
+    /// - Throws: ``InferenceError`` for texts that another model's preparer made or an option out of range; `TorchError`
+    ///   when memory or device fails; `CancellationError`.
+    public func embeddings(
+        of texts: [PreparedText],
+        normalize: Bool = false,
+        truncateDimension: Int? = nil,
+        maxBatchTokens: Int = defaultMaxBatchTokens
+    ) throws -> TextEmbeddings {
+        try checkOptions(truncateDimension, maxBatchTokens)
+        try texts.check(limit: preparer.limit, vocabularySize: model.trunk.configuration.vocabularySize)
         let width = min(truncateDimension ?? model.settings.truncateDimension ?? .max, model.dimensions)
-        let promptTokens = model.includesPrompt || promptText.isEmpty ? 0 : countOfPromptTokens(promptText)
         var values = [Float](repeating: 0, count: texts.count * width)
-        for indices in LengthBatches.split(prepared.map(\.ids.count), maxTokens: maxBatchTokens) {
-            let batch = PackedBatch(indices.map { prepared[$0].ids })
+        for indices in texts.batches(maxTokens: maxBatchTokens) {
+            try Task.checkCancellation()
+            let batch = PackedBatch(indices.map { texts[$0].tokenIDs })
             let rows: [Float] = try withRecovery {
                 try withoutGradients {
-                    var vectors = model(batch, promptTokenCounts: indices.map { _ in promptTokens })
+                    var vectors = model(batch, promptTokenCounts: indices.map { texts[$0].promptTokenCount })
                     if width < model.dimensions { vectors = vectors.narrowed(along: 1, from: 0, count: width) }
                     if normalize { vectors = vectors.to(.float32).normalized() }
                     return try vectors.to(.float32).array()
@@ -101,36 +137,12 @@ public final class TextEncoder {
                 )
             }
         }
-        return TextEmbeddings(values: values, dimensions: width, isTruncated: prepared.map(\.isTruncated))
+        return TextEmbeddings(values: values, dimensions: width, isTruncated: texts.map(\.isTruncated))
     }
 
-    private func text(of prompt: Prompt) throws -> String {
-        let name: String
-        switch prompt {
-        case .none: return ""
-        case .text(let text): return text
-        case .named(let given): name = given
-        case .default:
-            guard let given = model.settings.defaultPromptName else { return "" }
-            name = given
-        }
-        guard let text = model.settings.prompts[name] else {
-            let known = model.settings.prompts.keys.sorted()
-            throw InferenceError.invalidOption(
-                name: "prompt-name",
-                found: "\"\(name)\"",
-                expected: known.isEmpty ? "none, as the model has no prompts" : known.joined(separator: ", ")
-            )
-        }
-        return text
-    }
-
-    /// The tokens of the prompt alone, with the special ones in front but not those behind.
-    ///
-    /// > Source: sentence-transformers, `SentenceTransformer._get_prompt_length`.
-    private func countOfPromptTokens(_ prompt: String) -> Int {
-        let ids = tokenizer.encodeIDs(prompt)
-        return ids.count - (ids.last.map(tokenizer.isSpecial) == true ? 1 : 0)
+    private func checkOptions(_ truncateDimension: Int?, _ maxBatchTokens: Int) throws {
+        try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
+        if let truncateDimension { try check("truncate-dim", truncateDimension, in: 1...Int.max) }
     }
 }
 

@@ -11,7 +11,7 @@ import Torch
 /// print(try generator.generate(["Once upon a time"], options: options)[0].text)
 /// ```
 ///
-/// Not `Sendable`: use one from one thread at a time.
+/// Not `Sendable`: use one from one thread at a time. Its ``preparer`` is, and what that makes.
 public final class TextGenerator {
     /// A continuation.
     public struct Result: Sendable, Hashable {
@@ -41,6 +41,8 @@ public final class TextGenerator {
     public let tokenizer: Tokenizer
     /// What the model's `generation_config.json` says, with defaults for the rest.
     public let defaultOptions: GenerationOptions
+    /// Makes of prompts what ``generate(from:options:batchSize:onText:shouldStop:)`` takes, on any thread.
+    public let preparer: Preparer
     private let endTokenIDs: [Int]
 
     /// Loads a decoder.
@@ -60,6 +62,7 @@ public final class TextGenerator {
         endTokenIDs = generation?.eosTokenIDs ?? configuration.eosTokenIDs
         model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
         try options.prepare(model)
+        preparer = Preparer(tokenizer, context: TextPreparation.limit(tokenizer, configuration))
     }
 
     /// Continues texts.
@@ -73,61 +76,96 @@ public final class TextGenerator {
     ///   - overlong: What becomes of prompts that leave no room for a token.
     ///   - batchSize: How many prompts to continue at once.
     ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
+    ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     /// - Returns: One continuation for each prompt.
     /// - Throws: ``InferenceError`` for a prompt without tokens, one that is too long or an option out of range;
-    ///   `TorchError` when memory or device fails; what `onText` throws, which ends generation.
+    ///   `TorchError` when memory or device fails; `CancellationError`; what `onText` throws, which ends generation.
     public func generate(
         _ prompts: [String],
         options: GenerationOptions? = nil,
         overlong: OverlongTextRule = .refuse,
         batchSize: Int = 8,
-        onText: ((_ prompt: Int, _ piece: String) throws -> Void)? = nil
+        onText: ((_ prompt: Int, _ piece: String) throws -> Void)? = nil,
+        shouldStop: () -> Bool = { Task.isCancelled }
     ) throws -> [Result] {
         let options = options ?? defaultOptions
-        try options.validate()
-        try check("batch-size", batchSize, in: 1...Int.max)
-        let context = TextPreparation.limit(tokenizer, model.configuration)
-        let prepared = try TextPreparation(tokenizer: tokenizer, limit: context - 1, isOpenEnded: true)
-            .prepare(prompts, overlong: overlong)
-        if let empty = prepared.firstIndex(where: \.ids.isEmpty) {
-            let expected = "at least one token, as the tokenizer puts none in front"
-            throw InferenceError.unsuitableText(number: empty + 1, found: "has no token", expected: expected)
-        }
+        try checkOptions(options, batchSize)
+        return try generate(
+            from: preparer.prepare(prompts, overlong: overlong),
+            options: options,
+            batchSize: batchSize,
+            onText: onText,
+            shouldStop: shouldStop
+        )
+    }
+
+    /// Continues prepared prompts: the second half of
+    /// ``generate(_:options:overlong:batchSize:onText:shouldStop:)``.
+    ///
+    /// - Parameters:
+    ///   - prompts: Prompts that ``preparer`` made, of one request or of several.
+    ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
+    ///   - batchSize: How many prompts to continue at once.
+    ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
+    ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
+    /// - Returns: One continuation for each prompt.
+    /// - Throws: ``InferenceError`` for prompts that another model's preparer made or an option out of range;
+    ///   `TorchError` when memory or device fails; `CancellationError`; what `onText` throws, which ends generation.
+    public func generate(
+        from prompts: [PreparedText],
+        options: GenerationOptions? = nil,
+        batchSize: Int = 8,
+        onText: ((_ prompt: Int, _ piece: String) throws -> Void)? = nil,
+        shouldStop: () -> Bool = { Task.isCancelled }
+    ) throws -> [Result] {
+        let options = options ?? defaultOptions
+        try checkOptions(options, batchSize)
+        try prompts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
+        try preparer.requireTokens(prompts)
         var results = [Result?](repeating: nil, count: prompts.count)
-        let batches = LengthBatches.split(prepared.map(\.ids.count), maxTokens: .max, maxSequences: batchSize)
-        for batch in batches {
+        for batch in prompts.batches(maxTokens: .max, maxSequences: batchSize) {
             let sequences = batch.map { index in
                 GeneratedSequence(
                     number: index,
-                    prompt: prepared[index],
+                    prompt: prompts[index],
                     options: options,
                     endTokenIDs: Set((options.endTokenIDs ?? endTokenIDs).map(Int32.init(clamping:))),
-                    room: min(options.maxNewTokens, context - prepared[index].ids.count),
+                    room: min(options.maxNewTokens, preparer.context - prompts[index].tokenIDs.count),
                     tokenizer: tokenizer
                 )
             }
-            try continueAll(sequences, onText: onText)
+            try continueAll(sequences, onText: onText, shouldStop: shouldStop)
             for sequence in sequences { results[sequence.number] = sequence.result }
         }
         return results.compactMap(\.self)
     }
 
-    private func continueAll(_ sequences: [GeneratedSequence], onText: ((Int, String) throws -> Void)?) throws {
+    private func checkOptions(_ options: GenerationOptions, _ batchSize: Int) throws {
+        try options.validate()
+        try check("batch-size", batchSize, in: 1...Int.max)
+    }
+
+    private func continueAll(
+        _ sequences: [GeneratedSequence],
+        onText: ((Int, String) throws -> Void)?,
+        shouldStop: () -> Bool
+    ) throws {
         try withRecovery {
             try withoutGradients {
-                let cache = KVCache(for: model.model, sequenceCount: sequences.count)
-                var running = sequences
-                var batch = PackedBatch(sequences.map(\.prompt.ids))
+                let cache = KVCache(for: model.model)
+                var running = sequences.map { (text: $0, cached: cache.join(), new: $0.prompt.tokenIDs) }
                 while !running.isEmpty {
-                    let ids = try choose(model.nextTokenLogits(batch, cache: cache), for: running)
-                    for (sequence, id) in zip(running, ids) {
-                        let piece = sequence.append(id)
-                        if !piece.isEmpty { try onText?(sequence.number, piece) }
+                    if shouldStop() { throw CancellationError() }
+                    let batch = CachedBatch(running.map(\.cached), tokens: running.map(\.new))
+                    let ids = try choose(model.nextTokenLogits(batch, cache: cache), for: running.map(\.text))
+                    for (index, id) in ids.enumerated() {
+                        let text = running[index].text
+                        let piece = text.append(id)
+                        if !piece.isEmpty { try onText?(text.number, piece) }
+                        running[index].new = [id]
+                        if text.isFinished { try cache.leave(running[index].cached) }
                     }
-                    let remaining = running.indices.filter { !running[$0].isFinished }
-                    if remaining.count < running.count, !remaining.isEmpty { cache.keep(remaining) }
-                    running = remaining.map { running[$0] }
-                    batch = PackedBatch(running.map { [$0.tokenIDs.last ?? 0] })
+                    running.removeAll(where: \.text.isFinished)
                 }
             }
         }
@@ -175,7 +213,7 @@ private final class GeneratedSequence {
         self.prompt = prompt
         self.endTokenIDs = endTokenIDs
         self.room = room
-        sampler = TokenSampler(options, sequence: number, prompt: prompt.ids)
+        sampler = TokenSampler(options, sequence: number, prompt: prompt.tokenIDs)
         decoder = TokenStreamDecoder(tokenizer, skipSpecialTokens: true)
         stops = StopTexts(options.stopTexts)
     }
@@ -203,7 +241,7 @@ private final class GeneratedSequence {
             text: text,
             tokenIDs: tokenIDs,
             finishReason: finishReason ?? .length,
-            promptTokenCount: prompt.ids.count,
+            promptTokenCount: prompt.tokenIDs.count,
             isTruncated: prompt.isTruncated
         )
     }

@@ -43,8 +43,7 @@ extension Tensor {
     ///   - queries: `[queryTokens, heads, headDimensions]`.
     ///   - keys: `[keyTokens, heads, headDimensions]`.
     ///   - values: As `keys`.
-    ///   - cuSeqlensQuery: Cumulative lengths of the queries.
-    ///   - cuSeqlensKey: Cumulative lengths of the keys.
+    ///   - lengths: How many queries and keys each sequence has.
     ///   - window: Which keys a query sees.
     ///   - rotation: How queries and keys are turned before they meet, or nil.
     ///   - dropout: The probability that an attention weight is dropped.
@@ -55,63 +54,61 @@ extension Tensor {
         queries: Tensor,
         keys: Tensor,
         values: Tensor,
-        cuSeqlensQuery: [Int32],
-        cuSeqlensKey: [Int32],
+        lengths: SequenceLengths,
         window: AttentionWindow,
         rotation: Rotation? = nil,
         dropout: Double = 0
     ) -> Tensor {
-        precondition(cuSeqlensQuery.count == cuSeqlensKey.count && !cuSeqlensQuery.isEmpty)
-        return makeTensor("variableLengthAttention", [queries, keys, values]) {
-            ct_attention_variable_length(
-                queries.handle,
-                keys.handle,
-                values.handle,
-                cuSeqlensQuery,
-                cuSeqlensKey,
-                Int32(cuSeqlensQuery.count - 1),
-                Int64(window.left ?? -1),
-                Int64(window.right ?? -1),
-                attentionScale(queries),
-                rotation?.cosines.handle,
-                rotation?.sines.handle,
-                dropout,
-                $0
-            )
+        withExtendedLifetime(lengths) {
+            makeTensor("variableLengthAttention", [queries, keys, values]) {
+                ct_attention_variable_length(
+                    queries.handle,
+                    keys.handle,
+                    values.handle,
+                    lengths.handle,
+                    Int64(window.left ?? -1),
+                    Int64(window.right ?? -1),
+                    attentionScale(queries),
+                    rotation?.cosines.handle,
+                    rotation?.sines.handle,
+                    dropout,
+                    $0
+                )
+            }
         }
     }
 
-    /// ``variableLengthAttention(queries:keys:values:cuSeqlensQuery:cuSeqlensKey:window:rotation:dropout:)`` of queries,
-    /// keys and values that one projection made, without taking them apart.
+    /// ``variableLengthAttention(queries:keys:values:lengths:window:rotation:dropout:)`` of queries, keys and values
+    /// that one projection made, without taking them apart.
     ///
     /// - Parameters:
     ///   - projections: `[tokens, 3, heads, headDimensions]`: query, key and value of each token.
-    ///   - cuSeqlens: Cumulative lengths of the sequences.
+    ///   - lengths: The lengths of the sequences.
     ///   - window: Which keys a query sees.
     ///   - rotation: How queries and keys are turned before they meet, or nil.
     ///   - dropout: The probability that an attention weight is dropped.
     /// - Returns: `[tokens, heads, headDimensions]`.
     public static func variableLengthAttention(
         projections: Tensor,
-        cuSeqlens: [Int32],
+        lengths: SequenceLengths,
         window: AttentionWindow,
         rotation: Rotation? = nil,
         dropout: Double = 0
     ) -> Tensor {
-        precondition(!cuSeqlens.isEmpty)
-        return makeTensor("variableLengthAttention", [projections]) {
-            ct_attention_packed(
-                projections.handle,
-                cuSeqlens,
-                Int32(cuSeqlens.count - 1),
-                Int64(window.left ?? -1),
-                Int64(window.right ?? -1),
-                attentionScale(projections),
-                rotation?.cosines.handle,
-                rotation?.sines.handle,
-                dropout,
-                $0
-            )
+        withExtendedLifetime(lengths) {
+            makeTensor("variableLengthAttention", [projections]) {
+                ct_attention_packed(
+                    projections.handle,
+                    lengths.handle,
+                    Int64(window.left ?? -1),
+                    Int64(window.right ?? -1),
+                    attentionScale(projections),
+                    rotation?.cosines.handle,
+                    rotation?.sines.handle,
+                    dropout,
+                    $0
+                )
+            }
         }
     }
 
@@ -119,21 +116,22 @@ extension Tensor {
     ///
     /// - Parameters:
     ///   - queries: `[sequences, heads, headDimensions]`.
-    ///   - keys: `[sequences, capacity, heads, headDimensions]`.
+    ///   - keys: `[pages, pageSize, heads, headDimensions]`.
     ///   - values: As `keys`.
-    ///   - counts: How many places, from the first, each sequence has filled, in any order; at least 1.
+    ///   - places: Where the keys of each sequence lie.
     /// - Returns: As `queries`.
-    public static func decodingAttention(queries: Tensor, keys: Tensor, values: Tensor, counts: [Int32]) -> Tensor {
-        makeTensor("decodingAttention", [queries, keys, values]) {
-            ct_attention_decode(
-                queries.handle,
-                keys.handle,
-                values.handle,
-                counts,
-                Int32(counts.count),
-                attentionScale(queries),
-                $0
-            )
+    public static func decodingAttention(queries: Tensor, keys: Tensor, values: Tensor, places: CachePlaces) -> Tensor {
+        withExtendedLifetime(places) {
+            makeTensor("decodingAttention", [queries, keys, values]) {
+                ct_attention_decode(
+                    queries.handle,
+                    keys.handle,
+                    values.handle,
+                    places.handle,
+                    attentionScale(queries),
+                    $0
+                )
+            }
         }
     }
 
@@ -142,33 +140,30 @@ extension Tensor {
     /// - Parameters:
     ///   - projections: `[sequences, 3, heads, headDimensions]`: query, key and value of each new token.
     ///   - rotation: How the new queries and keys are turned, one row for each sequence.
-    ///   - keys: `[sequences, capacity, heads, headDimensions]`, turned; changed in place.
+    ///   - keys: `[pages, pageSize, heads, headDimensions]`, turned; changed in place.
     ///   - values: As `keys`.
-    ///   - places: Where each new key and value goes, below its count.
-    ///   - counts: How many places each sequence has filled then.
+    ///   - places: Where the keys of each sequence lie, and where the new one goes.
     /// - Returns: `[sequences, heads, headDimensions]`.
     package static func decodingStep(
         projections: Tensor,
         rotation: Rotation,
         keys: Tensor,
         values: Tensor,
-        places: [Int32],
-        counts: [Int32]
+        places: CachePlaces
     ) -> Tensor {
-        precondition(places.count == counts.count)
-        return makeTensor("decodingStep", [projections, keys, values]) {
-            ct_attention_decode_step(
-                projections.handle,
-                rotation.cosines.handle,
-                rotation.sines.handle,
-                keys.handle,
-                values.handle,
-                places,
-                counts,
-                Int32(counts.count),
-                attentionScale(projections),
-                $0
-            )
+        withExtendedLifetime(places) {
+            makeTensor("decodingStep", [projections, keys, values]) {
+                ct_attention_decode_step(
+                    projections.handle,
+                    rotation.cosines.handle,
+                    rotation.sines.handle,
+                    keys.handle,
+                    values.handle,
+                    places.handle,
+                    attentionScale(projections),
+                    $0
+                )
+            }
         }
     }
 }

@@ -1,3 +1,4 @@
+import EttinJSON
 import Foundation
 import Testing
 
@@ -54,6 +55,30 @@ struct ProcessTests {
             #expect(process.terminationReason == .exit)
             #expect(process.terminationStatus == 130)
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
+        }
+    }
+
+    @Test("An interrupted generation ends after a token with 130", .timeLimit(.minutes(1)))
+    func drainedGeneration() throws {
+        let models = try TinyModels.shared()
+        try withTemporaryFolder { folder in
+            // More prompts than are continued before the signal.
+            let prompts = try write(String(repeating: "The capital\n", count: 50_000), to: "\(folder)/prompts.txt")
+            let path = try write("", to: "\(folder)/out")
+            let process = Process()
+            process.executableURL = Command.binary
+            process.arguments = ["generate", models.decoder, "--input", prompts, "--stream", "--json"]
+            process.standardOutput = try FileHandle(forWritingTo: URL(filePath: path))
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            while try Data(contentsOf: URL(filePath: path)).isEmpty, process.isRunning { usleep(1000) }
+            process.interrupt()
+            process.waitUntilExit()
+            #expect(process.terminationReason == .exit)
+            #expect(process.terminationStatus == 130)
+            let output = try String(contentsOfFile: path, encoding: .utf8)
+            #expect(output.hasSuffix("}\n"))
+            for line in output.split(separator: "\n") { _ = try JSONValue(parsing: String(line)) }
         }
     }
 

@@ -75,7 +75,7 @@ import Testing
         if example.isPacked {
             output = .variableLengthAttention(
                 projections: leaves[0],
-                cuSeqlens: cumulative(example.keyLengths),
+                lengths: SequenceLengths(cuSeqlens: cumulative(example.keyLengths)),
                 window: example.window,
                 rotation: rotation
             )
@@ -87,8 +87,10 @@ import Testing
                 queries: leaves[0],
                 keys: halves[0],
                 values: halves[1],
-                cuSeqlensQuery: cumulative(example.queryLengths),
-                cuSeqlensKey: cumulative(example.keyLengths),
+                lengths: SequenceLengths(
+                    cuSeqlens: cumulative(example.queryLengths),
+                    keys: cumulative(example.keyLengths)
+                ),
                 window: example.window,
                 rotation: rotation
             )
@@ -143,20 +145,29 @@ import Testing
         var draw = Draw(seed: 5)
         for counts in [[1], [1, 7, 64, 65], [700, 1, 300], [1500], [130, 130]] as [[Int32]] {
             let (heads, width) = (draw.one(of: [1, 2, 3]), draw.one(of: [32, 64, 80, 128, 18]))
-            let capacity = Int(counts.max() ?? 0) + draw.one(of: [0, 3])
+            let pageSize = draw.one(of: [64, 7, Int(counts.max() ?? 0) + 3])
+            // Pages of a sequence lie apart, and not in order.
+            let pageCounts = counts.map { (Int($0) + pageSize - 1) / pageSize }
+            let pageCount = pageCounts.reduce(0, +)
+            var unused = (0..<pageCount).map { Int32(pageCount - $0) }
+            let pages = pageCounts.map { count in (0..<count).map { _ in unused.remove(at: unused.count / 3) } }
             let projections = draw.tensor(counts.count, 3, heads, width, dtype: dtype)
             let angles = draw.tensor(counts.count, width / 2, dtype: .float32) * 3
             let rotation = Rotation(cosines: angles.cosine(), sines: angles.sine())
-            let caches = (0..<2).map { _ in draw.tensor(counts.count, capacity, heads, width, dtype: dtype) }
-            let places = counts.map { draw.one(of: [0, $0 / 2, $0 - 1]) }
+            let caches = (0..<2).map { _ in draw.tensor(pageCount + 1, pageSize, heads, width, dtype: dtype) }
+            let places = CachePlaces(
+                pages: pages,
+                pageSize: pageSize,
+                counts: counts,
+                newPlaces: counts.map { draw.one(of: [0, $0 / 2, $0 - 1]) }
+            )
             func step(_ projections: Tensor, _ caches: [Tensor]) -> [Tensor] {
                 let stepped = Tensor.decodingStep(
                     projections: projections,
                     rotation: rotation,
                     keys: caches[0],
                     values: caches[1],
-                    places: places,
-                    counts: counts
+                    places: places
                 )
                 let parts = projections.split(into: 3, along: 1)
                 let queries = parts[0].reshaped(counts.count, heads, width)
@@ -164,7 +175,7 @@ import Testing
                     queries: queries,
                     keys: caches[0],
                     values: caches[1],
-                    counts: counts
+                    places: places
                 )
                 return [stepped, attended] + caches
             }
@@ -197,7 +208,7 @@ import Testing
             try "5".write(toFile: "/proc/self/clear_refs", atomically: false, encoding: .utf8)
             let output = Tensor.variableLengthAttention(
                 projections: projections,
-                cuSeqlens: [0, Int32(tokens)],
+                lengths: SequenceLengths(cuSeqlens: [0, Int32(tokens)]),
                 window: AttentionWindow(left: nil, right: nil)
             )
             output.sum().backward()

@@ -33,8 +33,7 @@ import Testing
             queries: Tensor(q, shape: shape).to(dtype),
             keys: Tensor(k, shape: shape).to(dtype),
             values: Tensor(v, shape: shape).to(dtype),
-            cuSeqlensQuery: batch.cuSeqlens,
-            cuSeqlensKey: batch.cuSeqlens,
+            lengths: SequenceLengths(cuSeqlens: batch.cuSeqlens),
             window: AttentionWindow(left: example.left, right: example.right)
         ).to(.float32).array(of: Float.self)
 

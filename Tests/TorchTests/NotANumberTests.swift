@@ -19,8 +19,7 @@ extension AttentionKernelTests {
                 queries: queries.to(dtype),
                 keys: Tensor(keys, shape: [count, 1, width]).to(dtype),
                 values: queries.to(dtype),
-                cuSeqlensQuery: [0, Int32(count)],
-                cuSeqlensKey: [0, Int32(count)],
+                lengths: SequenceLengths(cuSeqlens: [0, Int32(count)]),
                 window: AttentionWindow(left: 10, right: 10)
             )
             let sums: [Float] = try mixed.to(.float32).reshaped(count, width).sum(along: 1).array()

@@ -94,11 +94,14 @@ private func gradients(_ folder: String, _ batch: Batch) throws -> [(String, Ten
 
 private func steps(_ folder: String, _ batch: PackedBatch, _ count: Int) throws -> [(String, Tensor)] {
     let model = try LanguageModel.load(folder: folder)
-    let cache = KVCache(for: model.model, sequenceCount: batch.sequenceCount)
-    var rows = [model.nextTokenLogits(batch, cache: cache)]
-    for _ in 1..<count {
-        let ids: [Int64] = try rows[rows.count - 1].argmax(along: 1).array()
-        rows.append(model.nextTokenLogits(PackedBatch(ids.map { [Int32($0)] }), cache: cache))
+    let cache = KVCache(for: model.model)
+    let sequences = (0..<batch.sequenceCount).map { _ in cache.join() }
+    var tokens = (0..<batch.sequenceCount).map { Array(batch.inputIDs[batch.range(of: $0)]) }
+    var rows: [Tensor] = []
+    for _ in 0..<count {
+        let logits = try model.nextTokenLogits(CachedBatch(sequences, tokens: tokens), cache: cache)
+        rows.append(logits)
+        tokens = try logits.argmax(along: 1).array(of: Int64.self).map { [Int32($0)] }
     }
     return rows.enumerated().map { ("step.\($0.offset)", $0.element) }
 }

@@ -283,31 +283,49 @@ CTStatus ct_optimizer_average(CTTensor *const *averages, CTTensor *const *values
 
 // MARK: Attention over packed sequences (attention.cpp, attention-decode.cpp)
 
-// softmax(q kᵀ scale) v for each sequence alone. Queries [Tq, H, d], keys and values [Tk, H, d]; sequence s owns rows
-// cu[s] ..< cu[s + 1]. The last query of a sequence stands at its last key; a query at key position p sees keys
-// p - left ... p + right (a negative bound is no bound). With `cosines` and `sines`, float32 [Tk, d / 2] or NULL both,
-// queries and keys are first turned by their positions. Differentiable.
+// How many queries and keys each sequence of a batch has, checked and copied once for all of the batch's layers.
+typedef struct CTSequenceLengths CTSequenceLengths;
+
+// Sequence s owns rows cu[s] ..< cu[s + 1], no more of the queries than of the keys. `cuSeqlensKey` null: as the
+// queries. `device` holds the rows. Writes a new object, to be freed with ct_attention_lengths_free.
+CTStatus ct_attention_lengths(const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey, int32_t sequenceCount,
+                              CTDevice device, CTSequenceLengths **out);
+void ct_attention_lengths_free(CTSequenceLengths *lengths);
+
+// softmax(q kᵀ scale) v for each sequence alone. Queries [Tq, H, d], keys and values [Tk, H, d]. The last query of a
+// sequence stands at its last key; a query at key position p sees keys p - left ... p + right (a negative bound is no
+// bound). With `cosines` and `sines`, float32 [Tk, d / 2] or NULL both, queries and keys are first turned by their
+// positions. Differentiable.
 CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
-                                      const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey,
-                                      int32_t sequenceCount, int64_t left, int64_t right, double scale,
+                                      const CTSequenceLengths *lengths, int64_t left, int64_t right, double scale,
                                       const CTTensor *cosines, const CTTensor *sines, double dropout, CTTensor **out);
 
 // The same for projections [T, 3, H, d] (query, key, value) of the same tokens.
-CTStatus ct_attention_packed(const CTTensor *projections, const int32_t *cuSeqlens, int32_t sequenceCount, int64_t left,
+CTStatus ct_attention_packed(const CTTensor *projections, const CTSequenceLengths *lengths, int64_t left,
                              int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
                              double dropout, CTTensor **out);
 
-// softmax(q kᵀ scale) v of one new query for each of `sequenceCount` sequences over its cache. Queries [B, H, d], keys
-// and values [B, capacity, H, d], of which sequence s has filled the first counts[s] > 0 places, in any order.
+// Where in a cache of pages the tokens of some sequences lie, checked and copied once for all layers.
+typedef struct CTCachePlaces CTCachePlaces;
+
+// Sequence s has filled the first counts[s] > 0 of its places, which lie in ⌈counts[s] / pageSize⌉ pages; `pages` names
+// those of all sequences, end to end, `pageCount` in all. A new token goes to place places[s] < counts[s], which counts
+// it; `places` null: there are none. Writes a new object, to be freed with ct_attention_places_free.
+CTStatus ct_attention_places(const int32_t *pages, int32_t pageCount, int64_t pageSize, const int32_t *places,
+                             const int32_t *counts, int32_t sequenceCount, CTCachePlaces **out);
+void ct_attention_places_free(CTCachePlaces *places);
+
+// softmax(q kᵀ scale) v of one query [B, H, d] for each sequence over its places, in any order, of a cache: keys and
+// values [pages, page size, H, d].
 CTStatus ct_attention_decode(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
-                             const int32_t *counts, int32_t sequenceCount, double scale, CTTensor **out);
+                             const CTCachePlaces *places, double scale, CTTensor **out);
 
 // The same for projections [B, 3, H, d] (query, key, value) of one new token for each sequence, of which the query and
-// the key are first turned by float32 cosines and sines [B, d / 2]. The turned key and the value are written to place
-// places[s] < counts[s] of the caches, in place; counts[s] includes them. Not differentiable on the CPU.
+// the key are first turned by float32 cosines and sines [B, d / 2]. The turned key and the value are written to the
+// caches, in place. Not differentiable on the CPU.
 CTStatus ct_attention_decode_step(const CTTensor *projections, const CTTensor *cosines, const CTTensor *sines,
-                                  CTTensor *keys, CTTensor *values, const int32_t *places, const int32_t *counts,
-                                  int32_t sequenceCount, double scale, CTTensor **out);
+                                  CTTensor *keys, CTTensor *values, const CTCachePlaces *places, double scale,
+                                  CTTensor **out);
 
 // MARK: CPU kernels (kernels/kernels.cpp)
 

@@ -1,5 +1,8 @@
 // Attention of one new query for each sequence over its cache: keys and values are read where they lie, once.
 //
+// A sequence's places lie in pages anywhere in the cache, so that sequences grow and end without moving others, and
+// share the pages of a common prefix.
+//
 // A task is one head of one sequence over a share of its places. A long sequence is divided, so that one sequence of
 // few heads still occupies every thread; the shares' softmaxes are then joined.
 
@@ -49,16 +52,36 @@ static inline void mixRows(const float *weights, const T *values, int64_t stride
     for (int j = 0; j < vectors; j++) store(mixed + j * W, sums[j]);
 }
 
+// Where the places of one sequence lie.
+struct PageTable {
+    const int32_t *pages;
+    int64_t pageSize;
+
+    int64_t row(int64_t place) const { return pages[place / pageSize] * pageSize + place % pageSize; }
+
+    // body(row of the first, number of places before it, number of places) for places that lie together.
+    template <typename Body>
+    void forEachRun(int64_t first, int64_t count, Body body) const {
+        for (int64_t done = 0; done < count;) {
+            const int64_t together = std::min(count - done, pageSize - (first + done) % pageSize);
+            body(row(first + done), done, together);
+            done += together;
+        }
+    }
+};
+
 template <typename T>
-static void attendPlaces(const float *query, const T *keys, const T *values, int64_t stride, int64_t count,
-                         int64_t width, DecodeShare &share) {
+static void attendPlaces(const float *query, const T *keys, const T *values, int64_t stride, const PageTable &table,
+                         int64_t begin, int64_t count, int64_t width, DecodeShare &share) {
     share.largestScore = unseen;
     share.total = 0;
     __builtin_memset(share.mixed, 0, sizeof share.mixed);
     alignas(64) float scores[decodeBlock];
     for (int64_t first = 0; first < count; first += decodeBlock) {
         const int64_t places = std::min(decodeBlock, count - first);
-        scoreRows(query, keys + first * stride, stride, places, width, scores);
+        table.forEachRun(begin + first, places, [&](int64_t row, int64_t before, int64_t together) {
+            scoreRows(query, keys + row * stride, stride, together, width, scores + before);
+        });
         for (int64_t i = places; i < roundedUp(places, W); i++) scores[i] = unseen;
         Floats best = (Floats)share.largestScore;
         for (int64_t i = 0; i < places; i += W) best = maximum(best, load(scores + i));
@@ -78,15 +101,20 @@ static void attendPlaces(const float *query, const T *keys, const T *values, int
         // Padding counts 2^-126 each, which no float32 sum above 1 can tell.
         share.total += sum(total);
 
-        const T *rows = values + first * stride;
-        int64_t c = 0;
-        for (; c + 4 * W <= width; c += 4 * W) mixRows<4>(scores, rows + c, stride, places, share.mixed + c);
-        for (; c + W <= width; c += W) mixRows<1>(scores, rows + c, stride, places, share.mixed + c);
-        if (c < width) {
-            Floats sums = load(share.mixed + c);
-            for (int64_t i = 0; i < places; i++) sums += scores[i] * loadPart(rows + i * stride + c, width - c);
-            store(share.mixed + c, sums);
-        }
+        table.forEachRun(begin + first, places, [&](int64_t row, int64_t before, int64_t together) {
+            const T *rows = values + row * stride;
+            const float *weights = scores + before;
+            int64_t c = 0;
+            for (; c + 4 * W <= width; c += 4 * W) mixRows<4>(weights, rows + c, stride, together, share.mixed + c);
+            for (; c + W <= width; c += W) mixRows<1>(weights, rows + c, stride, together, share.mixed + c);
+            if (c < width) {
+                Floats sums = load(share.mixed + c);
+                for (int64_t i = 0; i < together; i++) {
+                    sums += weights[i] * loadPart(rows + i * stride + c, width - c);
+                }
+                store(share.mixed + c, sums);
+            }
+        });
     }
 }
 
@@ -122,8 +150,9 @@ static void decodeOf(const DecodeArguments &a) {
         const int64_t first = a.counts[b] * index / ofSequence, last = a.counts[b] * (index + 1) / ofSequence;
         const float *cosines = a.cosines ? a.cosines + b * half : nullptr;
         const float *sines = a.sines ? a.sines + b * half : nullptr;
-        T *keys = static_cast<T *>(a.keys) + b * a.capacity * stride + head * width;
-        T *values = static_cast<T *>(a.values) + b * a.capacity * stride + head * width;
+        T *keys = static_cast<T *>(a.keys) + head * width;
+        T *values = static_cast<T *>(a.values) + head * width;
+        const PageTable table{a.pages + a.firstPages[b], a.pageSize};
 
         alignas(64) float turned[widestHead];
         alignas(64) T rounded[widestHead];
@@ -131,8 +160,9 @@ static void decodeOf(const DecodeArguments &a) {
         if (a.newKeys != nullptr && a.places[b] >= first && a.places[b] < last) {
             rotateRow(static_cast<const T *>(a.newKeys) + row, width, cosines, sines, 1, turned);
             roundRow(turned, width, rounded);
-            __builtin_memcpy(keys + a.places[b] * stride, rounded, sizeof(T) * static_cast<size_t>(width));
-            __builtin_memcpy(values + a.places[b] * stride, static_cast<const T *>(a.newValues) + row,
+            const int64_t at = table.row(a.places[b]) * stride;
+            __builtin_memcpy(keys + at, rounded, sizeof(T) * static_cast<size_t>(width));
+            __builtin_memcpy(values + at, static_cast<const T *>(a.newValues) + row,
                              sizeof(T) * static_cast<size_t>(width));
         }
         rotateRow(static_cast<const T *>(a.queries) + row, width, cosines, sines, 1, turned);
@@ -145,7 +175,7 @@ static void decodeOf(const DecodeArguments &a) {
 
         DecodeShare whole;
         DecodeShare &result = parts.empty() ? whole : parts[static_cast<size_t>(task)];
-        attendPlaces(turned, keys + first * stride, values + first * stride, stride, last - first, width, result);
+        attendPlaces(turned, keys, values, stride, table, first, last - first, width, result);
         if (ofSequence == 1) writeDecoded(result, width, static_cast<T *>(a.output) + b * stride + head * width);
     };
     if (isShared) {

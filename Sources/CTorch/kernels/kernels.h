@@ -107,8 +107,10 @@ struct DecodeArguments {
     const void *newKeys, *newValues;      // as the queries, or null: the cache holds them already
     int64_t rowStride;
     const float *cosines, *sines;         // rotation of queries and new keys, [B, K / 2], or null
-    void *keys, *values;                  // [B, capacity, H, K], changed in place where new keys are given
-    int64_t capacity;
+    void *keys, *values;                  // [pages, pageSize, H, K], changed in place where new keys are given
+    const int32_t *pages;                 // the pages of all sequences' places, end to end
+    const int32_t *firstPages;            // [B]: which of `pages` is a sequence's first
+    int64_t pageSize;
     const int32_t *places;                // [B], below `counts`: where the new key and value go
     const int32_t *counts;                // [B], at least 1: places to attend to, the new one among them
     int64_t sequences, heads, width;

@@ -11,6 +11,8 @@ struct Generate: ParsableCommand {
             that are not given are those of the model's generation_config.json; the
             most probable token is taken unless there is a temperature above 0.
 
+            SIGINT and SIGTERM end generation after the token and exit with 130.
+
             Examples:
 
               ettin generate decoder "Once upon a time" --max-new-tokens 50
@@ -50,13 +52,16 @@ struct Generate: ParsableCommand {
             Diagnostics.note("--top-k, --top-p and --seed have no effect without a --temperature above 0")
         }
         try StandardOutput.write { output in
-            let results = try generator.generate(
-                prompts,
-                options: options,
-                overlong: truncation.rule,
-                batchSize: batchSize,
-                onText: stream ? { prompt, piece in try show(piece, of: prompt, output) } : nil
-            )
+            let results = try Interruption.draining {
+                try generator.generate(
+                    prompts,
+                    options: options,
+                    overlong: truncation.rule,
+                    batchSize: batchSize,
+                    onText: stream ? { prompt, piece in try show(piece, of: prompt, output) } : nil,
+                    shouldStop: { Interruption.isRequested }
+                )
+            }
             truncation.report(results.map(\.isTruncated))
             for (prompt, result) in zip(prompts, results) {
                 try json.isOn

@@ -112,8 +112,13 @@ struct Training {
         options.device = device
         options.onLine = Diagnostics.note
         options.shouldStop = { Interruption.isRequested }
-        Interruption.becomeGraceful()
         TorchRuntime.setKeptMemoryLimit(bytes: .max)
+        return try Interruption.draining(saying: "stopping after this batch; once more to stop without saving") {
+            try train(options)
+        }
+    }
+
+    private func train(_ options: PretrainingSession.Options) throws -> TrainingOutcome {
         let session = try PretrainingSession(recipes, options)
         for trainer in session.trainers {
             let run = trainer.task

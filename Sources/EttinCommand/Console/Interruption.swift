@@ -12,17 +12,41 @@ import Synchronization
 #endif
 
 /// Signals that end the program cleanly.
+///
+/// Most commands have nothing to finish: their output appears complete or not at all, and a signal ends them at once. Work
+/// that can stop between two batches or steps with something to show for it drains: it asks ``isRequested`` there, and
+/// the program exits with 130 when it has come to its end.
 enum Interruption {
-    private static let isGraceful = Atomic(false)
-    private static let stopCount = Atomic(0)
+    private struct State {
+        var isRequested = false
+        /// Whether work that asks is running, and what it has the first signal say.
+        var isDraining = false
+        var notice: String?
+    }
 
-    /// Makes the first signal from now on a request, which ``isRequested`` tells; the second ends the program.
-    static func becomeGraceful() { isGraceful.store(true, ordering: .relaxed) }
+    private static let state = Mutex(State())
 
     /// Whether a signal has asked the program to stop.
-    static var isRequested: Bool { stopCount.load(ordering: .relaxed) > 0 }
+    static var isRequested: Bool { state.withLock(\.isRequested) }
 
-    /// Makes SIGINT and SIGTERM remove unfinished files and exit with 128 and the signal's number.
+    /// Runs work that asks ``isRequested`` where it can stop.
+    ///
+    /// The first signal meanwhile is a request; the next ends the program at once, as does every signal afterwards.
+    ///
+    /// - Parameters:
+    ///   - notice: What to tell who has asked.
+    ///   - body: The work.
+    /// - Returns: What `body` returns.
+    static func draining<Result>(saying notice: String? = nil, _ body: () throws -> Result) rethrows -> Result {
+        func set(_ isDraining: Bool) {
+            state.withLock { ($0.isDraining, $0.notice) = (isDraining, isDraining ? notice : nil) }
+        }
+        set(true)
+        defer { set(false) }
+        return try body()
+    }
+
+    /// Makes SIGINT and SIGTERM remove unfinished files and exit with 128 and the signal's number, unless work drains.
     ///
     /// - Returns: What must be kept for as long as the signals are to be handled.
     static func handle() -> [any DispatchSourceSignal] {
@@ -33,9 +57,13 @@ enum Interruption {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
-                let earlier = stopCount.add(1, ordering: .relaxed).oldValue
-                if isGraceful.load(ordering: .relaxed), earlier == 0 {
-                    return Diagnostics.note("stopping after this batch; once more to stop without saving")
+                let (drains, notice) = state.withLock { state in
+                    defer { state.isRequested = true }
+                    return (state.isDraining && !state.isRequested, state.notice)
+                }
+                if drains {
+                    if let notice { Diagnostics.note(notice) }
+                    return
                 }
                 UnfinishedFiles.removeAll()
                 _exit(128 + number)

@@ -102,14 +102,16 @@ package final class BenchmarkModel {
         }
         return try withRecovery {
             try withoutGradients {
-                let cache = KVCache(for: model.model, sequenceCount: prompts.count)
+                let cache = KVCache(for: model.model)
+                let sequences = prompts.map { _ in cache.join() }
                 var results = [[Int32]](repeating: [], count: prompts.count)
-                var batch = PackedBatch(prompts)
+                var tokens = prompts
                 for _ in 0..<newTokens {
-                    let logits = model.nextTokenLogits(batch, cache: cache)
+                    let batch = CachedBatch(sequences, tokens: tokens)
+                    let logits = try model.nextTokenLogits(batch, cache: cache)
                     let ids = try logits.argmax(along: 1).array(of: Int64.self).map(Int32.init)
                     for (index, id) in ids.enumerated() { results[index].append(id) }
-                    batch = PackedBatch(ids.map { [$0] })
+                    tokens = ids.map { [$0] }
                 }
                 return results
             }

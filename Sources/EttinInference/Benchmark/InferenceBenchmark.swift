@@ -134,10 +134,10 @@ package final class InferenceBenchmark {
         let limit = TextPreparation.limit(tokenizer, model.configuration)
         let prepared = try TextPreparation(tokenizer: tokenizer, limit: limit).prepare(texts, overlong: overlong)
         // A tokenizer without special tokens gives an empty text no token, and nothing to compute.
-        if let empty = prepared.firstIndex(where: \.ids.isEmpty) {
+        if let empty = prepared.firstIndex(where: \.tokenIDs.isEmpty) {
             throw InferenceError.unsuitableText(number: empty + 1, found: "has no token", expected: "at least one")
         }
-        return (try encode(prepared.map(\.ids)), prepared.map(\.isTruncated))
+        return (try encode(prepared.map(\.tokenIDs)), prepared.map(\.isTruncated))
     }
 
     // MARK: - Cases

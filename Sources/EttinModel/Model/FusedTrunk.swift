@@ -5,6 +5,9 @@
 import Torch
 
 /// A trunk's weights packed for inference.
+///
+/// Nothing changes after it is made, and what a forward pass needs belongs to the pass: any number of threads may compute
+/// with one trunk.
 final class FusedTrunk {
     private struct Layer {
         let norm: FusedNorm?
@@ -21,7 +24,12 @@ final class FusedTrunk {
     private let layers: [Layer]
     private let finalNorm: FusedNorm
     private let outputDType: DType
-    private var tables: [RotaryParameters: RotaryTable] = [:]
+    /// The turns of positions from 0.
+    private let tables: [RotaryParameters: RotaryTable]
+
+    /// Positions up to here are tabled, 8 MB for two kinds of layers with heads of 64; the turns of later ones are
+    /// computed by each pass.
+    private static let tabledPositions = 16384
 
     /// Packs the weights of a model.
     ///
@@ -51,6 +59,13 @@ final class FusedTrunk {
                 rope: configuration.rope(layer: index)
             )
         }
+        let count = min(configuration.maxPositionEmbeddings, Self.tabledPositions)
+        let dtype = precision.activationDType
+        tables = Dictionary(
+            uniqueKeysWithValues: Set(layers.map(\.rope)).map { rope in
+                (rope, .computed(rope, 0..<count, width: configuration.headDimensions, dtype: dtype))
+            }
+        )
     }
 
     /// The dtype of keys and values.
@@ -78,7 +93,7 @@ final class FusedTrunk {
         for index in layers.indices {
             if keepingAll { kept.append(residual.copy.to(outputDType)) }
             let rope = layers[index].rope
-            let turn = turns[rope] ?? table(rope, positions: (positions.max() ?? 0) + 1).rows(at: positions)
+            let turn = turns[rope] ?? table(rope, at: positions)
             turns[rope] = turn
             let shape = [ids.count, 3, configuration.attentionHeads, configuration.headDimensions]
             let mixedTD = mixing(index, qkvTD.reshaped(to: shape), turn).reshaped(ids.count, configuration.hiddenSize)
@@ -98,16 +113,24 @@ final class FusedTrunk {
         return kept.map { $0.to(outputDType) }
     }
 
-    /// The rotation of positions from 0, for at least as many as asked for.
-    private func table(_ rope: RotaryParameters, positions count: Int) -> RotaryTable {
-        let known = tables[rope]?.count ?? 0
-        if let table = tables[rope], known >= count { return table }
-        // Doubling keeps the cost of growing with a generated text below that of one table of the final size.
-        let size = max(count, min(2 * known, configuration.maxPositionEmbeddings), 128)
-        let positions = Tensor((0..<size).map(Float.init))
-        let table = RotaryTable(rope, width: configuration.headDimensions, positions: positions, dtype: activationDType)
-        tables[rope] = table
-        return table
+    /// The turns of some positions.
+    private func table(_ rope: RotaryParameters, at positions: [Int]) -> RotaryTable {
+        let count = (positions.max() ?? 0) + 1
+        if let table = tables[rope], count <= table.count { return table.rows(at: positions) }
+        return .computed(rope, 0..<count, width: configuration.headDimensions, dtype: activationDType)
+            .rows(at: positions)
+    }
+}
+
+extension RotaryTable {
+    /// The turns of neighbouring positions, on the CPU.
+    fileprivate static func computed(
+        _ rope: RotaryParameters,
+        _ positions: Range<Int>,
+        width: Int,
+        dtype: DType
+    ) -> RotaryTable {
+        RotaryTable(rope, width: width, positions: Tensor(positions.map(Float.init)), dtype: dtype)
     }
 }
 

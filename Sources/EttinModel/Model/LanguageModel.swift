@@ -79,12 +79,13 @@ public final class LanguageModel: Module, PretrainedModel {
     /// The scores of every vocabulary entry as the next token of each sequence, going on from a cache.
     ///
     /// - Parameters:
-    ///   - batch: New tokens; see ``ModernBERT/callAsFunction(_:cache:)``.
+    ///   - batch: New tokens; see ``ModernBERT/callAsFunction(_:cache:)``, which gives the states of all of them.
     ///   - cache: The keys and values of earlier tokens, to which those of the new ones are added.
     /// - Returns: `[sequences, vocabularySize]`, for the last token of each sequence.
-    public func nextTokenLogits(_ batch: PackedBatch, cache: KVCache) -> Tensor {
-        let hidden = model(batch, cache: cache)
-        let last = Tensor(batch.cuSeqlens.dropFirst().map { Int64($0) - 1 }).to(hidden.device)
+    /// - Throws: ``KVCacheError`` for sequences that the cache does not have or that would have too many tokens.
+    public func nextTokenLogits(_ batch: CachedBatch, cache: KVCache) throws -> Tensor {
+        let hidden = try model(batch, cache: cache)
+        let last = Tensor(batch.tokens.cuSeqlens.dropFirst().map { Int64($0) - 1 }).to(hidden.device)
         return logits(hidden.selecting(last))
     }
 

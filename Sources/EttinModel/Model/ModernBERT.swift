@@ -31,6 +31,9 @@ public final class ModernBERT: Module, PretrainedModel {
     /// The dtype of the parameters.
     package var parameterDType: DType { embeddings.tokens.weight.dtype }
 
+    /// The device of the parameters.
+    var device: Device { embeddings.tokens.weight.device }
+
     /// The dtype of queries, keys and values.
     var activationDType: DType { fused?.activationDType ?? parameterDType }
 
@@ -72,27 +75,24 @@ public final class ModernBERT: Module, PretrainedModel {
 
     /// The final-normed hidden states of new tokens that follow cached ones.
     ///
+    /// When memory or device fails, the sequences of the batch leave the cache; others stay as they are.
+    ///
     /// - Parameters:
-    ///   - batch: One sequence for each of the cache's, with its new tokens only: any number while the cache is empty,
-    ///     one each from then on.
-    ///   - cache: The keys and values of earlier tokens, to which those of the new ones are added.
-    /// - Returns: `[tokens, hiddenSize]`.
-    public func callAsFunction(_ batch: PackedBatch, cache: KVCache) -> Tensor {
-        precondition(configuration.kind == .decoder, "only a decoder's hidden states can be cached")
-        precondition(batch.sequenceCount == cache.lengths.count, "one sequence of new tokens for each cached one")
-        let starts = cache.lengths
-        let isFirst = starts.allSatisfy { $0 == 0 }
-        precondition(isFirst || batch.lengths.allSatisfy { $0 == 1 }, "a filled cache takes one token a sequence")
-        cache.reserve(adding: batch.lengths)
-        let states = hiddenStates(batch, startingAt: starts, training: nil, keepingAll: false) { layer, x, rotary in
-            if isFirst {
-                cache.store(x, rotary: rotary, layer: layer)
-                return self.attend(layer, x, rotary, batch.cuSeqlens, dropout: 0)
-            }
-            return cache.attend(x, rotary: rotary, layer: layer)
+    ///   - batch: Sequences of the cache with any number of new tokens each: prompts beside single tokens.
+    ///   - cache: A cache for this model, to which the keys and values of the new tokens are added.
+    /// - Returns: `[tokens, hiddenSize]`, in the order of the batch.
+    /// - Throws: ``KVCacheError`` for sequences that the cache does not have or that would have too many tokens, before
+    ///   anything is computed.
+    public func callAsFunction(_ batch: CachedBatch, cache: KVCache) throws -> Tensor {
+        let pass = try cache.begin(batch)
+        guard pass.tokens.tokenCount > 0 else {
+            return .uninitialized([0, configuration.hiddenSize], parameterDType, on: device)
         }
-        cache.advance(by: batch.lengths)
-        return states[0]
+        let states = hiddenStates(pass.tokens, startingAt: pass.starts, training: nil, keepingAll: false) {
+            cache.attend($1, rotary: $2, layer: $0, in: pass)
+        }
+        cache.finish(pass, succeeded: states[0].size(0) == pass.tokens.tokenCount)
+        return pass.inOrderOfBatch(states[0])
     }
 
     /// Packs the weights for inference on the CPU and gives up those of the layers.
@@ -116,6 +116,7 @@ public final class ModernBERT: Module, PretrainedModel {
     ) -> [Tensor] {
         let starts = [Int](repeating: 0, count: batch.sequenceCount)
         let dropout = training == nil ? 0 : configuration.attentionDropout
+        let lengths = SequenceLengths(cuSeqlens: batch.cuSeqlens, on: device)
         return hiddenStates(
             batch,
             startingAt: starts,
@@ -123,7 +124,7 @@ public final class ModernBERT: Module, PretrainedModel {
             precision: precision,
             keepingAll: keepingAll
         ) {
-            self.attend($0, $1, $2, batch.cuSeqlens, dropout: dropout)
+            self.attend($0, $1, $2, lengths, dropout: dropout)
         }
     }
 
@@ -132,13 +133,13 @@ public final class ModernBERT: Module, PretrainedModel {
         _ layer: Int,
         _ projectionsT3HK: Tensor,
         _ rotary: RotaryTable,
-        _ cuSeqlens: [Int32],
+        _ lengths: SequenceLengths,
         dropout: Double
     ) -> Tensor {
         let window = configuration.window(layer: layer, rule: windowRule)
         return .variableLengthAttention(
             projections: projectionsT3HK,
-            cuSeqlens: cuSeqlens,
+            lengths: lengths,
             window: AttentionWindow(left: window.left, right: window.right),
             rotation: rotary.rotation,
             dropout: dropout
@@ -159,7 +160,6 @@ public final class ModernBERT: Module, PretrainedModel {
             precondition(training == nil, "a model packed for inference has given up the weights to train")
             return fused.hiddenStates(batch.inputIDs, positions: positions, keepingAll: keepingAll, mixing: mixing)
         }
-        let device = embeddings.tokens.weight.device
         let ids = Tensor(batch.inputIDs).to(.int64, device)
         var kept: [Tensor] = []
         var xTD = embeddings(ids, training: training)

@@ -45,6 +45,11 @@ struct RotaryTable {
     /// How many rows the table has.
     var count: Int { rotation.cosines.size(0) }
 
+    /// Some rows, which share storage with the others.
+    func rows(_ range: Range<Int>) -> RotaryTable {
+        RotaryTable(Rotation(cosines: rotation.cosines.rows(range), sines: rotation.sines.rows(range)))
+    }
+
     /// The rows of some tokens, of a table whose rows are the positions from 0.
     ///
     /// - Parameter positions: The position of each token.
@@ -52,8 +57,7 @@ struct RotaryTable {
     func rows(at positions: [Int]) -> RotaryTable {
         // One sequence from its start is the most common batch where time counts, and needs no copy.
         if positions.indices.allSatisfy({ positions[$0] == $0 }) {
-            let part = { (table: Tensor) in table.narrowed(along: 0, from: 0, count: positions.count) }
-            return RotaryTable(Rotation(cosines: part(rotation.cosines), sines: part(rotation.sines)))
+            return rows(0..<positions.count)
         }
         let rows = Tensor(positions.map(Int64.init)).to(rotation.cosines.device)
         return RotaryTable(

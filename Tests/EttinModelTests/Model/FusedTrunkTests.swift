@@ -1,3 +1,5 @@
+import Foundation
+import Synchronization
 import Testing
 import Torch
 
@@ -143,8 +145,9 @@ import Torch
         // Only rounding differs; in lower precision it decides which way an activation is rounded later.
         let limit = precision == .float32 ? 1e-5 : 0.05
         try withoutGradients {
-            let cache = KVCache(for: model.model, sequenceCount: sequences.count)
-            var logits = model.nextTokenLogits(PackedBatch(sequences), cache: cache)
+            let cache = KVCache(for: model.model)
+            let cached = sequences.map { _ in cache.join() }
+            var logits = try model.nextTokenLogits(CachedBatch(cached, tokens: sequences), cache: cache)
             for step in 0..<40 {
                 if step % 13 == 0 {
                     let batch = PackedBatch(sequences)
@@ -155,8 +158,94 @@ import Torch
                 }
                 let next = KVCacheTests.tokens(sequences.count, UInt64(100 + step))
                 for index in sequences.indices { sequences[index].append(next[index]) }
-                logits = model.nextTokenLogits(PackedBatch(next.map { [$0] }), cache: cache)
+                logits = try model.nextTokenLogits(CachedBatch(cached, tokens: next.map { [$0] }), cache: cache)
             }
         }
+    }
+
+    /// Positions beyond those that are tabled turn as they do in the module.
+    @Test func positionsBeyondTheTableAreComputed() throws {
+        let model = Self.model(.encoder) {
+            $0.maxPositionEmbeddings = 40_000
+            $0.layerTypes = [.slidingAttention, .slidingAttention]
+            $0.hiddenSize = 16
+            $0.attentionHeads = 1
+        }
+        let batch = Self.batch([16_500])
+        try withoutGradients {
+            let expected = model.model(batch)
+            model.packForInference(.float32)
+            let found = try KVCacheTests.largestDifference(expected, model.model(batch))
+            #expect(found < 1e-5)
+        }
+    }
+
+    /// One model may compute on several threads: passes, and steps over caches of their own.
+    @Test(.timeLimit(.minutes(2)), arguments: WeightPrecision.allCases)
+    func twoThreadsGetTheBitsOfOne(precision: WeightPrecision) throws {
+        let model = Self.model(.decoder)
+        model.packForInference(precision)
+        let shared = SharedModel(model: model)
+        let lengthLists = [[40], [200, 3, 77], [1, 64, 65], [500]]
+        let expected = try lengthLists.map { try shared.results($0) }
+        let others = (0..<2).map { first in
+            let others = OtherThread()
+            others.run {
+                for round in 0..<12 {
+                    let index = (first + round) % lengthLists.count
+                    guard try shared.results(lengthLists[index]) == expected[index] else { return false }
+                }
+                return true
+            }
+            return others
+        }
+        for round in 0..<12 {
+            let index = round % lengthLists.count
+            #expect(try shared.results(lengthLists[index]) == expected[index])
+        }
+        for other in others { #expect(try other.wait()) }
+    }
+}
+
+/// A model that several threads compute with.
+///
+/// `@unchecked Sendable`: a packed model never changes.
+private struct SharedModel: @unchecked Sendable {
+    let model: LanguageModel
+
+    /// The logits of a whole pass, and of a few steps with a cache.
+    func results(_ lengths: [Int]) throws -> [[Float]] {
+        try withoutGradients {
+            let batch = FusedTrunkTests.batch(lengths)
+            var results: [[Float]] = [try model.logits(model.model(batch)).array()]
+            let cache = KVCache(for: model.model)
+            let cached = lengths.map { _ in cache.join() }
+            var tokens = (0..<lengths.count).map { Array(batch.inputIDs[batch.range(of: $0)]) }
+            for step in 0..<3 {
+                let logits = try model.nextTokenLogits(CachedBatch(cached, tokens: tokens), cache: cache)
+                results.append(try logits.array())
+                tokens = tokens.map { _ in [Int32(step + 5)] }
+            }
+            return results
+        }
+    }
+}
+
+/// Work on a thread of its own.
+private final class OtherThread: Sendable {
+    private let outcome = Mutex<Result<Bool, any Error>?>(nil)
+    private let done = DispatchSemaphore(value: 0)
+
+    func run(_ body: @escaping @Sendable () throws -> Bool) {
+        Thread.detachNewThread {
+            let result = Result { try body() }
+            self.outcome.withLock { $0 = result }
+            self.done.signal()
+        }
+    }
+
+    func wait() throws -> Bool {
+        done.wait()
+        return try outcome.withLock { try $0?.get() } ?? false
     }
 }

@@ -28,8 +28,9 @@ import Torch
         let model = Self.model(rule)
         var sequences = lengths.enumerated().map { Self.tokens($1, UInt64($0)) }
         try withoutGradients {
-            let cache = KVCache(for: model.model, sequenceCount: sequences.count)
-            var logits = model.nextTokenLogits(PackedBatch(sequences), cache: cache)
+            let cache = KVCache(for: model.model)
+            let cached = sequences.map { _ in cache.join() }
+            var logits = try model.nextTokenLogits(CachedBatch(cached, tokens: sequences), cache: cache)
             for step in 0..<70 {
                 if step % 23 == 0 || step < 6 {
                     let batch = PackedBatch(sequences)
@@ -40,24 +41,9 @@ import Torch
                 }
                 let new = sequences.indices.map { Self.tokens(70, UInt64(100 + $0))[step] }
                 for index in sequences.indices { sequences[index].append(new[index]) }
-                logits = model.nextTokenLogits(PackedBatch(new.map { [$0] }), cache: cache)
+                logits = try model.nextTokenLogits(CachedBatch(cached, tokens: new.map { [$0] }), cache: cache)
             }
-            #expect(cache.lengths == sequences.map(\.count))
-        }
-    }
-
-    @Test func sequencesCanLeaveTheBatch() throws {
-        let model = Self.model()
-        let prompts = [Self.tokens(9, 1), Self.tokens(3, 2), Self.tokens(12, 3)]
-        try withoutGradients {
-            let cache = KVCache(for: model.model, sequenceCount: 3)
-            _ = model.nextTokenLogits(PackedBatch(prompts), cache: cache)
-            cache.keep([2, 0])
-            let logits = model.nextTokenLogits(PackedBatch([[7], [8]]), cache: cache)
-            let batch = PackedBatch([prompts[2] + [7], prompts[0] + [8]])
-            let last = Tensor(batch.cuSeqlens.dropFirst().map { Int64($0) - 1 })
-            let difference = try Self.largestDifference(model.logits(model.model(batch).selecting(last)), logits)
-            #expect(difference < 1e-5)
+            #expect(try cached.map(cache.length) == sequences.map(\.count))
         }
     }
 }

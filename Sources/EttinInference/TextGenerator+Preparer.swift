@@ -1,0 +1,40 @@
+import EttinTokenizer
+
+extension TextGenerator {
+    /// Turns prompts into what a ``TextGenerator`` computes with, apart from its model.
+    public struct Preparer: Sendable {
+        /// The most tokens of a prompt and its continuation together.
+        public let context: Int
+        private let preparation: TextPreparation
+
+        init(_ tokenizer: Tokenizer, context: Int) {
+            self.context = context
+            preparation = TextPreparation(tokenizer: tokenizer, limit: context - 1, isOpenEnded: true)
+        }
+
+        /// The most tokens of a prompt: the context but one.
+        public var limit: Int { preparation.limit }
+
+        /// Prepares prompts, on all threads, without the special tokens that the tokenizer puts behind a text.
+        ///
+        /// - Parameters:
+        ///   - prompts: The texts to continue.
+        ///   - overlong: What becomes of prompts that leave no room for a token.
+        /// - Returns: One value for each prompt, in order.
+        /// - Throws: ``InferenceError`` for a prompt without tokens or one that is too long.
+        public func prepare(_ prompts: [String], overlong: OverlongTextRule = .refuse) throws -> [PreparedText] {
+            let prepared = try preparation.prepare(prompts, overlong: overlong)
+            try requireTokens(prepared)
+            return prepared
+        }
+
+        func requireTokens(_ prompts: [PreparedText]) throws {
+            guard let empty = prompts.firstIndex(where: \.tokenIDs.isEmpty) else { return }
+            throw InferenceError.unsuitableText(
+                number: empty + 1,
+                found: "has no token",
+                expected: "at least one token, as the tokenizer puts none in front"
+            )
+        }
+    }
+}

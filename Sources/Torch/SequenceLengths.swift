@@ -1,0 +1,61 @@
+import CTorch
+
+/// How many rows belong to each sequence of a batch, checked and copied once for all layers that attend among them.
+///
+/// Never changes after it is made.
+public final class SequenceLengths {
+    let handle: OpaquePointer?
+
+    /// Checks and copies lengths.
+    ///
+    /// - Parameters:
+    ///   - queries: Cumulative lengths of the queries: 0, then the end of each sequence.
+    ///   - keys: Cumulative lengths of the keys, no sequence with fewer of them than queries; nil where every query has
+    ///     one key.
+    ///   - device: Where the queries and keys are.
+    public init(cuSeqlens queries: [Int32], keys: [Int32]? = nil, on device: Device = .cpu) {
+        precondition(!queries.isEmpty && keys.map { $0.count == queries.count } ?? true)
+        var made: OpaquePointer?
+        let status = ct_attention_lengths(queries, keys, Int32(queries.count - 1), device.cValue, &made)
+        handle = succeeded(status, "SequenceLengths", []) ? made : nil
+    }
+
+    deinit {
+        if let handle { ct_attention_lengths_free(handle) }
+    }
+}
+
+/// Where in a cache of keys and values those of some sequences lie, checked and copied once for all layers.
+///
+/// A cache is made of pages of equally many places. The first places of a sequence are filled; its pages may lie
+/// anywhere, and several sequences may have full pages in common. Never changes after it is made.
+public final class CachePlaces {
+    let handle: OpaquePointer?
+
+    /// Checks and copies places.
+    ///
+    /// - Parameters:
+    ///   - pages: For each sequence the numbers of its pages, as many as hold its filled places.
+    ///   - pageSize: The places of a page.
+    ///   - counts: How many places, from the first, each sequence has filled; at least 1.
+    ///   - newPlaces: Where the key and value of each sequence's new token go, below its count; nil for no new tokens.
+    public init(pages: [[Int32]], pageSize: Int, counts: [Int32], newPlaces: [Int32]? = nil) {
+        precondition(pages.count == counts.count && newPlaces.map { $0.count == counts.count } ?? true)
+        let numbers = pages.flatMap(\.self)
+        var made: OpaquePointer?
+        let status = ct_attention_places(
+            numbers,
+            Int32(numbers.count),
+            Int64(pageSize),
+            newPlaces,
+            counts,
+            Int32(counts.count),
+            &made
+        )
+        handle = succeeded(status, "CachePlaces", []) ? made : nil
+    }
+
+    deinit {
+        if let handle { ct_attention_places_free(handle) }
+    }
+}
