@@ -31,8 +31,8 @@ demo: build ## Make a pair of models and try every command on it
 # The flag for testable imports is in SWIFT_FLAGS: given once more by `swift test` itself, it would make every module's
 # command another one, so that `make build` and `make test` would each compile everything again.
 # Tests run side by side; OpenMP threads that spin while they wait would take each other's processors.
-test: setup ## Build and run the tests
-	OMP_WAIT_POLICY=passive swift test --disable-testable-imports $(SWIFT_FLAGS)
+test: setup ## Build and run the tests; TESTS=LossCurveTests runs those of one name
+	OMP_WAIT_POLICY=passive swift test --disable-testable-imports $(SWIFT_FLAGS) $(if $(TESTS),--filter $(TESTS))
 
 interop: build ## Compare with the original Python libraries
 	@./scripts/setup-interop interop Interop/requirements.txt
