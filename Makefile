@@ -13,11 +13,18 @@ CORPUS_CHECKS = $(wildcard Interop/test_corpus.py Interop/test_order.py Interop/
     Interop/test_pipeline.py)
 INTEROP = HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive ETTIN_BIN_DIR=$(CURDIR)/.build/release ETTIN_SHARED=$(SHARED) \
     PYTEST_ADDOPTS="-q -p no:cacheprovider -W ignore"
+# The checks that a marker expression chooses, in both environments.
+define ORIGINALS
+@./scripts/setup-interop interop Interop/requirements.txt
+@./scripts/setup-interop interop-corpus Interop/requirements-corpus.txt
+$(INTEROP) .deps/interop/bin/python -m pytest -m $(1) $(filter-out $(CORPUS_CHECKS),$(wildcard Interop/test_*.py))
+$(INTEROP) .deps/interop-corpus/bin/python -m pytest -m $(1) $(CORPUS_CHECKS)
+endef
 
-.PHONY: help setup build demo test interop compare consumer docs lint clean
+.PHONY: help setup build demo test interop interop-slow compare consumer docs lint clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
 setup: ## Check the tools, find or install libtorch
 	@./scripts/setup
@@ -31,14 +38,14 @@ demo: build ## Make a pair of models and try every command on it
 # The flag for testable imports is in SWIFT_FLAGS: given once more by `swift test` itself, it would make every module's
 # command another one, so that `make build` and `make test` would each compile everything again.
 # Tests run side by side; OpenMP threads that spin while they wait would take each other's processors.
-test: setup ## Build and run the tests
-	OMP_WAIT_POLICY=passive swift test --disable-testable-imports $(SWIFT_FLAGS)
+test: setup ## Build and run the tests; TESTS=LossCurveTests runs those of one name
+	OMP_WAIT_POLICY=passive swift test --disable-testable-imports $(SWIFT_FLAGS) $(if $(TESTS),--filter $(TESTS))
 
 interop: build ## Compare with the original Python libraries
-	@./scripts/setup-interop interop Interop/requirements.txt
-	@./scripts/setup-interop interop-corpus Interop/requirements-corpus.txt
-	$(INTEROP) .deps/interop/bin/python -m pytest $(filter-out $(CORPUS_CHECKS),$(wildcard Interop/test_*.py))
-	$(INTEROP) .deps/interop-corpus/bin/python -m pytest $(CORPUS_CHECKS)
+	$(call ORIGINALS,"not slow")
+
+interop-slow: build ## Compare what takes long, and every set of parameters
+	$(call ORIGINALS,slow)
 
 compare: build ## Run our models and the peers' in turn, and print the ratios
 	@./Benchmarks/compare/run

@@ -42,6 +42,28 @@ def other(tmp_path, server):
     return Client(tmp_path / "theirs", server.endpoint)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes long; make interop-slow runs it, make interop does not")
+    config.addinivalue_line("markers", "sampled(count): all but so many of its sets of parameters are slow")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks what a sample leaves out, before marker expressions choose."""
+    tests = {}
+    for item in items:
+        marker = item.get_closest_marker("sampled")
+        if marker:
+            tests.setdefault(item.nodeid.split("[")[0], (marker.args[0], []))[1].append(item)
+    for count, cases in tests.values():
+        step = len(cases) // count
+        # The shift keeps the sample from taking one value of the innermost parameter alone.
+        sample = {index * step + index % step for index in range(count)}
+        for index, case in enumerate(cases):
+            if index not in sample:
+                case.add_marker(pytest.mark.slow)
+
+
 def pytest_terminal_summary(terminalreporter):
     shared = os.environ.get("ETTIN_SHARED")
     if not shared:

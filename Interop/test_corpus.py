@@ -128,6 +128,7 @@ def same(left, right):
 READABLE = {name: encoding for name, encoding in COLUMNS.items() if encoding != "jpeg_array"}
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("hashes", HASHES, ids=len)
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_theirs_is_read_here(tmp_path, compression, hashes):
@@ -139,6 +140,7 @@ def test_theirs_is_read_here(tmp_path, compression, hashes):
     assert counts["hashes"] == len(hashes) * counts["shards"] * (2 if compression else 1)
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("hashes", HASHES, ids=len)
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_ours_is_read_there(tmp_path, compression, hashes):

@@ -134,6 +134,7 @@ class Maker:
         return pyarrow.Table.from_arrays(arrays, schema=pyarrow.schema(fields))
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("seed", range(60))
 def test_random_tables(tmp_path, measured, seed):
     maker = Maker(seed)
@@ -161,6 +162,7 @@ ENCODINGS = [
 ]
 
 
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize("page_version", ["1.0", "2.0"])
 @pytest.mark.parametrize("name,encoding", ENCODINGS)
 def test_encodings(tmp_path, name, encoding, page_version):

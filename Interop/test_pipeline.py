@@ -92,6 +92,7 @@ def stages(tmp_path, name, source, tokenizer):
     ]
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
     tokenizer = small_tokenizer(tmp_path / "tokenizer")
     source = corpus(tmp_path / "a.jsonl", 8_000)

@@ -8,6 +8,12 @@ struct SuiteGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "suite",
         abstract: "Train a whole suite: sizes, objectives and phases from one file.",
+        discussion: """
+            Examples:
+
+              ettin suite list Recipes/nano-suite.yaml
+              ettin suite run Recipes/nano-suite.yaml data_local=data/nano
+            """,
         subcommands: [SuiteList.self, SuiteRunCommand.self]
     )
 }
