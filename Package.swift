@@ -109,6 +109,11 @@ let package = Package(
         ),
         // Drivers for the interop tests, the benchmarks and the fuzzers; not products.
         .target(name: "ProbeSupport", dependencies: ["EttinJSON"], swiftSettings: settings),
+        .executableTarget(
+            name: "AdapterProbe",
+            dependencies: ["EttinModel", "EttinJSON", "ProbeSupport", "Torch"],
+            swiftSettings: settings
+        ),
         .executableTarget(name: "AttentionProbe", dependencies: ["EttinJSON", "Torch"], swiftSettings: settings),
         .executableTarget(
             name: "BenchProbe",
