@@ -3,12 +3,15 @@
 #include "kernels/parallel.h"
 
 #include <ATen/Dispatch.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <limits>
 #include <vector>
 
 using namespace ettin;
@@ -23,46 +26,57 @@ struct Segment {
     int64_t lo, hi;
 };
 
-// Writes the row of each maximum, or -1, and the maximum, or 0.
+// Writes each maximum, or 0, and its row, or -1, where `places` is not null.
 template <typename Value>
-void segmentMax(const Value *rows, int64_t width, Segment segment, Value *out, int64_t *places) {
+void segmentMax(const Value *rows, int64_t width, Segment segment, Value *__restrict out, int32_t *__restrict places) {
     const bool isEmpty = segment.lo >= segment.hi;
-    for (int64_t d = 0; d < width; d++) {
-        out[d] = isEmpty ? Value(0) : rows[segment.lo * width + d];
-        places[d] = isEmpty ? -1 : segment.lo;
-    }
+    for (int64_t d = 0; d < width; d++) out[d] = isEmpty ? Value(0) : rows[segment.lo * width + d];
+    if (places != nullptr) std::fill_n(places, width, isEmpty ? -1 : static_cast<int32_t>(segment.lo));
     for (int64_t row = segment.lo + 1; row < segment.hi; row++) {
-        const Value *values = rows + row * width;
+        const Value *__restrict values = rows + row * width;
+        // Without branches, so that lanes are compared together. A NaN stays, as in libtorch's maximum.
+        const auto isLarger = [&](int64_t d) {
+            return (values[d] > out[d]) | ((values[d] != values[d]) & (out[d] == out[d]));
+        };
+        if (places == nullptr) {
+            for (int64_t d = 0; d < width; d++) out[d] = isLarger(d) ? values[d] : out[d];
+            continue;
+        }
         for (int64_t d = 0; d < width; d++) {
-            // A NaN stays, as in libtorch's maximum.
-            const bool isLarger = values[d] > out[d] || (values[d] != values[d] && out[d] == out[d]);
-            out[d] = isLarger ? values[d] : out[d];
-            places[d] = isLarger ? row : places[d];
+            const bool isNew = isLarger(d);
+            places[d] = isNew ? static_cast<int32_t>(row) : places[d];
+            out[d] = isNew ? values[d] : out[d];
         }
     }
 }
 
+// `places` is int32 like the result, or undefined.
+at::Tensor runSegmentMax(const at::Tensor &a, const std::vector<Segment> &segments, const at::Tensor &places) {
+    const at::Tensor rows = a.contiguous();
+    const int64_t count = static_cast<int64_t>(segments.size()), width = rows.size(1);
+    at::Tensor out = at::empty({count, width}, rows.options());
+    AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, rows.scalar_type(), "segment_max", [&] {
+        const scalar_t *values = rows.const_data_ptr<scalar_t>();
+        scalar_t *maxima = out.mutable_data_ptr<scalar_t>();
+        int32_t *found = places.defined() ? places.mutable_data_ptr<int32_t>() : nullptr;
+        parallelTasks(count, [&](int64_t s, int) {
+            segmentMax(values, width, segments[static_cast<size_t>(s)], maxima + s * width,
+                       found ? found + s * width : nullptr);
+        });
+    });
+    return out;
+}
+
 struct SegmentMax : torch::autograd::Function<SegmentMax> {
     static at::Tensor forward(AutogradContext *context, const at::Tensor &a, const std::vector<Segment> &segments) {
-        const at::Tensor rows = a.contiguous();
-        const int64_t count = static_cast<int64_t>(segments.size()), width = rows.size(1);
-        at::Tensor out = at::empty({count, width}, rows.options());
-        const at::Tensor places = at::empty({count, width}, at::kLong);
-        AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, rows.scalar_type(), "segment_max", [&] {
-            const scalar_t *values = rows.const_data_ptr<scalar_t>();
-            scalar_t *maxima = out.mutable_data_ptr<scalar_t>();
-            int64_t *found = places.mutable_data_ptr<int64_t>();
-            parallelTasks(count, [&](int64_t s, int) {
-                segmentMax(values, width, segments[static_cast<size_t>(s)], maxima + s * width, found + s * width);
-            });
-        });
+        const at::Tensor places = at::empty({static_cast<int64_t>(segments.size()), a.size(1)}, at::kInt);
         context->saved_data["rows"] = a.size(0);
         context->save_for_backward({places});
-        return out;
+        return runSegmentMax(a, segments, places);
     }
 
     static variable_list backward(AutogradContext *context, const variable_list &above) {
-        const at::Tensor places = context->get_saved_variables()[0];
+        const at::Tensor places = context->get_saved_variables()[0].to(at::kLong);
         const at::Tensor isThere = places.ge(0).to(above[0].scalar_type());
         const at::Tensor gradient = at::zeros({context->saved_data["rows"].toInt(), places.size(1)},
                                               above[0].options());
@@ -132,7 +146,8 @@ CTStatus ct_shape_segment_max(const CTTensor *a, const int64_t *lo, const int64_
                               CTTensor **out) {
     return produce(out, [&] {
         const at::Tensor &x = a->value;
-        TORCH_CHECK(x.dim() == 2, "segments are rows of a matrix, not of ", x.sizes());
+        TORCH_CHECK(x.dim() == 2 && x.size(0) <= std::numeric_limits<int32_t>::max(),
+                    "segments are rows of a matrix, not of ", x.sizes());
         std::vector<Segment> list;
         for (int64_t s = 0; s < segments; s++) {
             TORCH_CHECK(lo[s] >= hi[s] || (lo[s] >= 0 && hi[s] <= x.size(0)), "rows ", lo[s], " ..< ", hi[s],
@@ -140,6 +155,8 @@ CTStatus ct_shape_segment_max(const CTTensor *a, const int64_t *lo, const int64_
             list.push_back({lo[s], hi[s]});
         }
         if (x.size(0) == 0) return at::zeros({segments, x.size(1)}, x.options());
-        return x.device().is_cpu() ? SegmentMax::apply(x, list) : composedSegmentMax(x, list);
+        if (!x.device().is_cpu()) return composedSegmentMax(x, list);
+        const bool isRecorded = at::GradMode::is_enabled() && x.requires_grad();
+        return isRecorded ? SegmentMax::apply(x, list) : runSegmentMax(x, list, {});
     });
 }

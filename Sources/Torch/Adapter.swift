@@ -87,7 +87,10 @@ extension Linear {
             "adapter \(key) is \(adapter.inputSize) to \(adapter.outputSize) wide; expected \(inputSize) to \(rows.count)"
         )
         for other in adapters.list {
-            requireUsage(!other.rows.overlaps(rows), "adapter \(key) on rows \(rows), of which \(other.key) has \(other.rows)")
+            requireUsage(
+                !other.rows.overlaps(rows),
+                "adapter \(key) on rows \(rows), of which \(other.key) has \(other.rows)"
+            )
             requireUsage(other.key != key, "there already is an adapter \(key)")
         }
         adapters.insert(AttachedAdapters.Attachment(key: key, rows: rows, adapter: adapter))
@@ -155,7 +158,7 @@ extension Module {
         }
     }
 
-    /// Takes the adapters off the layers of the tree. Merged ones leave what they added in the weights.
+    /// Takes the adapters off the layers of the tree; merged ones leave what they added in the weights.
     public final func detachAdapters() {
         forEachLinear { layer in
             layer.adapters = AttachedAdapters()

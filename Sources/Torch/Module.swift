@@ -120,10 +120,9 @@ open class Module {
     }
 }
 
-/// What a walk over a tree of modules found. The module it started from is left out, as the walk belongs to it.
+/// What a walk over a tree of modules found, without the module it started from, which owns the walk.
 private struct ModuleWalk {
-    /// Counts the changes of declarations in all trees, so that a walk knows whether it is still true. A module does not
-    /// know the trees it is part of.
+    /// Counts the changes of declarations in all trees, because a module does not know those it is part of.
     static let revision = Atomic<UInt64>(0)
 
     let revision: UInt64

@@ -43,8 +43,8 @@ import Testing
         let x = Self.random([5, 6], 3).to(dtype)
         let before = layer(x)
         layer.attach(adapter, as: "lora")
-        let expected = before + x.matmul(adapter.down.to(dtype).transposed(0, 1))
-            .matmul(adapter.up.to(dtype).transposed(0, 1)) * 1.5
+        let inner = x.matmul(adapter.down.to(dtype).transposed(0, 1))
+        let expected = before + inner.matmul(adapter.up.to(dtype).transposed(0, 1)) * 1.5
         let result = layer(x)
         #expect(result.dtype == dtype)
         #expect(try TrainingOperatorTests.difference(result, expected) < TrainingOperatorTests.tolerance(dtype))

@@ -62,6 +62,9 @@ package struct FeatureWidths {
         )
     }
 
+    /// Whether a feature has been written.
+    func contains(_ name: String) -> Bool { widths[name] != nil }
+
     /// Notes a feature that the module writes.
     package mutating func write(_ name: String, width: Int) {
         widths[name] = width
@@ -80,6 +83,7 @@ package protocol FeatureModule: Module, SendableMetatype {
     /// Reads a module of a folder; its parameters come as the file has them.
     ///
     /// - Parameter folder: Where the module's files are.
+    /// - Returns: The module.
     /// - Throws: `CheckpointError` and `StateDictionaryError` for files that are missing, broken or of another shape.
     static func read(_ folder: FeatureModuleFolder) throws -> Self
 

@@ -78,7 +78,7 @@ enum FeatureModules {
             widths = FeatureWidths(before: "module \(index), \(type(of: module).className),", widths)
             try module.connect(&widths)
         }
-        guard let latest = widths.latest, latest != FeatureName.tokenEmbeddings else {
+        guard let latest = widths.latest, widths.contains(FeatureName.sentenceEmbedding) else {
             throw CheckpointError(.unsupported, file: file, found: "has no Pooling", expected: "one after Transformer")
         }
         guard latest == FeatureName.sentenceEmbedding else {
