@@ -1,7 +1,11 @@
 /// A low-rank adapter (LoRA): adds `scale · (dropout(x) · Aᵀ) · Bᵀ` to the output of a ``Linear`` layer.
 ///
-/// `B` starts at zero, so that a new adapter changes nothing. PEFT calls the parameters `lora_A.weight` and
-/// `lora_B.weight`, and gives a scale of `lora_alpha / r`.
+/// `B` starts at zero, so that a new adapter changes nothing. PEFT gives a scale of `lora_alpha / r`, and has other names:
+///
+/// | key here | attached as | PEFT |
+/// |---|---|---|
+/// | `….mlp.Wi.lora.A` | `lora` | `….mlp.Wi.lora_A.weight` |
+/// | `….attn.Wqkv.lora.q.A` | `lora.q`, on the rows of the queries | `….attn.q_proj.lora_A.weight` |
 ///
 /// > Source: Hu et al., arXiv 2106.09685.
 public final class LowRankAdapter: Module, Adapter {

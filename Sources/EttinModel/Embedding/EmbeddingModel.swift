@@ -80,9 +80,10 @@ public final class EmbeddingModel: Module {
         try self.init(
             transformer,
             Array(modules.dropFirst()),
-            settings: EmbeddingSettings(folder: folder),
             transformerFolder: path.isEmpty ? folder : FilePath.joined(folder, path)
         )
+        // Modules that make no embedding say more about a folder of another kind than its settings would.
+        settings = try EmbeddingSettings(folder: folder)
         for module in modules.dropFirst() { module.convert(to: trunk.parameterDType, on: device) }
     }
 

@@ -268,4 +268,56 @@ import Torch
             "\($0)".contains(broken.message)
         }
     }
+
+    // MARK: - Folders of the originals
+
+    private static func golden(_ name: String) throws -> String {
+        try #require(SharedData.folder) + "/golden/descendants/" + name
+    }
+
+    @Test(
+        .enabled(if: SharedData.isAvailable, "needs ../shared beside the repository"),
+        arguments: ["dense-chain", "dense-chain-v5"]
+    )
+    func foldersOfBothGenerationsGiveTheOriginalsVectorsAndSoDoTheirCopies(name: String) throws {
+        let folder = try Self.golden(name)
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: folder + "/expected.json"))
+        let expected = try JSONValue(parsing: [UInt8](bytes))
+        func rows(_ value: JSONValue?) -> [[Double]] {
+            value?.arrayValue?.map { $0.arrayValue?.compactMap(\.doubleValue) ?? [] } ?? []
+        }
+        let batch = PackedBatch(rows(expected["input_ids"]?[""]).map { $0.map { Int32($0) } })
+        let vectors = rows(expected["encode_no_prompt"])
+        let model = try EmbeddingModel(folder: folder)
+        let copy = try TemporaryFolder()
+        try model.save(folder: copy.path)
+        for model in [model, try EmbeddingModel(folder: copy.path)] {
+            #expect(model.normalizes && model.dimensions == 12 && !model.includesPrompt)
+            let values = try model(batch).array(of: Float.self)
+            for (index, row) in vectors.enumerated() {
+                let ours = values[index * 12..<index * 12 + row.count]
+                #expect(row.count >= 8 && zip(ours, row).allSatisfy { abs(Double($0) - $1) < 1e-5 }, "\(index)")
+            }
+            #expect(vectors.count == batch.sequenceCount)
+        }
+    }
+
+    @Test(
+        .enabled(if: SharedData.isAvailable, "needs ../shared beside the repository"),
+        arguments: [
+            ("reranker-modular", ".layer_norm.LayerNorm\"; expected one of Transformer, Pooling, Dense, Normalize"),
+            ("reranker-modular-short", "module 2, Dense, writes \"scores\" last; expected an embedding model"),
+            ("colbert-pylate", "module 1, Dense, reads \"sentence_embedding\", which no module before it writes"),
+            ("colbert-mv6", ".MultiVectorMask\"; expected one of Transformer"),
+            ("sparse-router", "module 0 is \"sentence_transformers.base.modules.router.Router\"; expected one of"),
+        ]
+    )
+    func otherKindsOfModelsAreRefused(name: String, message: String) throws {
+        let folder = try Self.golden(name)
+        #expect {
+            try EmbeddingModel(folder: folder)
+        } throws: {
+            "\($0)".contains(message)
+        }
+    }
 }
