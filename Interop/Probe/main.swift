@@ -4,6 +4,7 @@
 let arguments = Array(CommandLine.arguments.dropFirst(2))
 do {
     switch CommandLine.arguments.dropFirst().first {
+    case "adapters": serve(answerAdapterRequest)
     case "attention": try runAttention()
     case "bench": runBench(arguments)
     case "corpus": try runCorpus(arguments)
@@ -13,7 +14,8 @@ do {
     case "order": runOrder()
     case "tokenizer": try runTokenizer(arguments)
     case "training": try runTraining(arguments)
-    default: endWithUsage("usage: ettin-probe attention|bench|corpus|files|hub|model|order|tokenizer|training ...")
+    default:
+        endWithUsage("usage: ettin-probe adapters|attention|bench|corpus|files|hub|model|order|tokenizer|training ...")
     }
 } catch {
     fail(error)

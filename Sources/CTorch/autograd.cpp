@@ -1,6 +1,7 @@
 #include "guard.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -31,9 +32,11 @@ struct Recomputation : torch::CustomClassHolder {
 };
 
 struct Recomputed : torch::autograd::Function<Recomputed> {
+    // `anchor` is what makes the outputs ask for gradients when the parameters inside do and no input does.
     static variable_list forward(AutogradContext *context, const at::Tensor &first,
-                                 const std::optional<at::Tensor> &optionalSecond,
+                                 const std::optional<at::Tensor> &optionalSecond, const at::Tensor &anchor,
                                  const c10::intrusive_ptr<Recomputation> &part) {
+        static_cast<void>(anchor);
         const at::Tensor second = optionalSecond.value_or(at::Tensor());
         context->save_for_backward({first, second});
         context->saved_data["part"] = c10::IValue::make_capsule(part);
@@ -44,16 +47,20 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     static variable_list backward(AutogradContext *context, const variable_list &above) {
         const auto saved = context->get_saved_variables();
         const auto part = c10::static_intrusive_pointer_cast<Recomputation>(context->saved_data["part"].toCapsule());
-        const auto leaf = [](const at::Tensor &tensor) {
-            return tensor.defined() ? tensor.detach().requires_grad_(true) : tensor;
+        // Edges are counted among the inputs that are tensors, and there may be no second one.
+        const auto leaf = [&](const at::Tensor &tensor, size_t edge) {
+            return tensor.defined() ? tensor.detach().requires_grad_(context->needs_input_grad(edge)) : tensor;
         };
-        const at::Tensor first = leaf(saved[0]), second = leaf(saved[1]);
+        const at::Tensor first = leaf(saved[0], 0), second = leaf(saved[1], 1);
         const at::AutoGradMode isRecording(true);
         const auto [one, two] = part->run(first, second);
         // Gradients of parameters inside are added where they always are; those of the inputs are what is asked for.
-        torch::autograd::backward({one, two}, {above[0], above[1]});
+        variable_list outputs, gradients;
+        if (one.requires_grad()) outputs.push_back(one), gradients.push_back(above[0]);
+        if (two.requires_grad()) outputs.push_back(two), gradients.push_back(above[1]);
+        if (!outputs.empty()) torch::autograd::backward(outputs, gradients);
         const auto gradient = [](const at::Tensor &tensor) { return tensor.defined() ? tensor.grad() : at::Tensor(); };
-        return {gradient(first), gradient(second), at::Tensor()};
+        return {gradient(first), gradient(second), at::Tensor(), at::Tensor()};
     }
 };
 
@@ -88,7 +95,7 @@ CTStatus ct_autograd_detached(const CTTensor *tensor, CTTensor **out) {
     return produce(out, [&] { return tensor->value.detach(); });
 }
 
-CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second,
+CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second, bool trains,
                                 CTStatus (*body)(void *context, CTTensor *first, CTTensor *second, CTTensor **out1,
                                                  CTTensor **out2),
                                 void (*release)(void *context), void *context, CTTensor **out1, CTTensor **out2) {
@@ -97,7 +104,11 @@ CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second,
     part->release = release;
     part->context = context;
     return guarded([&] {
-        const auto results = Recomputed::apply(first->value, optional(second), part);
+        at::Tensor anchor = at::empty({0}, first->value.options().dtype(at::kFloat));
+        if (trains && !first->value.requires_grad() && !(second && second->value.requires_grad())) {
+            anchor.requires_grad_(true);
+        }
+        const auto results = Recomputed::apply(first->value, optional(second), anchor, part);
         auto one = std::make_unique<CTTensor>(CTTensor{results[0]});
         *out2 = new CTTensor{results[1]};
         *out1 = one.release();

@@ -54,6 +54,9 @@ inline std::optional<at::Tensor> optional(const CTTensor *tensor) {
     return tensor ? std::optional<at::Tensor>(tensor->value) : std::nullopt;
 }
 
+// Throws when a tensor about to be changed in place lies in borrowed memory.
+void requireWritable(const at::Tensor &tensor);
+
 at::ScalarType scalarType(CTDType dtype);
 CTDType dtypeOf(at::ScalarType type);
 c10::Device deviceOf(CTDevice device);

@@ -25,6 +25,13 @@ std::vector<at::Tensor> list(CTTensor *const *tensors, int32_t count) {
     return result;
 }
 
+// Those that are changed in place.
+std::vector<at::Tensor> changedList(CTTensor *const *tensors, int32_t count) {
+    auto result = list(tensors, count);
+    for (const at::Tensor &tensor : result) requireWritable(tensor);
+    return result;
+}
+
 // Whether the kernels read all of them where they lie.
 bool suits(const std::vector<at::Tensor> &tensors) {
     return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor &t) {
@@ -49,7 +56,7 @@ CTStatus ct_optimizer_adamw(CTTensor *const *parameters, CTTensor *const *gradie
     return guarded([&] {
         if (count == 0) return;
         const at::NoGradGuard guard;
-        const auto values = list(parameters, count);
+        const auto values = changedList(parameters, count);
         const std::vector<at::Tensor> steps(
             static_cast<size_t>(count),
             at::full({}, static_cast<double>(step), at::TensorOptions().dtype(at::kFloat).device(values[0].device())));
@@ -64,7 +71,7 @@ CTStatus ct_optimizer_stable_adamw(CTTensor *const *parameters, CTTensor *const 
                                    const double *weightDecays, int32_t count, int64_t step, CTStableAdamW options) {
     return guarded([&] {
         const at::NoGradGuard guard;
-        const auto values = list(parameters, count), first = list(firstMoments, count);
+        const auto values = changedList(parameters, count), first = list(firstMoments, count);
         const auto second = list(secondMoments, count);
         auto slopes = list(gradients, count);
         for (auto &slope : slopes) slope = slope.contiguous();
@@ -135,6 +142,6 @@ CTStatus ct_optimizer_scale(CTTensor *const *tensors, int32_t count, double fact
 CTStatus ct_optimizer_average(CTTensor *const *averages, CTTensor *const *values, int32_t count, double decay) {
     return guarded([&] {
         const at::NoGradGuard guard;
-        if (count > 0) at::_foreach_lerp_(list(averages, count), list(values, count), 1 - decay);
+        if (count > 0) at::_foreach_lerp_(changedList(averages, count), list(values, count), 1 - decay);
     });
 }

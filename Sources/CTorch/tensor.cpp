@@ -2,8 +2,8 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
+#include <c10/core/Storage.h>
 
 #include <cstring>
 
@@ -59,6 +59,22 @@ c10::Device deviceOf(CTDevice device) {
 
 namespace {
 
+struct Loan {
+    void (*release)(void *context);
+    void *context;
+};
+
+// By this function borrowed memory is known: storages, and so views too, keep it.
+void endLoan(void *loan) {
+    auto *owned = static_cast<Loan *>(loan);
+    owned->release(owned->context);
+    delete owned;
+}
+
+bool isBorrowed(const at::Tensor &tensor) {
+    return tensor.has_storage() && tensor.storage().data_ptr().get_deleter() == &endLoan;
+}
+
 at::TensorOptions options(CTDType dtype, CTDevice device) {
     return at::TensorOptions().dtype(scalarType(dtype)).device(deviceOf(device));
 }
@@ -70,6 +86,12 @@ void checkByteCount(at::IntArrayRef shape, at::ScalarType type, int64_t byteCoun
 }
 
 }  // namespace
+
+void requireWritable(const at::Tensor &tensor) {
+    TORCH_CHECK(!isBorrowed(tensor), "a tensor over the memory of a file cannot be changed in place; load the model for ",
+                "training, or copy the tensor");
+}
+
 }  // namespace ettin
 
 using namespace ettin;
@@ -103,10 +125,17 @@ CTStatus ct_tensor_borrow(const void *bytes, int64_t byteCount, const int64_t *s
                           void (*release)(void *context), void *context, CTTensor **out) {
     return produce(out, [&] {
         checkByteCount(shapeOf(shape, rank), scalarType(dtype), byteCount);
-        return at::from_blob(const_cast<void *>(bytes), shapeOf(shape, rank), [=](void *) { release(context); },
-                             at::TensorOptions().dtype(scalarType(dtype)));
+        const at::TensorOptions kind = at::TensorOptions().dtype(scalarType(dtype));
+        at::Tensor tensor = at::empty({0}, kind);
+        // The loan is the tensor's only once nothing can fail any more; until then the caller releases it.
+        c10::DataPtr memory(const_cast<void *>(bytes), new Loan{release, context}, &endLoan, c10::DeviceType::CPU);
+        tensor.set_(c10::Storage(c10::Storage::use_byte_size_t(), static_cast<size_t>(byteCount), std::move(memory)), 0,
+                    shapeOf(shape, rank));
+        return tensor;
     });
 }
+
+bool ct_tensor_is_borrowed(const CTTensor *tensor) { return isBorrowed(tensor->value); }
 
 int32_t ct_tensor_rank(const CTTensor *tensor) { return static_cast<int32_t>(tensor->value.dim()); }
 
@@ -149,5 +178,8 @@ CTStatus ct_tensor_read(const CTTensor *tensor, void *bytes, int64_t byteCount) 
 }
 
 CTStatus ct_tensor_assign(CTTensor *tensor, const CTTensor *source) {
-    return guarded([&] { tensor->value.detach().copy_(source->value.detach()); });
+    return guarded([&] {
+        requireWritable(tensor->value);
+        tensor->value.detach().copy_(source->value.detach());
+    });
 }

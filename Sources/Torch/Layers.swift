@@ -1,9 +1,12 @@
-/// An affine map of the last dimension: `x · weightᵀ + bias`.
+/// An affine map of the last dimension: `x · weightᵀ + bias`, and what attached adapters add to it.
 public final class Linear: Module {
     /// `[out, in]`.
     @Parameter("weight") public var weight: Tensor
     /// `[out]`.
     @Parameter("bias") public var bias: Tensor?
+    @Child("") var adapters: AttachedAdapters
+    /// What the weight was before adapters were merged into it; nil when they are not.
+    var unmergedWeight: Tensor?
 
     /// Creates a layer with uninitialised parameters.
     ///
@@ -15,11 +18,18 @@ public final class Linear: Module {
         super.init()
         weight = .uninitialized([outputSize, inputSize])
         bias = hasBias ? .uninitialized([outputSize]) : nil
+        adapters = AttachedAdapters()
     }
 
     /// Maps `[…, in]` to `[…, out]`, in the type of the input.
-    public func callAsFunction(_ input: Tensor) -> Tensor {
-        input.linear(weight.to(input.dtype), bias: bias?.to(input.dtype))
+    ///
+    /// - Parameters:
+    ///   - input: `[…, in]`; the first dimension counts tokens where an adapter has dropout.
+    ///   - training: The pass of training that this is, with the dropout of adapters; nil without.
+    /// - Returns: `[…, out]`.
+    public func callAsFunction(_ input: Tensor, training: TrainingPass? = nil) -> Tensor {
+        let output = input.linear(weight.to(input.dtype), bias: bias?.to(input.dtype))
+        return adapters.isEmpty ? output : adapted(output, of: input, training: training)
     }
 }
 

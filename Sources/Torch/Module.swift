@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A part of a model: parameters and sub-modules under their checkpoint names.
 ///
 /// Subclasses declare parameters with ``Parameter`` and parts with ``Child``; the key each is given is exactly its part
@@ -10,10 +12,18 @@
 /// }
 /// ```
 ///
-/// The tree is walked once, when its parameters are first asked for; declarations are fixed from then on.
+/// The tree is walked when its parameters are first asked for, and again only when a part or a parameter has been put in
+/// another's place, as attaching an ``Adapter`` does.
 open class Module {
+    private var walked: ModuleWalk?
+
     /// Creates a module; subclasses assign their parameters and children first.
     public init() {}
+
+    /// Every module of the tree with its key, in order of declaration: itself under the empty key, then its parts.
+    ///
+    /// A part that is declared without a key has that of the module it is part of.
+    public final func modules() -> [(key: String, module: Module)] { [("", self)] + walk.modules }
 
     /// Every parameter with its full key, in order of declaration.
     public final var parameters: [(key: String, tensor: Tensor)] {
@@ -25,14 +35,32 @@ open class Module {
         parameters.reduce(0) { $0 + $1.tensor.elementCount }
     }
 
-    /// The parameter cells of the tree: one walk by reflection, kept, so that no forward pass reflects.
-    package final lazy var parameterReferences: [(key: String, reference: ParameterReference)] = {
-        var found: [(key: String, reference: ParameterReference)] = []
-        collect(prefix: "", into: &found)
-        return found
-    }()
+    /// The parameters that gradients are recorded for, which are those an optimizer updates.
+    public final var trainedParameters: StateDictionary { parameters.filter(\.tensor.requiresGradient) }
 
-    private func collect(prefix: String, into found: inout [(key: String, reference: ParameterReference)]) {
+    /// The parameters of attached adapters.
+    public final var adapterParameters: StateDictionary { parameters.filter { walk.adapterKeys.contains($0.key) } }
+
+    /// The parameters without those of attached adapters: what the checkpoint of a model holds.
+    public final var baseParameters: StateDictionary { parameters.filter { !walk.adapterKeys.contains($0.key) } }
+
+    /// The parameter cells of the tree: one walk by reflection, kept, so that no forward pass reflects.
+    package final var parameterReferences: [(key: String, reference: ParameterReference)] { walk.parameters }
+
+    /// The keys of the parameters of attached adapters.
+    package final var adapterKeys: Set<String> { walk.adapterKeys }
+
+    private var walk: ModuleWalk {
+        let revision = ModuleWalk.revision.load(ordering: .relaxed)
+        if let walked, walked.revision == revision { return walked }
+        var walk = ModuleWalk(revision: revision)
+        collect(prefix: "", isAdapter: false, into: &walk)
+        walked = walk
+        return walk
+    }
+
+    private func collect(prefix: String, isAdapter: Bool, into walk: inout ModuleWalk) {
+        let isAdapter = isAdapter || self is any Adapter
         var mirrors: [Mirror] = []
         var mirror: Mirror? = Mirror(reflecting: self)
         while let current = mirror {
@@ -41,10 +69,14 @@ open class Module {
         }
         for child in mirrors.flatMap(\.children) {
             if let parameter = child.value as? any ParameterDeclaration {
-                if let reference = parameter.reference { found.append((prefix + parameter.key, reference)) }
+                guard let reference = parameter.reference else { continue }
+                walk.parameters.append((prefix + parameter.key, reference))
+                if isAdapter { walk.adapterKeys.insert(prefix + parameter.key) }
             } else if let part = child.value as? any ChildDeclaration {
                 for (key, module) in part.modules {
-                    module.collect(prefix: key.isEmpty ? prefix : prefix + key + ".", into: &found)
+                    let below = key.isEmpty ? prefix : prefix + key + "."
+                    walk.modules.append((String(below.dropLast()), module))
+                    module.collect(prefix: below, isAdapter: isAdapter, into: &walk)
                 }
             }
         }
@@ -62,9 +94,43 @@ open class Module {
     }
 
     /// Starts or stops recording gradients of every parameter.
-    public final func setRequiresGradient(_ required: Bool) {
-        for (_, reference) in parameterReferences { reference.tensor.setRequiresGradient(required) }
+    public final func setRequiresGradient(_ required: Bool) { setRequiresGradient(required) { _ in true } }
+
+    /// Starts or stops recording gradients of some parameters; the others stay as they are.
+    ///
+    /// ```swift
+    /// model.setRequiresGradient(false)
+    /// model.setRequiresGradient(true) { $0.contains(".lora.") }
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - required: Whether gradients are recorded.
+    ///   - isIncluded: Whether a parameter is meant, by its full key.
+    public final func setRequiresGradient(_ required: Bool, where isIncluded: (_ key: String) -> Bool) {
+        for (key, reference) in parameterReferences where isIncluded(key) {
+            reference.tensor.setRequiresGradient(required)
+        }
     }
+
+    /// Copies the parameters that lie in the memory of a file, so that an optimizer can write all of them.
+    package final func copyBorrowedParameters() {
+        for (_, reference) in parameterReferences where reference.tensor.isBorrowed {
+            reference.tensor = reference.tensor.copy()
+        }
+    }
+}
+
+/// What a walk over a tree of modules found, without the module it started from, which owns the walk.
+private struct ModuleWalk {
+    /// Counts the changes of declarations in all trees, because a module does not know those it is part of.
+    static let revision = Atomic<UInt64>(0)
+
+    let revision: UInt64
+    var modules: [(key: String, module: Module)] = []
+    var parameters: [(key: String, reference: ParameterReference)] = []
+    var adapterKeys: Set<String> = []
+
+    static func noteChange() { revision.wrappingAdd(1, ordering: .relaxed) }
 }
 
 // MARK: - Declarations
@@ -114,8 +180,8 @@ extension Tensor?: ParameterValue {
 
 /// Declares a learned tensor of a ``Module`` under its checkpoint key.
 ///
-/// The wrapped value is a `Tensor`, or a `Tensor?` for one that the configuration may leave out. It is assigned once,
-/// in the module's initialiser after `super.init()`.
+/// The wrapped value is a `Tensor`, or a `Tensor?` for one that the configuration may leave out. It is assigned in the
+/// module's initialiser after `super.init()`; optimizers keep the tensor they were given when it is assigned again.
 @propertyWrapper
 public final class Parameter<Value: ParameterValue>: ParameterDeclaration {
     let key: String
@@ -134,7 +200,10 @@ public final class Parameter<Value: ParameterValue>: ParameterDeclaration {
             }
             return value
         }
-        set { reference = newValue.heldTensor.map(ParameterReference.init) }
+        set {
+            reference = newValue.heldTensor.map(ParameterReference.init)
+            ModuleWalk.noteChange()
+        }
     }
 }
 
@@ -157,14 +226,14 @@ extension Optional: ModuleContainer where Wrapped: Module {
 extension Array: ModuleContainer where Element: Module {
     /// The modules with their keys below `key`.
     public func modules(under key: String) -> [(key: String, module: Module)] {
-        enumerated().map { ("\(key).\($0.offset)", $0.element) }
+        enumerated().map { (key.isEmpty ? "\($0.offset)" : "\(key).\($0.offset)", $0.element) }
     }
 }
 
 /// Declares a part of a ``Module`` under its checkpoint key.
 ///
 /// The wrapped value is a `Module`, an optional one (absent parts have no keys), or an array, whose elements are
-/// numbered from 0. It is assigned once, in the module's initialiser after `super.init()`.
+/// numbered from 0. It is assigned in the module's initialiser after `super.init()`.
 @propertyWrapper
 public final class Child<Value: ModuleContainer>: ChildDeclaration {
     let key: String
@@ -182,7 +251,10 @@ public final class Child<Value: ModuleContainer>: ChildDeclaration {
             guard let value else { preconditionFailure("part \"\(key)\" is read before it is assigned") }
             return value
         }
-        set { value = newValue }
+        set {
+            value = newValue
+            ModuleWalk.noteChange()
+        }
     }
 
     var modules: [(key: String, module: Module)] { value?.modules(under: key) ?? [] }

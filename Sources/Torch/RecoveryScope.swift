@@ -46,6 +46,11 @@ func succeeded(_ status: CTStatus, _ operation: StaticString, _ operands: [Tenso
     fatalError("\(operation)(\(shapes)): \(text)")
 }
 
+/// Traps, with the message in optimised builds too, unless a condition holds.
+func requireUsage(_ condition: Bool, _ message: @autoclosure () -> String) {
+    guard condition else { fatalError(message()) }
+}
+
 /// Calls a C function that makes a tensor.
 func makeTensor(
     _ operation: StaticString,

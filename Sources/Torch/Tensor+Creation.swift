@@ -65,7 +65,8 @@ extension Tensor {
     /// Wraps memory without copying it.
     ///
     /// - Parameters:
-    ///   - bytes: Row-major elements, aligned for `dtype`, never written through this tensor.
+    ///   - bytes: Row-major elements, aligned for `dtype`. They are never written through this tensor: an optimizer step
+    ///     that would, traps.
     ///   - owner: Kept alive as long as any tensor over the memory.
     ///   - shape: The shape of the tensor.
     ///   - dtype: The type of its elements.

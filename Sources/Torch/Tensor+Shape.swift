@@ -49,6 +49,23 @@ extension Tensor {
         _ = succeeded(status, "assignRows", [self, indices, rows])
     }
 
+    /// The element-wise maximum of each of some ranges of rows.
+    ///
+    /// - Parameter segments: Rows of this tensor, `[rows, width]`.
+    /// - Returns: `[segments.count, width]`; zeros for an empty range. The gradient of a maximum goes to the first row that
+    ///   has it; on other devices than the CPU, rows that share it share the gradient.
+    public func max(ofRows segments: [Range<Int>]) -> Tensor {
+        makeTensor("max(ofRows:)", [self]) {
+            ct_shape_segment_max(
+                handle,
+                segments.map(\.lowerBound).int64,
+                segments.map(\.upperBound).int64,
+                Int64(segments.count),
+                $0
+            )
+        }
+    }
+
     /// Sums of rows by group: row `i` of this tensor is added to row `groups[i]` of the result.
     ///
     /// - Parameters:

@@ -136,6 +136,11 @@ public struct Tensor {
         makeTensor("copy", [self]) { ct_tensor_clone(handle, $0) }
     }
 
+    /// Whether the elements lie in memory that ``init(borrowing:owner:shape:dtype:)`` was given, such as a mapped file.
+    ///
+    /// What would change such a tensor in place traps.
+    package var isBorrowed: Bool { handle.map { ct_tensor_is_borrowed($0) } ?? false }
+
     /// Overwrites the storage that all copies of this value share.
     package func assign(_ source: Tensor) {
         _ = succeeded(ct_tensor_assign(handle, source.handle), "assign", [self, source])

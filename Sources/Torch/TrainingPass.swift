@@ -62,11 +62,15 @@ extension Tensor {
 /// - Parameters:
 ///   - first: The first input.
 ///   - second: The second, if there is one.
+///   - hasTrainedParameters: Whether `body` uses parameters that require gradients. They get them even where neither
+///     input requires any, as in the first layer of a model whose embeddings are frozen; without them, and without such
+///     an input, nothing is recorded.
 ///   - body: Computes the outputs.
 /// - Returns: The outputs.
 public func recomputed(
     _ first: Tensor,
     _ second: Tensor?,
+    hasTrainedParameters: Bool = true,
     _ body: @escaping (_ first: Tensor, _ second: Tensor?) -> (Tensor, Tensor)
 ) -> (Tensor, Tensor) {
     let context = Unmanaged.passRetained(RecomputedPart(body)).toOpaque()
@@ -74,6 +78,7 @@ public func recomputed(
     let status = ct_autograd_recomputed(
         first.handle,
         second?.handle,
+        hasTrainedParameters,
         { context, first, second, one, two in
             guard let context, let first else { return CT_USAGE }
             let part = Unmanaged<RecomputedPart>.fromOpaque(context).takeUnretainedValue()

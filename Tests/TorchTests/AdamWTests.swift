@@ -43,4 +43,34 @@ import Testing
         #expect(optimizer.state.stepCount == 3)
         #expect(try untouched.detached().array(of: Float.self) == [7])
     }
+
+    final class Memory {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
+        init() { bytes.initializeMemory(as: UInt8.self, repeating: 0) }
+        deinit { bytes.deallocate() }
+
+        var tensor: Tensor {
+            Tensor(borrowing: UnsafeRawBufferPointer(bytes), owner: self, shape: [4], dtype: .float32)
+        }
+    }
+
+    @Test func tensorsOverBorrowedMemoryAreKnownAndTheirCopiesAreNot() {
+        let borrowed = Memory().tensor
+        #expect(borrowed.isBorrowed && borrowed.narrowed(along: 0, from: 1, count: 2).isBorrowed)
+        #expect(!borrowed.copy().isBorrowed && !borrowed.to(.bfloat16).isBorrowed && !Tensor.zeros([4]).isBorrowed)
+    }
+
+    @Test func aStepThatWouldWriteIntoAFileTraps() async throws {
+        let result = try await #require(
+            processExitsWith: .failure,
+            observing: [\.standardErrorContent]
+        ) {
+            let parameter = Memory().tensor
+            parameter.setRequiresGradient(true)
+            (parameter * 2).sum().backward()
+            AdamW([parameter]).step()
+        }
+        let text = String(decoding: result.standardErrorContent, as: UTF8.self)
+        #expect(text.contains("AdamW.step") && text.contains("cannot be changed in place"), "\(text)")
+    }
 }

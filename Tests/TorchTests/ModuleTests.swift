@@ -37,4 +37,49 @@ struct ModuleTests {
         #expect(try model.head.dense.bias?.array(of: Float.self) == [7, 7, 7])
         #expect(throws: StateDictionaryError.self) { try model.load(state + [("head.scale", .full([3], 1))]) }
     }
+
+    @Test("modules are the whole tree in order of declaration, the model itself under the empty key")
+    func modules() {
+        let model = Model()
+        let modules = model.modules()
+        #expect(modules.map(\.key) == ["", "layers.0", "layers.1", "", "dense"])
+        #expect(modules[0].module === model && modules[3].module === model.head)
+        #expect(modules[4].module === model.head.dense)
+    }
+
+    @Test("gradients are switched by key, and what is not meant stays as it is")
+    func gradientsByKey() {
+        let model = Model()
+        model.setRequiresGradient(true) { $0.hasPrefix("dense.") }
+        #expect(model.trainedParameters.map(\.key) == ["dense.weight", "dense.bias"])
+        model.setRequiresGradient(false) { $0.hasSuffix("bias") }
+        #expect(model.trainedParameters.map(\.key) == ["dense.weight"])
+        model.setRequiresGradient(true)
+        #expect(model.trainedParameters.count == 5)
+    }
+
+    @Test("a part put in another's place is found, whichever module of the tree was asked before")
+    func changedTrees() {
+        let model = Model()
+        let before = model.parameters.count
+        #expect(model.layers[0].parameters.count == 1)
+        model.extra = Linear(1, 1, hasBias: false)
+        model.layers[0].attach(LowRankAdapter(2, 2, rank: 1, scale: 1), as: "lora")
+        #expect(model.parameters.count == before + 3)
+        #expect(model.layers[0].parameters.map(\.key) == ["weight", "lora.A", "lora.B"])
+        #expect(model.modules().map(\.key) == ["", "layers.0", "layers.0.lora", "layers.1", "", "dense", "extra"])
+        model.layers = []
+        #expect(model.parameters.map(\.key) == ["dense.weight", "dense.bias", "scale", "extra.weight"])
+    }
+
+    @Test("a model that was walked is given up with its last owner")
+    func lifetime() {
+        weak var observed: Model?
+        do {
+            let model = Model()
+            observed = model
+            #expect(model.modules().count == 5)
+        }
+        #expect(observed == nil)
+    }
 }

@@ -43,4 +43,27 @@ import Testing
         }
         #expect(witness == nil)
     }
+
+    @Test("parameters inside get their gradients where no input requires any", arguments: [true, false])
+    func frozenInputs(isRecomputed: Bool) throws {
+        let input = TrainingOperatorTests.random([6, 8], 1)
+        let (trained, frozen) = (TrainingOperatorTests.random([8, 8], 2), TrainingOperatorTests.random([8, 8], 3))
+        trained.setRequiresGradient(true)
+        // The first output needs no gradient at all.
+        let body = { (a: Tensor, _: Tensor?) -> (Tensor, Tensor) in (a.linear(frozen), a.linear(trained).gelu()) }
+        let (x, y) = isRecomputed ? recomputed(input, nil, body) : body(input, nil)
+        ((x * 0.5).sum() + (y * 2).sum()).backward()
+        let expected = input.linear(trained).gelu() * 2
+        let before = try #require(trained.gradient).copy()
+        trained.clearGradient()
+        expected.sum().backward()
+        #expect(try TrainingOperatorTests.difference(before, #require(trained.gradient)) < 1e-6)
+    }
+
+    @Test("nothing is recorded where neither inputs nor parameters ask for gradients")
+    func frozenParts() {
+        let input = TrainingOperatorTests.random([2, 2], 1)
+        let (x, y) = recomputed(input, nil, hasTrainedParameters: false) { a, _ in (a, a * 3) }
+        #expect(!x.requiresGradient && !y.requiresGradient)
+    }
 }

@@ -106,9 +106,12 @@ CTStatus ct_tensor_arange(int64_t start, int64_t end, CTDType dtype, CTDevice de
 // Copies `byteCount` bytes of row-major elements; CT_USAGE when they are not what shape and dtype need.
 CTStatus ct_tensor_from_bytes(const void *bytes, int64_t byteCount, const int64_t *shape, int32_t rank, CTDType dtype,
                               CTTensor **out);
-// Wraps memory without copying; `release(context)` runs when the last tensor over it is gone.
+// Wraps memory without copying; `release(context)` runs when the last tensor over it is gone. What changes tensors in
+// place refuses such a tensor and its views with CT_USAGE: the memory may be a read-only mapping of a file.
 CTStatus ct_tensor_borrow(const void *bytes, int64_t byteCount, const int64_t *shape, int32_t rank, CTDType dtype,
                           void (*release)(void *context), void *context, CTTensor **out);
+// Whether the elements lie in borrowed memory.
+bool ct_tensor_is_borrowed(const CTTensor *tensor);
 int32_t ct_tensor_rank(const CTTensor *tensor);
 int64_t ct_tensor_size(const CTTensor *tensor, int32_t dimension);
 int64_t ct_tensor_element_count(const CTTensor *tensor);
@@ -137,8 +140,9 @@ CTStatus ct_autograd_clear_gradient(CTTensor *tensor);
 CTStatus ct_autograd_detached(const CTTensor *tensor, CTTensor **out);
 // Computes outputs from one or two inputs (the second may be null) without keeping what lies between: `body` is called
 // now, without recording, and once more when gradients are taken, recording. It writes two new handles, which it hands
-// over. `release(context)` runs when it will not be called again.
-CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second,
+// over. `release(context)` runs when it will not be called again. `trains`: `body` reads leaves that require gradients,
+// which it is called for even where no input does.
+CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second, bool trains,
                                 CTStatus (*body)(void *context, CTTensor *first, CTTensor *second, CTTensor **out1,
                                                  CTTensor **out2),
                                 void (*release)(void *context), void *context, CTTensor **out1, CTTensor **out2);
@@ -208,6 +212,10 @@ CTStatus ct_shape_index_select(const CTTensor *a, int64_t dimension, const CTTen
 CTStatus ct_shape_assign_rows(CTTensor *tensor, const CTTensor *indices, const CTTensor *rows);
 // A zero tensor of `rows` rows to which row i of `a` is added at row indices[i].
 CTStatus ct_shape_index_add(const CTTensor *a, const CTTensor *indices, int64_t rows, CTTensor **out);
+// The element-wise maximum of rows lo[s] ..< hi[s] of `a` [N, D] for each segment s: [segments, D], zeros for an empty
+// one. Differentiable: the gradient goes to the first row that has the maximum.
+CTStatus ct_shape_segment_max(const CTTensor *a, const int64_t *lo, const int64_t *hi, int64_t segments,
+                              CTTensor **out);
 
 // MARK: Neural network operations (nn.cpp)
 

@@ -1,5 +1,6 @@
 import EttinFiles
 import EttinJSON
+import Torch
 
 /// How two embeddings are compared; larger is always nearer.
 public enum EmbeddingSimilarity: String, Sendable, Hashable, CaseIterable {
@@ -73,6 +74,32 @@ public struct EmbeddingSettings: Sendable, Hashable {
             problems += fields.problems
         }
         guard problems.isEmpty else { throw CheckpointError(problems) }
+    }
+
+    /// Writes the settings into the folder of a model.
+    ///
+    /// - Parameters:
+    ///   - folder: An existing folder.
+    ///   - format: The generation of transformers that the files name.
+    /// - Throws: `CheckpointError` when a file cannot be written.
+    func write(toFolder folder: String, format: ModernBERTConfiguration.Format) throws {
+        var model: JSONObject = [
+            "model_type": "SentenceTransformer",
+            "__version__": [
+                // The release whose rules for texts and prompts are ours.
+                "sentence_transformers": "6.2.0",
+                "transformers": .string(format == .version4 ? "4.54.0" : "5.23.0"),
+                "pytorch": .string(TorchRuntime.version),
+            ],
+            "prompts": .object(JSONObject(prompts.map { ($0.key, .string($0.value)) })),
+            "default_prompt_name": defaultPromptName.map(JSONValue.string) ?? .null,
+            "similarity_fn_name": .string(similarity.rawValue),
+        ]
+        if let truncateDimension { model["truncate_dim"] = JSONValue(truncateDimension) }
+        try JSONFile.write(.object(model), toFolder: folder, name: "config_sentence_transformers.json")
+        var texts: JSONObject = ["do_lower_case": false]
+        if let maxSequenceLength { texts["max_seq_length"] = JSONValue(maxSequenceLength) }
+        try JSONFile.write(.object(texts), toFolder: folder, name: "sentence_bert_config.json")
     }
 
     private static func fields(_ name: String, in folder: String) throws -> ConfigurationFields? {

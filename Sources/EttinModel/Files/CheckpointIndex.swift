@@ -114,6 +114,13 @@ enum JSONFile {
         return object
     }
 
+    /// Writes a file into a folder.
+    static func write(_ value: JSONValue, toFolder folder: String, name: String) throws {
+        try CheckpointError.translating {
+            try AtomicFile.write(serialized(value), to: FilePath.joined(folder, name))
+        }
+    }
+
     /// The text that `json.dumps(value, indent=2, sort_keys=True) + "\n"` gives.
     static func serialized(_ value: JSONValue) -> [UInt8] {
         let options = JSONWritingOptions(

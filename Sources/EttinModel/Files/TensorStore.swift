@@ -59,7 +59,8 @@ public final class TensorStore: TensorContainer {
     ///
     /// - Parameters:
     ///   - folder: A folder as `save_pretrained` writes it.
-    ///   - access: What stores into the values do; `.copyOnWrite` for weights that are trained in place.
+    ///   - access: What stores into the values do; tensors over them are not trained in place in either case, for which
+    ///     see ``PretrainedModel/loadForTraining(folder:device:allowingUnknown:newHeadSeed:)``.
     /// - Returns: The tensors of the folder.
     /// - Throws: `CheckpointError` with everything that is wrong: no weights, missing shards, tensors that the index
     ///   names but its files lack, broken files.

@@ -17,8 +17,11 @@ final class ClassifierHead: Module {
         classifier = Linear(configuration.hiddenSize, outputs ?? configuration.labelCount, hasBias: hasBias)
     }
 
-    func callAsFunction(_ hidden: Tensor, training: TrainingPass?) -> Tensor {
-        classifier(prediction(hidden).dropout(dropout, training, place: DropoutPlace.head))
+    /// The scores, which a mixed precision gives in float32.
+    func callAsFunction(_ hidden: Tensor, training: TrainingPass?, precision: Precision) -> Tensor {
+        let predicted = prediction(hidden, training: training).dropout(dropout, training, place: DropoutPlace.head)
+        let scores = classifier(predicted, training: training)
+        return precision == .full ? scores : scores.to(.float32)
     }
 }
 
@@ -62,16 +65,21 @@ public final class SequenceClassifier: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids, none of them empty.
     ///   - training: The pass of training that this is, with dropout; nil without.
-    /// - Returns: `[sequences, labelCount]`.
-    public func callAsFunction(_ batch: PackedBatch, training: TrainingPass? = nil) -> Tensor {
-        let hidden = model(batch, training: training)
+    ///   - precision: In which types to compute.
+    /// - Returns: `[sequences, labelCount]`, float32 where the precision is mixed.
+    public func callAsFunction(
+        _ batch: PackedBatch,
+        training: TrainingPass? = nil,
+        precision: Precision = .full
+    ) -> Tensor {
+        let hidden = model(batch, training: training, precision: precision)
         let pooled: Tensor =
             switch (configuration.kind, configuration.classifierPooling) {
             case (.decoder, _): hidden.selecting(lastTokens(batch).to(hidden.device))
             case (.encoder, .cls): hidden.pooled(batch, by: .cls)
             case (.encoder, .mean): hidden.pooled(batch, by: .mean)
             }
-        return head(pooled, training: training)
+        return head(pooled, training: training, precision: precision)
     }
 
     /// The row of the right-most token of each sequence that is not padding; its first row when all are.
@@ -122,9 +130,15 @@ public final class TokenClassifier: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids.
     ///   - training: The pass of training that this is, with dropout; nil without.
-    /// - Returns: `[tokens, labelCount]`.
-    public func callAsFunction(_ batch: PackedBatch, training: TrainingPass? = nil) -> Tensor {
-        head(model(batch, training: training), training: training)
+    ///   - precision: In which types to compute.
+    /// - Returns: `[tokens, labelCount]`, float32 where the precision is mixed.
+    public func callAsFunction(
+        _ batch: PackedBatch,
+        training: TrainingPass? = nil,
+        precision: Precision = .full
+    ) -> Tensor {
+        let hidden = model(batch, training: training, precision: precision)
+        return head(hidden, training: training, precision: precision)
     }
 }
 
@@ -166,9 +180,15 @@ public final class QuestionAnswering: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids, question and context in one.
     ///   - training: The pass of training that this is, with dropout; nil without.
-    /// - Returns: Two tensors `[tokens]`.
-    public func callAsFunction(_ batch: PackedBatch, training: TrainingPass? = nil) -> (start: Tensor, end: Tensor) {
-        let scores = head(model(batch, training: training), training: training)
+    ///   - precision: In which types to compute.
+    /// - Returns: Two tensors `[tokens]`, float32 where the precision is mixed.
+    public func callAsFunction(
+        _ batch: PackedBatch,
+        training: TrainingPass? = nil,
+        precision: Precision = .full
+    ) -> (start: Tensor, end: Tensor) {
+        let hidden = model(batch, training: training, precision: precision)
+        let scores = head(hidden, training: training, precision: precision)
         let columns = scores.split(into: 2, along: 1).map { $0.reshaped(-1) }
         return (columns[0], columns[1])
     }
@@ -180,9 +200,16 @@ public final class QuestionAnswering: Module, PretrainedModel {
     ///   - starts: The position of the answer's first token in each sequence; one beyond it does not count.
     ///   - ends: The position of the answer's last token in each sequence; one beyond it does not count.
     ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - precision: In which types to compute.
     /// - Returns: A scalar; NaN when no position counts.
-    public func loss(_ batch: PackedBatch, starts: [Int], ends: [Int], training: TrainingPass? = nil) -> Tensor {
-        let scores = self(batch, training: training)
+    public func loss(
+        _ batch: PackedBatch,
+        starts: [Int],
+        ends: [Int],
+        training: TrainingPass? = nil,
+        precision: Precision = .full
+    ) -> Tensor {
+        let scores = self(batch, training: training, precision: precision)
         let parts = [(scores.start, starts), (scores.end, ends)].map { column, positions in
             let losses = (0..<batch.sequenceCount).compactMap { sequence -> Tensor? in
                 let range = batch.range(of: sequence)

@@ -142,8 +142,8 @@ extension FusedNorm {
 }
 
 extension PackedWeight {
-    /// Packs a linear layer.
+    /// Packs a linear layer with what its adapters add.
     convenience init(_ linear: Linear, precision: WeightPrecision, isGated: Bool = false) {
-        self.init(linear.weight, bias: linear.bias, precision: precision, isGated: isGated)
+        self.init(linear.adaptedWeight, bias: linear.bias, precision: precision, isGated: isGated)
     }
 }

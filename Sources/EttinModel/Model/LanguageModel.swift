@@ -13,7 +13,9 @@ final class PredictionHead: Module {
         norm = configuration.layerNorm()
     }
 
-    func callAsFunction(_ x: Tensor) -> Tensor { norm(activation(dense(x))) }
+    func callAsFunction(_ x: Tensor, training: TrainingPass? = nil) -> Tensor {
+        norm(activation(dense(x, training: training)))
+    }
 }
 
 // MARK: -
@@ -143,7 +145,7 @@ public final class LanguageModel: Module, PretrainedModel {
     ) -> LanguageModelLoss {
         precondition(targets.count == places.count, "\(targets.count) targets for \(places.count) places")
         let hidden = model(batch, training: training, precision: precision)
-        let scored = head(hidden.selecting(distinctRows: Tensor(places).to(hidden.device)))
+        let scored = head(hidden.selecting(distinctRows: Tensor(places).to(hidden.device)), training: training)
         let (loss, rowLosses) = scored.linearCrossEntropy(
             weight: decoder.weight ?? model.embeddings.tokens.weight,
             bias: decoder.bias,

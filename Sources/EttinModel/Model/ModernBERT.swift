@@ -98,7 +98,7 @@ public final class ModernBERT: Module, PretrainedModel {
     /// Packs the weights for inference on the CPU and gives up those of the layers.
     ///
     /// From then on the model neither trains nor is saved. Hidden states keep the dtype of the embeddings, which are
-    /// not packed, and neither are the norms.
+    /// not packed, and neither are the norms. What adapters add is packed with the weights.
     ///
     /// - Parameter precision: The precision of the products.
     package func packForInference(_ precision: WeightPrecision) {
@@ -179,8 +179,12 @@ public final class ModernBERT: Module, PretrainedModel {
                 let (residualTD, normedTD) = layer.attentionInput(xTD, adding: deltaTD, activationType)
                 return layer(residualTD, normed: normedTD, training: training) { mixing(index, $0, table) }
             }
-            (xTD, deltaTD) =
-                training?.recomputesActivations == true ? recomputed(xTD, deltaTD, body) : body(xTD, deltaTD)
+            if training?.recomputesActivations == true {
+                let isTrained = layer.parameterReferences.contains { $0.reference.tensor.requiresGradient }
+                (xTD, deltaTD) = recomputed(xTD, deltaTD, hasTrainedParameters: isTrained, body)
+            } else {
+                (xTD, deltaTD) = body(xTD, deltaTD)
+            }
         }
         return kept + [deltaTD.map { finalNorm(adding: $0, to: xTD).normed } ?? finalNorm(xTD).to(activationType)]
     }
@@ -278,8 +282,8 @@ final class ModernBERTAttention: Module {
         mixing: (_ projectionsT3HK: Tensor) -> Tensor
     ) -> Tensor {
         let (tokens, width) = (xTD.size(0), xTD.size(1))
-        let mixedTHK = mixing(projections(xTD).reshaped(tokens, 3, heads, width / heads))
-        return output(mixedTHK.reshaped(tokens, width)).dropout(dropout, training, place: place)
+        let mixedTHK = mixing(projections(xTD, training: training).reshaped(tokens, 3, heads, width / heads))
+        return output(mixedTHK.reshaped(tokens, width), training: training).dropout(dropout, training, place: place)
     }
 }
 
@@ -304,7 +308,8 @@ final class ModernBERTMLP: Module {
     }
 
     func callAsFunction(_ xTD: Tensor, training: TrainingPass?) -> Tensor {
-        output(input(xTD).gated(by: gate).dropout(dropout, training, place: place))
+        let gatedTI = input(xTD, training: training).gated(by: gate).dropout(dropout, training, place: place)
+        return output(gatedTI, training: training)
     }
 }
 

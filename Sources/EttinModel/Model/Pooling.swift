@@ -41,14 +41,7 @@ extension Tensor {
         case .meanSqrtLen: return sums(rows, weight: { _, _ in 1 }, divisor: { $0.squareRoot() })
         case .weightedMean:
             return sums(rows, weight: { Float($1 + 1 - batch.range(of: $0).lowerBound) }, divisor: { $0 })
-        case .max:
-            let parts = rows.map { rows in
-                rows.isEmpty
-                    ? Tensor.zeros([1, size(1)], dtype, on: device)
-                    : narrowed(along: 0, from: rows.lowerBound, count: rows.count)
-                        .max(along: 0, keepingDimensions: true)
-            }
-            return parts.isEmpty ? .zeros([0, size(1)], dtype, on: device) : .concatenate(parts)
+        case .max: return max(ofRows: rows)
         }
     }
 

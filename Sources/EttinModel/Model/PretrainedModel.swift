@@ -42,7 +42,8 @@ extension PretrainedModel {
 
     /// Loads a checkpoint folder as `save_pretrained` of transformers writes it.
     ///
-    /// Weights are mapped, not copied, where the file has them in our layout; they must not be trained in place.
+    /// Weights are mapped, not copied, where the file has them in our layout; what would change them in place, as an
+    /// optimizer step does, traps. ``loadForTraining(folder:device:allowingUnknown:newHeadSeed:)`` copies them.
     /// A trunk loads from any model's folder and passes over its head; files of a trunk alone fit every model.
     ///
     /// - Parameters:
@@ -96,29 +97,76 @@ extension PretrainedModel {
         }
     }
 
+    /// Loads a checkpoint folder with every parameter in float32 and in memory of its own, for an optimizer to change.
+    ///
+    /// - Parameters:
+    ///   - folder: Holds `config.json` and weights in any form that ``TensorStore`` reads; nothing is written to it.
+    ///   - device: Where the parameters go.
+    ///   - allowingUnknown: Whether tensors that the model does not have are passed over.
+    ///   - newHeadSeed: When given, parameters of the head that the folder lacks are drawn with this seed.
+    /// - Returns: The model; no gradients are recorded yet.
+    /// - Throws: As ``load(folder:dtype:device:allowingUnknown:newHeadSeed:)``.
+    public static func loadForTraining(
+        folder: String,
+        device: Device = .cpu,
+        allowingUnknown: Bool = false,
+        newHeadSeed: UInt64? = nil
+    ) throws -> Self {
+        let model = try load(
+            folder: folder,
+            dtype: .float32,
+            device: device,
+            allowingUnknown: allowingUnknown,
+            newHeadSeed: newHeadSeed
+        )
+        try withRecovery { model.copyBorrowedParameters() }
+        return model
+    }
+
     /// Writes `config.json` and safetensors that transformers loads without a missing or unexpected key.
+    ///
+    /// A checkpoint holds no adapters: those of the model must be merged, and are then part of the weights that are
+    /// written.
     ///
     /// - Parameters:
     ///   - folder: An existing folder.
     ///   - shardSize: The largest file, as transformers' `max_shard_size`.
     ///   - format: The generation of transformers whose `config.json` is written; both are read by the newest.
-    /// - Throws: `CheckpointError` when a file cannot be written; `TorchError` when reading a device fails.
+    /// - Throws: `CheckpointError` when a file cannot be written, or an adapter is attached that is not merged;
+    ///   `TorchError` when reading a device fails.
     public func save(
         folder: String,
         shardSize: ShardSize = .default,
         format: ModernBERTConfiguration.Format = .version4
     ) throws {
         precondition(trunk.fused == nil, "a model packed for inference has given up the weights to save")
+        try requireMergedAdapters(toSave: folder)
         let tensors = checkpointState.map { TensorToWrite(name: $0.key, tensor: $0.tensor) }
         _ = try ShardedSafetensorsWriter.write(tensors, toFolder: folder, shardSize: shardSize)
         var written = configuration
         written.architectures = Self.architecture(of: configuration.kind).map { [$0] } ?? []
-        written.dtype = parameters.first?.tensor.dtype.rawValue
+        written.dtype = baseParameters.first?.tensor.dtype.rawValue
         try written.write(toFolder: folder, format: format)
     }
 
-    /// The parameters under the names of checkpoint files.
+    /// The parameters, without those of adapters, under the names of checkpoint files.
     public var checkpointState: StateDictionary {
-        CheckpointKeyMap.exported(parameters, for: configuration.kind, head: Self.headNaming)
+        CheckpointKeyMap.exported(baseParameters, for: configuration.kind, head: Self.headNaming)
+    }
+}
+
+extension Module {
+    /// Refuses to save a model whose weights are not all there is to it.
+    ///
+    /// - Parameter folder: Where the model was to be saved.
+    /// - Throws: `CheckpointError` when an adapter is attached that is not merged.
+    func requireMergedAdapters(toSave folder: String) throws {
+        guard hasUnmergedAdapters else { return }
+        throw CheckpointError(
+            .unsupported,
+            file: folder,
+            found: "would lack the adapters that are attached to the model",
+            expected: "adapters that are merged first, or saved on their own"
+        )
     }
 }

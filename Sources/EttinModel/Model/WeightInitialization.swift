@@ -66,7 +66,7 @@ extension WeightInitialization {
 }
 
 extension PretrainedModel {
-    /// Gives every parameter a new value.
+    /// Gives every parameter a new value, those of attached adapters excepted.
     ///
     /// A value is a function of the seed and the parameter's key, so an encoder and a decoder of one shape and seed
     /// start from the same weights, and a model starts from the same weights whatever head it has.
@@ -80,7 +80,8 @@ extension PretrainedModel {
 
     /// Gives the parameters whose keys `isIncluded` accepts a new value.
     func initialize(_ scheme: WeightInitialization, seed: UInt64, where isIncluded: (String) -> Bool) {
-        for (key, reference) in parameterReferences where isIncluded(key) {
+        let adapterKeys = adapterKeys
+        for (key, reference) in parameterReferences where isIncluded(key) && !adapterKeys.contains(key) {
             let generator = Philox(seed: seed, stream: Self.stream(of: trunkPrefix + key))
             let shape = reference.tensor.shape
             switch scheme.distribution(of: key, configuration) {

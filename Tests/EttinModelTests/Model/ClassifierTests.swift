@@ -58,6 +58,34 @@ import Torch
         }
     }
 
+    @Test func mixedPrecisionScoresAreNearAndFloat32() throws {
+        func check(_ exact: Tensor, _ mixed: Tensor) throws {
+            #expect(exact.dtype == .float32 && mixed.dtype == .float32 && exact.shape == mixed.shape)
+            let difference = try (exact - mixed).absolute().max().scalar() / exact.absolute().max().scalar()
+            #expect(difference > 0 && difference < 0.05, "\(difference)")
+        }
+        let pass = TrainingPass()
+        for kind in ModelKind.allCases {
+            let model = SequenceClassifier(Self.configuration(kind, .mean))
+            model.initialize(.transformers, seed: 1)
+            model.setRequiresGradient(true)
+            let mixed = model(Self.batch, training: pass, precision: .mixedBFloat16)
+            try check(model(Self.batch), mixed)
+            mixed.sum().backward()
+            for (key, tensor) in model.parameters { #expect(tensor.gradient?.dtype == .float32, "\(key)") }
+        }
+        let tagger = TokenClassifier(Self.configuration(.encoder))
+        tagger.initialize(.transformers, seed: 1)
+        try check(tagger(Self.batch), tagger(Self.batch, precision: .mixedBFloat16))
+        let model = QuestionAnswering(Self.configuration(.encoder))
+        model.initialize(.transformers, seed: 1)
+        try check(model(Self.batch).end, model(Self.batch, precision: .mixedBFloat16).end)
+        let losses = try [Precision.full, .mixedBFloat16].map {
+            try model.loss(Self.batch, starts: [2, 0, 0], ends: [3, 0, 1], precision: $0).scalar()
+        }
+        #expect(abs(losses[0] - losses[1]) < 0.02 && losses[0] != losses[1])
+    }
+
     // MARK: - Folders
 
     @Test func everyHeadSavesAndLoadsBitForBit() throws {

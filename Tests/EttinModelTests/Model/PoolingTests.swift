@@ -78,4 +78,56 @@ import Torch
         let batch = PackedBatch([[Int32](repeating: 0, count: 4096)])
         #expect(try ones.pooled(batch, by: .mean).scalar() == 1)
     }
+
+    /// As one operator for each sequence would give it.
+    @Test(arguments: [DType.float32, .bfloat16])
+    func theMaximumOfAllSequencesAtOnceIsThatOfEach(dtype: DType) throws {
+        let values = Philox(seed: 3).uniforms(count: 40 * 5)
+        let (packed, alone) = (Tensor(values, shape: [40, 5]).to(dtype), Tensor(values, shape: [40, 5]).to(dtype))
+        for leaf in [packed, alone] { leaf.setRequiresGradient(true) }
+        let batch = PackedBatch([7, 0, 1, 20, 12].map { [Int32](repeating: 5, count: $0) })
+        let skipped = [2, 0, 0, 0, 12]
+        let result = packed.pooled(batch, by: .max, skipping: skipped)
+        let parts = (0..<5).map { sequence -> Tensor in
+            let rows = batch.range(of: sequence).dropFirst(skipped[sequence])
+            guard let first = rows.first else { return .zeros([1, 5], dtype) }
+            return alone.narrowed(along: 0, from: first, count: rows.count).max(along: 0, keepingDimensions: true)
+        }
+        let expected = Tensor.concatenate(parts)
+        #expect(try result.isEqual(to: expected))
+        let factors = Tensor((0..<25).map { Float($0) }, shape: [5, 5]).to(dtype)
+        (result * factors).sum().backward()
+        (expected * factors).sum().backward()
+        #expect(try #require(packed.gradient).isEqual(to: #require(alone.gradient)))
+    }
+
+    @Test func aMaximumOfEqualValuesIsTheFirstAndNaNStays() throws {
+        let hidden = Tensor([1, 1, 0, .nan, 5, 2] as [Float], shape: [6, 1])
+        hidden.setRequiresGradient(true)
+        let pooled = hidden.pooled(PackedBatch([[1, 2, 3], [4, 5, 6]]), by: .max)
+        let values = try pooled.array(of: Float.self)
+        #expect(values[0] == 1 && values[1].isNaN)
+        pooled.sum().backward()
+        #expect(try hidden.gradient?.array(of: Float.self) == [1, 0, 0, 1, 0, 0])
+    }
+
+    @Test(arguments: Pooling.allCases)
+    func gradientsAreThoseOfEachSequenceAlone(pooling: Pooling) throws {
+        let values = Tensor(Self.hidden, shape: [7, 3])
+        let packed = values.copy()
+        packed.setRequiresGradient(true)
+        let factors = Tensor((1...6).map { Float($0) }, shape: [2, 3])
+        (packed.pooled(Self.batch, by: pooling, skipping: [1, 0]) * factors).sum().backward()
+        var parts: [Float] = []
+        for (sequence, skipped) in [(0, 1), (1, 0)] {
+            let range = Self.batch.range(of: sequence)
+            let alone = values.narrowed(along: 0, from: range.lowerBound, count: range.count).copy()
+            alone.setRequiresGradient(true)
+            let batch = PackedBatch([[Int32](repeating: 1, count: range.count)])
+            let row = factors.narrowed(along: 0, from: sequence, count: 1)
+            (alone.pooled(batch, by: pooling, skipping: [skipped]) * row).sum().backward()
+            parts += try #require(alone.gradient).array(of: Float.self)
+        }
+        #expect(try packed.gradient?.array(of: Float.self) == parts)
+    }
 }

@@ -1,0 +1,133 @@
+import EttinFiles
+import EttinJSON
+package import Torch
+
+/// A projection: `activation(weight · x + bias)`, plus `x` or a projection of it where there is a residual.
+///
+/// > Source: sentence-transformers `base/modules/dense.py`.
+package final class DenseModule: Module, FeatureModule {
+    package static let classPath = "sentence_transformers.models.Dense"
+
+    @Child("linear") package var linear: Linear
+    @Child("residual") package var residual: Linear?
+    private let activation: DenseActivation
+    private let usesResidual: Bool
+    private let names: FeatureNames
+
+    /// Creates a projection with uninitialised parameters, to be loaded or initialised.
+    package convenience init(
+        _ inputSize: Int,
+        _ outputSize: Int,
+        hasBias: Bool = true,
+        activation: DenseActivation = .tanh,
+        usesResidual: Bool = false
+    ) {
+        self.init(inputSize, outputSize, hasBias, activation, usesResidual, FeatureNames())
+    }
+
+    private init(
+        _ inputSize: Int,
+        _ outputSize: Int,
+        _ hasBias: Bool,
+        _ activation: DenseActivation,
+        _ usesResidual: Bool,
+        _ names: FeatureNames
+    ) {
+        self.activation = activation
+        self.usesResidual = usesResidual
+        self.names = names
+        super.init()
+        linear = Linear(inputSize, outputSize, hasBias: hasBias)
+        residual = usesResidual && inputSize != outputSize ? Linear(inputSize, outputSize, hasBias: false) : nil
+    }
+
+    package static func read(_ folder: FeatureModuleFolder) throws -> DenseModule {
+        var fields = try folder.settings(isRequired: true)
+        var (inputs, outputs) = (0, 0)
+        var (hasBias, usesResidual) = (true, false)
+        var activationName: String? = DenseActivation.tanh.rawValue
+        fields.read("in_features", into: &inputs)
+        fields.read("out_features", into: &outputs)
+        fields.read("bias", into: &hasBias)
+        fields.read("use_residual", into: &usesResidual)
+        fields.read("activation_function", into: &activationName)
+        let names = FeatureNames(&fields)
+        for (key, size) in [("in_features", inputs), ("out_features", outputs)]
+        where !(1...ConfigurationLimits.width).contains(size) {
+            fields.refuse(key, "is \(size)", expected: "1 to \(ConfigurationLimits.width)")
+        }
+        // The class is what counts; where Python keeps it differs between versions.
+        let className = FeatureModules.className(ofPath: activationName ?? "")
+        guard let activation = DenseActivation(rawValue: className) else {
+            fields.refuse(
+                "activation_function",
+                "is \(quoted(activationName ?? "null"))",
+                expected: DenseActivation.allCases.map(\.rawValue).joined(separator: ", "),
+                kind: .unsupported
+            )
+            throw CheckpointError(fields.problems)
+        }
+        guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
+        return try withRecovery {
+            let module = DenseModule(inputs, outputs, hasBias, activation, usesResidual, names)
+            try module.load(folder.weights())
+            return module
+        }
+    }
+
+    package func connect(_ widths: inout FeatureWidths) throws {
+        let width = try widths.width(of: names.input)
+        guard linear.inputSize == width else {
+            throw CheckpointError(
+                .malformed,
+                file: FeatureModules.file,
+                item: "\"in_features\" of a Dense module",
+                found: "is \(linear.inputSize)",
+                expected: "\(width), the width before it"
+            )
+        }
+        widths.write(names.output, width: linear.outputSize)
+    }
+
+    package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {
+        let x = features[names.input]
+        let y = activation(linear(x, training: training))
+        features[names.output] = usesResidual ? y + (residual?(x, training: training) ?? x) : y
+    }
+
+    package func write(_ folder: FeatureModuleFolder) throws {
+        var settings: JSONObject = [
+            "in_features": JSONValue(linear.inputSize), "out_features": JSONValue(linear.outputSize),
+            "bias": JSONValue(linear.bias != nil), "activation_function": .string(activation.classPath),
+        ]
+        // Older versions refuse keys that they do not know.
+        if usesResidual { settings["use_residual"] = true }
+        if !names.areDefault { for member in names.settings { settings[member.key] = member.value } }
+        try folder.write(settings)
+        try folder.write(baseParameters)
+    }
+}
+
+/// The activations a projection may name, by their Python classes.
+package enum DenseActivation: String, CaseIterable {
+    case identity = "Identity"
+    case tanh = "Tanh"
+    case gelu = "GELU"
+    case relu = "ReLU"
+    case silu = "SiLU"
+    case sigmoid = "Sigmoid"
+
+    /// The path of the class in torch.
+    var classPath: String { "torch.nn.modules.\(self == .identity ? "linear" : "activation").\(rawValue)" }
+
+    func callAsFunction(_ x: Tensor) -> Tensor {
+        switch self {
+        case .identity: x
+        case .tanh: x.tanh()
+        case .gelu: x.gelu()
+        case .relu: x.relu()
+        case .silu: x.silu()
+        case .sigmoid: x.sigmoid()
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import EttinJSON
+public import Torch
+
+/// Scales vectors to length 1.
+///
+/// > Source: sentence-transformers `base/modules/normalize.py`.
+package final class NormalizeModule: Module, FeatureModule {
+    package static let classPath = "sentence_transformers.models.Normalize"
+
+    private let names: FeatureNames
+
+    package override convenience init() { self.init(names: FeatureNames()) }
+
+    private init(names: FeatureNames) {
+        self.names = names
+        super.init()
+    }
+
+    package static func read(_ folder: FeatureModuleFolder) throws -> NormalizeModule {
+        var fields = try folder.settings(isRequired: false)
+        let names = FeatureNames(&fields)
+        guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
+        return NormalizeModule(names: names)
+    }
+
+    package func connect(_ widths: inout FeatureWidths) throws {
+        widths.write(names.output, width: try widths.width(of: names.input))
+    }
+
+    package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {
+        let x = features[names.input]
+        features[names.output] = (precision == .full ? x : x.to(.float32)).normalized()
+    }
+
+    package func write(_ folder: FeatureModuleFolder) throws {
+        // Versions up to 5 have an empty folder.
+        if !names.areDefault { try folder.write(names.settings) }
+    }
+}
+
+/// Which feature a module reads and which it writes, in its settings.
+struct FeatureNames {
+    private(set) var input = FeatureName.sentenceEmbedding
+    private(set) var output = FeatureName.sentenceEmbedding
+
+    var areDefault: Bool { input == FeatureName.sentenceEmbedding && output == input }
+
+    /// Both keys, which versions from 6 read.
+    var settings: JSONObject { ["module_input_name": .string(input), "module_output_name": .string(output)] }
+
+    init() {}
+
+    /// Reads both keys; a module writes what it reads unless its settings say otherwise.
+    init(_ fields: inout ConfigurationFields) {
+        var (given, result): (String?, String?) = (nil, nil)
+        fields.read("module_input_name", into: &given)
+        fields.read("module_output_name", into: &result)
+        input = given ?? input
+        output = result ?? input
+    }
+}
+
+extension Tensor {
+    /// Rows divided by their Euclidean norm, which counts as at least 10⁻¹².
+    public func normalized() -> Tensor {
+        self / norm(along: -1, keepingDimensions: true).clamped(min: 1e-12)
+    }
+}

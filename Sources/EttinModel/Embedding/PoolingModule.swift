@@ -1,0 +1,82 @@
+import EttinJSON
+package import Torch
+
+/// Pooling: the vectors of a sequence's tokens to one vector.
+///
+/// > Source: sentence-transformers `sentence_transformer/modules/pooling.py`.
+package final class PoolingModule: Module, FeatureModule {
+    package static let classPath = "sentence_transformers.models.Pooling"
+
+    /// How vectors are put together; several results are put end to end.
+    package var poolings: [Pooling]
+    /// Whether the tokens of a prompt take part.
+    package let includesPrompt: Bool
+    private var inputSize = 0
+
+    package init(_ poolings: [Pooling], includesPrompt: Bool = true) {
+        self.poolings = poolings
+        self.includesPrompt = includesPrompt
+        super.init()
+    }
+
+    /// The flags of versions up to 5, in the order in which their vectors are put together.
+    private static let flags: [(key: String, pooling: Pooling)] = [
+        ("pooling_mode_cls_token", .cls), ("pooling_mode_max_tokens", .max), ("pooling_mode_mean_tokens", .mean),
+        ("pooling_mode_mean_sqrt_len_tokens", .meanSqrtLen), ("pooling_mode_weightedmean_tokens", .weightedMean),
+        ("pooling_mode_lasttoken", .lastToken),
+    ]
+
+    package static func read(_ folder: FeatureModuleFolder) throws -> PoolingModule {
+        var fields = try folder.settings(isRequired: false)
+        var poolings: [Pooling] = []
+        var includesPrompt = true
+        fields.read("include_prompt", into: &includesPrompt)
+        if let mode = fields.value("pooling_mode") {
+            let names = mode.arrayValue ?? [mode]
+            poolings = names.compactMap { $0.stringValue.flatMap(Pooling.init(rawValue:)) }
+            if poolings.count != names.count || names.isEmpty {
+                fields.refuse(
+                    "pooling_mode",
+                    "is \(mode.text())",
+                    expected: Pooling.allCases.map(\.rawValue).joined(separator: ", "),
+                    kind: .unsupported
+                )
+            }
+        } else {
+            for (key, pooling) in flags {
+                var isOn = false
+                fields.read(key, into: &isOn)
+                if isOn { poolings.append(pooling) }
+            }
+            if poolings.isEmpty { poolings = [.mean] }
+        }
+        guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
+        return PoolingModule(poolings, includesPrompt: includesPrompt)
+    }
+
+    package func connect(_ widths: inout FeatureWidths) throws {
+        inputSize = try widths.width(of: FeatureName.tokenEmbeddings)
+        widths.write(FeatureName.sentenceEmbedding, width: poolings.count * inputSize)
+    }
+
+    package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {
+        let tokens = features[FeatureName.tokenEmbeddings]
+        let skipped = includesPrompt ? nil : features.promptTokenCounts
+        let parts = poolings.map { tokens.pooled(features.batch, by: $0, skipping: skipped) }
+        features[FeatureName.sentenceEmbedding] = parts.count == 1 ? parts[0] : Tensor.concatenate(parts, along: 1)
+    }
+
+    package func write(_ folder: FeatureModuleFolder) throws {
+        var settings: JSONObject = ["include_prompt": JSONValue(includesPrompt)]
+        let inFlagOrder = Self.flags.map(\.pooling).filter(poolings.contains)
+        if poolings == inFlagOrder {
+            settings["word_embedding_dimension"] = JSONValue(inputSize)
+            for (key, pooling) in Self.flags { settings[key] = JSONValue(poolings.contains(pooling)) }
+        } else {
+            // Flags have no order; what says so, only versions from 6 read.
+            settings["embedding_dimension"] = JSONValue(inputSize)
+            settings["pooling_mode"] = .array(poolings.map { .string($0.rawValue) })
+        }
+        try folder.write(settings)
+    }
+}

@@ -1,0 +1,177 @@
+/// A small trained addition to a ``Linear`` layer whose own weight stays as it is.
+///
+/// A kind of adapter is a ``Module`` with parameters of its own; ``LowRankAdapter`` is the first. Once it is attached with
+/// ``Linear/attach(_:as:rows:)``, its parameters are part of the tree of the model, below the key of the layer:
+///
+/// ```swift
+/// for (key, module) in model.modules() {
+///     guard let layer = module as? Linear, key.hasSuffix("mlp.Wi") else { continue }
+///     layer.attach(LowRankAdapter(layer.inputSize, layer.outputSize, rank: 8, scale: 2), as: "lora")
+/// }
+/// model.setRequiresGradient(false)
+/// model.setRequiresGradient(true) { $0.contains(".lora.") }
+/// ```
+public protocol Adapter: Module {
+    /// The width of the input.
+    var inputSize: Int { get }
+
+    /// The width of what is added.
+    var outputSize: Int { get }
+
+    /// What is added to the output of the layer.
+    ///
+    /// - Parameters:
+    ///   - input: The input of the layer, `[…, inputSize]`.
+    ///   - training: The pass of training that this is, with dropout; nil without.
+    /// - Returns: `[…, outputSize]`, in the type of the input.
+    func callAsFunction(_ input: Tensor, training: TrainingPass?) -> Tensor
+
+    /// What would have to be added to the weight of the layer for the same effect, dropout aside.
+    ///
+    /// - Returns: `[outputSize, inputSize]`.
+    func weightChange() -> Tensor
+}
+
+/// The adapters of a layer, on ranges of its output rows that do not meet.
+struct AttachedAdapters: ModuleContainer {
+    struct Attachment {
+        let key: String
+        let rows: Range<Int>
+        let adapter: any Adapter
+    }
+
+    /// By their rows.
+    private(set) var list: [Attachment] = []
+
+    var isEmpty: Bool { list.isEmpty }
+
+    mutating func insert(_ attachment: Attachment) {
+        list.append(attachment)
+        list.sort { $0.rows.lowerBound < $1.rows.lowerBound }
+    }
+
+    func modules(under key: String) -> [(key: String, module: Module)] { list.map { ($0.key, $0.adapter) } }
+}
+
+extension Linear {
+    /// The width of the input.
+    public var inputSize: Int { weight.size(1) }
+
+    /// The width of the output.
+    public var outputSize: Int { weight.size(0) }
+
+    /// Whether an adapter is attached.
+    public var hasAdapters: Bool { !adapters.isEmpty }
+
+    /// Whether the weight has what the adapters add in it.
+    public var adaptersAreMerged: Bool { unmergedWeight != nil }
+
+    /// Attaches an adapter to all outputs of the layer or to a range of them.
+    ///
+    /// Several adapters may be attached to ranges that do not meet, such as those of queries, keys and values in the one
+    /// matrix that projects to all three. Whether gradients of its parameters are recorded is for the caller to say.
+    ///
+    /// - Parameters:
+    ///   - adapter: As wide as the layer's input and the rows.
+    ///   - key: Where its parameters are below the layer, such as `lora` or `lora.q`.
+    ///   - rows: The rows of the weight, which are places of the output; nil for all.
+    public func attach(_ adapter: some Adapter, as key: String, rows: Range<Int>? = nil) {
+        let rows = rows ?? 0..<outputSize
+        requireUsage(!adaptersAreMerged, "an adapter cannot be attached while others are merged")
+        requireUsage(
+            !rows.isEmpty && rows.lowerBound >= 0 && rows.upperBound <= outputSize,
+            "adapter \(key) on rows \(rows) of a layer with \(outputSize)"
+        )
+        requireUsage(
+            adapter.inputSize == inputSize && adapter.outputSize == rows.count,
+            "adapter \(key) is \(adapter.inputSize) to \(adapter.outputSize) wide; expected \(inputSize) to \(rows.count)"
+        )
+        for other in adapters.list {
+            requireUsage(
+                !other.rows.overlaps(rows),
+                "adapter \(key) on rows \(rows), of which \(other.key) has \(other.rows)"
+            )
+            requireUsage(other.key != key, "there already is an adapter \(key)")
+        }
+        adapters.insert(AttachedAdapters.Attachment(key: key, rows: rows, adapter: adapter))
+    }
+
+    /// The weight with what the adapters add, in its own type; the products are taken in that of the adapters.
+    public var adaptedWeight: Tensor {
+        guard hasAdapters, !adaptersAreMerged else { return weight }
+        return withoutGradients {
+            parts(of: weight.detached(), along: 0) { part, adapter in
+                let change = adapter.weightChange()
+                return (part.to(change.dtype) + change.to(part.device)).to(part.dtype)
+            }
+        }
+    }
+
+    /// Adds what the adapters give to the output of the layer.
+    func adapted(_ output: Tensor, of input: Tensor, training: TrainingPass?) -> Tensor {
+        guard !adaptersAreMerged else {
+            requireUsage(training == nil, "a layer with merged adapters cannot be trained; unmerge them first")
+            return output
+        }
+        return parts(of: output, along: output.rank - 1) { $0 + $1(input, training: training) }
+    }
+
+    /// A tensor whose ranges that adapters have are replaced.
+    private func parts(of whole: Tensor, along dimension: Int, _ body: (Tensor, any Adapter) -> Tensor) -> Tensor {
+        var parts: [Tensor] = []
+        var end = 0
+        func part(to bound: Int) -> Tensor {
+            defer { end = bound }
+            return bound - end == whole.size(dimension)
+                ? whole : whole.narrowed(along: dimension, from: end, count: bound - end)
+        }
+        for attachment in adapters.list {
+            if attachment.rows.lowerBound > end { parts.append(part(to: attachment.rows.lowerBound)) }
+            parts.append(body(part(to: attachment.rows.upperBound), attachment.adapter))
+        }
+        if end < outputSize { parts.append(part(to: outputSize)) }
+        return parts.count == 1 ? parts[0] : .concatenate(parts, along: dimension)
+    }
+}
+
+extension Module {
+    /// Adds what the adapters of the tree add to the weights themselves, so that they cost nothing in a forward pass.
+    ///
+    /// For inference and for files: the layers cannot be trained until ``unmergeAdapters()``. Until then the weights as
+    /// they were are kept too, so that nothing is lost to rounding.
+    public final func mergeAdapters() {
+        forEachLinear { layer in
+            guard layer.hasAdapters, !layer.adaptersAreMerged else { return }
+            let original = layer.weight
+            layer.weight = layer.adaptedWeight
+            layer.weight.setRequiresGradient(original.requiresGradient)
+            layer.unmergedWeight = original
+        }
+    }
+
+    /// Takes merged adapters out of the weights again, which are then, bit for bit, what they were.
+    public final func unmergeAdapters() {
+        forEachLinear { layer in
+            guard let original = layer.unmergedWeight else { return }
+            layer.weight = original.to(layer.weight.dtype, layer.weight.device)
+            layer.unmergedWeight = nil
+        }
+    }
+
+    /// Takes the adapters off the layers of the tree; merged ones leave what they added in the weights.
+    public final func detachAdapters() {
+        forEachLinear { layer in
+            layer.adapters = AttachedAdapters()
+            layer.unmergedWeight = nil
+        }
+    }
+
+    /// Whether a layer of the tree has an adapter that is not merged into its weight.
+    public final var hasUnmergedAdapters: Bool {
+        modules().contains { ($0.module as? Linear).map { $0.hasAdapters && !$0.adaptersAreMerged } ?? false }
+    }
+
+    private func forEachLinear(_ body: (Linear) -> Void) {
+        for (_, module) in modules() { if let layer = module as? Linear { body(layer) } }
+    }
+}
