@@ -20,8 +20,6 @@ public final class MappedFile: @unchecked Sendable {
         /// Stores fault. The default.
         case readOnly
         /// Stores change private copies of the pages, never the file.
-        ///
-        /// For weights that are trained in place.
         case copyOnWrite
     }
 

@@ -3,7 +3,7 @@ import EttinModel
 import EttinPrimitives
 import Torch
 
-/// Answers a request of `ettin-probe adapters`, one line of JSON each way:
+/// Answers a request of the adapters subcommand, one line of JSON each way.
 ///
 ///   {"op": "adapters", "folder": f, "weights": f, "scale": x, "sequences": [[ids]], "labels": [[ids]],
 ///    "recomputes": b, "precision": "fp32"|"amp_bf16", "output": f}

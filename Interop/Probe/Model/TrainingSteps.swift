@@ -16,9 +16,7 @@ final class TrainingLoop {
     private let precision: Precision
 
     init(folder: String, precision: Precision) throws {
-        model = try LanguageModel.load(folder: folder, dtype: .float32)
-        // The file's own memory must not be written, and gradients need leaves.
-        try model.load(model.parameters.map { ($0.key, $0.tensor.copy()) })
+        model = try LanguageModel.loadForTraining(folder: folder)
         model.setRequiresGradient(true)
         optimizer = AdamW(model.parameters.map(\.tensor), learningRate: 1e-4)
         self.precision = precision

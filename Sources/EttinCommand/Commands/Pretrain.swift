@@ -118,7 +118,7 @@ struct Training {
         }
     }
 
-    private func train(_ options: PretrainingSession.Options) throws -> TrainingOutcome {
+    private func train(_ options: PretrainingSession.Options) throws -> PretrainingReport {
         let session = try PretrainingSession(recipes, options)
         for trainer in session.trainers {
             let run = trainer.task
