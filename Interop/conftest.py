@@ -1,6 +1,8 @@
 """Fixtures of several files. What the checks measure is printed at the end of a run, whether or not it passed."""
 
 import importlib.util
+import itertools
+import math
 import os
 
 import pytest
@@ -56,9 +58,10 @@ def pytest_collection_modifyitems(items):
         if marker:
             tests.setdefault(item.nodeid.split("[")[0], (marker.args[0], []))[1].append(item)
     for count, cases in tests.values():
-        step = len(cases) // count
-        # The shift keeps the sample from taking one value of the innermost parameter alone.
-        sample = {index * step + index % step for index in range(count)}
+        # A walk in strides of the golden section meets every value of each parameter early.
+        size = len(cases)
+        stride = next(step for step in itertools.count(round(size * 0.618)) if math.gcd(step, size) == 1)
+        sample = {index * stride % size for index in range(count)}
         for index, case in enumerate(cases):
             if index not in sample:
                 case.add_marker(pytest.mark.slow)

@@ -92,7 +92,6 @@ def stages(tmp_path, name, source, tokenizer):
     ]
 
 
-@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
     tokenizer = small_tokenizer(tmp_path / "tokenizer")
     source = corpus(tmp_path / "a.jsonl", 8_000)
@@ -185,6 +184,7 @@ def whole_orders(tokens):
     return inputs, outputs, seconds
 
 
+@pytest.mark.slow
 def test_orders_killed_at_random_moments(tokens, whole_orders, tmp_path):
     inputs, outputs, seconds = whole_orders
     chooser = random.Random(time.time_ns())
@@ -204,6 +204,7 @@ def test_orders_killed_at_random_moments(tokens, whole_orders, tmp_path):
     assert kills >= 20 and resumed >= 10, f"only {kills} of 40 runs were killed and {resumed} had something to go on from"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("count", [3, 12])
 def test_parts_of_orders_are_the_whole(tokens, whole_orders, tmp_path, count):
     inputs, outputs, _ = whole_orders

@@ -67,6 +67,7 @@ def test_a_pair_that_is_killed_ten_times_ends_in_the_same_bits(place, uninterrup
     assert run.event_files(0) == run.event_files(1) == 11
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_ten_times_ends_in_the_same_bits(place, uninterrupted):
     """A single run on two threads, killed at any moment, while it starts too."""
     rng = random.Random(12)
@@ -126,6 +127,7 @@ def test_halves_whose_newest_checkpoints_differ_go_on_from_the_newest_that_both_
 # --- Asked to stop ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_at_the_batch_and_the_run_goes_on_to_the_same_bits(place, uninterrupted, number):
     run = Run(place, f"stopped-{number.name}")
@@ -176,6 +178,7 @@ def test_a_second_signal_ends_at_once(place):
 # --- Checkpoints ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("every", ["20ba", "3000tok"])
 def test_the_newest_checkpoints_and_multiples_stay(place, every):
     unit = re.search("[a-z]+", every)[0]
@@ -279,6 +282,7 @@ def small_pair(place):
     return run, settings
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "name, overrides, finding",
     [("same", [], None), ("token", ["data_local=../changed/small"], "step {} is the first that differs"),

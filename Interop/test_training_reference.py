@@ -35,6 +35,7 @@ def one_thread():
 # --- Steps -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("weighting", ["literal", "intended"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_fifty_steps(folder, tmp_path, measured, kind, weighting):
@@ -64,6 +65,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_variants(folder, tmp_path, measured, kind, variant):
@@ -99,6 +101,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mistake_would_show(folder, unaltered, kind, mistake):
@@ -142,6 +145,7 @@ def test_the_optimizer_is_torch_optimi_s(folder, measured, decoupled):
 # --- Runs that begin where others end --------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind, rule", [("encoder", "intended"), ("encoder", "literal"), ("decoder", "literal")])
 def test_three_phases(folder, tmp_path, measured, kind, rule):
     rules = dict(rules__learning_rate_timing=rule, rules__decay_base_rate=rule)
@@ -169,6 +173,7 @@ def test_three_phases(folder, tmp_path, measured, kind, rule):
     assert rates[0] == pytest.approx(1.5e-3) and (rates[1] > 2e-3) == (rule == "literal")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_cross_objective_training(folder, tmp_path, measured, kind):
     """A model of one kind learns what the other was trained for."""
@@ -225,6 +230,7 @@ def test_halves_in_lockstep_see_what_each_sees_alone(unaltered, tmp_path):
 # --- Half precision --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_bfloat16_ends_where_float32_does(folder, tmp_path, measured, kind):
     changes = dict(max_duration="160ba", global_train_batch_size=8, device_train_microbatch_size=8)
