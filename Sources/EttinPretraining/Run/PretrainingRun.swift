@@ -1,3 +1,4 @@
+import EttinConversion
 package import EttinCorpus
 import EttinFiles
 public import EttinJSON
