@@ -130,6 +130,7 @@ def accepted_by_python(data):
         return False
 
 
+@pytest.mark.slow
 def test_accepts_and_refuses_damaged_files_as_the_library_does(tmp_path):
     generator = random.Random(7)
     tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.uint8), "c": torch.zeros(0)}

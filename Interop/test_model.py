@@ -100,6 +100,7 @@ def expected_padded(model, rows):
 # --- Outputs ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", SHAPES)
 def test_logits_of_mixed_lengths(tmp_path, measured, size, kind):
@@ -132,6 +133,7 @@ def test_logits_of_mixed_lengths(tmp_path, measured, size, kind):
     assert cosine >= 0.999
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", ["17m", "150m"])
 def test_logits_of_4096_tokens(tmp_path, measured, size, kind):
@@ -143,6 +145,7 @@ def test_logits_of_4096_tokens(tmp_path, measured, size, kind):
     assert difference <= 1e-4
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "options",
@@ -224,6 +227,7 @@ def test_greedy_steps_over_a_cache(tmp_path, measured):
 # --- Gradients -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", SHAPES)
 def test_gradients_of_every_parameter(tmp_path, measured, size, kind):
@@ -278,6 +282,7 @@ def assert_loads_bit_for_bit(model, folder):
         assert torch.equal(tensor, other[name]) and tensor.dtype == other[name].dtype, name
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("format", "45")
 @pytest.mark.parametrize(

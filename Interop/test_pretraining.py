@@ -384,6 +384,7 @@ def test_the_other_kind_goes_on_from_a_finished_model(place, phases):
     assert "load_path" in refused(wrong, "scheduler.t_warmup=300tok", "scheduler.t_decay=400tok")
 
 
+@pytest.mark.slow
 def test_a_pair_goes_on_in_lockstep_from_the_folder_of_a_pair(place):
     first = Phase(place, "pair-pretrain", "encoder-pretrain", "scheduler.t_warmup=300tok", "--lockstep",
                   RECIPES / "17m/decoder-pretrain.yaml")

@@ -256,6 +256,7 @@ def test_a_ledger_that_is_not_the_checkpoints_is_refused(place, uninterrupted):
 # --- Pairs ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_halves_trained_apart_are_the_halves_trained_together(place, uninterrupted):
     apart = [Run(place, f"apart-{kind}", kinds=[kind]) for kind in KINDS]
     for run, together in zip(apart, uninterrupted.folders):
