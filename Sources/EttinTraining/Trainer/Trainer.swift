@@ -68,7 +68,7 @@ public final class Trainer<Task: TrainingTask> {
         (clock, previousClock, origin, best) = (start.clock, start.clock, start.origin, start.best)
         evaluation = start.evaluation.map { ($0.key, $0.value) }
         facts = task.facts
-        trained = task.model.parameters.filter(\.tensor.requiresGradient)
+        trained = task.model.trainedParameters
         guard !trained.isEmpty else {
             throw TrainingError(
                 .invalidOption,
