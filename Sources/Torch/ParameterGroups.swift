@@ -13,11 +13,13 @@ public struct ParameterGroup: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - learningRate: η of the whole; that of the group is `rateFactor` times it.
-    ///   - rateFactor: What the learning rate is multiplied by for this group.
+    ///   - rateFactor: What the learning rate is multiplied by for this group, above 0; parameters that are not to be
+    ///     trained do not require gradients.
     ///   - weightDecay: λ.
     ///   - referenceRate: η₀ of the whole; that of the group is `rateFactor` times it. Nil where λ is multiplied by η.
     public init(learningRate: Double, rateFactor: Double = 1, weightDecay: Double, referenceRate: Double? = nil) {
-        precondition(referenceRate.map { $0 > 0 } ?? true, "a reference rate of \(referenceRate ?? 0)")
+        requireUsage(rateFactor > 0, "a group with \(rateFactor) times the learning rate")
+        requireUsage(referenceRate.map { $0 > 0 } ?? true, "a reference rate of \(referenceRate ?? 0)")
         self.rateFactor = rateFactor
         self.weightDecay = weightDecay
         self.referenceRate = referenceRate.map { $0 * rateFactor }

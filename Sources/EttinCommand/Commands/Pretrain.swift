@@ -57,8 +57,12 @@ struct Pretrain: ParsableCommand {
             try PretrainingRecipe(path: $0, overrides: values.overrides)
         }
         if dryRun { return try printPlans(recipes) }
-        let outcome = try Training(recipes, device: try place.prepare(orElse: recipes[0].device)).run()
-        if json.isOn { try StandardOutput.write(document: outcome.json) } else { try outcome.printCheckpoints() }
+        let device = try place.prepare(orElse: recipes[0].device)
+        let outcome = try Interruption.draining(saying: Training.stopNotice) {
+            let outcome = try Training(recipes, device: device).run()
+            if json.isOn { try StandardOutput.write(document: outcome.json) } else { try outcome.printCheckpoints() }
+            return outcome
+        }
         if outcome.isInterrupted { throw ExitCode(130) }
     }
 
@@ -87,8 +91,11 @@ struct Pretrain: ParsableCommand {
 
 // MARK: -
 
-/// Training as commands run it: notices and progress on standard error, signals heeded.
+/// Training as commands run it: notices and progress on standard error, signals heeded where the caller drains them.
 struct Training {
+    /// What the first signal says.
+    static let stopNotice = "stopping after this batch; once more to stop without saving"
+
     let recipes: [PretrainingRecipe]
     let device: Device
 
@@ -113,12 +120,6 @@ struct Training {
         options.onLine = Diagnostics.note
         options.shouldStop = { Interruption.isRequested }
         TorchRuntime.setKeptMemoryLimit(bytes: .max)
-        return try Interruption.draining(saying: "stopping after this batch; once more to stop without saving") {
-            try train(options)
-        }
-    }
-
-    private func train(_ options: PretrainingSession.Options) throws -> PretrainingReport {
         let session = try PretrainingSession(recipes, options)
         for trainer in session.trainers {
             let run = trainer.task

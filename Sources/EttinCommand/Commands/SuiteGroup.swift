@@ -2,6 +2,7 @@ import ArgumentParser
 import EttinJSON
 import EttinModel
 import EttinPretraining
+import Torch
 
 /// The commands `ettin suite …`.
 struct SuiteGroup: ParsableCommand {
@@ -28,10 +29,13 @@ struct SuiteArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Only models whose name holds this, such as 17m or decoder.", valueName: "text"))
     var only: String?
 
+    /// A run with its recipe and how far it is.
+    typealias Run = (run: SuiteRun, recipe: PretrainingRecipe, state: SuiteRun.State)
+
     /// The runs with their recipes and how far they are.
     ///
     /// - Throws: `TrainingError` for what cannot be read or run.
-    func runs() throws -> [(run: SuiteRun, recipe: PretrainingRecipe, state: SuiteRun.State)] {
+    func runs() throws -> [Run] {
         // Some keys are the suite file's own; all others are those of its recipes.
         let own = values.overrides.filter { text in SuiteFile.keys.contains { text.hasPrefix("\($0)=") } }
         let file = try SuiteFile(path: suite, overrides: own)
@@ -120,9 +124,26 @@ struct SuiteRunCommand: ParsableCommand {
         let runs = try arguments.runs()
         for (_, recipe, _) in runs { try recipe.checkRunnable() }
         let devices = try runs.map { try place.prepare(orElse: $0.recipe.device) }
-        var documents: [JSONValue] = []
+        let isInterrupted = try Interruption.draining(saying: Training.stopNotice) {
+            var documents: [JSONValue] = []
+            let isInterrupted = try train(runs, on: devices, into: &documents)
+            if json.isOn { try StandardOutput.write(document: .array(documents)) }
+            return isInterrupted
+        }
+        if isInterrupted { throw ExitCode(130) }
+    }
+
+    /// Trains the runs one after the other.
+    ///
+    /// - Returns: Whether a signal has ended it.
+    private func train(
+        _ runs: [SuiteArguments.Run],
+        on devices: [Device],
+        into documents: inout [JSONValue]
+    ) throws -> Bool {
         var index = 0
         while index < runs.count {
+            if Interruption.isRequested { return true }
             let (run, recipe, state) = runs[index]
             let device = devices[index]
             index += 1
@@ -137,12 +158,9 @@ struct SuiteRunCommand: ParsableCommand {
             }
             let outcome = try Training(recipes, device: device).run()
             if json.isOn { documents.append(outcome.json) } else { try outcome.printCheckpoints() }
-            if outcome.isInterrupted {
-                if json.isOn { try StandardOutput.write(document: .array(documents)) }
-                throw ExitCode(130)
-            }
+            if outcome.isInterrupted { return true }
         }
-        if json.isOn { try StandardOutput.write(document: .array(documents)) }
+        return false
     }
 }
 

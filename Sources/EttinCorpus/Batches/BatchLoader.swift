@@ -119,8 +119,10 @@ public struct BatchLoader {
     public mutating func next() throws -> RankBatch? {
         switch stream {
         case .ordered(let source, var batches):
-            defer { stream = .ordered(source, batches) }
-            return try next(source, &batches)
+            // After a sample that cannot be read, the same batch is tried again.
+            let batch = try next(source, &batches)
+            stream = .ordered(source, batches)
+            return batch
         case .explicit(var order, var position):
             defer { stream = .explicit(order, position) }
             return try next(&order, &position)

@@ -30,8 +30,8 @@ public final class PretrainingSession {
         public init() {}
     }
 
-    /// The runs, in the order of their recipes.
-    public let trainers: [Trainer<PretrainingRun>]
+    /// The trainers of the runs, in the order of their recipes.
+    package let trainers: [Trainer<PretrainingRun>]
     private let options: Options
     private let batches: BatchStream
 
@@ -127,6 +127,14 @@ public final class PretrainingSession {
     }
 
     // MARK: Running
+
+    /// The runs, in the order of their recipes.
+    public var runs: [PretrainingRun] { trainers.map(\.task) }
+
+    /// How far the runs have come, and what was last measured of each, in the order of their recipes.
+    public var progress: [RunProgress] {
+        trainers.map { RunProgress(clock: $0.clock, evaluation: $0.evaluation) }
+    }
 
     /// The newest checkpoint of each run.
     ///

@@ -120,7 +120,7 @@ public struct CheckpointStore: Hashable, Sendable {
     ///
     /// - Parameter batch: The batches of the checkpoint; without one, or when it is not there, the link goes.
     /// - Throws: `TrainingError` when the link cannot be replaced or removed, or is something else than a link.
-    public func linkBest(toBatch batch: Int?) throws {
+    func linkBest(toBatch batch: Int?) throws {
         let link = FilePath.joined(folder, "best")
         try TrainingError.translating {
             if let path = batch.map(path), FilePath.kind(of: path) == .folder {

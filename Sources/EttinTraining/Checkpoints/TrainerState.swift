@@ -125,7 +125,9 @@ public struct TrainerState: Hashable, Sendable {
         object["evaluation"] = .object(JSONObject(evaluation.map { ($0.key, JSONValue($0.value)) }))
         if let best {
             object["best"] = [
-                "metric": .string(best.metric), "value": JSONValue(best.value), "batch": JSONValue(best.batch),
+                "metric": .string(best.settings.metric),
+                "greater_is_better": .bool(best.settings.greaterIsBetter), "value": JSONValue(best.value),
+                "batch": JSONValue(best.batch),
             ]
         }
         let value = JSONValue.object(object)
@@ -184,9 +186,12 @@ public struct TrainerState: Hashable, Sendable {
         evaluation = (value["evaluation"]?.objectValue ?? [:]).map {
             Measurement(key: $0.key, value: $0.value.doubleValue ?? .nan)
         }
-        guard value["best"] != nil else { return }
+        guard let stored = value["best"] else { return }
+        guard let greaterIsBetter = stored["greater_is_better"]?.boolValue else {
+            throw fields.malformed("best", "greater_is_better", "true or false")
+        }
         best = BestEvaluation(
-            metric: try fields.text("best", "metric"),
+            BestModelSettings(metric: try fields.text("best", "metric"), greaterIsBetter: greaterIsBetter),
             value: try fields.number("best", "value"),
             batch: try fields.count("best", "batch")
         )
@@ -195,9 +200,9 @@ public struct TrainerState: Hashable, Sendable {
 
 /// The best evaluation of a run by one metric.
 public struct BestEvaluation: Hashable, Sendable {
-    /// The name of the metric.
-    public let metric: String
-    /// Its value.
+    /// By which metric it is the best.
+    public let settings: BestModelSettings
+    /// The value of the metric.
     public let value: Double
     /// The number of batches after which it was measured.
     public let batch: Int
@@ -205,11 +210,16 @@ public struct BestEvaluation: Hashable, Sendable {
     /// Describes an evaluation.
     ///
     /// - Parameters:
-    ///   - metric: The name of the metric.
-    ///   - value: Its value.
+    ///   - settings: By which metric it is the best.
+    ///   - value: The value of the metric.
     ///   - batch: The number of batches after which it was measured.
-    public init(metric: String, value: Double, batch: Int) {
-        (self.metric, self.value, self.batch) = (metric, value, batch)
+    public init(_ settings: BestModelSettings, value: Double, batch: Int) {
+        (self.settings, self.value, self.batch) = (settings, value, batch)
+    }
+
+    /// Whether another value of the metric is better.
+    func isSurpassed(by value: Double) -> Bool {
+        settings.greaterIsBetter ? value > self.value : value < self.value
     }
 }
 

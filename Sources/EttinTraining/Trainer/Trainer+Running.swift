@@ -11,15 +11,16 @@ extension Trainer {
     ///
     /// - Parameter shouldGoOn: Asked between steps; when it says no, a checkpoint is saved and the run ends.
     /// - Returns: How it ended.
-    /// - Throws: `TrainingError` when a loss is not a number, and whatever reading data and writing checkpoints throw. The
-    ///   state before a step that failed is saved, if it can be; the checkpoints that are complete stay.
+    /// - Throws: `TrainingError` when a loss is not a number, and whatever reading data, evaluating and writing checkpoints
+    ///   throw. The state before a step whose loss is not a number or whose batch cannot be read is saved, and so is that
+    ///   of an evaluation that fails; the checkpoints that are complete stay in any case.
     public func run(while shouldGoOn: () -> Bool = { true }) throws -> TrainingOutcome {
         try Self.runTogether([self], while: shouldGoOn)
     }
 
     /// Trains several models on the batches of the first one's task, all of them a step on each.
     ///
-    /// They are evaluated and saved at the same batches, so the clock of the first decides, even on seconds.
+    /// They are saved at the same batches, so the clock of the first decides, even on seconds.
     ///
     /// - Parameters:
     ///   - trainers: The runs, of the same length and intervals.
@@ -48,7 +49,7 @@ extension Trainer {
             var isSaved = lead.isFinished || lead.ends(lead.settings.saveInterval, since: before[0])
             for (trainer, clock) in zip(trainers, before)
             where lead.isFinished || trainer.ends(trainer.settings.evaluationInterval, since: clock) {
-                if try trainer.evaluate() { isSaved = true }
+                if try trainer.evaluate(among: trainers) { isSaved = true }
             }
             if isSaved { try save(trainers) }
         }
@@ -72,6 +73,16 @@ extension Trainer {
             return try trainers[0].task.nextBatch()
         } catch {
             if trainers[0].clock.batch > 0 { try save(trainers) }
+            throw error
+        }
+    }
+
+    /// Evaluates; where that fails, what was trained is saved first.
+    private func evaluate(among trainers: [Trainer]) throws -> Bool {
+        do {
+            return try evaluate()
+        } catch {
+            try Self.save(trainers)
             throw error
         }
     }

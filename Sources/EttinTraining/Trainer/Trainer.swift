@@ -36,7 +36,8 @@ public final class Trainer<Task: TrainingTask> {
     private let rates: LearningRates
     private let average: WeightAverage?
     private let facts: [String: String]
-    private let start: TrainerStart
+    private let startFiles: TrainerStart.Files
+    private let startClock: TrainingClock
     private var previousClock: TrainingClock
     private var speed: SpeedMonitor
     /// Nil until the run is opened.
@@ -59,15 +60,18 @@ public final class Trainer<Task: TrainingTask> {
     ///   - settings: How.
     ///   - start: What the run begins with.
     /// - Throws: `TrainingError` or `CheckpointError` when the model has nothing to train, or a stored state does not fit
-    ///   it.
+    ///   it, the facts of the task or the optimizer.
     public init(_ task: Task, _ settings: TrainerSettings, from start: TrainerStart) throws {
         self.task = task
         self.settings = settings
-        self.start = start
         store = CheckpointStore(folder: settings.folder, tag: settings.checkpointTag)
-        (clock, previousClock, origin, best) = (start.clock, start.clock, start.origin, start.best)
+        (clock, previousClock, origin) = (start.clock, start.clock, start.origin)
+        (startFiles, startClock) = (start.files, start.clock)
+        // The best by another metric says nothing of this one.
+        best = start.best.flatMap { $0.settings == settings.best ? $0 : nil }
         evaluation = start.evaluation.map { ($0.key, $0.value) }
         facts = task.facts
+        try start.check(facts, settings.optimizer)
         trained = task.model.trainedParameters
         guard !trained.isEmpty else {
             throw TrainingError(
@@ -107,7 +111,7 @@ public final class Trainer<Task: TrainingTask> {
         guard files == nil else { return }
         try TrainingError.translating { try FilePath.makeFolder(settings.folder) }
         let lock = try RunLock(folder: settings.folder)
-        switch start.files {
+        switch startFiles {
         case .begin:
             try store.takeBack(toBatch: nil)
             try task.openFiles(isResumed: false)
@@ -119,7 +123,7 @@ public final class Trainer<Task: TrainingTask> {
             try store.takeBack(toBatch: entry.batch)
             try task.openFiles(isResumed: false)
         }
-        let batch = start.files == .resume ? clock.batch : nil
+        let batch = startFiles == .resume ? clock.batch : nil
         files = OpenFiles(
             lock: lock,
             loggers: try settings.logging.loggers(folder: settings.folder, continuingAfterBatch: batch),
@@ -127,13 +131,13 @@ public final class Trainer<Task: TrainingTask> {
                 ConsoleProgress(
                     maximum: settings.length.maximum,
                     name: settings.label,
-                    startingAt: start.clock,
+                    startingAt: startClock,
                     show: show
                 )
             }
         )
         if settings.best != nil { try store.linkBest(toBatch: best?.batch) }
-        guard case .beginAgain = start.files else { return }
+        guard case .beginAgain = startFiles else { return }
         try store.keepOnly(try save())
     }
 
@@ -213,9 +217,8 @@ public final class Trainer<Task: TrainingTask> {
                 expected: "one of " + metrics.map(\.key).joined(separator: ", ")
             )
         }
-        if let best, sought.greaterIsBetter ? value <= best.value : value >= best.value { return false }
-        guard value.isFinite else { return false }
-        best = BestEvaluation(metric: sought.metric, value: value, batch: clock.batch)
+        guard value.isFinite, best?.isSurpassed(by: value) ?? true else { return false }
+        best = BestEvaluation(sought, value: value, batch: clock.batch)
         return true
     }
 

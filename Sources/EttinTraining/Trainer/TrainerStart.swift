@@ -30,6 +30,8 @@ public struct TrainerStart {
     public var evaluation: [TrainerState.Measurement] = []
     /// The best evaluation so far.
     public var best: BestEvaluation?
+    /// What a run that is resumed must share with its checkpoint; nil for a run that begins.
+    private var stored: (facts: [String: String], optimizer: OptimizerSettings.Name, folder: String)?
     /// What the task had kept; empty for a run that begins.
     public var task: JSONObject = [:]
     /// Where weights and state came from; nil for new weights.
@@ -49,23 +51,43 @@ public struct TrainerStart {
     ///
     /// - Parameters:
     ///   - entry: The checkpoint, whose weights the caller loads.
-    ///   - facts: What the run must share with it, by the keys of its recipe.
+    ///   - facts: What the run must share with it, by the keys of its recipe, as far as that is known before the weights
+    ///     are loaded; ``Trainer`` checks those of its task.
     /// - Throws: `TrainingError` when the checkpoint is broken, or names another fact.
     public init(resuming entry: CheckpointStore.Entry, facts: [String: String]) throws {
         let state = try TrainerState(folder: entry.path)
-        for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
-            guard let stored = state.facts[key], stored != value else { continue }
-            throw TrainingError(
-                .invalidOption,
-                key,
-                found: "is \(value), but the run that would go on from \(entry.path) has \(stored)",
-                expected: "the same, or another save_folder"
-            )
-        }
+        try Self.check(facts, against: state.facts, of: entry.path)
         (baseRate, referenceRate, nextRate) = (state.baseRate, state.referenceRate, state.nextRate)
         take(state, of: entry.path)
         (evaluation, best) = (state.evaluation, state.best)
+        stored = (state.facts, state.optimizer, entry.path)
         files = .resume
+    }
+
+    private static func check(
+        _ facts: [String: String],
+        against known: [String: String],
+        of folder: String
+    ) throws {
+        for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
+            guard let stored = known[key], stored != value else { continue }
+            throw TrainingError(
+                .invalidOption,
+                key,
+                found: "is \(value), but the run that would go on from \(folder) has \(stored)",
+                expected: "the same, or another save_folder"
+            )
+        }
+    }
+
+    /// Checks that a run which is resumed is the one of its checkpoint.
+    ///
+    /// - Throws: `TrainingError` for another fact or another optimizer.
+    func check(_ facts: [String: String], _ optimizer: OptimizerSettings) throws {
+        guard let stored else { return }
+        let known = ["optimizer.name": stored.optimizer.rawValue]
+        try Self.check(facts, against: stored.facts, of: stored.folder)
+        try Self.check(["optimizer.name": optimizer.name.rawValue], against: known, of: stored.folder)
     }
 
     /// Takes time and moments of a checkpoint.
@@ -90,8 +112,8 @@ public struct TrainerStart {
         StateFields(path: FilePath.joined(folder, TrainerState.fileName), value: .object(task))
     }
 
-    /// Sets the clock and the task's state to the beginning; weights, moments and rates stay.
+    /// Sets the clock, the task's state and the best evaluation to the beginning; weights, moments and rates stay.
     public mutating func resetTime() {
-        (clock, task) = (TrainingClock(), [:])
+        (clock, task, best) = (TrainingClock(), [:], nil)
     }
 }

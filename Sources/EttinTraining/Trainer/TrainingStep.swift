@@ -3,7 +3,8 @@ public import Torch
 /// Adds up what the ranks of a job found in their parts of a batch.
 ///
 /// It is called once a step, between the last microbatch and the norms of the gradients, and leaves the gradients of the
-/// whole batch in place of those of this rank.
+/// whole batch in place of those of this rank. A rank whose loss is not finite, or throws, does not come to it: who waits
+/// for all ranks must learn of that in another way.
 ///
 /// - Parameters:
 ///   - loss: The loss of this rank's microbatches.
@@ -14,8 +15,8 @@ public typealias GradientReduction = (_ loss: Double, _ parameters: [Tensor]) th
 
 /// One optimizer step over the microbatches of a batch: losses, gradients, clipping, update.
 ///
-/// Nothing changes when a loss or a gradient is not a number, or memory runs out: the parameters are those of the step
-/// before, and can be saved.
+/// Nothing changes when a loss or a gradient is not a number, or memory runs out before the update: parameters and moments
+/// are those of the step before, and can be saved.
 public final class TrainingStep {
     /// What a step found.
     public struct Result: Hashable, Sendable {
@@ -63,9 +64,10 @@ public final class TrainingStep {
         learningRate: Double,
         loss: (_ microbatch: Int) throws -> Tensor
     ) throws -> Result {
-        try withRecovery {
-            optimizer.clearGradients()
-            defer { optimizer.clearGradients() }
+        optimizer.clearGradients()
+        defer { optimizer.clearGradients() }
+        // A scope of its own: what failed in it is thrown before anything is updated.
+        let (total, norms) = try withRecovery {
             var total = 0.0
             for microbatch in 0..<count {
                 let share = try loss(microbatch)
@@ -92,13 +94,16 @@ public final class TrainingStep {
                     expected: "numbers; a lower lr or precision: fp32 may help"
                 )
             }
+            return (total, norms)
+        }
+        try withRecovery {
             if let clippingNorm, norms.l2 > clippingNorm {
                 // As torch's clip_grad_norm_, whose denominator is never zero.
                 optimizer.scaleGradients(by: clippingNorm / (norms.l2 + 1e-6))
             }
             optimizer.learningRate = learningRate
             optimizer.step()
-            return Result(loss: total, gradientNorm1: norms.l1, gradientNorm2: norms.l2)
         }
+        return Result(loss: total, gradientNorm1: norms.l1, gradientNorm2: norms.l2)
     }
 }

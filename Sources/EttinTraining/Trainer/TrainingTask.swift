@@ -140,6 +140,11 @@ public struct RunProgress: Sendable {
     public let clock: TrainingClock
     /// What was last measured on held-out data; empty for weights that were not measured.
     public let evaluation: [(key: String, value: Double)]
+
+    /// Describes a run.
+    package init(clock: TrainingClock, evaluation: [(key: String, value: Double)]) {
+        (self.clock, self.evaluation) = (clock, evaluation)
+    }
 }
 
 // What a task need not say.

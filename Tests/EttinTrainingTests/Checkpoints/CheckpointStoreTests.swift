@@ -125,7 +125,11 @@ struct TrainerStateTests {
             var state = TrainerState.made(batch: 7)
             state.nextRate = 0.1 + 0.2
             state.clock.seconds = 1 / 3
-            state.best = BestEvaluation(metric: "b", value: 2.5, batch: 6)
+            state.best = BestEvaluation(
+                BestModelSettings(metric: "b", greaterIsBetter: true),
+                value: 2.5,
+                batch: 6
+            )
             state.evaluation = [.init(key: "b", value: 2.5), .init(key: "a", value: 1e-300)]
             try state.write(toFolder: folder.path)
             #expect(try TrainerState(folder: folder.path) == state)

@@ -63,6 +63,10 @@ struct TrainerTests {
             withExtendedLifetime(first) { #expect(locked?.found == "is being written by another process") }
             let other = #expect(throws: TrainingError.self) { try LineTask.trainer(settings, points: 9) }
             #expect(other?.description.hasPrefix("points: is 9, but the run") == true)
+            var optimizer = settings
+            optimizer.optimizer.name = .stableAdamW
+            let changed = #expect(throws: TrainingError.self) { try LineTask.trainer(optimizer) }
+            #expect(changed?.description.hasPrefix("optimizer.name: is stableadamw, but the run") == true)
         }
     }
 
@@ -81,11 +85,39 @@ struct TrainerTests {
             #expect(resumed.best == trainer.best)
             let target = try FileManager.default.destinationOfSymbolicLink(atPath: folder.file("run/best"))
             #expect(target == "step2")
+            // Another metric, or its other direction, begins anew.
+            var other = settings
+            other.best = BestModelSettings(metric: "eval/slope", greaterIsBetter: true)
+            #expect(try LineTask.trainer(other).best == nil)
             let unknown = try LineTask.settings(folder.file("unknown")) {
                 $0.best = BestModelSettings(metric: "eval/none", greaterIsBetter: true)
             }
             let error = #expect(throws: TrainingError.self) { try LineTask.train(unknown) }
             #expect(error?.description.contains("expected one of eval/slope") == true)
+            // What was trained before the evaluation that failed is saved.
+            let store = CheckpointStore(folder: folder.file("unknown"), tag: "step")
+            #expect(try store.entries().map(\.batch) == [2])
+        }
+    }
+
+    @Test("A better evaluation takes the place of the best, also in a run that is resumed")
+    func better() throws {
+        try withTemporaryFolder { folder in
+            let settings = try LineTask.settings(folder.file("run")) {
+                $0.best = BestModelSettings(metric: "eval/slope", greaterIsBetter: true)
+                $0.keepLast = 1
+            }
+            func target() throws -> String {
+                try FileManager.default.destinationOfSymbolicLink(atPath: folder.file("run/best"))
+            }
+            try stop(settings, after: 7)
+            #expect(try target() == "step6")
+            // A run that was killed between a checkpoint and its link has none.
+            try FileManager.default.removeItem(atPath: folder.file("run/best"))
+            let resumed = try LineTask.train(settings)
+            #expect(try target() == "step12")
+            #expect(resumed.best?.batch == 12)
+            #expect(try resumed.store.entries().map(\.batch) == [12])
         }
     }
 
@@ -98,6 +130,18 @@ struct TrainerTests {
             #expect(error?.kind == .diverged && error?.place == "line, batch 4: loss")
             #expect(error?.found.hasSuffix("is saved in \(folder.file("run/step3"))") == true)
             #expect(try trainer.store.entries().map(\.batch) == [3])
+        }
+    }
+
+    @Test("When one of two runs diverges, its state before the step is saved")
+    func divergenceTogether() throws {
+        try withTemporaryFolder { folder in
+            let trainers = try ["first", "second"].map { try LineTask.trainer(LineTask.settings(folder.file($0))) }
+            trainers[1].task.factor = { $0 == 3 ? .nan : 1 }
+            let error = #expect(throws: TrainingError.self) { try Trainer.runTogether(trainers) { true } }
+            #expect(error?.kind == .diverged)
+            // The other has taken the step, so that its state is not one that both have.
+            #expect(try trainers.map { try $0.store.entries().map(\.batch) } == [[], [3]])
         }
     }
 

@@ -34,7 +34,7 @@ struct TrainingStepTests {
         #expect(optimizer.state.stepCount == 1 && weight.gradient == nil)
     }
 
-    @Test("Nothing changes when a step fails", arguments: ["loss", "gradient", "thrown", "reduction"])
+    @Test("Nothing changes when a step fails", arguments: ["loss", "gradient", "thrown", "memory", "reduction"])
     func failure(kind: String) throws {
         let step = TrainingStep(
             optimizer: optimizer,
@@ -47,11 +47,14 @@ struct TrainingStepTests {
                 // The slope of the root at 0 is infinite, its value is not.
                 case ("gradient", 1): return (weight * 0).sum().squareRoot()
                 case ("thrown", 1): throw Refusal()
+                // What is skipped after this fails nowhere else.
+                case ("memory", 1): return weight.sum() + Tensor.zeros([1 << 50]).sum()
                 default: return weight.sum()
                 }
             }
         }
         #expect((error as? TrainingError)?.kind == (kind == "loss" || kind == "gradient" ? .diverged : nil))
+        #expect((error as? TorchError)?.kind == (kind == "memory" ? .outOfMemory : nil))
         #expect(try values == [1, -2])
         #expect(optimizer.state.stepCount == 0 && weight.gradient == nil)
         #expect(try optimizer.state.firstMoments[0].array(of: Float.self) == [0, 0])
