@@ -106,8 +106,9 @@ CTStatus ct_tensor_arange(int64_t start, int64_t end, CTDType dtype, CTDevice de
 // Copies `byteCount` bytes of row-major elements; CT_USAGE when they are not what shape and dtype need.
 CTStatus ct_tensor_from_bytes(const void *bytes, int64_t byteCount, const int64_t *shape, int32_t rank, CTDType dtype,
                               CTTensor **out);
-// Wraps memory without copying; `release(context)` runs when the last tensor over it is gone. What changes tensors in
-// place refuses such a tensor and its views with CT_USAGE: the memory may be a read-only mapping of a file.
+// Wraps memory without copying; `release(context)` runs when the last tensor over it is gone, and never when this fails.
+// What changes tensors in place refuses such a tensor and its views with CT_USAGE: the memory may be a read-only mapping
+// of a file.
 CTStatus ct_tensor_borrow(const void *bytes, int64_t byteCount, const int64_t *shape, int32_t rank, CTDType dtype,
                           void (*release)(void *context), void *context, CTTensor **out);
 // Whether the elements lie in borrowed memory.
