@@ -314,7 +314,9 @@ CTStatus ct_attention_packed(const CTTensor *projections, const CTSequenceLength
                              int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
                              double dropout, CTTensor **out);
 
-// Where in a cache of pages the tokens of some sequences lie, checked and copied once for all layers.
+// Where in a cache of pages the tokens of some sequences lie, copied and checked in itself once for all layers. The CPU's
+// kernel reads it as it is; what computes without, as other devices do, copies the rows it needs to the device in each
+// layer.
 typedef struct CTCachePlaces CTCachePlaces;
 
 // Sequence s has filled the first counts[s] > 0 of its places, which lie in ⌈counts[s] / pageSize⌉ pages; `pages` names
