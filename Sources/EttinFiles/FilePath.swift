@@ -156,7 +156,7 @@ extension FilePath {
             for name in try names(inFolder: path) { try removeTree(joined(path, name)) }
             guard rmdir(path) == 0 else { throw FileError.system(path, "cannot be removed") }
         } catch let error as FileError where error.kind == .missing {
-            return
+            // Another process was first.
         }
     }
 

@@ -53,6 +53,7 @@ struct OutputFileTests {
         }
         #expect(!FilePath.exists(path))
         try FilePath.removeTree(path)
+        #expect(try folder.names == [])
     }
 
     @Test("A place where no file can be is found out before work begins")
