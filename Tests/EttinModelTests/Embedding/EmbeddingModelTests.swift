@@ -247,8 +247,8 @@ import Torch
             modules: "[\(first), \(dense)]",
             dense: #"{"in_features": 64, "out_features": 4, "module_input_name": "token_embeddings", "#
                 + #""module_output_name": "sentence_embedding"}"#,
-            message: "modules.json: an embedding model reads \"sentence_embedding\", which has a vector for each token; "
-                + "expected one for each sequence"
+            message: "modules.json: an embedding model reads \"sentence_embedding\", which has a vector for each "
+                + "token; expected one for each sequence"
         ),
         Broken(
             modules: "[\(first), \(pooling), \(dense), \(pooling)]",

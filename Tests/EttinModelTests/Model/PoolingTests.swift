@@ -75,7 +75,9 @@ import Torch
     @Test(arguments: Pooling.allCases)
     func afterAFailureTheScopeThrows(pooling: Pooling) {
         #expect(throws: TorchError.self) {
-            try withRecovery { _ = Tensor.uninitialized([1 << 50, 3]).pooled(Self.batch, by: pooling, skipping: [1, 0]) }
+            try withRecovery {
+                _ = Tensor.uninitialized([1 << 50, 3]).pooled(Self.batch, by: pooling, skipping: [1, 0])
+            }
         }
     }
 
