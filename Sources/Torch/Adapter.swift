@@ -137,10 +137,10 @@ extension Linear {
 extension Module {
     /// Adds what the adapters of the tree add to the weights themselves, so that they cost nothing in a forward pass.
     ///
-    /// For inference and for files: the layers cannot be trained until ``unmergeAdapters()``, which trap on a training
-    /// pass. Without one they compute while gradients are recorded too, but adapters get none. Until then the weights as
-    /// they were are kept too, so that nothing is lost to rounding. After a failure inside a recovery scope, all layers
-    /// are as they were.
+    /// For inference and for files: until ``unmergeAdapters()`` the layers cannot be trained, and trap on a training pass.
+    /// Without one they compute even while gradients are recorded, but the adapters then get none. The weights as they
+    /// were are kept too, so that nothing is lost to rounding. After a failure inside a recovery scope, all layers are as
+    /// they were.
     public final func mergeAdapters() {
         let layers = linearLayers.filter { $0.hasAdapters && !$0.adaptersAreMerged }
         replaceWeights(of: layers, with: layers.map(\.adaptedWeight)) { layer, original in

@@ -29,11 +29,11 @@ public final class SequenceLengths {
     }
 }
 
-/// Where in a cache of keys and values those of some sequences lie, checked in itself once for all layers.
+/// Where in a cache of keys and values those of some sequences lie, checked once for all layers.
 ///
 /// A cache is made of pages of equally many places. The first places of a sequence are filled; its pages may lie
 /// anywhere, and several sequences may have full pages in common. Never changes after it is made. The CPU's kernel reads
-/// it as it is; what computes without, as other devices do, copies the rows it needs to the device in each layer.
+/// it as it is; without the kernel, as on other devices, each layer copies the rows it needs to the device.
 package final class CachePlaces {
     let handle: OpaquePointer?
 

@@ -319,9 +319,8 @@ CTStatus ct_attention_packed(const CTTensor *projections, const CTSequenceLength
                              int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
                              double dropout, CTTensor **out);
 
-// Where in a cache of pages the tokens of some sequences lie, copied and checked in itself once for all layers. The CPU's
-// kernel reads it as it is; what computes without, as other devices do, copies the rows it needs to the device in each
-// layer.
+// Where in a cache of pages the tokens of some sequences lie, checked once for all layers. The CPU's kernel reads it as
+// it is; without the kernel, as on other devices, each layer copies the rows it needs to the device.
 typedef struct CTCachePlaces CTCachePlaces;
 
 // Sequence s has filled the first counts[s] > 0 of its places, which lie in ⌈counts[s] / pageSize⌉ pages; `pages` names
