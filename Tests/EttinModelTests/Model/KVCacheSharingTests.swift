@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Torch
 
@@ -269,4 +270,40 @@ import Torch
             #expect(try logits.isEqual(to: model.nextTokenLogits(batch(other.join()), cache: other)))
         }
     }
+
+    #if os(Linux)
+        /// Lets the process have so many more bytes of memory than it has.
+        static func limitMemory(to headroom: Int) throws {
+            let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).prefix { $0 != " " }
+            let bytes = try #require(UInt(pages)) * UInt(getpagesize()) + UInt(headroom)
+            var limit = rlimit(rlim_cur: bytes, rlim_max: bytes)
+            try #require(setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
+        }
+
+        /// 20 000 rings of one layer take 133 MB, so that there is memory for a copy of them, but not for twice as many.
+        @Test func afterRunningOutOfMemoryOthersGoOnAndGrowByWhatTheyNeed() async {
+            await #expect(processExitsWith: .success) {
+                let model = Self.model(isPacked: true)
+                let cache = KVCache(for: model.model)
+                func step(_ sequence: CachedSequence, _ tokens: [Int32]) throws {
+                    let states = try withRecovery {
+                        try model.model(CachedBatch([sequence], tokens: [tokens]), cache: cache)
+                    }
+                    try #require(states.size(0) == tokens.count)
+                }
+                try withoutGradients {
+                    let kept = (0..<20_000).map { _ in cache.join() }
+                    try step(kept[19_999], Self.tokens(70, 0))
+                    TorchRuntime.releaseKeptMemory()
+                    try Self.limitMemory(to: 220_000_000)
+                    let many = (0..<200_000).map { _ in cache.join() }
+                    #expect(throws: TorchError.self) { try step(many[0], [1]) }
+                    for sequence in many.dropFirst() { try cache.leave(sequence) }
+                    try step(kept[19_999], [2])
+                    for _ in 0..<2 { try step(cache.join(), Self.tokens(30, 1)) }
+                    #expect(try cache.length(of: kept[19_999]) == 71)
+                }
+            }
+        }
+    #endif
 }
