@@ -160,25 +160,25 @@ CTStatus ct_attention_places(const int32_t *pages, int32_t pageCount, int64_t pa
                              const int32_t *counts, int32_t sequenceCount, CTCachePlaces **out) {
     return guarded([&] {
         TORCH_CHECK(pageSize > 0, "pages hold ", pageSize, " places");
-        auto made = std::make_unique<CTCachePlaces>();
-        made->pageSize = pageSize;
-        made->pages.assign(pages, pages + pageCount);
-        made->counts.assign(counts, counts + sequenceCount);
-        if (places != nullptr) made->places.assign(places, places + sequenceCount);
+        auto result = std::make_unique<CTCachePlaces>();
+        result->pageSize = pageSize;
+        result->pages.assign(pages, pages + pageCount);
+        result->counts.assign(counts, counts + sequenceCount);
+        if (places != nullptr) result->places.assign(places, places + sequenceCount);
         int64_t needed = 0;
         for (int32_t s = 0; s < sequenceCount; s++) {
             TORCH_CHECK(counts[s] > 0, "sequence ", s, " fills ", counts[s], " places");
             TORCH_CHECK(places == nullptr || (places[s] >= 0 && places[s] < counts[s]), "sequence ", s,
                         " writes place ", places ? places[s] : 0, " of ", counts[s]);
-            made->firstPages.push_back(static_cast<int32_t>(needed));
+            result->firstPages.push_back(static_cast<int32_t>(needed));
             needed += (counts[s] + pageSize - 1) / pageSize;
         }
         TORCH_CHECK(needed == pageCount, "sequences fill ", needed, " pages; found ", pageCount);
-        for (const int32_t page : made->pages) {
+        for (const int32_t page : result->pages) {
             TORCH_CHECK(page >= 0, "there is no page ", page);
-            made->largestPage = std::max(made->largestPage, page);
+            result->largestPage = std::max(result->largestPage, page);
         }
-        *out = made.release();
+        *out = result.release();
     });
 }
 
@@ -186,13 +186,18 @@ void ct_attention_places_free(CTCachePlaces *places) { delete places; }
 
 CTStatus ct_attention_decode(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                              const CTCachePlaces *places, double scale, CTTensor **out) {
-    return produce(out, [&] { return decode(queries->value, keys->value, values->value, *places, scale); });
+    return produce(out, [&] {
+        return decode(queries->value, keys->value, values->value, made(places, "cache places"), scale);
+    });
 }
 
 CTStatus ct_attention_decode_step(const CTTensor *projections, const CTTensor *cosines, const CTTensor *sines,
                                   CTTensor *keys, CTTensor *values, const CTCachePlaces *places, double scale,
                                   CTTensor **out) {
     return produce(out, [&] {
-        return decodeStep(projections->value, cosines->value, sines->value, keys->value, values->value, *places, scale);
+        requireWritable(keys->value);
+        requireWritable(values->value);
+        return decodeStep(projections->value, cosines->value, sines->value, keys->value, values->value,
+                          made(places, "cache places"), scale);
     });
 }

@@ -376,7 +376,7 @@ CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *k
                                       const CTTensor *cosines, const CTTensor *sines, double dropout, CTTensor **out) {
     return produce(out, [&] {
         const at::Tensor &q = queries->value, &k = keys->value, &v = values->value;
-        const Shape shape{*lengths, {left, right}, scale, optional(cosines), optional(sines)};
+        const Shape shape{made(lengths, "sequence lengths"), {left, right}, scale, optional(cosines), optional(sines)};
         check(q, k, v, shape);
         if (!hasKernel(q, k, v, shape, dropout)) return reference(q, k, v, shape, dropout);
         return SeparateAttention::apply(q, k, v, shape);
@@ -390,7 +390,7 @@ CTStatus ct_attention_packed(const CTTensor *projections, const CTSequenceLength
         const at::Tensor &packed = projections->value;
         TORCH_CHECK(packed.dim() == 4 && packed.size(1) == 3,
                     "packed attention needs projections [T, 3, H, d]; found ", packed.sizes());
-        const Shape shape{*lengths, {left, right}, scale, optional(cosines), optional(sines)};
+        const Shape shape{made(lengths, "sequence lengths"), {left, right}, scale, optional(cosines), optional(sines)};
         const at::Tensor queries = part(packed, 0), keys = part(packed, 1), values = part(packed, 2);
         check(queries, keys, values, shape);
         if (!hasKernel(queries, keys, values, shape, dropout)) {

@@ -72,3 +72,13 @@ CTStatus ct_scope_close(void) {
 }
 
 bool ct_scope_is_open(void) { return ettin::state().depth > 0; }
+
+bool ct_scope_has_failed(void) { return ettin::scopeHasFailed(); }
+
+CTStatus ct_scope_close_attempt(void) {
+    auto &current = ettin::state();
+    current.depth--;
+    const CTStatus failure = current.failure;
+    current.failure = CT_OK;
+    return failure;
+}

@@ -104,6 +104,7 @@ CTStatus ct_fused_layer(CTTensor *residual, const CTTensor *mixed, const CTFused
         const PackedMatrix &any = output ? *output : *projection;
         const int64_t hidden = any.depth;
         const at::ScalarType type = activationType(any.precision);
+        requireWritable(residual->value);
         const at::Tensor &x = requireRows(residual->value, "the residual", at::kFloat, hidden);
         const int64_t rows = x.size(0);
         if (mixed != nullptr) {

@@ -54,6 +54,13 @@ inline std::optional<at::Tensor> optional(const CTTensor *tensor) {
     return tensor ? std::optional<at::Tensor>(tensor->value) : std::nullopt;
 }
 
+// The object behind a handle; throws where there is none, because a recovery scope had failed when it was to be made.
+template <typename Object>
+const Object &made(const Object *object, const char *name) {
+    TORCH_CHECK(object != nullptr, name, " were not made, as their recovery scope had failed");
+    return *object;
+}
+
 // Throws when a tensor about to be changed in place lies in borrowed memory.
 void requireWritable(const at::Tensor &tensor);
 

@@ -60,9 +60,10 @@ CTStatus ct_optimizer_adamw(CTTensor *const *parameters, CTTensor *const *gradie
         const std::vector<at::Tensor> steps(
             static_cast<size_t>(count),
             at::full({}, static_cast<double>(step), at::TensorOptions().dtype(at::kFloat).device(values[0].device())));
-        at::_fused_adamw_(values, list(gradients, count), list(firstMoments, count), list(secondMoments, count),
-                          /*max_exp_avg_sqs=*/{}, steps, options.learningRate, options.beta1, options.beta2,
-                          options.weightDecay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+        at::_fused_adamw_(values, list(gradients, count), changedList(firstMoments, count),
+                          changedList(secondMoments, count), /*max_exp_avg_sqs=*/{}, steps, options.learningRate,
+                          options.beta1, options.beta2, options.weightDecay, options.epsilon, /*amsgrad=*/false,
+                          /*maximize=*/false);
     });
 }
 
@@ -71,8 +72,8 @@ CTStatus ct_optimizer_stable_adamw(CTTensor *const *parameters, CTTensor *const 
                                    const double *weightDecays, int32_t count, int64_t step, CTStableAdamW options) {
     return guarded([&] {
         const at::NoGradGuard guard;
-        const auto values = changedList(parameters, count), first = list(firstMoments, count);
-        const auto second = list(secondMoments, count);
+        const auto values = changedList(parameters, count), first = changedList(firstMoments, count);
+        const auto second = changedList(secondMoments, count);
         auto slopes = list(gradients, count);
         for (auto &slope : slopes) slope = slope.contiguous();
         // The decay of a running mean that starts at zero and needs no correction.
@@ -135,7 +136,7 @@ CTStatus ct_optimizer_gradient_norms(CTTensor *const *gradients, int32_t count, 
 CTStatus ct_optimizer_scale(CTTensor *const *tensors, int32_t count, double factor) {
     return guarded([&] {
         const at::NoGradGuard guard;
-        if (count > 0) at::_foreach_mul_(list(tensors, count), factor);
+        if (count > 0) at::_foreach_mul_(changedList(tensors, count), factor);
     });
 }
 

@@ -59,15 +59,16 @@ c10::Device deviceOf(CTDevice device) {
 
 namespace {
 
+// Not armed, without `release`, until the tensor over the memory is the caller's.
 struct Loan {
-    void (*release)(void *context);
-    void *context;
+    void (*release)(void *context) = nullptr;
+    void *context = nullptr;
 };
 
 // By this function borrowed memory is known: storages, and so views too, keep it.
 void endLoan(void *loan) {
     auto *owned = static_cast<Loan *>(loan);
-    owned->release(owned->context);
+    if (owned->release) owned->release(owned->context);
     delete owned;
 }
 
@@ -123,15 +124,17 @@ CTStatus ct_tensor_from_bytes(const void *bytes, int64_t byteCount, const int64_
 
 CTStatus ct_tensor_borrow(const void *bytes, int64_t byteCount, const int64_t *shape, int32_t rank, CTDType dtype,
                           void (*release)(void *context), void *context, CTTensor **out) {
-    return produce(out, [&] {
+    return guarded([&] {
         checkByteCount(shapeOf(shape, rank), scalarType(dtype), byteCount);
         const at::TensorOptions kind = at::TensorOptions().dtype(scalarType(dtype));
         at::Tensor tensor = at::empty({0}, kind);
-        // The loan is the tensor's only once nothing can fail any more; until then the caller releases it.
-        c10::DataPtr memory(const_cast<void *>(bytes), new Loan{release, context}, &endLoan, c10::DeviceType::CPU);
+        auto *loan = new Loan;
+        c10::DataPtr memory(const_cast<void *>(bytes), loan, &endLoan, c10::DeviceType::CPU);
         tensor.set_(c10::Storage(c10::Storage::use_byte_size_t(), static_cast<size_t>(byteCount), std::move(memory)), 0,
                     shapeOf(shape, rank));
-        return tensor;
+        *out = new CTTensor{std::move(tensor)};
+        // Nothing can fail any more; until here the memory was the caller's to release.
+        *loan = {release, context};
     });
 }
 

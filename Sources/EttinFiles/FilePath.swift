@@ -61,7 +61,13 @@ extension FilePath {
         }
         defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(stream) {
+        while true {
+            // The end and a failure differ in this alone.
+            errno = 0
+            guard let entry = readdir(stream) else {
+                guard errno == 0 else { throw FileError.system(folder, "cannot be listed") }
+                break
+            }
             let name = withUnsafePointer(to: &entry.pointee.d_name) { field in
                 field.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: field.pointee)) {
                     String(cString: $0)
@@ -141,13 +147,17 @@ extension FilePath {
         try removeTree(doomed)
     }
 
-    /// Removes a file, or a folder with everything in it; what is not there is no failure.
+    /// Removes a file, or a folder with everything in it; what is not there, or goes meanwhile, is no failure.
     package static func removeTree(_ path: String) throws {
         var status = stat()
         guard lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFDIR else { return try remove(path) }
-        for name in try names(inFolder: path) { try removeTree(joined(path, name)) }
-        guard rmdir(path) == 0 else { throw FileError.system(path, "cannot be removed") }
+        do {
+            guard status.st_mode & S_IFMT == S_IFDIR else { return try remove(path) }
+            for name in try names(inFolder: path) { try removeTree(joined(path, name)) }
+            guard rmdir(path) == 0 else { throw FileError.system(path, "cannot be removed") }
+        } catch let error as FileError where error.kind == .missing {
+            // Another process was first.
+        }
     }
 
     /// Gives a finished file or folder the name that it was made for; what had that name is replaced.

@@ -137,30 +137,30 @@ extension Linear {
 extension Module {
     /// Adds what the adapters of the tree add to the weights themselves, so that they cost nothing in a forward pass.
     ///
-    /// For inference and for files: the layers cannot be trained until ``unmergeAdapters()``. Until then the weights as
-    /// they were are kept too, so that nothing is lost to rounding.
+    /// For inference and for files: until ``unmergeAdapters()`` the layers cannot be trained, and trap on a training pass.
+    /// Without one they compute even while gradients are recorded, but the adapters then get none. The weights as they
+    /// were are kept too, so that nothing is lost to rounding. After a failure inside a recovery scope, all layers are as
+    /// they were.
     public final func mergeAdapters() {
-        forEachLinear { layer in
-            guard layer.hasAdapters, !layer.adaptersAreMerged else { return }
-            let original = layer.weight
-            layer.weight = layer.adaptedWeight
+        let layers = linearLayers.filter { $0.hasAdapters && !$0.adaptersAreMerged }
+        replaceWeights(of: layers, with: layers.map(\.adaptedWeight)) { layer, original in
             layer.weight.setRequiresGradient(original.requiresGradient)
             layer.unmergedWeight = original
         }
     }
 
     /// Takes merged adapters out of the weights again, which are then, bit for bit, what they were.
+    ///
+    /// After a failure inside a recovery scope, all layers are as they were.
     public final func unmergeAdapters() {
-        forEachLinear { layer in
-            guard let original = layer.unmergedWeight else { return }
-            layer.weight = original.to(layer.weight.dtype, layer.weight.device)
-            layer.unmergedWeight = nil
-        }
+        let layers = linearLayers.filter(\.adaptersAreMerged)
+        let originals = layers.map { $0.unmergedWeight?.to($0.weight.dtype, $0.weight.device) ?? $0.weight }
+        replaceWeights(of: layers, with: originals) { layer, _ in layer.unmergedWeight = nil }
     }
 
     /// Takes the adapters off the layers of the tree; merged ones leave what they added in the weights.
     public final func detachAdapters() {
-        forEachLinear { layer in
+        for layer in linearLayers {
             layer.adapters = AttachedAdapters()
             layer.unmergedWeight = nil
         }
@@ -171,7 +171,20 @@ extension Module {
         modules().contains { ($0.module as? Linear).map { $0.hasAdapters && !$0.adaptersAreMerged } ?? false }
     }
 
-    private func forEachLinear(_ body: (Linear) -> Void) {
-        for (_, module) in modules() { if let layer = module as? Linear { body(layer) } }
+    private var linearLayers: [Linear] { modules().compactMap { $0.module as? Linear } }
+
+    /// Puts new weights in the places of those of some layers: in all, or in none when one was not computed.
+    private func replaceWeights(
+        of layers: [Linear],
+        with weights: [Tensor],
+        noting: (_ layer: Linear, _ original: Tensor) -> Void
+    ) {
+        // What a failed recovery scope gives is empty.
+        guard zip(layers, weights).allSatisfy({ $0.weight.elementCount == $1.elementCount }) else { return }
+        for (layer, weight) in zip(layers, weights) {
+            let original = layer.weight
+            layer.weight = weight
+            noting(layer, original)
+        }
     }
 }

@@ -24,7 +24,8 @@ public final class Linear: Module {
     /// Maps `[…, in]` to `[…, out]`, in the type of the input.
     ///
     /// - Parameters:
-    ///   - input: `[…, in]`; the first dimension counts tokens where an adapter has dropout.
+    ///   - input: `[…, in]`. Where an adapter has dropout, the first dimension counts the tokens of the pass, but in a
+    ///     head, where it counts labelled places or sequences and masks depend on how a batch is split into microbatches.
     ///   - training: The pass of training that this is, with the dropout of adapters; nil without.
     /// - Returns: `[…, out]`.
     public func callAsFunction(_ input: Tensor, training: TrainingPass? = nil) -> Tensor {

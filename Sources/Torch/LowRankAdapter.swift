@@ -35,7 +35,9 @@ public final class LowRankAdapter: Module, Adapter {
     ///   - outputSize: The width of the outputs it adds to.
     ///   - rank: The width between `A` and `B`.
     ///   - scale: What the product is multiplied by.
-    ///   - dropout: The probability that an element of the input is dropped.
+    ///   - dropout: The probability that an element of the input is dropped. Masks go by the row of the input: those on a
+    ///     trunk's layers, whose rows are tokens, do not depend on how a batch is split into microbatches, those on a
+    ///     head, whose rows are labelled places or sequences, do.
     ///   - dropoutPlace: One of ``dropoutPlaces`` that no other adapter of the model has.
     ///   - generator: What `A` is drawn with.
     public init(

@@ -12,8 +12,8 @@ import Synchronization
 /// }
 /// ```
 ///
-/// The tree is walked when its parameters are first asked for, and again only when a part or a parameter has been put in
-/// another's place, as attaching an ``Adapter`` does.
+/// The tree is walked when its parameters are first asked for, and again only when a part or a parameter of any tree has
+/// been put in another's place since, as attaching an ``Adapter`` does.
 open class Module {
     private var walked: ModuleWalk?
 
@@ -39,12 +39,19 @@ open class Module {
     public final var trainedParameters: StateDictionary { parameters.filter(\.tensor.requiresGradient) }
 
     /// The parameters of attached adapters.
-    public final var adapterParameters: StateDictionary { parameters.filter { walk.adapterKeys.contains($0.key) } }
+    public final var adapterParameters: StateDictionary {
+        let adapterKeys = walk.adapterKeys
+        return parameters.filter { adapterKeys.contains($0.key) }
+    }
 
     /// The parameters without those of attached adapters: what the checkpoint of a model holds.
-    public final var baseParameters: StateDictionary { parameters.filter { !walk.adapterKeys.contains($0.key) } }
+    public final var baseParameters: StateDictionary {
+        let adapterKeys = walk.adapterKeys
+        return parameters.filter { !adapterKeys.contains($0.key) }
+    }
 
-    /// The parameter cells of the tree: one walk by reflection, kept, so that no forward pass reflects.
+    /// The parameter cells of the tree: one walk by reflection, kept while no declaration changes, so that a pass that
+    /// asks for them does not reflect.
     package final var parameterReferences: [(key: String, reference: ParameterReference)] { walk.parameters }
 
     /// The keys of the parameters of attached adapters.

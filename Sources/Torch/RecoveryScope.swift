@@ -23,6 +23,20 @@ public func withRecovery<Result>(_ body: () throws -> Result) throws -> Result {
     return try result.get()
 }
 
+/// Whether an operation of the enclosing recovery scope has failed, so that what follows does nothing.
+package var recoveryScopeHasFailed: Bool { ct_scope_has_failed() }
+
+/// Runs what there is another way for, should memory not suffice: a failure in it is none of the enclosing scope.
+///
+/// - Parameter body: What to try.
+/// - Returns: What `body` returns; nil when memory or device failed in it, or in the scope before.
+package func attempt<Result>(_ body: () -> Result) -> Result? {
+    guard !ct_scope_has_failed() else { return nil }
+    ct_scope_open()
+    let result = body()
+    return ct_scope_close_attempt() == CT_OK ? result : nil
+}
+
 extension TorchError {
     /// The error a status stands for, or nil for success and for mistakes of our own.
     init?(_ status: CTStatus) {

@@ -14,7 +14,11 @@ public final class SequenceLengths {
     ///     one key.
     ///   - device: Where the queries and keys are.
     public init(cuSeqlens queries: [Int32], keys: [Int32]? = nil, on device: Device = .cpu) {
-        precondition(!queries.isEmpty && keys.map { $0.count == queries.count } ?? true)
+        requireUsage(
+            !queries.isEmpty && keys.map { $0.count == queries.count } ?? true,
+            "\(queries.count) cumulative lengths of queries, \(keys?.count ?? queries.count) of keys; expected as many, "
+                + "one more than there are sequences"
+        )
         var made: OpaquePointer?
         let status = ct_attention_lengths(queries, keys, Int32(queries.count - 1), device.cValue, &made)
         handle = succeeded(status, "SequenceLengths", []) ? made : nil
@@ -25,11 +29,12 @@ public final class SequenceLengths {
     }
 }
 
-/// Where in a cache of keys and values those of some sequences lie, checked and copied once for all layers.
+/// Where in a cache of keys and values those of some sequences lie, checked once for all layers.
 ///
 /// A cache is made of pages of equally many places. The first places of a sequence are filled; its pages may lie
-/// anywhere, and several sequences may have full pages in common. Never changes after it is made.
-public final class CachePlaces {
+/// anywhere, and several sequences may have full pages in common. Never changes after it is made. The CPU's kernel reads
+/// it as it is; without the kernel, as on other devices, each layer copies the rows it needs to the device.
+package final class CachePlaces {
     let handle: OpaquePointer?
 
     /// Checks and copies places.
@@ -39,8 +44,12 @@ public final class CachePlaces {
     ///   - pageSize: The places of a page.
     ///   - counts: How many places, from the first, each sequence has filled; at least 1.
     ///   - newPlaces: Where the key and value of each sequence's new token go, below its count; nil for no new tokens.
-    public init(pages: [[Int32]], pageSize: Int, counts: [Int32], newPlaces: [Int32]? = nil) {
-        precondition(pages.count == counts.count && newPlaces.map { $0.count == counts.count } ?? true)
+    package init(pages: [[Int32]], pageSize: Int, counts: [Int32], newPlaces: [Int32]? = nil) {
+        requireUsage(
+            pages.count == counts.count && newPlaces.map { $0.count == counts.count } ?? true,
+            "pages of \(pages.count) sequences, counts of \(counts.count), "
+                + "new places of \(newPlaces?.count ?? counts.count)"
+        )
         let numbers = pages.flatMap(\.self)
         var made: OpaquePointer?
         let status = ct_attention_places(

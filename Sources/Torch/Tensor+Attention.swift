@@ -120,7 +120,12 @@ extension Tensor {
     ///   - values: As `keys`.
     ///   - places: Where the keys of each sequence lie.
     /// - Returns: As `queries`.
-    public static func decodingAttention(queries: Tensor, keys: Tensor, values: Tensor, places: CachePlaces) -> Tensor {
+    package static func decodingAttention(
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        places: CachePlaces
+    ) -> Tensor {
         withExtendedLifetime(places) {
             makeTensor("decodingAttention", [queries, keys, values]) {
                 ct_attention_decode(

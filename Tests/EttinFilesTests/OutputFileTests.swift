@@ -39,6 +39,23 @@ struct OutputFileTests {
         }
     }
 
+    @Test("A folder that several remove at once is gone, and none of them fails")
+    func removedTogether() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("doomed")
+        for index in 0..<60 {
+            try FilePath.makeFolder("\(path)/\(index % 12)/x")
+            try folder.write("x", "doomed/\(index % 12)/\(index)")
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 { group.addTask { try FilePath.removeTree(path) } }
+            try await group.waitForAll()
+        }
+        #expect(!FilePath.exists(path))
+        try FilePath.removeTree(path)
+        #expect(try folder.names == [])
+    }
+
     @Test("A place where no file can be is found out before work begins")
     func places() throws {
         try withTemporaryFolder { folder in

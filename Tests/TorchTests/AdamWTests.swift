@@ -73,4 +73,37 @@ import Testing
         let text = String(decoding: result.standardErrorContent, as: UTF8.self)
         #expect(text.contains("AdamW.step") && text.contains("cannot be changed in place"), "\(text)")
     }
+
+    @Test func aKeyThatWouldBeCachedInAFileTraps() async throws {
+        let result = try await #require(
+            processExitsWith: .failure,
+            observing: [\.standardErrorContent]
+        ) {
+            _ = Tensor.decodingStep(
+                projections: .zeros([1, 3, 1, 2]),
+                rotation: Rotation(cosines: .ones([1, 1]), sines: .zeros([1, 1])),
+                keys: Memory().tensor.reshaped(1, 2, 1, 2),
+                values: .zeros([1, 2, 1, 2]),
+                places: CachePlaces(pages: [[0]], pageSize: 2, counts: [1], newPlaces: [0])
+            )
+        }
+        let text = String(decoding: result.standardErrorContent, as: UTF8.self)
+        #expect(text.contains("decodingStep") && text.contains("cannot be changed in place"), "\(text)")
+    }
+
+    @Test func memoryThatCannotBeLentIsReleasedOnce() {
+        weak var observed: Memory?
+        do {
+            let memory = Memory()
+            observed = memory
+            #expect(throws: TorchError.self) {
+                try withRecovery {
+                    _ = Tensor.uninitialized([1 << 50])
+                    _ = memory.tensor
+                }
+            }
+            #expect(observed != nil)
+        }
+        #expect(observed == nil)
+    }
 }

@@ -115,6 +115,28 @@ import Testing
         }
     }
 
+    @Test func aFailureWhileMergingChangesNothing() throws {
+        let (layer, x) = (Self.layer(), Self.random([5, 6], 3))
+        layer.attach(Self.adapter(6, 9, 4), as: "lora")
+        let (weight, apart) = (layer.weight, layer(x))
+        func fail(_ body: () -> Void) {
+            #expect(throws: TorchError.self) {
+                try withRecovery {
+                    _ = Tensor.uninitialized([1 << 50])
+                    body()
+                }
+            }
+        }
+        fail { layer.mergeAdapters() }
+        #expect(try !layer.adaptersAreMerged && layer(x).isEqual(to: apart))
+        layer.mergeAdapters()
+        let merged = layer(x)
+        fail { layer.unmergeAdapters() }
+        #expect(try layer.adaptersAreMerged && layer(x).isEqual(to: merged))
+        layer.unmergeAdapters()
+        #expect(try layer.weight.isEqual(to: weight) && layer(x).isEqual(to: apart))
+    }
+
     // MARK: - Mistakes
 
     private func stops(_ text: String, _ result: ExitTest.Result) {

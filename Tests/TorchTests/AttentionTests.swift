@@ -63,6 +63,52 @@ import Testing
         #expect(largest < 1e-5)
     }
 
+    @Test func lengthsAndPlacesOfAFailedScopeTrapInWordsBehindIt() async throws {
+        func stops(_ text: String, _ result: ExitTest.Result) {
+            let message = String(decoding: result.standardErrorContent, as: UTF8.self)
+            #expect(message.contains(text), "\(message)")
+        }
+        stops(
+            "sequence lengths were not made",
+            try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                var lengths: SequenceLengths?
+                try? withRecovery {
+                    _ = Tensor.uninitialized([1 << 50])
+                    lengths = SequenceLengths(cuSeqlens: [0, 1])
+                }
+                _ = Tensor.variableLengthAttention(
+                    projections: .zeros([1, 3, 1, 4]),
+                    lengths: try #require(lengths),
+                    window: AttentionWindow(left: nil, right: 0)
+                )
+            }
+        )
+        stops(
+            "cache places were not made",
+            try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                var places: CachePlaces?
+                try? withRecovery {
+                    _ = Tensor.uninitialized([1 << 50])
+                    places = CachePlaces(pages: [[0]], pageSize: 4, counts: [1])
+                }
+                _ = Tensor.decodingAttention(
+                    queries: .zeros([1, 1, 4]),
+                    keys: .zeros([1, 4, 1, 4]),
+                    values: .zeros([1, 4, 1, 4]),
+                    places: try #require(places)
+                )
+            }
+        )
+    }
+
+    @Test func countsThatDoNotAgreeTrapInWords() async throws {
+        let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            _ = SequenceLengths(cuSeqlens: [0, 1], keys: [0, 1, 2])
+        }
+        let message = String(decoding: result.standardErrorContent, as: UTF8.self)
+        #expect(message.contains("2 cumulative lengths of queries, 3 of keys"), "\(message)")
+    }
+
     /// eˣ by the Taylor series of x / 256, squared eight times: keeps the test free of Foundation.
     private func pow(_ x: Double) -> Double {
         let y = x / 256

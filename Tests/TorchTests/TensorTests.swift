@@ -74,6 +74,23 @@ import Testing
         #expect(try (Tensor.ones([1]) + 1).array(of: Float.self) == [2])
     }
 
+    @Test func anAttemptThatFailsIsNoFailureOfItsScope() throws {
+        func attempts() throws {
+            let outcome = attempt { Tensor.zeros([1 << 40, 1 << 10]) }
+            #expect(outcome == nil && !recoveryScopeHasFailed)
+            #expect(try attempt { Tensor.ones([2]) }?.array(of: Float.self) == [1, 1])
+        }
+        try attempts()
+        try withRecovery(attempts)
+        #expect(throws: TorchError.self) {
+            try withRecovery {
+                _ = Tensor.zeros([1 << 40, 1 << 10])
+                let outcome = attempt { Tensor.ones([2]) }
+                #expect(outcome == nil && recoveryScopeHasFailed)
+            }
+        }
+    }
+
     @Test(arguments: ["", "gpu", "cuda:x", "cpu:0:1", "cpu:7"])
     func unknownDevicesAreNamed(name: String) {
         #expect(throws: DeviceError.self) { try Device(name) }

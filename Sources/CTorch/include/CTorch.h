@@ -67,6 +67,11 @@ void ct_scope_open(void);   // scopes nest; a failure belongs to the outermost
 // ct_error_message() then gives.
 CTStatus ct_scope_close(void);
 bool ct_scope_is_open(void);
+// True when an operation in the open scope has failed, so that what follows is skipped.
+bool ct_scope_has_failed(void);
+// Closes a scope that was opened where none had failed, as ct_scope_close does, but keeps its failure, whose status it
+// returns, from the scopes around it.
+CTStatus ct_scope_close_attempt(void);
 
 // MARK: Devices and the library (device.cpp)
 
@@ -106,8 +111,9 @@ CTStatus ct_tensor_arange(int64_t start, int64_t end, CTDType dtype, CTDevice de
 // Copies `byteCount` bytes of row-major elements; CT_USAGE when they are not what shape and dtype need.
 CTStatus ct_tensor_from_bytes(const void *bytes, int64_t byteCount, const int64_t *shape, int32_t rank, CTDType dtype,
                               CTTensor **out);
-// Wraps memory without copying; `release(context)` runs when the last tensor over it is gone. What changes tensors in
-// place refuses such a tensor and its views with CT_USAGE: the memory may be a read-only mapping of a file.
+// Wraps memory without copying; `release(context)` runs when the last tensor over it is gone, and never when this fails.
+// What changes tensors in place refuses such a tensor and its views with CT_USAGE: the memory may be a read-only mapping
+// of a file.
 CTStatus ct_tensor_borrow(const void *bytes, int64_t byteCount, const int64_t *shape, int32_t rank, CTDType dtype,
                           void (*release)(void *context), void *context, CTTensor **out);
 // Whether the elements lie in borrowed memory.
@@ -313,7 +319,8 @@ CTStatus ct_attention_packed(const CTTensor *projections, const CTSequenceLength
                              int64_t right, double scale, const CTTensor *cosines, const CTTensor *sines,
                              double dropout, CTTensor **out);
 
-// Where in a cache of pages the tokens of some sequences lie, checked and copied once for all layers.
+// Where in a cache of pages the tokens of some sequences lie, checked once for all layers. The CPU's kernel reads it as
+// it is; without the kernel, as on other devices, each layer copies the rows it needs to the device.
 typedef struct CTCachePlaces CTCachePlaces;
 
 // Sequence s has filled the first counts[s] > 0 of its places, which lie in ⌈counts[s] / pageSize⌉ pages; `pages` names

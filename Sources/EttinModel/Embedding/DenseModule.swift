@@ -75,18 +75,18 @@ package final class DenseModule: Module, FeatureModule {
         }
     }
 
-    package func connect(_ widths: inout FeatureWidths) throws {
-        let width = try widths.width(of: names.input)
-        guard linear.inputSize == width else {
+    package func connect(_ shapes: inout FeatureShapes) throws {
+        let input = try shapes.shape(of: names.input)
+        guard linear.inputSize == input.width else {
             throw CheckpointError(
                 .malformed,
                 file: FeatureModules.file,
                 item: "\"in_features\" of a Dense module",
                 found: "is \(linear.inputSize)",
-                expected: "\(width), the width before it"
+                expected: "\(input.width), the width before it"
             )
         }
-        widths.write(names.output, width: linear.outputSize)
+        shapes.write(names.output, width: linear.outputSize, rows: input.rows)
     }
 
     package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {

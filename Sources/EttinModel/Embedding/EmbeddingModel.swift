@@ -157,14 +157,14 @@ public final class EmbeddingModel: Module {
     ///   - folder: An existing folder.
     ///   - shardSize: The largest file of weights, as transformers' `max_shard_size`.
     ///   - format: The generation of transformers whose `config.json` is written; both are read by the newest.
-    /// - Throws: `CheckpointError` when a file cannot be written, or an adapter is attached that is not merged;
-    ///   `TorchError` when reading a device fails.
+    /// - Throws: `CheckpointError` when a file cannot be written, an adapter is attached that is not merged, or the model
+    ///   is packed for inference, as those of `EttinInference` are; `TorchError` when reading a device fails.
     public func save(
         folder: String,
         shardSize: ShardSize = .default,
         format: ModernBERTConfiguration.Format = .version4
     ) throws {
-        try requireMergedAdapters(toSave: folder)
+        try requireOwnWeights(of: trunk, toSave: folder)
         try FeatureModules.write(chain, toFolder: folder, shardSize: shardSize, format: format)
         try settings.write(toFolder: folder, format: format)
     }

@@ -33,41 +33,70 @@ package struct ModuleFeatures {
     }
 }
 
-/// The width of each feature at some place of a chain of modules.
-package struct FeatureWidths {
+/// What each row of a feature is the vector of.
+package enum FeatureRows: String {
+    case tokens = "token"
+    case sequences = "sequence"
+}
+
+/// The shape of each feature at some place of a chain of modules.
+package struct FeatureShapes {
+    /// The shape of one feature.
+    package struct Shape {
+        let width: Int
+        let rows: FeatureRows
+    }
+
     /// How messages call the module that is connected.
     let place: String
     /// The last feature written.
     private(set) var latest: String?
-    private var widths: [String: Int] = [:]
+    private var shapes: [String: Shape] = [:]
 
-    init(before place: String, _ others: FeatureWidths? = nil) {
+    init(before place: String, _ others: FeatureShapes? = nil) {
         self.place = place
-        widths = others?.widths ?? [:]
+        shapes = others?.shapes ?? [:]
         latest = others?.latest
     }
 
-    /// The width of a feature that the module reads.
+    /// The shape of a feature that the module reads.
     ///
     /// - Throws: `CheckpointError` when no module before it has written the feature.
-    package func width(of name: String) throws -> Int {
-        if let width = widths[name] { return width }
-        let known = widths.keys.sorted().map { quoted($0) }.joined(separator: " or ")
+    package func shape(of name: String) throws -> Shape {
+        if let shape = shapes[name] { return shape }
+        let known = shapes.keys.sorted().map { quoted($0) }.joined(separator: " or ")
         throw CheckpointError(
             .unsupported,
             file: FeatureModules.file,
             item: place,
             found: "reads \(quoted(name)), which no module before it writes",
-            expected: widths.isEmpty ? "a Transformer in first place" : "\(known), or a module before it that writes it"
+            expected: shapes.isEmpty ? "a Transformer in first place" : "\(known), or a module before it that writes it"
         )
     }
 
+    /// The width of a feature that the module reads with a row for each token, or for each sequence.
+    ///
+    /// - Throws: `CheckpointError` when no module before it has written the feature, or with other rows.
+    package func width(of name: String, with rows: FeatureRows) throws -> Int {
+        let shape = try shape(of: name)
+        guard shape.rows == rows else {
+            throw CheckpointError(
+                .unsupported,
+                file: FeatureModules.file,
+                item: place,
+                found: "reads \(quoted(name)), which has a vector for each \(shape.rows.rawValue)",
+                expected: "one for each \(rows.rawValue)"
+            )
+        }
+        return shape.width
+    }
+
     /// Whether a feature has been written.
-    func contains(_ name: String) -> Bool { widths[name] != nil }
+    func contains(_ name: String) -> Bool { shapes[name] != nil }
 
     /// Notes a feature that the module writes.
-    package mutating func write(_ name: String, width: Int) {
-        widths[name] = width
+    package mutating func write(_ name: String, width: Int, rows: FeatureRows) {
+        shapes[name] = Shape(width: width, rows: rows)
         latest = name
     }
 }
@@ -89,9 +118,9 @@ package protocol FeatureModule: Module, SendableMetatype {
 
     /// Checks the features that the module reads, and says which it writes.
     ///
-    /// - Parameter widths: The features before the module, and then those after it.
-    /// - Throws: `CheckpointError` when a feature is not there or not as wide as the module.
-    func connect(_ widths: inout FeatureWidths) throws
+    /// - Parameter shapes: The features before the module, and then those after it.
+    /// - Throws: `CheckpointError` when a feature is not there or not of the shape that the module reads.
+    func connect(_ shapes: inout FeatureShapes) throws
 
     /// Computes.
     ///

@@ -73,24 +73,24 @@ enum FeatureModules {
     /// - Returns: The width of an embedding.
     /// - Throws: `CheckpointError` that names the module that does not fit.
     static func connect(_ modules: [any FeatureModule]) throws -> Int {
-        var widths = FeatureWidths(before: "the model")
+        var shapes = FeatureShapes(before: "the model")
         for (index, module) in modules.enumerated() {
-            widths = FeatureWidths(before: "module \(index), \(type(of: module).className),", widths)
-            try module.connect(&widths)
+            shapes = FeatureShapes(before: "module \(index), \(type(of: module).className),", shapes)
+            try module.connect(&shapes)
         }
-        guard let latest = widths.latest, widths.contains(FeatureName.sentenceEmbedding) else {
+        guard let latest = shapes.latest, shapes.contains(FeatureName.sentenceEmbedding) else {
             throw CheckpointError(.unsupported, file: file, found: "has no Pooling", expected: "one after Transformer")
         }
         guard latest == FeatureName.sentenceEmbedding else {
             throw CheckpointError(
                 .unsupported,
                 file: file,
-                item: widths.place,
+                item: shapes.place,
                 found: "writes \(quoted(latest)) last",
                 expected: "an embedding model, which writes \(quoted(FeatureName.sentenceEmbedding))"
             )
         }
-        return try widths.width(of: latest)
+        return try FeatureShapes(before: "an embedding model", shapes).width(of: latest, with: .sequences)
     }
 
     /// Writes `modules.json` and what it names: the first module into the model's folder, the others below it.

@@ -23,8 +23,9 @@ package final class NormalizeModule: Module, FeatureModule {
         return NormalizeModule(names: names)
     }
 
-    package func connect(_ widths: inout FeatureWidths) throws {
-        widths.write(names.output, width: try widths.width(of: names.input))
+    package func connect(_ shapes: inout FeatureShapes) throws {
+        let input = try shapes.shape(of: names.input)
+        shapes.write(names.output, width: input.width, rows: input.rows)
     }
 
     package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {

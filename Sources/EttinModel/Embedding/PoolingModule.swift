@@ -54,9 +54,9 @@ package final class PoolingModule: Module, FeatureModule {
         return PoolingModule(poolings, includesPrompt: includesPrompt)
     }
 
-    package func connect(_ widths: inout FeatureWidths) throws {
-        inputSize = try widths.width(of: FeatureName.tokenEmbeddings)
-        widths.write(FeatureName.sentenceEmbedding, width: poolings.count * inputSize)
+    package func connect(_ shapes: inout FeatureShapes) throws {
+        inputSize = try shapes.width(of: FeatureName.tokenEmbeddings, with: .tokens)
+        shapes.write(FeatureName.sentenceEmbedding, width: poolings.count * inputSize, rows: .sequences)
     }
 
     package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {

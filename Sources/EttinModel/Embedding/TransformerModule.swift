@@ -17,17 +17,17 @@ package final class TransformerModule: Module, FeatureModule {
         TransformerModule(try ModernBERT.load(folder: folder.path, dtype: folder.dtype, device: folder.device))
     }
 
-    package func connect(_ widths: inout FeatureWidths) throws {
-        guard widths.latest == nil else {
+    package func connect(_ shapes: inout FeatureShapes) throws {
+        guard shapes.latest == nil else {
             throw CheckpointError(
                 .unsupported,
                 file: FeatureModules.file,
-                item: widths.place,
+                item: shapes.place,
                 found: "is not the first module",
                 expected: "one Transformer, in first place"
             )
         }
-        widths.write(FeatureName.tokenEmbeddings, width: trunk.configuration.hiddenSize)
+        shapes.write(FeatureName.tokenEmbeddings, width: trunk.configuration.hiddenSize, rows: .tokens)
     }
 
     package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {

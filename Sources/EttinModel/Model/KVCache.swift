@@ -45,7 +45,9 @@ public final class KVCache {
         let window: AttentionWindow
         /// How many tokens a local layer keeps; nil for all.
         let span: Int?
-        /// `[pages, pageSize, heads, headDimensions]`, or `[rings, span, heads, headDimensions]` of a local layer.
+        /// `[pageSize, heads, headDimensions]`, or `[span, heads, headDimensions]` of a local layer.
+        let pageShape: [Int]
+        /// `[pages]`, or `[rings]` of a local layer, each of that shape.
         var keys: Tensor
         var values: Tensor
     }
@@ -57,6 +59,8 @@ public final class KVCache {
     }
 
     private let configuration: ModernBERTConfiguration
+    private let dtype: DType
+    private let device: Device
     private var layers: [Layer]
     private var entries: [CachedSequence: Entry] = [:]
     private var pages = CachePagePool()
@@ -69,17 +73,19 @@ public final class KVCache {
         let configuration = model.configuration
         precondition(configuration.kind == .decoder, "only a decoder's hidden states can be cached")
         self.configuration = configuration
-        let device = model.device
+        let (dtype, device) = (model.activationDType, model.device)
+        (self.dtype, self.device) = (dtype, device)
         layers = (0..<configuration.layerCount).map { index in
             let window = configuration.window(layer: index, rule: model.windowRule)
             // A window as long as the context forgets nothing, and a ring for it would be as large for short texts.
             let span = window.left.flatMap { $0 + 1 < configuration.maxPositionEmbeddings ? $0 + 1 : nil }
-            let shape = [0, span ?? Self.pageSize, configuration.attentionHeads, configuration.headDimensions]
+            let pageShape = [span ?? Self.pageSize, configuration.attentionHeads, configuration.headDimensions]
             return Layer(
                 window: AttentionWindow(left: window.left, right: window.right),
                 span: span,
-                keys: .uninitialized(shape, model.activationDType, on: device),
-                values: .uninitialized(shape, model.activationDType, on: device)
+                pageShape: pageShape,
+                keys: .uninitialized([0] + pageShape, dtype, on: device),
+                values: .uninitialized([0] + pageShape, dtype, on: device)
             )
         }
     }
@@ -87,7 +93,7 @@ public final class KVCache {
     /// The number of sequences that have joined and not left.
     public var sequenceCount: Int { entries.count }
 
-    /// How many pages global layers have, in use or to be taken again.
+    /// How many pages global layers must have for those in use.
     var pageCount: Int { pages.count }
 
     /// The number of tokens of a sequence seen so far.
@@ -124,34 +130,43 @@ public final class KVCache {
     /// - Throws: ``KVCacheError/unknownSequence(_:)``. Without memory, the enclosing recovery scope fails, and there are
     ///   no forks.
     public func fork(_ sequence: CachedSequence, count: Int = 1) throws -> [CachedSequence] {
+        precondition(count >= 0, "\(count) forks")
         let parent = try entry(of: sequence)
         let shared = parent.pages.prefix(parent.length / Self.pageSize)
         let forks = (0..<count).map { _ in CachedSequence() }
-        for fork in forks {
+        let children = forks.map { _ -> Entry in
             for page in shared { pages.share(page) }
             let own = parent.pages.dropFirst(shared.count).map { _ in pages.take() }
-            entries[fork] = Entry(length: parent.length, ring: rings.take(), pages: shared + own)
+            return Entry(length: parent.length, ring: rings.take(), pages: shared + own)
         }
-        guard grow() else {
-            for fork in forks { forget(fork, try entry(of: fork)) }
-            return forks
+        if grow() { copy(parent, to: children, from: shared.count * Self.pageSize) }
+        for (fork, child) in zip(forks, children) {
+            if recoveryScopeHasFailed { release(child) } else { entries[fork] = child }
         }
-        let children = forks.compactMap { entries[$0] }
+        return forks
+    }
+
+    /// Copies what forks have of their own.
+    ///
+    /// - Parameters:
+    ///   - parent: The sequence that is forked.
+    ///   - children: The forks.
+    ///   - first: The first token that global layers do not share.
+    private func copy(_ parent: Entry, to children: [Entry], from first: Int) {
         var copies: [Int?: (from: Tensor, to: Tensor)] = [:]
         for layer in layers {
             if copies[layer.span] == nil {
-                let first = layer.span == nil ? shared.count * Self.pageSize : 0
+                let first = layer.span == nil ? first : 0
                 let places = first..<max(first, min(parent.length, layer.span ?? .max))
                 let from = children.flatMap { _ in places.map { row(of: parent, $0, span: layer.span) } }
                 let to = children.flatMap { child in places.map { row(of: child, $0, span: layer.span) } }
-                copies[layer.span] = (Tensor(from).to(layer.keys.device), Tensor(to).to(layer.keys.device))
+                copies[layer.span] = (Tensor(from).to(device), Tensor(to).to(device))
             }
             guard let (from, to) = copies[layer.span], from.elementCount > 0 else { continue }
             for cached in [layer.keys.rowByRow, layer.values.rowByRow] {
                 cached.assignRows(cached.selecting(from), at: to)
             }
         }
-        return forks
     }
 
     private func entry(of sequence: CachedSequence) throws -> Entry {
@@ -161,6 +176,10 @@ public final class KVCache {
 
     private func forget(_ sequence: CachedSequence, _ entry: Entry) {
         entries[sequence] = nil
+        release(entry)
+    }
+
+    private func release(_ entry: Entry) {
         rings.release(entry.ring)
         for page in entry.pages { pages.release(page) }
     }
@@ -175,20 +194,23 @@ public final class KVCache {
     ///
     /// - Returns: Whether there was memory for it.
     private func grow() -> Bool {
-        func grown(_ x: Tensor, to count: Int) -> Tensor {
-            var shape = x.shape
-            shape[0] = count - shape[0]
-            let new = Tensor.uninitialized(shape, x.dtype, on: x.device)
-            return x.size(0) == 0 ? new : .concatenate([x, new])
-        }
         for index in layers.indices {
-            let present = layers[index].keys.size(0)
-            let wanted = layers[index].span == nil ? pages.count : rings.count
+            let layer = layers[index]
+            let present = layer.keys.size(0)
+            let wanted = layer.span == nil ? pages.count : rings.count
             guard present < wanted else { continue }
-            // Doubling keeps the cost of copying below that of one copy of the final size.
-            let size = max(wanted, 2 * present)
-            let (keys, values) = (grown(layers[index].keys, to: size), grown(layers[index].values, to: size))
-            guard keys.size(0) == size, values.size(0) == size else { return false }
+            func grown(to count: Int) -> (keys: Tensor, values: Tensor) {
+                func grown(_ x: Tensor) -> Tensor {
+                    let new = Tensor.uninitialized([count - present] + layer.pageShape, dtype, on: device)
+                    return present == 0 ? new : .concatenate([x, new])
+                }
+                return (grown(layer.keys), grown(layer.values))
+            }
+            // Doubling keeps the cost of copying below that of one copy of the final size. Where there is no memory for
+            // it, there may be for what is wanted.
+            let doubled = 2 * present > wanted ? attempt { grown(to: 2 * present) } : nil
+            let (keys, values) = doubled ?? grown(to: wanted)
+            guard keys.size(0) >= wanted, values.size(0) >= wanted else { return false }
             (layers[index].keys, layers[index].values) = (keys, values)
         }
         return true
@@ -200,26 +222,24 @@ public final class KVCache {
     ///
     /// - Throws: ``KVCacheError``; nothing has changed then.
     func begin(_ batch: CachedBatch) throws -> CachePass {
-        var counts: [CachedSequence: Int] = [:]
+        var seen: Set<CachedSequence> = []
         for (sequence, count) in zip(batch.sequences, batch.tokens.lengths) {
             let start = try entry(of: sequence).length
-            guard counts.updateValue(count, forKey: sequence) == nil else {
-                throw KVCacheError.repeatedSequence(sequence)
-            }
+            guard seen.insert(sequence).inserted else { throw KVCacheError.repeatedSequence(sequence) }
             guard count > 0 else { throw KVCacheError.noTokens(sequence) }
             let limit = configuration.maxPositionEmbeddings
             guard start + count <= limit else {
                 throw KVCacheError.overlongSequence(sequence, tokens: start + count, limit: limit)
             }
         }
-        for (sequence, count) in counts {
+        for (sequence, count) in zip(batch.sequences, batch.tokens.lengths) {
             guard var entry = entries[sequence] else { continue }
             while entry.pages.count * Self.pageSize < entry.length + count { entry.pages.append(pages.take()) }
             entries[sequence] = entry
         }
-        // Without room the scope has failed, and what follows does nothing.
+        // Without room the scope has failed, what follows does nothing, and with the sequences, which leave when the pass
+        // is finished, their pages are given back.
         _ = grow()
-        let device = layers.first?.keys.device ?? .cpu
         var pass = CachePass(batch, starts: batch.sequences.map { entries[$0]?.length ?? 0 }, on: device)
         for span in Set(layers.map(\.span)) { pass.placements[span] = placement(of: pass, span: span, on: device) }
         return pass

@@ -168,6 +168,7 @@ public final class ModernBERT: Module, PretrainedModel {
         var deltaTD: Tensor?
         let positionsT = Tensor(positions.map(Float.init)).to(device)
         var tables: [RotaryParameters: RotaryTable] = [:]
+        let trainedLayers = training?.recomputesActivations == true ? self.trainedLayers : nil
         for (index, layer) in layers.enumerated() {
             if keepingAll { kept.append(deltaTD.map { xTD + $0 } ?? xTD) }
             let rope = configuration.rope(layer: index)
@@ -179,14 +180,23 @@ public final class ModernBERT: Module, PretrainedModel {
                 let (residualTD, normedTD) = layer.attentionInput(xTD, adding: deltaTD, activationType)
                 return layer(residualTD, normed: normedTD, training: training) { mixing(index, $0, table) }
             }
-            if training?.recomputesActivations == true {
-                let isTrained = layer.parameterReferences.contains { $0.reference.tensor.requiresGradient }
-                (xTD, deltaTD) = recomputed(xTD, deltaTD, hasTrainedParameters: isTrained, body)
+            if let trainedLayers {
+                (xTD, deltaTD) = recomputed(xTD, deltaTD, hasTrainedParameters: trainedLayers.contains(index), body)
             } else {
                 (xTD, deltaTD) = body(xTD, deltaTD)
             }
         }
         return kept + [deltaTD.map { finalNorm(adding: $0, to: xTD).normed } ?? finalNorm(xTD).to(activationType)]
+    }
+
+    /// The layers that gradients of some parameter are recorded for.
+    private var trainedLayers: Set<Int> {
+        let prefix = "layers."
+        var trained: Set<Int> = []
+        for (key, reference) in parameterReferences where key.hasPrefix(prefix) && reference.tensor.requiresGradient {
+            if let index = Int(key.dropFirst(prefix.count).prefix { $0 != "." }) { trained.insert(index) }
+        }
+        return trained
     }
 }
 

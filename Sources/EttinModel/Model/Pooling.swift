@@ -37,10 +37,10 @@ extension Tensor {
         switch pooling {
         case .cls: return rowOrZero(rows.map(\.first))
         case .lastToken: return rowOrZero(rows.map(\.last))
-        case .mean: return sums(rows, weight: { _, _ in 1 }, divisor: { $0 })
-        case .meanSqrtLen: return sums(rows, weight: { _, _ in 1 }, divisor: { $0.squareRoot() })
+        case .mean: return sums(rows, of: batch, weight: { _, _ in 1 }, divisor: { $0 })
+        case .meanSqrtLen: return sums(rows, of: batch, weight: { _, _ in 1 }, divisor: { $0.squareRoot() })
         case .weightedMean:
-            return sums(rows, weight: { Float($1 + 1 - batch.range(of: $0).lowerBound) }, divisor: { $0 })
+            return sums(rows, of: batch, weight: { Float($1 + 1 - batch.range(of: $0).lowerBound) }, divisor: { $0 })
         case .max: return max(ofRows: rows)
         }
     }
@@ -56,11 +56,13 @@ extension Tensor {
     /// Weighted sums over rows, each divided by a function of the sum of its weights.
     private func sums(
         _ rows: [Range<Int>],
+        of batch: PackedBatch,
         weight: (_ sequence: Int, _ row: Int) -> Float,
         divisor: (Float) -> Float
     ) -> Tensor {
-        var weights = [Float](repeating: 0, count: size(0))
-        var groups = [Int64](repeating: 0, count: size(0))
+        // After a failure in a recovery scope there are fewer rows than tokens.
+        var weights = [Float](repeating: 0, count: batch.tokenCount)
+        var groups = [Int64](repeating: 0, count: batch.tokenCount)
         var scales = [Float](repeating: 0, count: rows.count)
         for (sequence, rows) in rows.enumerated() {
             var total: Float = 0
@@ -71,7 +73,7 @@ extension Tensor {
             }
             if total > 0 { scales[sequence] = 1 / divisor(total) }
         }
-        let weighted = to(.float32) * Tensor(weights, shape: [size(0), 1]).to(device)
+        let weighted = to(.float32) * Tensor(weights, shape: [batch.tokenCount, 1]).to(device)
         let sums = weighted.sum(byGroups: Tensor(groups).to(device), count: rows.count)
         return (sums * Tensor(scales, shape: [rows.count, 1]).to(device)).to(dtype)
     }

@@ -132,15 +132,14 @@ extension PretrainedModel {
     ///   - folder: An existing folder.
     ///   - shardSize: The largest file, as transformers' `max_shard_size`.
     ///   - format: The generation of transformers whose `config.json` is written; both are read by the newest.
-    /// - Throws: `CheckpointError` when a file cannot be written, or an adapter is attached that is not merged;
-    ///   `TorchError` when reading a device fails.
+    /// - Throws: `CheckpointError` when a file cannot be written, an adapter is attached that is not merged, or the model
+    ///   is packed for inference, as those of `EttinInference` are; `TorchError` when reading a device fails.
     public func save(
         folder: String,
         shardSize: ShardSize = .default,
         format: ModernBERTConfiguration.Format = .version4
     ) throws {
-        precondition(trunk.fused == nil, "a model packed for inference has given up the weights to save")
-        try requireMergedAdapters(toSave: folder)
+        try requireOwnWeights(of: trunk, toSave: folder)
         let tensors = checkpointState.map { TensorToWrite(name: $0.key, tensor: $0.tensor) }
         _ = try ShardedSafetensorsWriter.write(tensors, toFolder: folder, shardSize: shardSize)
         var written = configuration
@@ -156,11 +155,21 @@ extension PretrainedModel {
 }
 
 extension Module {
-    /// Refuses to save a model whose weights are not all there is to it.
+    /// Refuses to save a model that has given its weights up, or whose weights are not all there is to it.
     ///
-    /// - Parameter folder: Where the model was to be saved.
-    /// - Throws: `CheckpointError` when an adapter is attached that is not merged.
-    func requireMergedAdapters(toSave folder: String) throws {
+    /// - Parameters:
+    ///   - trunk: The model's transformer.
+    ///   - folder: Where the model was to be saved.
+    /// - Throws: `CheckpointError` when the model is packed for inference, or an adapter is attached that is not merged.
+    func requireOwnWeights(of trunk: ModernBERT, toSave folder: String) throws {
+        guard trunk.fused == nil else {
+            throw CheckpointError(
+                .unsupported,
+                file: folder,
+                found: "would lack the weights, which the model has packed for inference and given up",
+                expected: "a model loaded for training"
+            )
+        }
         guard hasUnmergedAdapters else { return }
         throw CheckpointError(
             .unsupported,

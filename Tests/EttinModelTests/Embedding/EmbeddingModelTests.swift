@@ -243,6 +243,19 @@ import Torch
             dense: #"{"in_features": 64, "out_features": 4, "module_input_name": 3}"#,
             message: "2_Dense/config.json: \"module_input_name\" is 3; expected a string"
         ),
+        Broken(
+            modules: "[\(first), \(dense)]",
+            dense: #"{"in_features": 64, "out_features": 4, "module_input_name": "token_embeddings", "#
+                + #""module_output_name": "sentence_embedding"}"#,
+            message: "modules.json: an embedding model reads \"sentence_embedding\", which has a vector for each "
+                + "token; expected one for each sequence"
+        ),
+        Broken(
+            modules: "[\(first), \(pooling), \(dense), \(pooling)]",
+            dense: #"{"in_features": 64, "out_features": 4, "module_output_name": "token_embeddings"}"#,
+            message: "module 3, Pooling, reads \"token_embeddings\", which has a vector for each sequence; "
+                + "expected one for each token"
+        ),
         Broken(modules: "{}", message: "modules.json: is not a list of modules"),
     ]
 

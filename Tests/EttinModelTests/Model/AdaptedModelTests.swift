@@ -118,6 +118,21 @@ import Torch
         #expect(try loaded(Self.batch).isEqual(to: model(Self.batch)))
     }
 
+    @Test func aPackedModelIsNotSaved() throws {
+        let folder = try TemporaryFolder()
+        let (model, embedding) = (LanguageModelLossTests.model(.encoder), try EmbeddingModelTests.model())
+        model.packForInference(.float32)
+        embedding.trunk.packForInference(.float32)
+        for save in [{ try model.save(folder: $0) }, { try embedding.save(folder: $0) }] as [(String) throws -> Void] {
+            #expect {
+                try save(folder.path)
+            } throws: {
+                "\($0)".contains("packed for inference") && "\($0)".contains("expected a model loaded for training")
+            }
+        }
+        #expect(try folder.names.isEmpty)
+    }
+
     @Test func newWeightsLeaveAdaptersAlone() throws {
         let model = Self.model(.encoder)
         let before = try model.adapterParameters.map { try $0.tensor.array(of: Float.self) }

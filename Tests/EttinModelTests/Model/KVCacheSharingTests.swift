@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Torch
 
@@ -141,10 +142,25 @@ import Torch
         for _ in 0..<5 {
             let next = cache.join()
             _ = try model.model(CachedBatch([next], tokens: [Self.tokens(300, 1)]), cache: cache)
+            #expect(cache.pageCount == 5)
             try cache.leave(next)
         }
-        #expect(cache.pageCount == 7)
+        #expect(cache.pageCount == 0)
         #expect(cache.sequenceCount == 0)
+    }
+
+    @Test func theLowestPagesAreTakenFirstAndTheLastIsInUse() {
+        var pool = CachePagePool()
+        #expect((0..<6).map { _ in pool.take() } == [0, 1, 2, 3, 4, 5])
+        pool.share(2)
+        for page in [4, 1, 2] as [Int32] { pool.release(page) }
+        #expect(pool.count == 6)
+        pool.release(5)
+        #expect(pool.count == 4)
+        #expect((0..<3).map { _ in pool.take() } == [1, 4, 5])
+        for page in [0, 1, 2, 3, 5, 4] as [Int32] { pool.release(page) }
+        #expect(pool.count == 0)
+        #expect(pool.take() == 0)
     }
 
     @Test func whatTheCacheCannotServeIsAnErrorAndChangesNothing() throws {
@@ -201,4 +217,93 @@ import Torch
             #expect(company.largestDifference <= Self.tolerance, "of logits up to \(company.largestLogit)")
         }
     }
+
+    /// Runs a body in a recovery scope that has failed.
+    private func withoutMemory(_ body: () throws -> Void) {
+        #expect(throws: TorchError.self) {
+            try withRecovery {
+                _ = Tensor.uninitialized([1 << 50])
+                try body()
+            }
+        }
+    }
+
+    @Test func whatFailedPromptsAndForksTookIsGivenBack() throws {
+        let model = Self.model(isPacked: true)
+        try withoutGradients {
+            var company = Company(model)
+            company.join()
+            try company.step([(0, Self.tokens(70, 0))])
+            let (cache, kept) = (company.cache, company.members[0].cached)
+            #expect(cache.pageCount == 2)
+            withoutMemory {
+                let prompt = cache.join()
+                _ = try model.nextTokenLogits(CachedBatch([prompt], tokens: [Self.tokens(390, 1)]), cache: cache)
+            }
+            #expect(cache.pageCount == 2 && cache.sequenceCount == 1)
+            withoutMemory {
+                let forks = try cache.fork(kept, count: 5)
+                #expect(throws: KVCacheError.unknownSequence(forks[0])) { try cache.leave(forks[0]) }
+            }
+            #expect(cache.pageCount == 2 && cache.sequenceCount == 1)
+            try company.step([(0, Self.tokens(80, 2))])
+            #expect(cache.pageCount == 3)
+            try company.fork(0, count: 2)
+            try company.step([(0, [1]), (1, [2]), (2, Self.tokens(9, 3))])
+            #expect(company.largestDifference <= Self.tolerance, "of logits up to \(company.largestLogit)")
+        }
+    }
+
+    @Test func aCacheMadeWithoutMemoryServesWhenThereIsSome() throws {
+        let model = Self.model(isPacked: true)
+        let batch = { (sequence: CachedSequence) in CachedBatch([sequence], tokens: [Self.tokens(70, 0)]) }
+        try withoutGradients {
+            var made: KVCache?
+            withoutMemory {
+                let cache = KVCache(for: model.model)
+                made = cache
+                _ = try model.nextTokenLogits(batch(cache.join()), cache: cache)
+            }
+            let (cache, other) = (try #require(made), KVCache(for: model.model))
+            #expect(cache.sequenceCount == 0)
+            let logits = try model.nextTokenLogits(batch(cache.join()), cache: cache)
+            #expect(try logits.isEqual(to: model.nextTokenLogits(batch(other.join()), cache: other)))
+        }
+    }
+
+    #if os(Linux)
+        /// Lets the process have so many more bytes of memory than it has.
+        static func limitMemory(to headroom: Int) throws {
+            let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).prefix { $0 != " " }
+            let bytes = try #require(UInt(pages)) * UInt(getpagesize()) + UInt(headroom)
+            var limit = rlimit(rlim_cur: bytes, rlim_max: bytes)
+            try #require(setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
+        }
+
+        /// 20 000 rings of one layer take 133 MB, so that there is memory for a copy of them, but not for twice as many.
+        @Test func afterRunningOutOfMemoryOthersGoOnAndGrowByWhatTheyNeed() async {
+            await #expect(processExitsWith: .success) {
+                let model = Self.model(isPacked: true)
+                let cache = KVCache(for: model.model)
+                func step(_ sequence: CachedSequence, _ tokens: [Int32]) throws {
+                    let states = try withRecovery {
+                        try model.model(CachedBatch([sequence], tokens: [tokens]), cache: cache)
+                    }
+                    try #require(states.size(0) == tokens.count)
+                }
+                try withoutGradients {
+                    let kept = (0..<20_000).map { _ in cache.join() }
+                    try step(kept[19_999], Self.tokens(70, 0))
+                    TorchRuntime.releaseKeptMemory()
+                    try Self.limitMemory(to: 220_000_000)
+                    let many = (0..<200_000).map { _ in cache.join() }
+                    #expect(throws: TorchError.self) { try step(many[0], [1]) }
+                    for sequence in many.dropFirst() { try cache.leave(sequence) }
+                    try step(kept[19_999], [2])
+                    for _ in 0..<2 { try step(cache.join(), Self.tokens(30, 1)) }
+                    #expect(try cache.length(of: kept[19_999]) == 71)
+                }
+            }
+        }
+    #endif
 }

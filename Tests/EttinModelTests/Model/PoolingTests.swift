@@ -72,6 +72,15 @@ import Torch
         #expect(try nothing.array(of: Float.self) == [0, 0, 0])
     }
 
+    @Test(arguments: Pooling.allCases)
+    func afterAFailureTheScopeThrows(pooling: Pooling) {
+        #expect(throws: TorchError.self) {
+            try withRecovery {
+                _ = Tensor.uninitialized([1 << 50, 3]).pooled(Self.batch, by: pooling, skipping: [1, 0])
+            }
+        }
+    }
+
     @Test func halfPrecisionSumsAreTakenInFloat32() throws {
         // bfloat16 sums would stop growing at 256.
         let ones = Tensor.ones([4096, 1], .bfloat16)
