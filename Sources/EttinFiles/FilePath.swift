@@ -107,7 +107,7 @@ extension FilePath {
 
     /// The paths of all files below a folder, relative to it and sorted; links to folders are not followed.
     ///
-    /// There are none below what is no folder.
+    /// Empty if the path is not a folder.
     package static func filesBelow(_ folder: String) throws -> [String] {
         var result: [String] = []
         var pending = [""]

@@ -17,7 +17,7 @@ extension HubError: FileProblem {
 }
 
 extension FilePath {
-    /// The names in a folder of the cache, sorted; none when there is no folder.
+    /// The names in a folder of the cache, sorted; empty if the folder does not exist.
     static func cachedNames(inFolder folder: String) throws -> [String] {
         guard kind(of: folder) == .folder else { return [] }
         return try HubError.translatingListing { try names(inFolder: folder) }

@@ -47,7 +47,7 @@ struct LearningRatesTests {
         for (rate, expected) in zip(taken, [0, 0, 0.2, 0.4, 0.6, 0.8, 0.8]) { #expect(abs(rate - expected) < 1e-15) }
     }
 
-    @Test("A run that is resumed goes on with the rate that was determined before", arguments: [false, true])
+    @Test("A resumed run uses the learning rate computed before it stopped", arguments: [false, true])
     func resumed(isLiteral: Bool) {
         var clock = TrainingClock()
         let whole = Self.taken(Self.rates(isLiteral: isLiteral), from: &clock, steps: 7)
