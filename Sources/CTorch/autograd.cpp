@@ -23,11 +23,18 @@ struct Recomputation : torch::CustomClassHolder {
     ~Recomputation() override { release(context); }
 
     std::pair<at::Tensor, at::Tensor> run(const at::Tensor &first, const at::Tensor &second) const {
-        CTTensor one{first}, two{second}, *outputOne = nullptr, *outputTwo = nullptr;
-        const CTStatus status = body(context, &one, second.defined() ? &two : nullptr, &outputOne, &outputTwo);
-        const std::unique_ptr<CTTensor> ownedOne(outputOne), ownedTwo(outputTwo);
-        TORCH_CHECK(status == CT_OK && outputOne && outputTwo, "a recomputed part failed");
-        return {outputOne->value, outputTwo->value};
+        CTTensor one{first}, two{second};
+        std::unique_ptr<CTTensor> ownedOne, ownedTwo;
+        // Gradients on a device are taken on a thread of libtorch's, where the scope of the caller is not open.
+        const CTStatus status = scoped([&] {
+            CTTensor *outputOne = nullptr, *outputTwo = nullptr;
+            const CTStatus result = body(context, &one, second.defined() ? &two : nullptr, &outputOne, &outputTwo);
+            ownedOne.reset(outputOne);
+            ownedTwo.reset(outputTwo);
+            return result;
+        });
+        TORCH_CHECK(status == CT_OK && ownedOne && ownedTwo, "a recomputed part gave no outputs");
+        return {ownedOne->value, ownedTwo->value};
     }
 };
 

@@ -79,6 +79,7 @@ CTStatus ct_scope_close_attempt(void) {
     auto &current = ettin::state();
     current.depth--;
     const CTStatus failure = current.failure;
+    if (failure != CT_OK) current.text.swap(current.failureText);
     current.failure = CT_OK;
     return failure;
 }

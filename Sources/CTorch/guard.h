@@ -7,6 +7,7 @@
 
 #include <exception>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -23,12 +24,50 @@ CTStatus fail(CTStatus status, std::string_view text) noexcept;
 // The status a C++ exception stands for.
 CTStatus classify(const c10::Error &error) noexcept;
 
+// A failure that was recorded below code of libtorch, on its way through that code to the call that started it. libtorch
+// hands what a thread of its backward pass throws to the thread that waits for the gradients.
+class RecordedFailure final : public std::exception {
+  public:
+    RecordedFailure(CTStatus status, std::string text) : status(status), text(std::move(text)) {}
+
+    const CTStatus status;
+
+    const char *what() const noexcept override { return text.c_str(); }
+
+  private:
+    std::string text;
+};
+
+// Runs `body`, which calls back into the caller's language, in a recovery scope of its own on whatever thread this is, and
+// throws RecordedFailure when an operation in it failed for want of memory or for a device fault.
+template <typename Body>
+auto scoped(Body &&body) {
+    ct_scope_open();
+    // Callers never throw, but a copy of what they give may.
+    struct Closing {
+        bool isOpen = true;
+        CTStatus close() {
+            isOpen = false;
+            return ct_scope_close_attempt();
+        }
+        ~Closing() {
+            if (isOpen) ct_scope_close_attempt();
+        }
+    } closing;
+    auto result = std::forward<Body>(body)();
+    const CTStatus failure = closing.close();
+    if (failure != CT_OK) throw RecordedFailure(failure, ct_error_message());
+    return result;
+}
+
 template <typename Body>
 CTStatus guarded(Body &&body) noexcept {
     if (scopeHasFailed()) return CT_SKIPPED;
     try {
         std::forward<Body>(body)();
         return CT_OK;
+    } catch (const RecordedFailure &failure) {
+        return fail(failure.status, failure.what());
     } catch (const c10::Error &error) {
         return fail(classify(error), error.what_without_backtrace());
     } catch (const std::bad_alloc &) {

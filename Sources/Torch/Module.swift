@@ -23,7 +23,9 @@ open class Module {
     /// Every module of the tree with its key, in order of declaration: itself under the empty key, then its parts.
     ///
     /// A part that is declared without a key has that of the module it is part of.
-    public final func modules() -> [(key: String, module: Module)] { [("", self)] + walk.modules }
+    public final func modules() -> [(key: String, module: Module)] {
+        [("", self)] + walk.modules.compactMap { entry in entry.module.map { (entry.key, $0) } }
+    }
 
     /// Every parameter with its full key, in order of declaration.
     public final var parameters: [(key: String, tensor: Tensor)] {
@@ -52,7 +54,9 @@ open class Module {
 
     /// The parameter cells of the tree: one walk by reflection, kept while no declaration changes, so that a pass that
     /// asks for them does not reflect.
-    package final var parameterReferences: [(key: String, reference: ParameterReference)] { walk.parameters }
+    package final var parameterReferences: [(key: String, reference: ParameterReference)] {
+        walk.parameters.compactMap { entry in entry.reference.map { (entry.key, $0) } }
+    }
 
     /// The keys of the parameters of attached adapters.
     package final var adapterKeys: Set<String> { walk.adapterKeys }
@@ -77,12 +81,12 @@ open class Module {
         for child in mirrors.flatMap(\.children) {
             if let parameter = child.value as? any ParameterDeclaration {
                 guard let reference = parameter.reference else { continue }
-                walk.parameters.append((prefix + parameter.key, reference))
+                walk.parameters.append(ModuleWalk.Parameter(key: prefix + parameter.key, reference: reference))
                 if isAdapter { walk.adapterKeys.insert(prefix + parameter.key) }
             } else if let part = child.value as? any ChildDeclaration {
                 for (key, module) in part.modules {
                     let below = key.isEmpty ? prefix : prefix + key + "."
-                    walk.modules.append((String(below.dropLast()), module))
+                    walk.modules.append(ModuleWalk.Part(key: String(below.dropLast()), module: module))
                     module.collect(prefix: below, isAdapter: isAdapter, into: &walk)
                 }
             }
@@ -128,13 +132,25 @@ open class Module {
 }
 
 /// What a walk over a tree of modules found, without the module it started from, which owns the walk.
+///
+/// The walk owns nothing: an old one must not keep parameters that the tree has given up.
 private struct ModuleWalk {
+    struct Part {
+        let key: String
+        weak var module: Module?
+    }
+
+    struct Parameter {
+        let key: String
+        weak var reference: ParameterReference?
+    }
+
     /// Counts the changes of declarations in all trees, because a module does not know those it is part of.
     static let revision = Atomic<UInt64>(0)
 
     let revision: UInt64
-    var modules: [(key: String, module: Module)] = []
-    var parameters: [(key: String, reference: ParameterReference)] = []
+    var modules: [Part] = []
+    var parameters: [Parameter] = []
     var adapterKeys: Set<String> = []
 
     static func noteChange() { revision.wrappingAdd(1, ordering: .relaxed) }

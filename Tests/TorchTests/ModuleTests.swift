@@ -72,6 +72,17 @@ struct ModuleTests {
         #expect(model.parameters.map(\.key) == ["dense.weight", "dense.bias", "scale", "extra.weight"])
     }
 
+    @Test("parts and parameters that were walked are given up with their place in the tree")
+    func givenUpParts() {
+        let model = Model()
+        #expect(model.parameters.count == 5 && model.modules().count == 5)
+        weak var layer = model.layers[0]
+        weak var reference = model.parameterReferences[0].reference
+        #expect(layer != nil && reference != nil)
+        model.layers = []
+        #expect(layer == nil && reference == nil)
+    }
+
     @Test("a model that was walked is given up with its last owner")
     func lifetime() {
         weak var observed: Model?

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Torch
@@ -65,5 +66,50 @@ import Testing
         let input = TrainingOperatorTests.random([2, 2], 1)
         let (x, y) = recomputed(input, nil, hasTrainedParameters: false) { a, _ in (a, a * 3) }
         #expect(!x.requiresGradient && !y.requiresGradient)
+    }
+
+    /// More than any process has addresses for.
+    private static func beyondMemory() -> Tensor { .full([1 << 46], 1) }
+
+    @Test("a part that runs out of memory fails the recovery scope", arguments: [false, true])
+    func outOfMemory(whileRecording: Bool) {
+        let weight = TrainingOperatorTests.random([2, 2], 1)
+        weight.setRequiresGradient(true)
+        #expect {
+            try withRecovery {
+                let result = recomputed(weight * 2, nil) { a, _ in
+                    // The part runs first without recording.
+                    (a * 2).requiresGradient == whileRecording ? (a, Self.beyondMemory()) : (a, a * 3)
+                }
+                result.1.sum().backward()
+            }
+        } throws: { error in
+            (error as? TorchError)?.kind == .outOfMemory
+        }
+        // The thread computes on.
+        #expect(throws: Never.self) { try withRecovery { try (weight * 2).detached().sum().scalar() } }
+    }
+
+    /// libtorch takes gradients on another thread on CUDA, and where recomputed parts lie within each other too deep.
+    @Test("a part that runs out of memory on a thread of the backward pass fails the scope that started it")
+    func outOfMemoryElsewhere() {
+        let weight = TrainingOperatorTests.random([2, 2], 1)
+        weight.setRequiresGradient(true)
+        let caller = pthread_self()
+        var wasElsewhere = false
+        func nested(_ depth: Int, _ a: Tensor) -> Tensor {
+            recomputed(a, nil) { a, _ in
+                guard depth == 0 else { return (a, nested(depth - 1, a)) }
+                guard (a * 2).requiresGradient else { return (a, a * 3) }
+                wasElsewhere = pthread_equal(pthread_self(), caller) == 0
+                return (a, Self.beyondMemory())
+            }.1
+        }
+        #expect {
+            try withRecovery { nested(70, weight * 2).sum().backward() }
+        } throws: { error in
+            (error as? TorchError)?.kind == .outOfMemory
+        }
+        #expect(wasElsewhere)
     }
 }

@@ -70,7 +70,7 @@ bool ct_scope_is_open(void);
 // True when an operation in the open scope has failed, so that what follows is skipped.
 bool ct_scope_has_failed(void);
 // Closes a scope that was opened where none had failed, as ct_scope_close does, but keeps its failure, whose status it
-// returns, from the scopes around it.
+// returns and whose text ct_error_message() then gives, from the scopes around it.
 CTStatus ct_scope_close_attempt(void);
 
 // MARK: Devices and the library (device.cpp)
