@@ -146,15 +146,19 @@ public struct ChunkStage: Sendable {
         guard counts.records <= range.count else {
             throw state.refused("records", "at most \(range.count), because the input has no more")
         }
-        guard counts.chunks <= samples.sampleCount else {
-            throw state.refused("chunks", samples.atMost)
+        func id(_ document: Int) throws -> [UInt8] {
+            let (position, local) = dataset.location(of: document)
+            return try dataset.shard(position).withDocumentID(of: local) { Array($0) } ?? Array(String(document).utf8)
         }
         var document = range.lowerBound + counts.records - (counts.chunks > 0 ? 0 : 1)
         while document >= range.lowerBound, document < range.upperBound {
-            let (position, local) = dataset.location(of: document)
-            let id =
-                try dataset.shard(position).withDocumentID(of: local) { Array($0) } ?? Array(String(document).utf8)
-            if id == samples.lastID { return }
+            if try id(document) == samples.lastID {
+                guard counts.chunks > 0, counts.chunks != samples.lastIDCount else { return }
+                // Chunks of a document before it may follow each other with these only when both have one id.
+                let follows = try document > range.lowerBound && id(document - 1) == samples.lastID
+                guard !follows || counts.chunks > samples.lastIDCount else { return }
+                throw state.refused("chunks", "\(samples.lastIDCount), because so many of the document end the shards")
+            }
             // A document may have no chunk at all only when short ones are left out, also as the first.
             guard chunking.skipsShortFirst, counts.chunks == 0 else { break }
             document -= 1

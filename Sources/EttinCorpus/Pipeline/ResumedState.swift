@@ -54,6 +54,8 @@ struct ResumedSamples {
     private(set) var lengths = LengthHistogram()
     /// The `id` of the last sample, where there is such a column of text.
     private(set) var lastID: [UInt8]?
+    /// How many samples at the end have that `id`.
+    private(set) var lastIDCount = 0
 
     /// Reads all shards, with the hashes that the journal has for them.
     init(_ dataset: MDSDataset, tokenColumn: String) throws {
@@ -64,14 +66,16 @@ struct ResumedSamples {
             for sample in 0..<shard.sampleCount {
                 lengths.add(try shard.tokenCount(sample: sample, column: column))
                 sampleCount += 1
+                let isSame = try shard.withDocumentID(of: sample) { $0.elementsEqual(lastID ?? []) }
+                guard isSame != true || lastID == nil else {
+                    lastIDCount += 1
+                    continue
+                }
+                lastID = try shard.withDocumentID(of: sample) { Array($0) }
+                lastIDCount = 1
             }
-            guard shard.sampleCount > 0 else { continue }
-            lastID = try shard.withDocumentID(of: shard.sampleCount - 1) { Array($0) }
         }
     }
-
-    /// What to expect of a number that samples bound.
-    var atMost: String { "at most \(sampleCount), because the shards hold no more" }
 
     /// The reason for an expected number, for messages.
     func holding(_ count: Int, _ unit: String) -> String { "because the shards hold \(count) \(unit)" }
