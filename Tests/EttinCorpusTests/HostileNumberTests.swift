@@ -17,7 +17,10 @@ struct HostileMDSTests {
         let folder = try TemporaryFolder()
         let path = try makeDataset(folder, "x", sampleCount: 3)
         let index = String(decoding: try folder.read("x/index.json"), as: UTF8.self)
-        try folder.write(index.replacingOccurrences(of: "\"samples\": 3", with: "\"samples\": \(count)"), "x/index.json")
+        try folder.write(
+            index.replacingOccurrences(of: "\"samples\": 3", with: "\"samples\": \(count)"),
+            "x/index.json"
+        )
         guard count != 7 else {
             // What the bytes could hold and do not is found with the shard.
             #expect(try MDSDataset(folder: path).verified().problems.count == 1)
@@ -49,7 +52,10 @@ struct HostileMDSTests {
         #expect(!FilePath.exists(folder.file("out")))
     }
 
-    @Test("Few bytes that claim to hold many are refused before anything is allotted", arguments: CompressionTests.names)
+    @Test(
+        "Few bytes that claim to hold many are refused before anything is allotted",
+        arguments: CompressionTests.names
+    )
     func expansion(_ name: String) throws {
         let compression = try Compression(name: name)
         let zeros = [UInt8](repeating: 0, count: 1000)
@@ -123,7 +129,8 @@ private enum ParquetMaker {
         let column = field(3, 12, metadata + [0]) + [0]
         let group = field(1, 9, [0x1C] + column) + field(2, 6, number(rows)) + [0]
         let root = field(4, 8, text("schema")) + field(1, 5, number(1)) + [0]
-        let leaf = field(1, 5, number(6)) + field(2, 5, number(1)) + field(1, 8, text("text")) + field(2, 5, number(0)) + [0]
+        let leaf =
+            field(1, 5, number(6)) + field(2, 5, number(1)) + field(1, 8, text("text")) + field(2, 5, number(0)) + [0]
         let footer =
             field(1, 5, number(1)) + field(1, 9, [0x2C] + root + leaf) + field(1, 6, number(rows))
             + field(1, 9, [0x1C] + group) + [0]
@@ -192,8 +199,10 @@ struct JSONLinesAgreementTests {
     @Test(
         "All readers take the same lines and refuse the same",
         arguments: [
-            ("", true), (", \"x\": NaN", true), (", \"x\": {\"a\": 1, \"b\": -Infinity}", true), (", \"x\": 1, \"x\": 2", false),
-            (", \"x\": {\"a\": 1, \"a\": 2}", false), (", \"x\": \"\\ud800\"", false), (",", false), (", \"x\": 01", false),
+            ("", true), (", \"x\": NaN", true), (", \"x\": {\"a\": 1, \"b\": -Infinity}", true),
+            (", \"x\": 1, \"x\": 2", false),
+            (", \"x\": {\"a\": 1, \"a\": 2}", false), (", \"x\": \"\\ud800\"", false), (",", false),
+            (", \"x\": 01", false),
             ("} {\"y\": 1", false), ("}\n{\"text\": \"b\", \"input_ids\": [], \"step\": 1", true), ("}\n", false),
             ("}\n\u{FEFF}{\"text\": \"b\", \"input_ids\": [], \"step\": 1", false),
         ]

@@ -29,6 +29,7 @@ struct OutputFileTests {
     @Test("A folder that is not committed leaves nothing of the folders inside it, and does not follow links")
     func abandonNested() throws {
         try withTemporaryFolder { folder in
+            try FilePath.makeFolder(folder.file("other"))
             try folder.write("kept", "other/x")
             var output: AtomicFolder? = try AtomicFolder(path: folder.file("model"))
             let temporary = try #require(output).temporaryPath

@@ -34,7 +34,8 @@ struct JSONLineTests {
             ("", "is blank; expected {} on every line"), (" \t\r", "is blank"),
             ("[{\"a\": 1}]", "is a JSON array, or begins one; expected {} on every line; jq -c '.[]'"),
             ("3", "is a JSON number; expected {}"), ("{\"a\": 1, \"a\": 2}", "the key \"a\" occurs twice"),
-            ("{\"a\": {\"b\": 1, \"b\": 2}}", "the key \"b\" occurs twice"), ("{\"a\": 1,}", "a comma must be followed"),
+            ("{\"a\": {\"b\": 1, \"b\": 2}}", "the key \"b\" occurs twice"),
+            ("{\"a\": 1,}", "a comma must be followed"),
             ("{", "whole on one line; jq -c ."), ("{\"a\": 1", "whole on one line"), ("{} {}", "expected the end"),
             ("{\"a\": \"\\ud800\"}", "half of a surrogate pair"), ("{'a': 1}", "expected a key in quotes"),
             ("\u{FEFF}\u{FEFF}{}", "begins with a byte order mark"), ("{\"a\": 01}", "must not start with a zero"),
@@ -52,7 +53,9 @@ struct JSONLineTests {
     @Test("A byte order mark is one at the start of a file alone")
     func mark() {
         let fault = #expect(throws: JSONLine.Fault.self) { try keys("\u{FEFF}{}", isFirst: false) }
-        #expect(fault?.description == "begins with a byte order mark; expected one at the start of the file only, if any")
+        #expect(
+            fault?.description == "begins with a byte order mark; expected one at the start of the file only, if any"
+        )
     }
 
     @Test("Invalid text is refused or replaced")

@@ -28,7 +28,10 @@ struct BytePairMergerTests {
         return MergeTable(merges)
     }
 
-    @Test("Words of any length become the same tokens, however many merges are looked for at once", arguments: [1, 7, 1 << 16])
+    @Test(
+        "Words of any length become the same tokens, however many merges are looked for at once",
+        arguments: [1, 7, 1 << 16]
+    )
     func agreement(leastHeap: Int) {
         var random = SystemRandomNumberGenerator()
         var merger = BytePairMerger()

@@ -99,7 +99,7 @@ final class OrderLinesOutput {
                 file: journal.path,
                 item: "line \(journal.entries.count + 1) \"bytes\"",
                 found: "is \(bytes)",
-                expected: "the end of a line of \(path), such as \(file.offset); remove both to begin anew"
+                expected: "the end of a line of \(path), such as \(file.offset); delete both to start over"
             )
         }
         return rows

@@ -43,7 +43,7 @@ struct ResumedState {
             file: journal,
             item: "\(line) \"\(key)\"",
             found: json[key].map { "is \(shown($0.text()))" } ?? "is not there",
-            expected: "\(expected); remove the output to begin anew"
+            expected: "\(expected); delete the output to start over"
         )
     }
 }

@@ -79,7 +79,7 @@ final class StageOutput {
                     .malformed,
                     file: path,
                     found: "has \(size) bytes",
-                    expected: "the \(file.byteCount) of \(journalPath) \(line); remove the output to begin anew"
+                    expected: "the \(file.byteCount) of \(journalPath) \(line); delete the output to start over"
                 )
             }
             shards.append(shard)

@@ -1,8 +1,9 @@
-import EttinCorpus
 import EttinFiles
 import Foundation
 import TestSupport
 import Testing
+
+@testable import EttinCorpus
 
 @Suite("Explicit order")
 struct ExplicitOrderTests {

@@ -78,7 +78,9 @@ struct DataLedgerTests {
                 }
                 try folder.write(lines.joined(separator: "\n") + "\n", "ledger.jsonl")
                 let error = #expect(throws: TrainingError.self) { try DataLedger(path: path) }
-                #expect(error?.description.contains("line 1: has \"\(key)\" \(number); expected a whole number") == true)
+                #expect(
+                    error?.description.contains("line 1: has \"\(key)\" \(number); expected a whole number") == true
+                )
             }
         }
     }

@@ -137,6 +137,7 @@ struct ParquetPage {
     /// - Parameters:
     ///   - levels: What the levels lie in: the page as it was stored in version 2, else its content.
     ///   - content: The content of the page.
+    /// - Throws: `ParquetFailure` for levels or places that are cut off or impossible.
     mutating func decodeNext(levels: [UInt8], content: [UInt8]) throws {
         let count = min(entriesLeft, Self.windowSize)
         let passed = totalCount - entriesLeft
