@@ -33,10 +33,12 @@ package enum UnfinishedFiles {
         }
     }
 
-    /// Removes a file, or a folder of files; what is not there is no failure.
+    /// Removes a file, or a folder with all that is in it; what is not there is no failure.
+    ///
+    /// Symbolic links are removed and not followed: what they point at is not ours.
     static func remove(_ path: String) {
         guard unlink(path) != 0 else { return }
-        for name in (try? FilePath.names(inFolder: path)) ?? [] { unlink(FilePath.joined(path, name)) }
+        for name in (try? FilePath.names(inFolder: path)) ?? [] { remove(FilePath.joined(path, name)) }
         rmdir(path)
     }
 }

@@ -13,8 +13,8 @@
 /// ```
 ///
 /// The grammar is RFC 8259, strictly: no comments, no trailing commas, no leading zeros, no control characters in
-/// strings, valid UTF-8. A byte order mark in front is skipped. Duplicate keys are the caller's to notice;
-/// `JSONValue` rejects them.
+/// strings, valid UTF-8. A byte order mark in front is skipped. Duplicate keys are the caller's to notice unless the
+/// options reject them; `JSONValue` always does.
 ///
 /// `begin…`, `next…` calls must be properly nested. A wrong nesting in the calling code, unlike one in the text, traps.
 public struct JSONReader: ~Copyable {
@@ -27,6 +27,8 @@ public struct JSONReader: ~Copyable {
     private struct Container {
         let isObject: Bool
         var hasElements = false
+        /// The keys so far, where they must differ.
+        var keys: Set<ByteKey> = []
     }
 
     /// Starts reading at the first byte.
@@ -90,13 +92,22 @@ public struct JSONReader: ~Copyable {
         guard position < source.count, source[position] == UInt8(ascii: "\"") else {
             throw error("expected a key in quotes, found \(found())")
         }
+        let start = position
         let key = try scanString()
+        if options.rejectsDuplicateKeys { try noteKey(key, at: start) }
         skipWhitespace()
         guard position < source.count, source[position] == UInt8(ascii: ":") else {
             throw error("expected ':' after a key, found \(found())")
         }
         position += 1
         return key
+    }
+
+    private mutating func noteKey(_ key: UnsafeBufferPointer<UInt8>, at start: Int) throws(JSONError) {
+        let text = String(decoding: key, as: UTF8.self)
+        guard containers[containers.count - 1].keys.insert(ByteKey(string: text)).inserted else {
+            throw error("the key \"\(text)\" occurs twice in one object", at: start)
+        }
     }
 
     /// Moves to the next element of the current array, or leaves the array.

@@ -13,6 +13,8 @@ public struct JSONParsingOptions: Sendable, Hashable {
     ///
     /// Python's `json` keeps such halves in its strings, but can then neither encode nor tokenise them.
     public let replacesLoneSurrogates: Bool
+    /// Whether `JSONReader` rejects a key that occurs twice in one object; `JSONValue` always does.
+    public let rejectsDuplicateKeys: Bool
 
     /// Creates options; the defaults accept the standard and nothing else.
     ///
@@ -20,14 +22,17 @@ public struct JSONParsingOptions: Sendable, Hashable {
     ///   - maximumDepth: The deepest nesting of objects and arrays.
     ///   - allowsNonFiniteNumbers: Whether `NaN`, `Infinity` and `-Infinity` are numbers.
     ///   - replacesLoneSurrogates: Whether half a surrogate pair is read as U+FFFD.
+    ///   - rejectsDuplicateKeys: Whether `JSONReader` rejects a key that occurs twice in one object.
     public init(
         maximumDepth: Int = defaultMaximumDepth,
         allowsNonFiniteNumbers: Bool = false,
-        replacesLoneSurrogates: Bool = false
+        replacesLoneSurrogates: Bool = false,
+        rejectsDuplicateKeys: Bool = false
     ) {
         self.maximumDepth = min(max(0, maximumDepth), Self.largestMaximumDepth)
         self.allowsNonFiniteNumbers = allowsNonFiniteNumbers
         self.replacesLoneSurrogates = replacesLoneSurrogates
+        self.rejectsDuplicateKeys = rejectsDuplicateKeys
     }
 }
 

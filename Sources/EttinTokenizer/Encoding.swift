@@ -23,7 +23,10 @@ public struct Encoding: Sendable {
     ///
     /// Byte-level tokens are written in the printable byte alphabet (`Ġworld`). An added token that swallowed white
     /// space is shown with it, as the `tokenizers` library does.
-    public var tokens: [String] {
-        ids.enumerated().map { position, id in tokenTexts[position] ?? core.text(of: Int(id)) ?? "" }
+    public var tokens: [String] { ids.indices.map { token(at: $0) } }
+
+    /// The text of one token as the tokenizer file writes it.
+    package func token(at position: Int) -> String {
+        tokenTexts[position] ?? core.text(of: Int(ids[position])) ?? ""
     }
 }

@@ -48,6 +48,7 @@ struct EncodingState: ~Copyable {
     private var sourceCount = 0
     private var isASCII = false
     private var wantsOffsets = false
+    private var wantsTexts = false
     private var addsPrefixSpace = false
     private var prefixesFirstPiece = true
     private var splitsWords = true
@@ -67,8 +68,14 @@ struct EncodingState: ~Copyable {
     /// - Parameters:
     ///   - text: Valid UTF-8.
     ///   - offsets: Whether to compute `spans`.
+    ///   - texts: Whether to note `tokenTexts`, which is done with offsets in any case.
     ///   - splitting: How words are found.
-    mutating func encode(_ text: UnsafeBufferPointer<UInt8>, offsets: Bool, splitting: ByteLevelSplitting) {
+    mutating func encode(
+        _ text: UnsafeBufferPointer<UInt8>,
+        offsets: Bool,
+        texts: Bool = false,
+        splitting: ByteLevelSplitting
+    ) {
         ids.removeAll()
         spans.removeAll()
         if !tokenTexts.isEmpty { tokenTexts.removeAll() }
@@ -76,6 +83,7 @@ struct EncodingState: ~Copyable {
         source = base
         sourceCount = text.count
         wantsOffsets = offsets
+        wantsTexts = offsets || texts
         addsPrefixSpace = splitting.addsPrefixSpace
         prefixesFirstPiece = splitting.prefixesFirstPiece
         splitsWords = splitting.splitsWords
@@ -135,13 +143,14 @@ struct EncodingState: ~Copyable {
         _ piece: Piece?
     ) {
         ids.append(id)
-        guard wantsOffsets else { return }
+        guard wantsTexts else { return }
         if start != match.start || end != match.end {
             tokenTexts[ids.count - 1] = String(
                 decoding: UnsafeBufferPointer(start: text + start, count: end - start),
                 as: UTF8.self
             )
         }
+        guard wantsOffsets else { return }
         if let piece {
             spans.append(span(piece, start, end, prefix: 0))
         } else {
@@ -230,6 +239,8 @@ struct EncodingState: ~Copyable {
         if cache.lookUp(key, text + start, length, into: &ids) { return true }
         guard encodeNewWord(text + start, length) else { return false }
         cache.insert(key, text + start, length, ids: merger.symbols.pointer, count: merger.symbols.count)
+        // Gives back what a word of many megabytes took.
+        merger.symbols.removeAll()
         return true
     }
 

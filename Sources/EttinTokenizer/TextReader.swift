@@ -2,13 +2,14 @@ import EttinJSON
 
 /// Texts from a file or standard input, one after the other in bounded memory.
 ///
-/// Nothing is repaired: text that is not UTF-8 is an error that names the line.
+/// Nothing is repaired: text that is not UTF-8 is an error that names the line. A byte order mark at the start of the
+/// file is no text.
 package struct TextReader {
     /// How a file holds texts.
     package enum Format: String, CaseIterable, Sendable {
         /// One text per line, without the line feed and a carriage return before it; an empty line is an empty text.
         case lines
-        /// One JSON object per line, the text under the key `text`.
+        /// One JSON object per line, the text under the key `text`, with the rules of `JSONLine`.
         case jsonl
     }
 
@@ -25,11 +26,12 @@ package struct TextReader {
     ///
     /// - Parameters:
     ///   - path: The file, `-` for standard input.
-    ///   - format: The format; nil for that of the name: JSON Lines for `.jsonl`, else lines.
+    ///   - format: The format; nil for that of the name: JSON Lines for `.jsonl`, `.ndjson` and `.json`, else lines.
     /// - Throws: `TokenizerError` when the file cannot be opened.
     package init(_ path: String, format: Format? = nil) throws {
         input = try InputFile(path)
-        self.format = format ?? (path.hasSuffix(".jsonl") ? .jsonl : .lines)
+        let isJSON = [".jsonl", ".ndjson", ".json"].contains { path.hasSuffix($0) }
+        self.format = format ?? (isJSON ? .jsonl : .lines)
         name = input.path
     }
 
@@ -38,11 +40,24 @@ package struct TextReader {
     /// - Returns: Nil at the end.
     /// - Throws: `TokenizerError` when the file cannot be read or its content is not what the format asks for.
     package mutating func next() throws -> String? {
-        guard var bytes = try nextLine() else { return nil }
+        guard let range = try nextLine() else { return nil }
         line += 1
-        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+        defer {
+            // A line of many megabytes should not be held twice while its text is worked on.
+            if start == pending.count, pending.count > 16 << 20 {
+                pending = []
+                start = 0
+            }
+        }
+        return try pending.withUnsafeBytes { try text(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+
+    private func text(_ bytes: UnsafeRawBufferPointer) throws -> String {
+        guard format == .lines else { return try member(of: bytes) }
+        var bytes = JSONLine.withoutMark(bytes, isFirst: line == 1)
+        if bytes.last == UInt8(ascii: "\r") { bytes = UnsafeRawBufferPointer(rebasing: bytes.dropLast()) }
         guard let text = String(validating: bytes, as: UTF8.self) else { throw error("is not UTF-8 text") }
-        return format == .lines ? text : try member(of: text)
+        return text
     }
 
     /// All texts that are left.
@@ -55,12 +70,13 @@ package struct TextReader {
         return texts
     }
 
-    private mutating func nextLine() throws -> ArraySlice<UInt8>? {
+    /// Where the next line lies in `pending`.
+    private mutating func nextLine() throws -> Range<Int>? {
         var searched = start
         while true {
             if let end = pending[searched...].firstIndex(of: UInt8(ascii: "\n")) {
                 defer { start = end + 1 }
-                return pending[start..<end]
+                return start..<end
             }
             pending.removeFirst(start)
             start = 0
@@ -71,25 +87,30 @@ package struct TextReader {
                 return nil
             } else {
                 defer { start = pending.count }
-                return pending[...]
+                return 0..<pending.count
             }
         }
     }
 
-    private func member(of text: String) throws -> String {
-        let value: JSONValue
+    private func member(of bytes: UnsafeRawBufferPointer) throws -> String {
+        let expected = "a JSON object with \"text\""
+        var text: String?
         do {
-            value = try JSONValue(parsing: text)
-        } catch {
-            throw self.error("column \(error.column): \(error.reason); expected a JSON object with \"text\"")
+            try JSONLine.read(bytes, isFirst: line == 1, expected: expected) { reader, key in
+                guard key.elementsEqual("text".utf8) else {
+                    try reader.skipValue()
+                    return
+                }
+                let kind = try reader.peekKind()
+                guard kind == .string else {
+                    throw JSONLine.Fault(found: "\"text\" is a JSON \(kind.rawValue)", expected: "a string")
+                }
+                text = try reader.readString()
+            }
+        } catch let fault as JSONLine.Fault {
+            throw error("\(fault)")
         }
-        guard let member = value["text"] else {
-            let found = value.objectValue == nil ? "is a JSON \(value.kind.rawValue)" : "has no \"text\""
-            throw error("\(found); expected a JSON object with \"text\"")
-        }
-        guard let text = member.stringValue else {
-            throw error("\"text\" is a JSON \(member.kind.rawValue); expected a string")
-        }
+        guard let text else { throw error("has no \"text\"; expected \(expected)") }
         return text
     }
 

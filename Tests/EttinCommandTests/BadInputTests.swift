@@ -106,11 +106,11 @@ struct BadInputTests {
         arguments: [
             ("", "lines", "standard input: holds no text"),
             ("ok\nbad \u{FFFD}\n", "lines", "standard input, line 2: is not UTF-8 text"),
-            ("{\"text\":\"a\"}\n{\"text\":\n", "jsonl", "standard input, line 2: column 9: "),
+            ("{\"text\":\"a\"}\n{\"text\":\n", "jsonl", "standard input, line 2: is not JSON: column 9: "),
             ("{\"txt\":\"a\"}\n", "jsonl", "standard input, line 1: has no \"text\""),
             ("{\"text\":1}\n", "jsonl", "standard input, line 1: \"text\" is a JSON number; expected a string"),
             ("[\"a\"]\n", "jsonl", "standard input, line 1: is a JSON array"),
-            ("\n", "jsonl", "standard input, line 1: column 1: "),
+            ("\n", "jsonl", "standard input, line 1: is blank; expected a JSON object with \"text\""),
         ]
     )
     func texts(_ input: String, _ format: String, _ message: String) throws {

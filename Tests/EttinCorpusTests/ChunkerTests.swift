@@ -102,7 +102,6 @@ struct ChunkerTests {
         // numpy.percentile([5, 1, 9, 9, 2, 30], [0, 10, 50, 95, 100])
         #expect([0, 10, 50, 95, 100].map { histogram.percentile($0) } == [1, 1.5, 7, 24.75, 30])
         #expect(LengthHistogram().percentile(50) == nil)
-        #expect(LengthHistogram(histogram.json) == histogram)
     }
 }
 

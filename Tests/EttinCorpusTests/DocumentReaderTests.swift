@@ -198,7 +198,7 @@ struct MalformedDocumentTests {
             )
         )
         #expect(try message(good + good + "{\"text\": 7}", "a.jsonl").contains("line 3 has a number in \"text\""))
-        #expect(try message(good + "[1]", "a.jsonl").contains("line 2 is not an object"))
+        #expect(try message(good + "[1]", "a.jsonl").contains("line 2 is a JSON array"))
         #expect(try message(good + "{\"text\": \"x\"", "a.jsonl").contains("line 2 is not JSON"))
         #expect(try message(good + "{\"text\": \"x\"} y", "a.jsonl").contains("line 2 is not JSON"))
     }

@@ -26,6 +26,22 @@ struct OutputFileTests {
         }
     }
 
+    @Test("A folder that is not committed leaves nothing of the folders inside it, and does not follow links")
+    func abandonNested() throws {
+        try withTemporaryFolder { folder in
+            try FilePath.makeFolder(folder.file("other"))
+            try folder.write("kept", "other/x")
+            var output: AtomicFolder? = try AtomicFolder(path: folder.file("model"))
+            let temporary = try #require(output).temporaryPath
+            try FilePath.makeFolder("\(temporary)/1_Pooling/deeper")
+            try AtomicFile.write([1], to: "\(temporary)/1_Pooling/deeper/config.json")
+            try FilePath.replaceLink("\(temporary)/1_Pooling/link", to: folder.file("other"))
+            output = nil
+            #expect(try folder.names == ["other"])
+            #expect(try folder.read("other/x") == Array("kept".utf8))
+        }
+    }
+
     @Test("An empty folder is replaced, one that holds something and a file are not")
     func occupied() throws {
         try withTemporaryFolder { folder in

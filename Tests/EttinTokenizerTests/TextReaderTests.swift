@@ -20,6 +20,19 @@ struct TextReaderTests {
         }
     }
 
+    @Test("A byte order mark at the start of a file is no text, and one elsewhere is")
+    func mark() throws {
+        try withTemporaryFolder { folder in
+            let mark = "\u{FEFF}"
+            var reader = try TextReader(folder.write("\(mark)a\n\(mark)b", "texts.txt"))
+            #expect(try reader.rest().map { Array($0.utf8) } == ["a", "\(mark)b"].map { Array($0.utf8) })
+            for name in ["texts.jsonl", "texts.ndjson", "texts.json"] {
+                reader = try TextReader(folder.write("\(mark){\"text\": \"a\"}\n", name))
+                #expect(try reader.rest() == ["a"])
+            }
+        }
+    }
+
     @Test("Lines may be longer than any block that is read")
     func longLines() throws {
         try withTemporaryFolder { folder in

@@ -48,15 +48,33 @@ struct Tokenize: ParsableCommand {
     }
 
     private func printTokens(of text: String, _ tokenizer: Tokenizer, _ output: StandardOutput) throws {
-        let encoding = tokenizer.encode(text, addSpecialTokens: specialTokens)
         guard json.isOn else {
-            return try output.line((ids ? encoding.ids.map(String.init) : encoding.tokens).joined(separator: " "))
+            guard ids else {
+                let encoding = tokenizer.encodeWithoutOffsets(text, addSpecialTokens: specialTokens)
+                return try printLine(encoding.count, output) { encoding.token(at: $0) }
+            }
+            let ids = tokenizer.encodeIDs(text, addSpecialTokens: specialTokens)
+            return try printLine(ids.count, output) { String(ids[$0]) }
         }
+        let encoding = tokenizer.encode(text, addSpecialTokens: specialTokens)
         try output.line([
             "ids": JSONValue(encoding.ids),
             "tokens": .array(encoding.tokens.map(JSONValue.string)),
             "offsets": .array(encoding.offsets.map { [JSONValue($0.lowerBound), JSONValue($0.upperBound)] }),
         ])
+    }
+
+    /// Prints words on one line, some at a time: a text of many megabytes has as many of them.
+    private func printLine(_ count: Int, _ output: StandardOutput, _ word: (Int) -> String) throws {
+        var piece = ""
+        for position in 0..<count {
+            if position > 0 { piece += " " }
+            piece += word(position)
+            guard piece.utf8.count > 1 << 16 else { continue }
+            try output.piece(piece)
+            piece = ""
+        }
+        try output.line(piece)
     }
 
     private func printText(of line: String, _ tokenizer: Tokenizer, _ output: StandardOutput) throws {

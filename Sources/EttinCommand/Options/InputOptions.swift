@@ -17,7 +17,7 @@ struct InputOptions: ParsableArguments {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "A file with one text per line or, if it ends in .jsonl, one {\"text\": …}.",
+            "A file with one text per line or, if it ends in .jsonl, .ndjson or .json, one {\"text\": …}.",
             valueName: "file"
         ),
         completion: .file()

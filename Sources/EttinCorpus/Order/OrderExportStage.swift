@@ -81,6 +81,7 @@ public struct OrderExportStage: Sendable {
             decompression: isSequential ? .intoMemory : .intoFile,
             openShardLimit: isSequential ? 1 : 4096
         )
+        try dataset.checkFiles()
         let steps = try checkedSteps(dataset.sampleCount)
         let header = OrderOutput.header(
             stage: "export-order",

@@ -18,8 +18,8 @@ final class OrderLinesOutput {
     private var pending: [UInt8] = []
     private var blockBytes = 0
     private var completeBytes: Int
-    /// The state at the end of the last complete block of an earlier run; nil for a new run.
-    let resumedState: JSONValue?
+    /// The state at the end of the last complete block of an earlier run, with the rows up to there; nil for a new run.
+    let resumed: (state: ResumedState, rows: ResumedRows)?
 
     static func manifestPath(_ path: String) -> String { path + "." + StageOutput.manifestName }
 
@@ -73,10 +73,11 @@ final class OrderLinesOutput {
             }
             return bytes <= written
         }
-        let last = journal.entries.last
-        let kept = last?["bytes"]?.intValue ?? 0
+        let kept = journal.entries.last?["bytes"]?.intValue ?? 0
         completeBytes = kept
-        resumedState = last.map { $0["state"] ?? .null }
+        let source = FilePath.exists(part) ? part : path
+        let journal = journal
+        resumed = try journal.state.map { ($0, try Self.rows(source, kept, journal)) }
         guard !FilePath.exists(path) || FilePath.fileSize(path) == kept else { throw isThere }
         file = try CorpusError.translating {
             if FilePath.exists(path) { try FilePath.putInPlace(path, as: part) }
@@ -85,6 +86,23 @@ final class OrderLinesOutput {
             if FilePath.exists(manifest) { try FilePath.remove(manifest) }
             return try AppendedFile(path: part, keptBytes: kept)
         }
+    }
+
+    /// The rows in the front of a file, which must end with a line.
+    private static func rows(_ path: String, _ bytes: Int, _ journal: StageJournal) throws -> ResumedRows {
+        let file = try OrderRowFile(path: path)
+        var rows = ResumedRows()
+        while file.offset < bytes, let row = try file.next() { rows.add(step: row.step, tokens: row.inputIDs.count) }
+        guard file.offset == bytes else {
+            throw CorpusError(
+                .malformed,
+                file: journal.path,
+                item: "line \(journal.entries.count + 1) \"bytes\"",
+                found: "is \(bytes)",
+                expected: "the end of a line of \(path), such as \(file.offset); delete both to start over"
+            )
+        }
+        return rows
     }
 
     /// Appends a line.

@@ -22,11 +22,11 @@ package final class OrderOutput {
             ]
         }
 
-        fileprivate func resume(_ json: JSONValue?) {
-            steps = json?["steps"]?.intValue ?? 0
-            rowsOfStep = json?["step_rows"]?.intValue ?? 0
-            rows = json?["rows"]?.intValue ?? 0
-            tokens = json?["tokens"]?.intValue ?? 0
+        fileprivate func resume(_ state: ResumedState, _ written: ResumedRows, _ place: String) throws {
+            try written.check(state, place)
+            steps = try state.count("steps")
+            rowsOfStep = try state.count("step_rows")
+            (rows, tokens) = (written.rows, written.tokens)
         }
     }
 
@@ -81,7 +81,7 @@ package final class OrderOutput {
                 blockLimit: options.writing.sizeLimit,
                 state: state
             )
-            counts.resume(output.resumedState)
+            if let (state, rows) = output.resumed { try counts.resume(state, rows, options.output) }
             target = .lines(output)
         } else {
             let output = try StageOutput(
@@ -91,7 +91,12 @@ package final class OrderOutput {
                 options: options.writing,
                 state: state
             )
-            counts.resume(output.resumedState)
+            if let (state, _) = output.resumed {
+                var rows = ResumedRows()
+                let next = ExplicitOrder.rows(of: output.writtenDataset)
+                while let row = try next() { rows.add(step: row.step, tokens: row.inputIDs.count) }
+                try counts.resume(state, rows, options.output)
+            }
             target = .shards(output, element)
         }
     }

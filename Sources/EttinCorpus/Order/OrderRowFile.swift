@@ -22,18 +22,17 @@ public final class OrderRowFile {
     /// The order of the file, from where it was read to.
     public var order: ExplicitOrder { ExplicitOrder(name: path) { try self.next() } }
 
+    /// Where the next row begins in the file.
+    var offset: Int { lines.offset }
+
     /// The next row.
     ///
     /// - Returns: The row; nil at the end.
     /// - Throws: `CorpusError` for a line that is no row.
     public func next() throws -> OrderRow? {
-        while true {
-            let row = try lines.next { content -> OrderRow? in
-                line += 1
-                return Self.isBlank(content) ? nil : try Self.row(content, path) { line }
-            }
-            guard let row else { return nil }
-            if let row { return row }
+        try lines.next { content in
+            line += 1
+            return try Self.row(content, path, isFirst: line == 1) { line }
         }
     }
 
@@ -42,38 +41,29 @@ public final class OrderRowFile {
         // Mapped, because only the pages at the end are touched.
         let file = try CorpusError.translating { try MappedFile(path: path) }
         return try file.withUnsafeBytes { bytes in
-            var end = bytes.count
-            while end > 0 {
-                let start = bytes[..<end].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
-                let content = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-                if !isBlank(content) {
-                    return try row(content, path) { 1 + bytes[..<start].count { $0 == 0x0A } }
-                }
-                end = max(0, start - 1)
+            guard !bytes.isEmpty else { return nil }
+            let end = bytes.last == 0x0A ? bytes.count - 1 : bytes.count
+            let start = bytes[..<end].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+            return try row(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), path, isFirst: start == 0) {
+                1 + bytes[..<start].count { $0 == 0x0A }
             }
-            return nil
         }
-    }
-
-    private static func isBlank(_ line: UnsafeRawBufferPointer) -> Bool {
-        line.allSatisfy { $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }
     }
 
     /// A line as a row; its number is asked for when it is none.
     private static func row(
         _ content: UnsafeRawBufferPointer,
         _ path: String,
+        isFirst: Bool,
         line: () -> Int
     ) throws -> OrderRow {
         func fault(_ found: String, _ expected: String) -> CorpusError {
             CorpusError(.malformed, file: path, item: "line \(line())", found: found, expected: expected)
         }
+        var step: Int?
+        var ids: [Int32]?
         do {
-            var reader = JSONReader(content.assumingMemoryBound(to: UInt8.self))
-            var step: Int?
-            var ids: [Int32]?
-            try reader.beginObject()
-            while let key = try reader.nextKey() {
+            try JSONLine.read(content, isFirst: isFirst, expected: "{\"input_ids\": […], \"step\": …}") { reader, key in
                 switch String(decoding: key, as: UTF8.self) {
                 case "step": step = try reader.readInt()
                 case "input_ids":
@@ -86,17 +76,16 @@ public final class OrderRowFile {
                         values.append(id)
                     }
                     ids = values
-                default: _ = try reader.skipValue()
+                default: try reader.skipValue()
                 }
             }
-            try reader.finish()
-            guard let step, let ids else {
-                throw fault("has no \(step == nil ? "\"step\"" : "\"input_ids\"")", "both \"input_ids\" and \"step\"")
-            }
-            return OrderRow(step: step, inputIDs: ids)
-        } catch let error as JSONError {
-            throw fault("is no row (\(error.reason))", "{\"input_ids\": […], \"step\": …}")
+        } catch let error as JSONLine.Fault {
+            throw fault(error.found, error.expected)
         }
+        guard let step, let ids else {
+            throw fault("has no \(step == nil ? "\"step\"" : "\"input_ids\"")", "both \"input_ids\" and \"step\"")
+        }
+        return OrderRow(step: step, inputIDs: ids)
     }
 }
 

@@ -32,12 +32,15 @@ public struct ChunkStage: Sendable {
         var skipped = 0
         var lengths = LengthHistogram()
 
-        init(_ json: JSONValue?) {
-            records = json?["records"]?.intValue ?? 0
-            chunks = json?["chunks"]?.intValue ?? 0
-            duplicated = json?["duplicated"]?.intValue ?? 0
-            skipped = json?["skipped"]?.intValue ?? 0
-            lengths = LengthHistogram(json?["lengths"])
+        init() {}
+
+        init(_ state: ResumedState, _ samples: ResumedSamples) throws {
+            records = try state.count("records")
+            chunks = try state.count("chunks")
+            duplicated = try state.count("duplicated")
+            skipped = try state.count("skipped")
+            lengths = samples.lengths
+            try state.check("lengths", is: lengths.json, "the lengths of what the shards hold")
         }
 
         var json: JSONValue {
@@ -49,7 +52,7 @@ public struct ChunkStage: Sendable {
     }
 
     private final class Run {
-        var counts = Counts(nil)
+        var counts = Counts()
     }
 
     /// Runs the stage, or what an earlier run has left of it.
@@ -70,6 +73,7 @@ public struct ChunkStage: Sendable {
         if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }
         let chunker = try Chunker(tokenizer: tokenizer, options: chunking)
         let dataset = try MDSDataset(folder: input, decompression: .intoMemory, openShardLimit: 1)
+        try dataset.checkFiles()
         let element = StageHeader.element(for: tokenizer)
         let run = Run()
         let output = try StageOutput(
@@ -78,9 +82,11 @@ public struct ChunkStage: Sendable {
             schema: MDSSchema([("id", .string), ("input_ids", .array(element: element, shape: nil))]),
             options: options.writing
         ) { run.counts.json }
-        run.counts = Counts(output.resumedState)
-
         let range = options.part.range(of: dataset.sampleCount)
+        if let (state, samples) = output.resumed {
+            run.counts = try Counts(state, samples)
+            try check(state, samples, run.counts, dataset, range)
+        }
         var documents = ChunkInput(dataset, range, chunker, vocabularySize: tokenizer.vocabularySize)
         try documents.skip(run.counts.records)
         var progress = JobProgress()
@@ -126,6 +132,39 @@ public struct ChunkStage: Sendable {
             "skipped_tokens": JSONValue(counts.skipped),
         ]
         return try output.finish(files: [("stats.json", statistics)], results: results)
+    }
+
+    /// Checks that a stopped run has come as far as its journal says: the last chunk must be of the document that the
+    /// journal puts it in.
+    private func check(
+        _ state: ResumedState,
+        _ samples: ResumedSamples,
+        _ counts: Counts,
+        _ dataset: MDSDataset,
+        _ range: Range<Int>
+    ) throws {
+        guard counts.records <= range.count else {
+            throw state.refused("records", "at most \(range.count), because the input has no more")
+        }
+        func id(_ document: Int) throws -> [UInt8] {
+            let (position, local) = dataset.location(of: document)
+            return try dataset.shard(position).withDocumentID(of: local) { Array($0) } ?? Array(String(document).utf8)
+        }
+        var document = range.lowerBound + counts.records - (counts.chunks > 0 ? 0 : 1)
+        while document >= range.lowerBound, document < range.upperBound {
+            if try id(document) == samples.lastID {
+                guard counts.chunks > 0, counts.chunks != samples.lastIDCount else { return }
+                // Chunks of a document before it may follow each other with these only when both have one id.
+                let follows = try document > range.lowerBound && id(document - 1) == samples.lastID
+                guard !follows || counts.chunks > samples.lastIDCount else { return }
+                throw state.refused("chunks", "\(samples.lastIDCount), because so many of the document end the shards")
+            }
+            // A document may have no chunk at all only when short ones are left out, also as the first.
+            guard chunking.skipsShortFirst, counts.chunks == 0 else { break }
+            document -= 1
+        }
+        let last = samples.lastID.map { shown(String(decoding: $0, as: UTF8.self)) } ?? "no document"
+        throw state.refused("records", "a number by which the last chunk is of \(last), as in the shards")
     }
 
     private var parameters: JSONObject {

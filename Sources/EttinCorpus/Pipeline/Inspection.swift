@@ -38,7 +38,7 @@ public struct Inspection: Hashable, Sendable {
             let shard = try dataset.shard(position)
             let place = try shard.column(column)
             for sample in 0..<shard.sampleCount {
-                let length = try shard.tokenIDs(sample: sample, column: place).count
+                let length = try shard.tokenCount(sample: sample, column: place)
                 lengths.add(length)
                 sources[source].lengths.add(length)
             }

@@ -16,13 +16,9 @@ public struct LengthHistogram: Hashable, Sendable {
     ///
     /// - Parameter length: The number of its tokens.
     public mutating func add(_ length: Int) {
-        add(length, times: 1)
-    }
-
-    private mutating func add(_ length: Int, times: Int) {
-        counts[length, default: 0] += times
-        sequenceCount += times
-        tokenCount += length * times
+        counts[length, default: 0] += 1
+        sequenceCount += 1
+        tokenCount += length
     }
 
     /// The length below which a share of all sequences lies, interpolated linearly as `numpy.percentile` does.
@@ -59,11 +55,5 @@ public struct LengthHistogram: Hashable, Sendable {
     /// Pairs of length and count, in the order of the lengths.
     var json: JSONValue {
         .array(counts.sorted { $0.key < $1.key }.map { [JSONValue($0.key), JSONValue($0.value)] })
-    }
-
-    init(_ json: JSONValue?) {
-        for pair in json?.arrayValue ?? [] {
-            if let length = pair[0]?.intValue, let count = pair[1]?.intValue { add(length, times: count) }
-        }
     }
 }

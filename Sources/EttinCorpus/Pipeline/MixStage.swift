@@ -92,7 +92,16 @@ public struct MixStage: Sendable {
                 tokenElement: tokenElement
             )
             let results = try stage.run(sourceOptions)["results"] ?? .null
-            total += results["tokens"]?.intValue ?? 0
+            guard let sum = results["tokens"]?.intValue.flatMap({ $0 < 0 ? nil : total.adding(checked: $0) }) else {
+                throw CorpusError(
+                    .malformed,
+                    file: FilePath.joined(sourceOptions.output, StageOutput.manifestName),
+                    item: "\"results.tokens\"",
+                    found: results["tokens"].map { "is \(shown($0.text()))" } ?? "is not there",
+                    expected: "a number of tokens"
+                )
+            }
+            total = sum
             entries.append([
                 "name": .string(source.name), "input": .string(source.input),
                 "target_tokens": target.map { JSONValue($0) } ?? .null, "tokens": results["tokens"] ?? 0,
@@ -102,7 +111,7 @@ public struct MixStage: Sendable {
         }
         let summary: JSONValue = [
             "total_tokens": JSONValue(total),
-            "target_tokens": targets.contains(nil) ? .null : JSONValue(targets.reduce(0) { $0 + ($1 ?? 0) }),
+            "target_tokens": targets.contains(nil) ? .null : JSONValue(targets.compactMap(\.self).checkedSum() ?? 0),
             "sources": .array(entries),
         ]
         let path = FilePath.joined(options.output, "sampling_summary.json")
@@ -138,12 +147,16 @@ public struct MixStage: Sendable {
             throw refused("total tokens", found, "a number when, and only when, a source has a proportion")
         }
         var split = MDSStreams.split(totalTokens ?? 0, proportions).makeIterator()
-        return sources.map { source in
+        let targets: [Int?] = sources.map { source in
             switch source.share {
             case .all: nil
             case .tokens(let count): count
             case .proportion: split.next()
             }
         }
+        guard targets.compactMap(\.self).checkedSum() != nil else {
+            throw refused("tokens", "do not fit 64 bits together", "fewer")
+        }
+        return targets
     }
 }

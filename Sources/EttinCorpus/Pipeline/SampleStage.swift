@@ -90,6 +90,7 @@ public struct SampleStage: Sendable {
             decompression: isRandom ? .intoFile : .intoMemory,
             openShardLimit: isRandom ? 4096 : 1
         )
+        try dataset.checkFiles()
         let range = options.part.range(of: dataset.sampleCount)
         let target = targetTokens.map { options.part.range(of: $0).count }
         guard !range.isEmpty || (target ?? 0) == 0 else {
@@ -101,15 +102,21 @@ public struct SampleStage: Sendable {
             folder: options.output,
             header: header,
             schema: selection.schema,
-            options: options.writing
+            options: options.writing,
+            tokenColumn: tokenColumn
         ) { run.json }
-        run.taken = output.resumedState?["taken"]?.intValue ?? 0
-        run.tokens = output.resumedState?["tokens"]?.intValue ?? 0
+        if let (state, samples) = output.resumed {
+            let (count, tokens) = (samples.sampleCount, samples.lengths.tokenCount)
+            run.taken = try state.count("taken", is: count, samples.holding(count, "samples"))
+            run.tokens = try state.count("tokens", is: tokens, samples.holding(tokens, "tokens"))
+        }
 
         let limit = range.isEmpty ? 0 : targetTokens == nil ? 1 : repeatLimit
         var progress = JobProgress()
         progress.workTotal = target
-        for round in 0..<(limit ?? .max) where run.taken < (round + 1) * range.count {
+        // A stopped run has finished the rounds before.
+        let firstRound = range.isEmpty ? 0 : run.taken / range.count
+        for round in min(firstRound, limit ?? .max)..<(limit ?? .max) {
             var walk = SampleWalk(dataset, range, order)
             walk.skip(run.taken - round * range.count)
             let before = run.tokens

@@ -79,6 +79,7 @@ public struct SplitStage: Sendable {
         )
         if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }
         let dataset = try MDSDataset(folder: input, decompression: .intoMemory, openShardLimit: 1)
+        try dataset.checkFiles()
         let selection = try ColumnSelection(dataset, "input_ids", nil, nil)
         let run = Run()
         let output = try StageOutput(
@@ -87,9 +88,12 @@ public struct SplitStage: Sendable {
             schema: selection.schema,
             options: options.writing
         ) { run.json }
-        run.records = output.resumedState?["records"]?.intValue ?? 0
-        run.tokens = output.resumedState?["tokens"]?.intValue ?? 0
         let range = options.part.range(of: dataset.sampleCount)
+        if let (state, samples) = output.resumed {
+            run.records = try records(state, samples, side, dataset, range)
+            let tokens = samples.lengths.tokenCount
+            run.tokens = try state.count("tokens", is: tokens, samples.holding(tokens, "tokens"))
+        }
         var progress = JobProgress()
         progress.workTotal = range.count
         for sample in range.dropFirst(run.records) {
@@ -110,6 +114,28 @@ public struct SplitStage: Sendable {
             files: [],
             results: ["samples": JSONValue(output.sampleCount), "tokens": JSONValue(run.tokens)]
         )
+    }
+
+    /// How far a stopped run has come: as many samples of this side lie there as in its shards.
+    private func records(
+        _ state: ResumedState,
+        _ samples: ResumedSamples,
+        _ side: Side,
+        _ dataset: MDSDataset,
+        _ range: Range<Int>
+    ) throws -> Int {
+        let records = try state.count("records")
+        guard records <= range.count else {
+            throw state.refused("records", "at most \(range.count), because the input has no more")
+        }
+        let count = try range.prefix(records).count { try self.side(of: $0, in: dataset) == side }
+        guard count == samples.sampleCount else {
+            throw state.refused(
+                "records",
+                "a number of samples with the \(samples.sampleCount) of \(side.rawValue) that the shards hold, not \(count)"
+            )
+        }
+        return records
     }
 
     private func side(of sample: Int, in dataset: MDSDataset) throws -> Side {

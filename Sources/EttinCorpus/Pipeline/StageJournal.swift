@@ -12,7 +12,8 @@ import EttinJSON
 /// What a running stage has put in place: one line per complete piece, each synced before the next piece begins.
 ///
 /// The first line says what the run is; every other describes a piece and holds the stage's state at its end. A run that
-/// was killed goes on behind the last complete line. The file is locked while a stage runs.
+/// was killed goes on behind the last complete line, whose state is compared with the pieces. The file is locked while a
+/// stage runs.
 final class StageJournal {
     static let fileName = ".progress.jsonl"
 
@@ -79,9 +80,12 @@ final class StageJournal {
         guard let first = lines.first else { return [] }
         func parsed(_ line: [UInt8], _ number: Int) throws -> JSONValue {
             do {
-                return try JSONValue(parsing: line)
-            } catch {
-                throw CorpusError(.malformed, file: path, item: "line \(number)", found: "is not JSON: \(error)")
+                return .object(
+                    try line.withUnsafeBytes { try JSONLine.object($0, isFirst: number == 1, expected: "an object") }
+                )
+            } catch let fault as JSONLine.Fault {
+                let (found, expected) = (fault.found, fault.expected)
+                throw CorpusError(.malformed, file: path, item: "line \(number)", found: found, expected: expected)
             }
         }
         let found = try parsed(first, 1)
@@ -102,6 +106,12 @@ final class StageJournal {
             entries.append(entry)
         }
         return entries
+    }
+
+    /// The state at the end of the last complete piece; nil when there is none.
+    var state: ResumedState? {
+        // The first line is the header.
+        entries.last.map { ResumedState($0["state"] ?? .null, journal: path, line: "line \(entries.count + 1)") }
     }
 
     func append(_ entry: JSONValue) throws { try Self.append(entry, to: descriptor, path) }

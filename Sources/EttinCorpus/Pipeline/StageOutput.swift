@@ -12,8 +12,8 @@ final class StageOutput {
     private let header: JSONObject
     private let journal: StageJournal
     private let writer: MDSWriter
-    /// The state at the end of the last complete shard of an earlier run; nil for a new run.
-    let resumedState: JSONValue?
+    /// The state at the end of the last complete shard of an earlier run, with what its shards hold; nil for a new run.
+    let resumed: (state: ResumedState, samples: ResumedSamples)?
 
     /// The manifest of a finished run of the same job; nil when there is none.
     static func finishedManifest(folder: String, header: JSONObject) throws -> JSONValue? {
@@ -39,6 +39,7 @@ final class StageOutput {
         header: JSONObject,
         schema: MDSSchema,
         options: MDSWriter.Options,
+        tokenColumn: String = "input_ids",
         state: @escaping () -> JSONValue
     ) throws {
         self.folder = folder
@@ -60,7 +61,27 @@ final class StageOutput {
         let journal = try StageJournal(path: journalPath, output: folder, header: .object(header)) { entry, line in
             let shard = try MDSShardDescription(entry["shard"] ?? .null, file: journalPath, item: line)
             let file = shard.zip ?? shard.raw
-            guard FilePath.fileSize(FilePath.joined(folder, file.basename)) == file.byteCount else { return false }
+            let path = FilePath.joined(folder, file.basename)
+            let name = MDSWriter.shardName(shards.count)
+            guard shard.raw.basename == name, file.basename == name || file.basename.hasPrefix("\(name).") else {
+                throw CorpusError(
+                    .malformed,
+                    file: journalPath,
+                    item: line,
+                    found: "names the shard \(shown(file.basename))",
+                    expected: "\(name), which comes next"
+                )
+            }
+            // A shard that has gone is written anew, and so are those behind it.
+            guard let size = FilePath.fileSize(path) else { return false }
+            guard size == file.byteCount else {
+                throw CorpusError(
+                    .malformed,
+                    file: path,
+                    found: "has \(size) bytes",
+                    expected: "the \(file.byteCount) of \(journalPath) \(line); delete the output to start over"
+                )
+            }
             shards.append(shard)
             return true
         }
@@ -69,7 +90,15 @@ final class StageOutput {
             if hasIndex { try FilePath.remove(indexPath) }
             try Self.removeUnfinishedFiles(folder)
         }
-        resumedState = journal.entries.last.map { $0["state"] ?? .null }
+        resumed = try journal.state.map { state in
+            let written = MDSDataset(
+                folder: folder,
+                index: MDSIndex(shards: shards),
+                decompression: .intoMemory,
+                openShardLimit: 1
+            )
+            return (state, try ResumedSamples(written, tokenColumn: tokenColumn))
+        }
         writer = try MDSWriter(
             folder: folder,
             schema: schema,
@@ -89,7 +118,12 @@ final class StageOutput {
     /// Everything written, the last shard included; nothing may be appended any more.
     func complete() throws -> MDSDataset {
         try writer.flushLast()
-        return MDSDataset(folder: folder, index: writer.index, decompression: .intoMemory, openShardLimit: 1)
+        return writtenDataset
+    }
+
+    /// The shards that are complete.
+    var writtenDataset: MDSDataset {
+        MDSDataset(folder: folder, index: writer.index, decompression: .intoMemory, openShardLimit: 1)
     }
 
     /// Writes the last shard, the stage's own files, index and manifest; returns the manifest.

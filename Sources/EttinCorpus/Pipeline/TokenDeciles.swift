@@ -15,7 +15,7 @@ enum TokenDeciles {
             let shard = try dataset.shard(position)
             let place = try shard.column(column)
             for sample in 0..<shard.sampleCount {
-                let length = try shard.tokenIDs(sample: sample, column: place).count
+                let length = try shard.tokenCount(sample: sample, column: place)
                 thousands.append(UInt8(clamping: length / 1000))
             }
         }

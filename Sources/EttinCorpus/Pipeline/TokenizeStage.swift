@@ -46,17 +46,32 @@ public struct TokenizeStage: Sendable {
             ]
         }
 
-        init(_ json: JSONValue?) {
-            records = json?["records"]?.intValue ?? 0
-            tokens = json?["num_tokens"]?.intValue ?? 0
-            truncatedTokens = json?["num_truncated_tokens"]?.intValue ?? 0
-            skipped = json?["skipped_documents"]?.intValue ?? 0
+        init() {}
+
+        /// Those of a stopped run, each of whose records became a sample or was left out.
+        init(_ state: ResumedState, _ samples: ResumedSamples) throws {
+            skipped = try state.count("skipped_documents")
+            records = try state.count(
+                "records",
+                is: samples.sampleCount + skipped,
+                "because the shards hold \(samples.sampleCount) and \(skipped) were left out"
+            )
+            tokens = try state.count(
+                "num_tokens",
+                is: samples.lengths.tokenCount,
+                samples.holding(samples.lengths.tokenCount, "tokens")
+            )
+            let truncated = samples.lengths.counts.reduce(0) { $0 + min(TokenizeStage.truncation, $1.key) * $1.value }
+            truncatedTokens = try state.count("num_truncated_tokens", is: truncated, samples.holding(truncated, "such"))
         }
     }
 
+    /// As many tokens of a document as the published pipeline counts.
+    private static let truncation = 1024
+
     /// Mutable state that the journal's callback shares with the loop.
     private final class Run {
-        var counts = Counts(nil)
+        var counts = Counts()
     }
 
     private struct Encoded: Sendable {
@@ -93,7 +108,7 @@ public struct TokenizeStage: Sendable {
             schema: schema,
             options: options.writing
         ) { run.counts.json }
-        run.counts = Counts(output.resumedState)
+        if let (state, samples) = output.resumed { run.counts = try Counts(state, samples) }
 
         var reader = DocumentReader(found, options: reading, part: options.part)
         var toSkip = run.counts.records
@@ -116,7 +131,7 @@ public struct TokenizeStage: Sendable {
                 if let sample {
                     try output.append(sample.values)
                     run.counts.tokens += sample.tokenCount
-                    run.counts.truncatedTokens += min(1024, sample.tokenCount)
+                    run.counts.truncatedTokens += min(Self.truncation, sample.tokenCount)
                 } else {
                     run.counts.skipped += 1
                 }
@@ -127,6 +142,9 @@ public struct TokenizeStage: Sendable {
             progress.sampleCount = output.sampleCount
             progress.tokenCount = run.counts.tokens
             try options.progress(progress)
+        }
+        if toSkip > 0, let (state, _) = output.resumed {
+            throw state.refused("records", "at most the \(run.counts.records - toSkip) that the inputs have")
         }
         let counts = run.counts
         let results: JSONObject = [

@@ -51,6 +51,11 @@ public struct DataLedger: Hashable, Sendable {
     /// The tokens of all steps.
     public var tokens: Int { entries.reduce(0) { $0 + $1.data.tokens } }
 
+    /// The most samples or tokens that a line may give, which its chain does not cover.
+    ///
+    /// A sum that does not fit 64 bits would need 2³² lines, which are more than 400 GB.
+    private static let largestCount = 1 << 31
+
     /// Reads a file and checks its chain.
     ///
     /// - Parameter path: The file.
@@ -78,15 +83,16 @@ public struct DataLedger: Hashable, Sendable {
         func broken(_ found: String, expected: String? = nil) -> TrainingError {
             TrainingError(.malformed, "\(path) line \(entries.count + 1)", found: found, expected: expected)
         }
-        let object: JSONValue
+        let object: JSONObject
         do {
-            object = try JSONValue(parsing: line)
+            object = try JSONLine.object(line, isFirst: entries.isEmpty, expected: "an entry for step \(entries.count)")
         } catch {
-            throw broken("is not JSON (\(error))", expected: "an entry for step \(entries.count)")
+            throw broken(error.found, expected: error.expected)
         }
         func number(_ key: String) throws -> Int {
-            guard let value = object[key]?.intValue, value >= 0 else {
-                throw broken("has no whole \"\(key)\"", expected: "a number from 0 up")
+            guard let value = object[key]?.intValue, (0...largestCount).contains(value) else {
+                let found = object[key].map { "has \"\(key)\" \($0)" } ?? "has no \"\(key)\""
+                throw broken(found, expected: "a whole number from 0 to \(largestCount)")
             }
             return value
         }

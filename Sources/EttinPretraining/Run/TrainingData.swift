@@ -31,12 +31,14 @@ struct TrainingData: Sendable {
         }
         if case .explicit(let path) = settings.order {
             let dataset = try MDSDataset(folder: path)
+            try dataset.checkFiles()
             samples = .explicit(dataset)
             facts = Self.facts(settings, dataset.index.shards)
             return
         }
         if settings.streams.isEmpty {
             let dataset = try MDSDataset(folder: settings.localPath, split: settings.split)
+            try dataset.checkFiles()
             let shards = dataset.index.shards
             samples = .ordered(dataset, try Self.order(settings, shards: shards, count: dataset.sampleCount))
             facts = Self.facts(settings, shards)
@@ -45,6 +47,7 @@ struct TrainingData: Sendable {
         let datasets = try settings.streams.map {
             (dataset: try MDSDataset(folder: $0.localPath, split: $0.split ?? settings.split), weight: $0.weight)
         }
+        for (dataset, _) in datasets { try dataset.checkFiles() }
         let streams = try MDSStreams(datasets)
         facts = Self.facts(settings, datasets.flatMap(\.dataset.index.shards))
         guard settings.streams.contains(where: { $0.weight != .once }) else {

@@ -26,25 +26,29 @@ package enum MetricsFile {
     /// - Returns: Its lines in order.
     /// - Throws: `TrainingError` for a file that cannot be read and, by number, for a line that is not ours.
     package static func read(_ path: String) throws -> [MetricsLine] {
-        let bytes = try TrainingError.translating { try MappedFile(path: path).withUnsafeBytes { Array($0) } }
-        var lines: [MetricsLine] = []
-        var start = 0
-        while start < bytes.count, let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) {
-            lines.append(try line(Array(bytes[start..<end]), end: end + 1, place: "\(path):\(lines.count + 1)"))
-            start = end + 1
+        let file = try TrainingError.translating { try MappedFile(path: path) }
+        return try file.withUnsafeBytes { bytes in
+            var lines: [MetricsLine] = []
+            var reader = ByteReader(bytes)
+            while let line = reader.line() {
+                let place = "\(path):\(lines.count + 1)"
+                lines.append(try self.line(line, isFirst: lines.isEmpty, end: reader.position, place: place))
+            }
+            return lines
         }
-        return lines
     }
 
-    private static func line(_ bytes: [UInt8], end: Int, place: String) throws -> MetricsLine {
-        let value: JSONValue
+    private static func line(
+        _ bytes: UnsafeRawBufferPointer,
+        isFirst: Bool,
+        end: Int,
+        place: String
+    ) throws -> MetricsLine {
+        let object: JSONObject
         do {
-            value = try JSONValue(parsing: bytes, options: JSONParsingOptions(allowsNonFiniteNumbers: true))
+            object = try JSONLine.object(bytes, isFirst: isFirst, expected: "an object")
         } catch {
-            throw TrainingError(.malformed, place, found: "is no JSON: \(error.reason)", expected: "an object")
-        }
-        guard let object = value.objectValue else {
-            throw TrainingError(.malformed, place, found: "is a JSON \(value.kind.rawValue)", expected: "an object")
+            throw TrainingError(.malformed, place, found: error.found, expected: error.expected)
         }
         func count(_ key: String) throws -> Int {
             guard let count = object[key]?.intValue, count >= 0 else {

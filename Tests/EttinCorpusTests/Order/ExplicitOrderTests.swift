@@ -1,8 +1,9 @@
-import EttinCorpus
 import EttinFiles
 import Foundation
 import TestSupport
 import Testing
+
+@testable import EttinCorpus
 
 @Suite("Explicit order")
 struct ExplicitOrderTests {
@@ -40,15 +41,21 @@ struct ExplicitOrderTests {
         #expect(try steps(order([])).isEmpty)
     }
 
-    @Test("JSON Lines are read; blank lines and other fields are passed over")
+    @Test("JSON Lines are read; other fields are passed over, blank lines are errors")
     func jsonLines() throws {
         let folder = try TemporaryFolder()
         let lines = Self.rows.map { "{\"input_ids\": \($0.inputIDs), \"step\": \($0.step)}\n" }
         let path = try folder.write(lines.joined(), "order.jsonl")
         try expectGolden(try OrderRowFile(path: path).order)
-        let text = "\n{\"id\": \"a\", \"step\": 3, \"input_ids\": [1]}\r\n  \n{\"input_ids\":[],\"step\":3}"
+        let text = "{\"id\": \"a\", \"step\": 3, \"input_ids\": [1]}\r\n{\"input_ids\":[],\"step\":3}"
         let other = try OrderRowFile(path: folder.write(text, "other.jsonl")).order
         #expect(try steps(other).map(\.samples) == [[[1], []]])
+        let blank = try folder.write(text + "\n\n", "blank.jsonl")
+        let errors = [
+            #expect(throws: CorpusError.self) { try steps(try OrderRowFile(path: blank).order) },
+            #expect(throws: CorpusError.self) { try OrderRowFile.last(blank) },
+        ]
+        for error in errors { #expect(error?.description.contains("blank.jsonl: line 3 is blank; expected") == true) }
     }
 
     @Test("MDS data sets with a step column are an order")
@@ -117,8 +124,8 @@ struct ExplicitOrderTests {
         let folder = try TemporaryFolder()
         for (row, part) in [
             ("{\"step\": 1}", "has no \"input_ids\""), ("{\"input_ids\": [1]}", "has no \"step\""),
-            ("{\"input_ids\": [-1], \"step\": 1}", "negative"), ("{\"input_ids\": [1", "is no row"),
-            ("[1]", "is no row"), ("{\"input_ids\": [1.5], \"step\": 1}", "is no row"),
+            ("{\"input_ids\": [-1], \"step\": 1}", "negative"), ("{\"input_ids\": [1", "is not JSON"),
+            ("[1]", "is a JSON array"), ("{\"input_ids\": [1.5], \"step\": 1}", "expected an integer"),
         ] {
             let path = try folder.write("{\"input_ids\": [1], \"step\": 1}\n" + row + "\n", "bad.jsonl")
             let error = #expect(throws: CorpusError.self) { try steps(try OrderRowFile(path: path).order) }

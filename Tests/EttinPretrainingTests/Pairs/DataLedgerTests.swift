@@ -1,5 +1,6 @@
 import EttinCorpus
 import EttinFiles
+import EttinJSON
 import EttinPretraining
 import EttinTraining
 import TestSupport
@@ -65,6 +66,25 @@ struct DataLedgerTests {
         }
     }
 
+    @Test("Numbers that the chain does not cover are bounded", arguments: [-1, 1 << 32, 1 << 62, Int.max])
+    func hostileNumbers(_ number: Int) throws {
+        try withTemporaryFolder { folder in
+            for key in ["samples", "tokens"] {
+                let path = folder.file("ledger.jsonl")
+                let lines = try written(3, to: path).map { entry in
+                    var line = entry.json.objectValue ?? JSONObject()
+                    line[key] = JSONValue(number)
+                    return JSONValue.object(line).text()
+                }
+                try folder.write(lines.joined(separator: "\n") + "\n", "ledger.jsonl")
+                let error = #expect(throws: TrainingError.self) { try DataLedger(path: path) }
+                #expect(
+                    error?.description.contains("line 1: has \"\(key)\" \(number); expected a whole number") == true
+                )
+            }
+        }
+    }
+
     @Test("A resumed ledger is the one of a run that never stopped", arguments: [0, 1, 3, 5])
     func resuming(batches: Int) throws {
         try withTemporaryFolder { folder in
@@ -114,8 +134,8 @@ struct DataLedgerTests {
         arguments: [
             ("\"tokens\":15,\"data\":\"", "\"tokens\":15,\"data\":\"x", 1, "has no hash \"data\"; expected 64"),
             ("\"step\":2", "\"step\":3", 3, "is step 3; expected step 2"),
-            ("\"step\":1", "\"step\":-1", 2, "has no whole \"step\""),
-            ("{\"step\":1", "{\"stop\":1", 2, "has no whole \"step\""),
+            ("\"step\":1", "\"step\":-1", 2, "has \"step\" -1; expected a whole number"),
+            ("{\"step\":1", "{\"stop\":1", 2, "has no \"step\""),
             ("{\"step\":1", "[\"step\":1", 2, "is not JSON"),
             ("\"chain\":\"", "\"chain\":\"0", 1, "has no hash \"chain\""),
         ]

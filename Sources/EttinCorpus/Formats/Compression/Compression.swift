@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// How a shard or an input file is compressed: an algorithm, and a level for those that have levels.
 ///
 /// Written as in `index.json`: `zstd`, `zstd:7`, `gz`, `bz2`, `br`, `snappy`.
@@ -101,14 +103,32 @@ public struct Compression: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// What any input may decompress to, and how many times its own size more than that.
+    ///
+    /// A few bytes of zeros over and over could ask for any memory; token ids and texts are compressed 2 to 20 times.
+    static let (alwaysAllowedBytes, largestExpansion) = (96 << 20, 1024)
+
+    /// Refuses what is more than the limits allow.
+    private func checkExpansion(of inputCount: Int, to byteCount: Int, file: String) throws {
+        let limit = max(Self.alwaysAllowedBytes, inputCount.multiplied(checked: Self.largestExpansion) ?? .max)
+        guard byteCount > limit else { return }
+        throw CorpusError(
+            .unsupported,
+            file: file,
+            found: "is said to hold \(byteCount) bytes in \(inputCount) compressed as \(algorithm.rawValue)",
+            expected: "at most \(Self.largestExpansion) times as many, or \(Self.alwaysAllowedBytes) bytes"
+        )
+    }
+
     /// The input decompressed, which must give `byteCount` bytes; `file`, for messages, is where the input comes from.
     func decompress(_ bytes: UnsafeRawBufferPointer, byteCount: Int, file: String) throws -> [UInt8] {
+        try checkExpansion(of: bytes.count, to: byteCount, file: file)
         switch algorithm {
-        case .brotli: try BrotliLibrary.loaded(file: file).decompress(bytes, byteCount: byteCount, file: file)
-        case .bzip2: try Bzip2Library.loaded(file: file).decompress(bytes, byteCount: byteCount, file: file)
-        case .gzip: try Gzip.decompress(bytes, byteCount: byteCount, file: file)
-        case .snappy: try Snappy.decompress(bytes, byteCount: byteCount, file: file)
-        case .zstandard: try Zstandard.decompress(bytes, byteCount: byteCount, file: file)
+        case .brotli: return try BrotliLibrary.loaded(file: file).decompress(bytes, byteCount: byteCount, file: file)
+        case .bzip2: return try Bzip2Library.loaded(file: file).decompress(bytes, byteCount: byteCount, file: file)
+        case .gzip: return try Gzip.decompress(bytes, byteCount: byteCount, file: file)
+        case .snappy: return try Snappy.decompress(bytes, byteCount: byteCount, file: file)
+        case .zstandard: return try Zstandard.decompress(bytes, byteCount: byteCount, file: file)
         }
     }
 
@@ -125,6 +145,7 @@ public struct Compression: Hashable, Sendable, CustomStringConvertible {
             buffer = try decompress(bytes, byteCount: byteCount, file: file)
             return
         }
+        try checkExpansion(of: bytes.count, to: byteCount, file: file)
         let failure = buffer.withUnsafeMutableBytes { buffer in
             let output = UnsafeMutableRawBufferPointer(rebasing: buffer[..<byteCount])
             return algorithm == .snappy

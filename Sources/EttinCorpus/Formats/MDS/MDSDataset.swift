@@ -131,21 +131,49 @@ public final class MDSDataset: Sendable {
     public func shard(_ position: Int) throws -> MDSShard {
         try open.withLock { open in
             if let shard = open.shards[position] { return shard }
-            let shard = try opened(position)
+            // First, so that no more shards than the limit are in memory.
             if open.order.count >= openShardLimit { open.shards[open.order.removeFirst()] = nil }
+            let shard = try opened(position)
             open.shards[position] = shard
             open.order.append(position)
             return shard
         }
     }
 
+    /// Checks that every shard is there, with the size that the index gives; no shard is opened.
+    ///
+    /// For callers that allot memory by the number of samples before they read any.
+    ///
+    /// - Throws: `CorpusError` for the first shard that is not.
+    package func checkFiles() throws {
+        for shard in index.shards {
+            let path = FilePath.joined(folder, shard.raw.basename)
+            let isRaw = FilePath.exists(path)
+            guard let file = isRaw ? shard.raw : shard.zip else { throw Self.missing(path) }
+            let filePath = FilePath.joined(folder, file.basename)
+            guard let size = FilePath.fileSize(filePath) else { throw Self.missing(path) }
+            guard size == file.byteCount else { throw Self.wrongSize(filePath, size, file.byteCount) }
+        }
+    }
+
+    private static func missing(_ path: String) -> CorpusError {
+        CorpusError(.missing, file: path, found: "is not there, compressed or not")
+    }
+
+    private static func wrongSize(_ path: String, _ found: Int, _ expected: Int) -> CorpusError {
+        CorpusError(
+            .malformed,
+            file: path,
+            found: "has \(found) bytes",
+            expected: "the \(expected) that the index gives"
+        )
+    }
+
     private func opened(_ position: Int) throws -> MDSShard {
         let description = index.shards[position]
         let path = FilePath.joined(folder, description.raw.basename)
         if FilePath.exists(path) { return try MDSShard(path: path, description: description) }
-        guard let bytes = try decompressed(position) else {
-            throw CorpusError(.missing, file: path, found: "is not there, compressed or not")
-        }
+        guard let bytes = try decompressed(position) else { throw Self.missing(path) }
         switch decompression {
         case .intoMemory: return try MDSShard(path: path, bytes: bytes, description: description)
         case .intoFile:
@@ -170,14 +198,7 @@ public final class MDSDataset: Sendable {
         }
         let compression = try Compression(name: name, file: path)
         let file = try CorpusError.translating { try MappedFile(path: path) }
-        guard file.count == zip.byteCount else {
-            throw CorpusError(
-                .malformed,
-                file: path,
-                found: "has \(file.count) bytes",
-                expected: "the \(zip.byteCount) that the index gives"
-            )
-        }
+        guard file.count == zip.byteCount else { throw Self.wrongSize(path, file.count, zip.byteCount) }
         return try file.withUnsafeBytes {
             try compression.decompress($0, byteCount: description.raw.byteCount, file: path)
         }

@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// How the values of a column become bytes.
 public enum MDSEncoding: Hashable, Sendable {
     /// Bytes as they are.
@@ -104,8 +106,7 @@ public enum MDSEncoding: Hashable, Sendable {
     static func byteCount(_ element: MDSElement, _ shape: [Int]) -> Int? {
         var product = element.byteCount
         for dimension in shape {
-            let (value, overflow) = product.multipliedReportingOverflow(by: dimension)
-            guard !overflow, value <= UInt32.max else { return nil }
+            guard let value = product.multiplied(checked: dimension), value <= UInt32.max else { return nil }
             product = value
         }
         return product

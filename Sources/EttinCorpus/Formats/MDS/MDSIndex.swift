@@ -46,7 +46,20 @@ public struct MDSIndex: Hashable, Sendable {
         shards = try entries.enumerated().map { position, entry in
             try MDSShardDescription(entry, file: file, item: "shard \(position)")
         }
+        // Data sets may be joined, and what their samples and bytes are multiplied by is small beside this.
+        let counts = [(shards.map(\.sampleCount), "samples"), (shards.map(\.raw.byteCount), "bytes")]
+        for (counts, unit) in counts where counts.checkedSum().map({ $0 > Self.largestTotal }) ?? true {
+            throw CorpusError(
+                .unsupported,
+                file: file,
+                found: "has shards of more than \(Self.largestTotal) \(unit) together",
+                expected: "a smaller data set"
+            )
+        }
     }
+
+    /// The most samples, and bytes, of a data set.
+    private static let largestTotal = 1 << 53
 
     /// The number of samples of all shards.
     public var sampleCount: Int { shards.reduce(0) { $0 + $1.sampleCount } }

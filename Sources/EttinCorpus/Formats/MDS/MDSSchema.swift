@@ -60,6 +60,14 @@ public struct MDSSchema: Hashable, Sendable {
         columns.firstIndex { ExactName($0.name) == ExactName(name) }
     }
 
+    /// The most samples that a shard of so many bytes can hold: each has an offset, and what its columns take at least.
+    func mostSamples(inShardOf byteCount: Int) -> Int {
+        // A value whose size is its own has 4 bytes of length.
+        let sampleBytes = columns.map { $0.fixedByteCount ?? 4 }.checkedSum() ?? .max
+        // Behind the number of samples stands one offset more than there are samples.
+        return max(0, byteCount - 8) / max(1, sampleBytes.adding(checked: 4) ?? .max)
+    }
+
     /// The members that shards and `index.json` use for the columns.
     var members: [(String, JSONValue)] {
         [

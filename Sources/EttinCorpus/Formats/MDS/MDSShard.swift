@@ -142,6 +142,20 @@ public final class MDSShard: Sendable {
     /// - Returns: The ids.
     /// - Throws: `CorpusError` when the column does not hold arrays of whole numbers, or one does not fit 32 bits.
     public func tokenIDs(sample: Int, column: Int) throws -> [Int32] {
+        try withTokens(sample, column) { MDSArray.tokenIDs($0.element, $0.values) }
+    }
+
+    /// The number of token ids of a sample, which are not looked into.
+    func tokenCount(sample: Int, column: Int) throws -> Int {
+        try withTokens(sample, column) { $0.element.isInteger ? $0.values.count / $0.element.byteCount : nil }
+    }
+
+    /// Calls `body` with the array of a sample; nil says that it holds no token ids.
+    private func withTokens<Result>(
+        _ sample: Int,
+        _ column: Int,
+        _ body: (MDSArrayView) -> Result?
+    ) throws -> Result {
         let name = schema.columns[column].name
         guard case .array(let element, let shape) = schema.columns[column].encoding else {
             let found = "holds \(schema.columns[column].encoding.name)"
@@ -157,7 +171,7 @@ public final class MDSShard: Sendable {
             let item = "sample \(sample) column \(shown(name))"
             do {
                 let view = try MDSArrayView(bytes, element: element, shape: shape)
-                if let ids = MDSArray.tokenIDs(view.element, view.values) { return ids }
+                if let result = body(view) { return result }
             } catch let fault as MDSValueFault {
                 throw CorpusError(.malformed, file: path, item: item, found: fault.found, expected: fault.expected)
             }

@@ -134,14 +134,24 @@ extension MDSShardDescription {
         guard let raw = try File(value["raw_data"], file: file, item: "\(item) \"raw_data\"") else {
             throw refused("raw_data", "an object")
         }
+        // Checked here, because much is allotted by this number before a shard is opened.
+        let schema = MDSSchema(inFileOrder: columns)
+        let mostSamples = schema.mostSamples(inShardOf: raw.byteCount)
+        guard sampleCount <= mostSamples else {
+            throw refused("samples", "at most \(mostSamples), which is what \(raw.byteCount) bytes can hold")
+        }
         let compression = value["compression"] ?? .null
         guard compression.isNull || compression.stringValue != nil else {
             throw refused("compression", "a name or null")
         }
+        let hashes = (value["hashes"] ?? []).arrayValue
+        guard let hashes, hashes.allSatisfy({ $0.stringValue != nil }) else {
+            throw refused("hashes", "a list of names")
+        }
         self.init(
-            schema: MDSSchema(inFileOrder: columns),
+            schema: schema,
             compression: compression.stringValue,
-            hashes: value["hashes"]?.arrayValue?.compactMap(\.stringValue) ?? [],
+            hashes: hashes.compactMap(\.stringValue),
             raw: raw,
             zip: try File(value["zip_data"], file: file, item: "\(item) \"zip_data\""),
             sampleCount: sampleCount,
@@ -165,7 +175,11 @@ extension MDSShardDescription.File {
             let byteCount = value["bytes"]?.intValue, (0...MDSShardDescription.largestShardBytes).contains(byteCount)
         else { throw refused("bytes", "a number from 0 to \(MDSShardDescription.largestShardBytes)") }
         var hashes: [String: String] = [:]
-        for member in value["hashes"]?.objectValue ?? JSONObject() {
+        let members = value["hashes"] ?? .null
+        guard let members = members.isNull ? JSONObject() : members.objectValue else {
+            throw refused("hashes", "hexadecimal digits by name")
+        }
+        for member in members {
             guard let text = member.value.stringValue else { throw refused("hashes", "hexadecimal digits by name") }
             hashes[member.key] = text
         }

@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// Several data sets that are read as one, each with a weight.
 ///
 /// Samples are numbered through: those of the first stream, then those of the second. How often each stream's samples
@@ -72,6 +74,10 @@ public struct MDSStreams: Sendable {
             proportions.isEmpty
             ? datasets.map { Self.drawCount($0.weight, of: $0.dataset.sampleCount) }
             : Self.split(epochSampleCount ?? total, proportions)
+        guard counts.allSatisfy({ $0 <= Self.largestDraw }), counts.reduce(0, +) <= Self.largestDraw else {
+            let position = counts.indices.max { counts[$0] < counts[$1] } ?? 0
+            throw refused(position, "asks for too many samples", "at most \(Self.largestDraw) of all streams together")
+        }
         var streams: [Stream] = []
         var first = 0
         for (position, (entry, count)) in zip(datasets, counts).enumerated() {
@@ -87,10 +93,13 @@ public struct MDSStreams: Sendable {
         sampleCount = total
     }
 
+    /// The most samples of an epoch.
+    private static let largestDraw = 1 << 53
+
     private static func drawCount(_ weight: Weight, of sampleCount: Int) -> Int {
         switch weight {
         case .once, .proportion: sampleCount
-        case .repeated(let times): Int(times * Double(sampleCount))
+        case .repeated(let times): Int(exactly: (times * Double(sampleCount)).rounded(.towardZero)) ?? .max
         case .samples(let count): count
         }
     }
@@ -98,13 +107,16 @@ public struct MDSStreams: Sendable {
     /// Whole numbers in given proportions; what rounding leaves over goes to the largest remainders.
     static func split(_ total: Int, _ proportions: [Double]) -> [Int] {
         let sum = proportions.reduce(0, +)
+        // Proportions may each be finite and their sum not.
+        guard sum.isFinite else { return split(total, proportions.map { $0 / 0x1p64 }) }
         let exact = proportions.map { Double(total) * ($0 / sum) }
-        var counts = exact.map { Int($0) }
+        var counts = exact.map { min(total, Int(exactly: $0.rounded(.towardZero)) ?? total) }
         let byRemainder = exact.indices.sorted {
             let (left, right) = (exact[$0] - Double(counts[$0]), exact[$1] - Double(counts[$1]))
             return left == right ? $0 < $1 : left > right
         }
-        for position in byRemainder.prefix(max(0, total - counts.reduce(0, +))) { counts[position] += 1 }
+        let left = total - (counts.checkedSum() ?? total)
+        for position in byRemainder.prefix(max(0, left)) { counts[position] += 1 }
         return counts
     }
 

@@ -61,6 +61,16 @@ extension MDSDataset {
         }
     }
 
+    /// Checks the hashes of the file that a shard is stored in, compressed or not.
+    func verifyStoredFile(_ position: Int) throws {
+        let description = index.shards[position]
+        let file = description.zip ?? description.raw
+        let path = FilePath.joined(folder, file.basename)
+        let mapped = try CorpusError.translating { try MappedFile(path: path) }
+        var report = MDSVerification()
+        try mapped.withUnsafeBytes { try verifyHashes(file, path, $0, &report) }
+    }
+
     private func verifyHashes(
         _ file: MDSShardDescription.File,
         _ path: String,

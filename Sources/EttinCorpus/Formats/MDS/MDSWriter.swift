@@ -222,8 +222,7 @@ public final class MDSWriter {
         shard += samples
         // Given back at once: shard, samples and compressed shard together would be three times the limit.
         samples = []
-        let digits = String(index.shards.count)
-        let name = "shard.\(String(repeating: "0", count: max(0, 5 - digits.count)))\(digits).mds"
+        let name = Self.shardName(index.shards.count)
         let raw = file(name, shard)
         var zip: MDSShardDescription.File?
         if let compression = options.compression {
@@ -248,6 +247,12 @@ public final class MDSWriter {
         completeSampleCount += ends.count
         ends.removeAll(keepingCapacity: true)
         try onShard?(description)
+    }
+
+    /// The name of a shard by its position.
+    static func shardName(_ position: Int) -> String {
+        let digits = String(position)
+        return "shard.\(String(repeating: "0", count: max(0, 5 - digits.count)))\(digits).mds"
     }
 
     private func file(_ name: String, _ bytes: [UInt8]) -> MDSShardDescription.File {

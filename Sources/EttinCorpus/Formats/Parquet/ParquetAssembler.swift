@@ -9,6 +9,9 @@ struct ParquetAssembler {
         case list(ParquetAssembler, plain: ParquetColumnReader?)
     }
 
+    /// The most elements of a list, which is in memory whole; runs could promise any number of them in a few bytes.
+    private static let longestList = 1 << 24
+
     private let name: String
     private let definitionLevel: Int
     private let repetitionLevel: Int
@@ -104,6 +107,13 @@ struct ParquetAssembler {
                 // Lists of token ids are long: most of them at once.
                 plain?.takeIntegers(repetition: repetitionLevel, into: &values)
                 guard let next = try readers[0].peek(), next.repetition == repetitionLevel else { break }
+                guard values.count <= Self.longestList else {
+                    throw ParquetFailure(
+                        .unsupported,
+                        "has a list of more than \(Self.longestList) values",
+                        expected: "shorter lists"
+                    )
+                }
                 values.append(try element.next(repetition: repetitionLevel, definedTo: definitionLevel))
             }
             return .list(values)

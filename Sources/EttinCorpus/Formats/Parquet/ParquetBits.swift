@@ -23,44 +23,83 @@ enum PackedIntegers {
     static func byteCount(_ count: Int, width: Int) -> Int { (count * width + 7) >> 3 }
 }
 
-/// The encoding that mixes runs of one value with packed integers.
-enum RunLengthHybrid {
-    /// Reads `count` integers of `width` bits and passes each on, with how often it repeats.
-    static func decode(
-        _ reader: inout ByteReader,
-        width: Int,
-        count: Int,
+/// Reads the encoding that mixes runs of one value with packed integers, some at a time.
+///
+/// A run promises any number of values in a few bytes, so they are never all in memory.
+struct RunLengthReader {
+    private let width: Int
+    private let count: Int
+    /// The values that were not read yet.
+    private(set) var left: Int
+    /// Where the next run begins, and where the last one ends.
+    private var position: Int
+    private let end: Int
+    /// The values of the current run that were not read yet.
+    private var runLeft = 0
+    /// What the current run repeats; nil for packed integers.
+    private var repeated: UInt32?
+    private var packedBit = 0
+
+    /// Prepares reading `count` integers of `width` bits from a part of a buffer.
+    init(_ range: Range<Int>, width: Int, count: Int) throws {
+        guard width <= 32 else { throw ParquetFailure("packs integers of \(width) bits", expected: "32 or fewer") }
+        self.width = width
+        self.count = count
+        left = count
+        (position, end) = (range.lowerBound, range.upperBound)
+    }
+
+    /// Reads the next integers and passes each on, with how often it repeats.
+    mutating func next(
+        _ wanted: Int,
+        in buffer: UnsafeRawBufferPointer,
         _ body: (_ value: UInt32, _ repeats: Int) throws -> Void
     ) throws {
-        guard width <= 32 else { throw ParquetFailure("packs integers of \(width) bits", expected: "32 or fewer") }
-        var left = count
-        while left > 0 {
-            guard let header = try reader.varint() else {
-                throw ParquetFailure("has \(count - left) of \(count) levels or indices")
-            }
-            guard let length = Int(exactly: header >> 1), length > 0, length <= Int(Int32.max) else {
-                throw ParquetFailure("has a run of \(header >> 1) values")
-            }
-            if header & 1 == 0 {
-                guard let bytes = reader.take((width + 7) >> 3) else { throw ParquetFailure("is cut off in a run") }
-                var value: UInt32 = 0
-                for (index, byte) in bytes.enumerated() { value |= UInt32(byte) << UInt32(8 * index) }
-                let repeats = min(left, length)
-                try body(value, repeats)
-                left -= repeats
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<end])
+        var wanted = min(wanted, left)
+        while wanted > 0 {
+            if runLeft == 0 { try beginRun(bytes) }
+            let taken = min(wanted, runLeft)
+            if let repeated {
+                try body(repeated, taken)
             } else {
-                let used = min(left, length * 8)
-                // Some writers leave out the end of the last group.
-                guard let bytes = reader.take(min(length * width, reader.remaining)),
-                    bytes.count >= PackedIntegers.byteCount(used, width: width)
-                else { throw ParquetFailure("is cut off in packed integers") }
-                for index in 0..<used {
-                    let value = PackedIntegers.integer(bytes, at: index * width, width: width)
+                for index in 0..<taken {
+                    let value = PackedIntegers.integer(bytes, at: packedBit + index * width, width: width)
                     try body(UInt32(truncatingIfNeeded: value), 1)
                 }
-                left -= used
+                packedBit += taken * width
             }
+            runLeft -= taken
+            left -= taken
+            wanted -= taken
         }
+    }
+
+    private mutating func beginRun(_ bytes: UnsafeRawBufferPointer) throws {
+        var reader = ByteReader(bytes, at: position)
+        guard let header = try reader.varint() else {
+            throw ParquetFailure("has \(count - left) of \(count) levels or indices")
+        }
+        guard let length = Int(exactly: header >> 1), length > 0, length <= Int(Int32.max) else {
+            throw ParquetFailure("has a run of \(header >> 1) values")
+        }
+        if header & 1 == 0 {
+            guard let bytes = reader.take((width + 7) >> 3) else { throw ParquetFailure("is cut off in a run") }
+            var value: UInt32 = 0
+            for (index, byte) in bytes.enumerated() { value |= UInt32(byte) << UInt32(8 * index) }
+            repeated = value
+            runLeft = min(left, length)
+        } else {
+            let used = min(left, length * 8)
+            packedBit = reader.position * 8
+            // Some writers leave out the end of the last group.
+            guard let bytes = reader.take(min(length * width, reader.remaining)),
+                bytes.count >= PackedIntegers.byteCount(used, width: width)
+            else { throw ParquetFailure("is cut off in packed integers") }
+            repeated = nil
+            runLeft = used
+        }
+        position = reader.position
     }
 }
 
@@ -82,6 +121,15 @@ enum DeltaEncoding {
         else { throw ParquetFailure("has differences in blocks of \(blockSize) in \(miniblockCount) parts") }
         guard total == UInt64(expected) else {
             throw ParquetFailure("has a page of \(total) differences", expected: "\(expected)")
+        }
+        // Blocks of differences that are all the same take next to nothing; writers make blocks of 128 to 2048.
+        let limit = 1 << 20 + 256 * reader.remaining
+        guard expected <= limit else {
+            throw ParquetFailure(
+                .unsupported,
+                "has a page of \(expected) differences in \(reader.remaining) bytes",
+                expected: "\(limit) or fewer"
+            )
         }
         var values: [Int64] = []
         guard expected > 0 else { return values }
@@ -147,15 +195,19 @@ enum DeltaEncoding {
 /// Byte strings in one buffer.
 struct ParquetBytes {
     /// The most bytes that the values of a page may have; prefixes that repeat could ask for any number.
-    static let limit = 1 << 30
+    private let limit: Int
 
     var pool: [UInt8] = []
     var ranges: [Range<Int>] = []
 
-    init(capacity: Int = 0) { pool.reserveCapacity(capacity) }
+    init(capacity: Int = 0) {
+        limit = min(1 << 30, max(Compression.alwaysAllowedBytes, capacity * Compression.largestExpansion))
+        pool.reserveCapacity(capacity)
+    }
 
     /// Finds values in a part of a pool where the length of each stands in front of it.
     init(plain pool: [UInt8], in range: Range<Int>, count: Int) throws {
+        self.init()
         self.pool = pool
         ranges.reserveCapacity(min(count, range.count / 4))
         try pool.withUnsafeBytes { bytes in
@@ -176,8 +228,8 @@ struct ParquetBytes {
     /// Appends a value that begins with bytes which are already there.
     mutating func append(_ prefix: Range<Int>, then bytes: some Collection<UInt8>) throws {
         let start = pool.count
-        guard start + prefix.count + bytes.count <= Self.limit else {
-            throw ParquetFailure(.unsupported, "has a page of more than \(Self.limit) bytes", expected: "smaller pages")
+        guard start + prefix.count + bytes.count <= limit else {
+            throw ParquetFailure(.unsupported, "has a page of more than \(limit) bytes", expected: "smaller pages")
         }
         if !prefix.isEmpty { pool.append(contentsOf: Array(pool[prefix])) }
         pool.append(contentsOf: bytes)

@@ -14,7 +14,7 @@ final class ParquetBuffers {
 
 /// Walks over the entries of one column in one row group, page by page.
 ///
-/// One page and the dictionary are in memory.
+/// One page and the dictionary are in memory, and a part of the page is decoded.
 final class ParquetColumnReader {
     private let source: ParquetSource
     let leaf: ParquetLeaf
@@ -25,6 +25,7 @@ final class ParquetColumnReader {
     private var entriesLeft: Int
     private var dictionary: ParquetPageValues?
     private var page = ParquetPage()
+    private var levelsLieInContent = true
     private var entry = 0
     private var value = 0
     private let buffers: ParquetBuffers
@@ -69,7 +70,10 @@ final class ParquetColumnReader {
     /// The levels of the entry that is next; nil at the end.
     func peek() throws -> (definition: Int, repetition: Int)? {
         while entry == page.entryCount {
-            guard try nextPage() else { return nil }
+            if page.entriesLeft == 0 { guard try nextPage() else { return nil } }
+            try page.decodeNext(levels: levelsLieInContent ? buffers.content : buffers.stored, content: buffers.content)
+            entry = 0
+            if page.isLookup { value = 0 }
         }
         return (
             page.definitionLevels.isEmpty ? leaf.definitionLevel : Int(page.definitionLevels[entry]),
@@ -121,7 +125,7 @@ final class ParquetColumnReader {
 
     // MARK: - Pages
 
-    /// Decodes the next data page; false when there is none.
+    /// Prepares the next data page; false when there is none.
     private func nextPage() throws -> Bool {
         while true {
             guard entriesLeft > 0 else { return false }
@@ -160,9 +164,10 @@ final class ParquetColumnReader {
                         compression: compression,
                         dictionary: dictionary,
                         file: source.path,
-                        buffer: &buffers.content
+                        content: &buffers.content
                     )
-                    entriesLeft -= page.entryCount
+                    levelsLieInContent = header.kind == .data
+                    entriesLeft -= page.totalCount
                     entry = 0
                     value = 0
                 }

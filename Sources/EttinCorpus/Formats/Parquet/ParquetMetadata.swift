@@ -71,6 +71,8 @@ struct ParquetColumnChunk: Sendable {
             }
             return true
         }
+        // Here, because elements without content would be many in few bytes.
+        guard hasMetadata || isEncrypted else { throw ParquetFailure("has a column without metadata in a row group") }
     }
 
     private mutating func readMetadata(_ reader: inout ThriftReader, _ kind: ThriftReader.Kind) throws {
@@ -135,6 +137,7 @@ struct ParquetSchemaElement {
     var name = ""
     var childCount: Int?
     var annotation = Annotation.none
+    private var isNamed = false
 
     /// What an element stands for, as far as it changes how values are shown.
     enum Annotation: Sendable {
@@ -151,7 +154,9 @@ struct ParquetSchemaElement {
             case 1: type = try reader.integer32(kind)
             case 2: typeLength = try reader.integer32(kind)
             case 3: repetition = try reader.integer32(kind)
-            case 4: name = try reader.text(kind)
+            case 4:
+                name = try reader.text(kind)
+                isNamed = true
             case 5: childCount = try reader.integer32(kind)
             case 6:
                 switch try reader.integer32(kind) {
@@ -167,6 +172,7 @@ struct ParquetSchemaElement {
             }
             return true
         }
+        guard isNamed else { throw ParquetFailure("has a schema with an element without a name") }
     }
 
     private mutating func readLogicalType(_ reader: inout ThriftReader, _ kind: ThriftReader.Kind) throws {

@@ -49,8 +49,8 @@ enum ParquetPageValues {
                 throw ParquetFailure("is cut off in Booleans")
             }
             var values: [Bool] = []
-            var inner = ByteReader(bytes)
-            try RunLengthHybrid.decode(&inner, width: 1, count: count) { value, repeats in
+            var runs = try RunLengthReader(0..<bytes.count, width: 1, count: count)
+            try runs.next(count, in: bytes) { value, repeats in
                 values.append(contentsOf: repeatElement(value & 1 == 1, count: repeats))
             }
             return .booleans(values)
@@ -160,13 +160,16 @@ enum ParquetPageValues {
             ? Int64(UInt32(truncatingIfNeeded: value)) : Int64(Int32(truncatingIfNeeded: value))
     }
 
-    /// The values of a page of places in this dictionary.
-    func looked(up reader: inout ByteReader, count: Int) throws -> ParquetPageValues {
-        guard count > 0 else { return picked([]) }
-        guard let width = reader.byte() else { throw ParquetFailure("has a page of indices without their width") }
+    /// The values at the next places in this dictionary.
+    func lookedUp(
+        _ reader: inout RunLengthReader,
+        count: Int,
+        in bytes: UnsafeRawBufferPointer
+    ) throws -> ParquetPageValues {
         let size = self.count
         var places: [Int] = []
-        try RunLengthHybrid.decode(&reader, width: Int(width), count: count) { value, repeats in
+        places.reserveCapacity(count)
+        try reader.next(count, in: bytes) { value, repeats in
             guard value < size else { throw ParquetFailure("asks for entry \(value) of a dictionary of \(size)") }
             // Most come one by one.
             if repeats == 1 {

@@ -66,11 +66,18 @@ public struct DocumentBatch: Sendable {
 
     private func document(_ record: Int, _ bytes: UnsafeRawBufferPointer) throws -> Document? {
         if input.format == .jsonLines {
-            let blanks: [UInt8] = [0x20, 0x09, 0x0D]
-            if bytes.allSatisfy({ blanks.contains($0) }) { return try kept("", nil, record) }
+            let isFirst = offsets[record] == 0
+            if JSONLine.isBlank(JSONLine.withoutMark(bytes, isFirst: isFirst)) {
+                guard options.emptyDocuments == .refuse else { return try kept("", nil, record) }
+                throw malformed(
+                    record,
+                    "is blank",
+                    "an object with the field \(shown(options.textField)) on every line, or --empty-documents skip or keep"
+                )
+            }
             return try fields(bytes, record)
         }
-        var bytes = bytes
+        var bytes = JSONLine.withoutMark(bytes, isFirst: offsets[record] == 0)
         if options.splitting == .line, bytes.last == 0x0D { bytes = UnsafeRawBufferPointer(rebasing: bytes.dropLast()) }
         return try kept(try text(bytes, record), nil, record)
     }
@@ -104,13 +111,7 @@ public struct DocumentBatch: Sendable {
             case .skip: return nil
             case .keep: break
             case .refuse:
-                throw CorpusError(
-                    .malformed,
-                    file: input.path,
-                    item: place(record),
-                    found: "is an empty document",
-                    expected: "text; empty documents can be skipped or kept"
-                )
+                throw malformed(record, "is an empty document", "text, or --empty-documents skip or keep")
             }
         }
         return Document(id: id ?? name(record), text: text)
@@ -140,64 +141,55 @@ public struct DocumentBatch: Sendable {
     private func text(_ bytes: UnsafeRawBufferPointer, _ record: Int) throws -> String {
         if let text = validatedText(bytes) { return text }
         guard options.invalidText == .refuse else { return String(decoding: bytes, as: UTF8.self) }
-        throw CorpusError(
-            .malformed,
-            file: input.path,
-            item: place(record),
-            found: "is not UTF-8",
-            expected: "UTF-8; invalid text can be replaced"
-        )
+        throw malformed(record, "is not UTF-8", "UTF-8, or --invalid-text replace")
     }
 
     // MARK: - JSON Lines
 
     private func fields(_ bytes: UnsafeRawBufferPointer, _ record: Int) throws -> Document? {
-        let replaces = options.invalidText == .replace
-        if replaces, validatedText(bytes) == nil {
-            let repaired = Array(String(decoding: bytes, as: UTF8.self).utf8)
-            return try repaired.withUnsafeBytes { try fields($0, record) }
-        }
-        let parsing = JSONParsingOptions(allowsNonFiniteNumbers: true, replacesLoneSurrogates: replaces)
-        func refused(_ found: String, _ expected: String?) -> CorpusError {
-            CorpusError(.malformed, file: input.path, item: place(record), found: found, expected: expected)
-        }
+        let expected = "an object with the field \(shown(options.textField))"
+        var text: String?
+        var id: String?
+        var others: [String] = []
         do {
-            return try bytes.withMemoryRebound(to: UInt8.self) { bytes in
-                var reader = JSONReader(bytes, options: parsing)
-                guard try reader.peekKind() == .object else {
-                    throw refused("is not an object", "an object with the field \(shown(options.textField))")
-                }
-                var text: String?
-                var id: String?
-                var others: [String] = []
-                try reader.beginObject()
-                while let key = try reader.nextKey() {
-                    if text == nil, key.elementsEqual(options.textField.utf8) {
-                        let kind = try reader.peekKind()
-                        guard kind == .string else {
-                            throw refused("has a \(kind.rawValue) in \(shown(options.textField))", "a string")
-                        }
-                        text = try reader.readString()
-                    } else if id == nil, key.elementsEqual(options.idField.utf8) {
-                        switch try reader.peekKind() {
-                        case .string: id = try reader.readString()
-                        case .number: id = try reader.readNumber().spelling
-                        default: try reader.skipValue()
-                        }
-                    } else {
-                        if text == nil, others.count < 8 { others.append(String(decoding: key, as: UTF8.self)) }
-                        try reader.skipValue()
+            try JSONLine.read(
+                bytes,
+                isFirst: offsets[record] == 0,
+                expected: expected,
+                replacesInvalidText: options.invalidText == .replace
+            ) { reader, key in
+                if key.elementsEqual(options.textField.utf8) {
+                    let kind = try reader.peekKind()
+                    guard kind == .string else {
+                        throw JSONLine.Fault(
+                            found: "has a \(kind.rawValue) in \(shown(options.textField))",
+                            expected: "a string"
+                        )
                     }
+                    text = try reader.readString()
+                } else if key.elementsEqual(options.idField.utf8) {
+                    switch try reader.peekKind() {
+                    case .string: id = try reader.readString()
+                    case .number: id = try reader.readNumber().spelling
+                    default: try reader.skipValue()
+                    }
+                } else {
+                    if text == nil, others.count < 8 { others.append(String(decoding: key, as: UTF8.self)) }
+                    try reader.skipValue()
                 }
-                try reader.finish()
-                guard let text else {
-                    let names = others.isEmpty ? "none" : others.map { shown($0) }.joined(separator: ", ")
-                    throw refused("has no field \(shown(options.textField)); its fields: \(names)", "a string there")
-                }
-                return try kept(text, id, record)
             }
-        } catch let error as JSONError {
-            throw refused("is not JSON: column \(error.column): \(error.reason)", nil)
+        } catch let fault as JSONLine.Fault {
+            throw malformed(record, fault.found, fault.expected)
         }
+        guard let text else {
+            let names = others.isEmpty ? "none" : others.map { shown($0) }.joined(separator: ", ")
+            let found = "has no field \(shown(options.textField)); its fields: \(names)"
+            throw malformed(record, found, "a string there; --text-key names another field")
+        }
+        return try kept(text, id, record)
+    }
+
+    private func malformed(_ record: Int, _ found: String, _ expected: String) -> CorpusError {
+        CorpusError(.malformed, file: input.path, item: place(record), found: found, expected: expected)
     }
 }

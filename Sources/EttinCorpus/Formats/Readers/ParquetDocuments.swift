@@ -50,7 +50,7 @@ struct ParquetDocuments {
             guard text.count <= options.longestDocumentBytes else {
                 throw refused(
                     "is a document of more than \(options.longestDocumentBytes) bytes",
-                    "shorter documents; raise the limit"
+                    "shorter documents, or a larger --longest-document"
                 )
             }
             documents.append(ParquetDocument(text: text, id: hasIDs ? Self.id(values[1]) : nil))

@@ -63,7 +63,7 @@ struct RecordSplitter {
                     file: path,
                     item: "byte \(offset)",
                     found: "begins a document of more than \(longestRecord) bytes",
-                    expected: "shorter documents; choose another separator or raise the limit"
+                    expected: "shorter documents, another --separator or a larger --longest-document"
                 )
             }
             guard !isAtEnd else { return nil }
