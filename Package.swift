@@ -65,7 +65,7 @@ let package = Package(
             swiftSettings: settings
         ),
         // Floor 3
-        .target(name: "EttinReports", dependencies: ["EttinJSON"], swiftSettings: settings),
+        .target(name: "EttinReports", dependencies: ["EttinFiles", "EttinJSON"], swiftSettings: settings),
         .target(
             name: "EttinRecipes",
             dependencies: ["EttinFiles", "EttinJSON", .product(name: "Yams", package: "Yams")],

@@ -1,3 +1,4 @@
+import EttinFiles
 public import EttinJSON
 import NIOHTTP1
 
@@ -98,7 +99,7 @@ extension HubClient {
             for entry in page.value.arrayValue ?? [] where entry["type"]?.stringValue == "file" {
                 let large = entry["lfs"]
                 guard let path = entry["path"]?.stringValue, let size = (large?["size"] ?? entry["size"])?.intValue,
-                    size >= 0, let id = (large?["oid"] ?? entry["oid"])?.stringValue
+                    (0...Int.largestCount).contains(size), let id = (large?["oid"] ?? entry["oid"])?.stringValue
                 else {
                     throw HubError.malformedAnswer(action: action, reason: "an entry lacks path, size or oid")
                 }

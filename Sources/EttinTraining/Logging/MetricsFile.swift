@@ -47,9 +47,9 @@ package enum MetricsFile {
             throw TrainingError(.malformed, place, found: "is a JSON \(value.kind.rawValue)", expected: "an object")
         }
         func count(_ key: String) throws -> Int {
-            guard let count = object[key]?.intValue, count >= 0 else {
+            guard let count = object[key]?.intValue, (0...Int.largestCount).contains(count) else {
                 let found = object[key].map { "\"\(key)\" is \($0)" } ?? "has no \"\(key)\""
-                throw TrainingError(.malformed, place, found: found, expected: "a count")
+                throw TrainingError(.malformed, place, found: found, expected: "a count, 0 to \(Int.largestCount)")
             }
             return count
         }
