@@ -118,7 +118,7 @@ struct TokenizerFileTests {
     func fuzzerSeeds() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let folder = root.appending(path: "Fuzz/Tokenizer/seeds").path
+        let folder = root.appending(path: "Fuzz/seeds/tokenizer").path
         let names = try FileManager.default.contentsOfDirectory(atPath: folder)
         #expect(names.count > 5)
         let small = try smallTokenizer()
