@@ -46,7 +46,9 @@ struct Arguments {
             case "all": readers = FuzzReader.all
             default:
                 guard let reader = FuzzReader.named(text) else {
-                    throw Usage("\(text) is no reader; expected all, \(FuzzReader.all.map(\.name).joined(separator: ", "))")
+                    throw Usage(
+                        "\(text) is no reader; expected all, \(FuzzReader.all.map(\.name).joined(separator: ", "))"
+                    )
                 }
                 readers.append(reader)
             }

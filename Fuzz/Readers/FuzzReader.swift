@@ -56,7 +56,9 @@ package struct FuzzReader: Sendable {
         } catch {
             guard Self.isRefusal(error) else { return .broken("\(type(of: error)): \(error)") }
             let text = "\(error)"
-            guard !text.isEmpty, !text.utf8.contains(0) else { return .broken("an error without a readable message: \(text.debugDescription)") }
+            guard !text.isEmpty, !text.utf8.contains(0) else {
+                return .broken("an error without a readable message: \(text.debugDescription)")
+            }
             return .refused(Self.messageClass(text, folder: folder))
         }
     }

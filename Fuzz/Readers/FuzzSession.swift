@@ -69,7 +69,11 @@ package struct FuzzSession {
     ///   - range: The numbers of the runs, from which their inputs follow.
     ///   - begins: Called before each run.
     ///   - ends: Whether to stop early.
-    package func run(_ range: Range<Int>, begins: (Int) -> Void = { _ in }, ends: () -> Bool = { false }) throws -> FuzzTally {
+    /// - Returns: What came of them.
+    /// - Throws: `FileError` when an input cannot be written.
+    package func run(_ range: Range<Int>, begins: (Int) -> Void = { _ in }, ends: () -> Bool = { false }) throws
+        -> FuzzTally
+    {
         var tally = FuzzTally()
         var next = range.lowerBound
         while next < range.upperBound, !ends() {

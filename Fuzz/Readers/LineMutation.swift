@@ -14,7 +14,7 @@ struct LineMutation {
 
     private func change(_ lines: inout [String], _ dice: inout Dice) {
         let place = dice.below(lines.count)
-        switch dice.below(24) {
+        switch dice.below(60) {
         case 0: lines.insert(lines[dice.below(lines.count)], at: place)
         case 1: if lines.count > 1 { lines.remove(at: place) }
         case 2: lines.swapAt(place, dice.below(lines.count))
@@ -42,7 +42,10 @@ struct LineMutation {
         case 5:
             let other = lines[dice.pick(keyed)]
             return other.range(of: ": ").map { String(other[$0.upperBound...]) } ?? "null"
-        case 6: return dice.pick(["null", "true", "[]", "{}", "[1, 2]", "~", "auto", "'", "&a [*a]", "!!int 3", "-1", "{a: 1}"])
+        case 6:
+            return dice.pick([
+                "null", "true", "[]", "{}", "[1, 2]", "~", "auto", "'", "&a [*a]", "!!int 3", "-1", "{a: 1}",
+            ])
         default: return values.isEmpty ? dice.pick(Hostile.words.filter { !$0.contains("\0") }) : dice.pick(values)
         }
     }

@@ -31,7 +31,9 @@ package struct AxisScale: Hashable, Sendable {
         var (low, high) = Self.range(values.map { abs($0) < Self.smallest ? 0 : $0 }) ?? (0, 1)
         if includesZero { (low, high) = (min(low, 0), max(high, 0)) }
         // Nor are there ticks between neighbouring numbers.
-        if high - low <= 1e-12 * max(abs(low), abs(high)) { (low, high) = low == 0 ? (0, 1) : (low - abs(low) / 10, high + abs(high) / 10) }
+        if high - low <= 1e-12 * max(abs(low), abs(high)) {
+            (low, high) = low == 0 ? (0, 1) : (low - abs(low) / 10, high + abs(high) / 10)
+        }
         let step = Self.step((high - low) / Double(tickCount))
         let first = (low / step + (isExact ? -1e-9 : 1e-9)).rounded(isExact ? .up : .down)
         let last = (high / step + (isExact ? 1e-9 : -1e-9)).rounded(isExact ? .down : .up)

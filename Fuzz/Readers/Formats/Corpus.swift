@@ -10,12 +10,13 @@ extension FuzzReader {
     // MARK: - MDS
 
     /// Data sets that our writer makes: plain, compressed, of several shards and of every kind of column.
-    private static let datasets: [FuzzInput] = {
-        let plain = try? written(MDSWriter.Options(hashes: [.sha1], sizeLimit: 200))
-        let packed = try? written(MDSWriter.Options(compression: .zstandard, hashes: [.xxh64]))
-        let gzipped = try? written(MDSWriter.Options(compression: Compression(name: "gz"), sizeLimit: 150))
-        return [plain, packed, gzipped].compactMap { $0 }
-    }()
+    private static let datasets = Result {
+        [
+            try written(MDSWriter.Options(hashes: [.sha1], sizeLimit: 400)),
+            try written(MDSWriter.Options(compression: .zstandard, hashes: [.xxh64])),
+            try written(MDSWriter.Options(compression: Compression(name: "gz"), sizeLimit: 400)),
+        ]
+    }
 
     private static func written(_ options: MDSWriter.Options) throws -> FuzzInput {
         let folder = FilePath.joined(NSTemporaryDirectory(), "ettin-fuzz-\(FilePath.randomName())")
@@ -25,7 +26,7 @@ extension FuzzReader {
         ]
         let writer = try MDSWriter(folder: folder, columns: columns, options: options)
         for sample in 0..<9 {
-            let ids = (0..<(sample * 3 % 7)).map { Int32($0 * 5) }
+            let ids = (0...(sample * 3 % 7)).map { Int32($0 * 5) }
             try writer.append([
                 "input_ids": .array(MDSArray(tokenIDs: ids, element: .uint16)), "id": .string("doc-\(sample)"),
                 "len": .integer(Int64(ids.count)), "extra": .json(["a": JSONValue(sample)]),
@@ -36,14 +37,19 @@ extension FuzzReader {
     }
 
     private static func contents(_ folder: String) throws -> FuzzInput {
-        try FuzzInput(FilePath.filesBelow(folder).sorted().map { ($0, try OpenFile.contents(of: FilePath.joined(folder, $0))) })
+        try FuzzInput(
+            FilePath.filesBelow(folder).sorted().map { ($0, try OpenFile.contents(of: FilePath.joined(folder, $0))) }
+        )
     }
 
     static let mds = FuzzReader(
         name: "mds",
         make: { dice in
-            guard var input = datasets.isEmpty ? nil : dice.pick(datasets) else { throw BrokenPromise("no data set was written") }
-            let words = ["zstd", "gz", "br", "snappy", "ndarray:uint16", "ndarray", "uint8", "str", "int", "json", "sha1", "jpeg"]
+            var input = dice.pick(try datasets.get())
+            let words = [
+                "zstd", "gz", "br", "snappy", "ndarray:uint16", "ndarray", "uint8", "str", "int", "json", "sha1",
+                "jpeg",
+            ]
             for _ in 0..<dice.pick([1, 1, 2]) {
                 let shards = input.files.map(\.name).filter { $0 != "index.json" }
                 let name = dice.chance(0.55) ? "index.json" : dice.pick(shards)
@@ -55,7 +61,10 @@ extension FuzzReader {
                 if name.hasSuffix(".mds"), bytes.count > 16, dice.chance(0.6) {
                     // The number of samples and the places of the first ones.
                     let place = 4 * dice.below(4)
-                    bytes.replaceSubrange(place..<place + 4, with: littleEndian(UInt32(truncatingIfNeeded: dice.pick(Hostile.integers))))
+                    bytes.replaceSubrange(
+                        place..<place + 4,
+                        with: littleEndian(UInt32(truncatingIfNeeded: dice.pick(Hostile.integers)))
+                    )
                 } else {
                     bytes = ByteMutation.mutated(bytes, &dice)
                 }
@@ -157,7 +166,11 @@ extension FuzzReader {
             )
             let inputs = try CorpusInput.find([folder + "/" + (input.files.first?.name ?? "")])
             for part in 0..<(input.byteCount % 3 + 1) {
-                var reader = DocumentReader(inputs, options: options, part: try JobPart(index: part, count: input.byteCount % 3 + 1))
+                var reader = DocumentReader(
+                    inputs,
+                    options: options,
+                    part: try JobPart(index: part, count: input.byteCount % 3 + 1)
+                )
                 while let batch = try reader.next() {
                     _ = try batch.documents()
                     _ = reader.workDone
@@ -180,8 +193,13 @@ extension FuzzReader {
     static let order = FuzzReader(
         name: "order",
         make: { dice in
-            if dice.chance(0.4) { return FuzzInput("steps_000001_to_000005.parquet", try changed(dice.pick(orders), &dice)) }
-            return FuzzInput("a.jsonl", LineMutation(values: ["[1]}", "[2147483648]}", "1, \"input_ids\": [1]}"]).mutated(orderLines, &dice))
+            if dice.chance(0.4) {
+                return FuzzInput("steps_000001_to_000005.parquet", try changed(dice.pick(orders), &dice))
+            }
+            return FuzzInput(
+                "a.jsonl",
+                LineMutation(values: ["[1]}", "[2147483648]}", "1, \"input_ids\": [1]}"]).mutated(orderLines, &dice)
+            )
         },
         read: { input, folder in
             let path = folder + "/" + (input.files.first?.name ?? "")
@@ -211,7 +229,9 @@ extension FuzzReader {
     }
 
     private static let documentCount = 12
-    private static let journalText = Array((0..<documentCount).map { "a e \($0 % 3) zz aa" }.joined(separator: "\n").utf8)
+    private static let journalText = Array(
+        (0..<documentCount).map { "a e \($0 % 3) zz aa" }.joined(separator: "\n").utf8
+    )
 
     /// The output of a job that was killed half way: the first shards, and a journal that knows of them.
     private static let interrupted: FuzzInput? = {

@@ -15,7 +15,8 @@ extension FuzzReader {
     ]
     private static let configurationWords = [
         "num_labels", "sliding_window", "global_attn_every_n_layers", "max_position_embeddings", "rope_scaling",
-        "tie_word_embeddings", "norm_eps", "hidden_activation", "gelu", "sliding_attention", "linear", "quantization_config",
+        "tie_word_embeddings", "norm_eps", "hidden_activation", "gelu", "sliding_attention", "linear",
+        "quantization_config",
         "classifier_dropout", "initializer_range", "bos_token_id", "architectures", "transformers_version",
     ]
 
@@ -40,7 +41,8 @@ extension FuzzReader {
     private static let generation = FuzzReader(
         name: "generation",
         make: { dice in
-            let seed = #"{"_from_model_config":true,"eos_token_id":[1,2],"temperature":0.5,"top_k":3,"top_p":0.9,"#
+            let seed =
+                #"{"_from_model_config":true,"eos_token_id":[1,2],"temperature":0.5,"top_k":3,"top_p":0.9,"#
                 + #""do_sample":true,"max_new_tokens":20,"repetition_penalty":1.1,"bos_token_id":0,"z":null}"#
             return FuzzInput("generation_config.json", JSONMutation().mutated(Array(seed.utf8), &dice))
         },
@@ -59,11 +61,13 @@ extension FuzzReader {
     private static func embedder(_ dice: inout Dice) -> FuzzInput {
         let shapes: [(String, [Int])] = [
             ("embeddings.tok_embeddings.weight", [11, 4]), ("embeddings.norm.weight", [4]),
-            ("layers.0.attn.Wqkv.weight", [12, 4]), ("layers.0.attn.Wo.weight", [4, 4]), ("layers.0.mlp_norm.weight", [4]),
+            ("layers.0.attn.Wqkv.weight", [12, 4]), ("layers.0.attn.Wo.weight", [4, 4]),
+            ("layers.0.mlp_norm.weight", [4]),
             ("layers.0.mlp.Wi.weight", [12, 4]), ("layers.0.mlp.Wo.weight", [4, 6]), ("final_norm.weight", [4]),
         ]
         let dense: [(String, [Int])] = [("linear.weight", [3, 4]), ("linear.bias", [3])]
-        let config = #"{"model_type":"modernbert","vocab_size":11,"hidden_size":4,"intermediate_size":6,"#
+        let config =
+            #"{"model_type":"modernbert","vocab_size":11,"hidden_size":4,"intermediate_size":6,"#
             + #""num_hidden_layers":1,"num_attention_heads":2,"pad_token_id":0,"local_attention":8}"#
         return FuzzInput([
             (
@@ -72,7 +76,8 @@ extension FuzzReader {
                     (#"[{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"},"#
                         + #"{"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"},"#
                         + #"{"idx":2,"name":"2","path":"2_Dense","type":"sentence_transformers.models.Dense"},"#
-                        + #"{"idx":3,"name":"3","path":"3_Normalize","type":"sentence_transformers.models.Normalize"}]"#).utf8
+                        + #"{"idx":3,"name":"3","path":"3_Normalize","type":"sentence_transformers.models.Normalize"}]"#)
+                        .utf8
                 )
             ),
             (

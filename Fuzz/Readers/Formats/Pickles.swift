@@ -164,7 +164,9 @@ indirect enum Pickle {
             case 2: if !tensor.shape.isEmpty { tensor.shape[dice.below(tensor.shape.count)] = number }
             case 3: if !tensor.strides.isEmpty { tensor.strides[dice.below(tensor.strides.count)] = number }
             case 4:
-                tensor.type = dice.pick(["LongStorage", "ByteStorage", "BFloat16Storage", "BoolStorage", "UntypedStorage"])
+                tensor.type = dice.pick([
+                    "LongStorage", "ByteStorage", "BFloat16Storage", "BoolStorage", "UntypedStorage",
+                ])
             default:
                 tensor.shape.append(dice.pick([0, 1, 2, number]))
                 tensor.strides.append(dice.pick([0, 1, number]))
@@ -212,7 +214,10 @@ indirect enum Pickle {
         switch dice.below(10) {
         case 0: .none
         case 1: .integer(dice.pick(Hostile.integers))
-        case 2: .longInteger(Array(repeating: dice.pick([0, 0x7F, 0x80, 0xFF]), count: dice.pick([0, 1, 7, 8, 9, 30, 255])))
+        case 2:
+            .longInteger(
+                Array(repeating: dice.pick([0, 0x7F, 0x80, 0xFF]), count: dice.pick([0, 1, 7, 8, 9, 30, 255]))
+            )
         case 3: .text(dice.pick(Hostile.words))
         case 4: .bytes([1, 2, 3])
         case 5: .list([])
@@ -230,7 +235,8 @@ indirect enum Pickle {
             [0x30], [0x32], [0x28], [0x31], [0x74], [0x85], [0x86], [0x87], [0x61], [0x65], [0x73], [0x75], [0x62],
             [0x52], [0x81], [0x92], [0x93], [0x94], [0x71, 0], [0x68, 0], [0x72, 0, 0, 0, 0x80], [0x6A, 0, 0, 0, 0x80],
             [0x51], [0x4E], [0x5D], [0x7D], [0x29], [0x8F], [0x90], [0x91], [0x2E], [0x80, 4], [0x80, 9],
-            [0x95] + littleEndian(UInt64.max), [0x8D] + littleEndian(UInt64.max), [0x8E] + littleEndian(UInt64(1) << 63),
+            [0x95] + littleEndian(UInt64.max), [0x8D] + littleEndian(UInt64.max),
+            [0x8E] + littleEndian(UInt64(1) << 63),
             [0x58] + littleEndian(UInt32.max), [0x8B] + littleEndian(Int32(-1)), [0x8B] + littleEndian(Int32.max),
             [0x8A, 9, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], [0x4A] + littleEndian(Int32.min),
         ]

@@ -94,7 +94,10 @@ extension FuzzReader {
         name: "recipe",
         make: { dice in
             var text = recipeText.replacing(schedules[0], with: dice.pick(schedules))
-            text = text.replacing("max_duration: 240ba", with: "max_duration: \(dice.pick(["240ba", "10ep", "1e9tok", "5000sp"] + Hostile.times))")
+            let length = dice.pick(
+                dice.chance(0.15) ? Hostile.times : ["240ba", "240ba", "10ep", "1e9tok", "5000sp", "1e15ba"]
+            )
+            text = text.replacing("max_duration: 240ba", with: "max_duration: \(length)")
             return FuzzInput("recipe.yaml", LineMutation().mutated(text, &dice))
         },
         read: { input, _ in
@@ -154,7 +157,10 @@ extension FuzzReader {
                 data: {pretrain: data/a, decay: "${output}/b"}
                 set: [seed=1, max_duration=10ba]
                 """
-            return FuzzInput("suite.yaml", LineMutation(values: ["[a, a]", "[]", "[decoder]", "../x"]).mutated(seed, &dice))
+            return FuzzInput(
+                "suite.yaml",
+                LineMutation(values: ["[a, a]", "[]", "[decoder]", "../x"]).mutated(seed, &dice)
+            )
         },
         read: { _, folder in _ = try SuiteFile(path: folder + "/suite.yaml") }
     )

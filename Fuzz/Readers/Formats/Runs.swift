@@ -49,7 +49,8 @@ extension FuzzReader {
             + #""metrics/eval/MaskedAccuracy":0.\#(batch),"metrics/eval/Perplexity":30.5}"#
     }
 
-    private static let runFacts = #"{"name":"nano","kind":"encoder","objective":"mlm","parameters":531200,"#
+    private static let runFacts =
+        #"{"name":"nano","kind":"encoder","objective":"mlm","parameters":531200,"#
         + #""vocab_size":2000,"phase":"step","recipe":{"seed":17,"max_seq_len":512},"data":"data/train","eval_data":null}"#
 
     /// A line with numbers at the ends of the range, or one that is malformed.
@@ -63,7 +64,9 @@ extension FuzzReader {
                 key.hasPrefix("time/")
                 ? JSONValue(dice.pick([0, 1, 1 << 40, 1 << 53, 5]))
                 : JSONValue(
-                    dice.pick([1.7e308, -1.7e308, 5e-324, 0, -0.0, 1e-300, 1e19, 0x1p63, 0.5, 1, .nan, .infinity, 1e300])
+                    dice.pick([
+                        1.7e308, -1.7e308, 5e-324, 0, -0.0, 1e-300, 1e19, 0x1p63, 0.5, 1, .nan, .infinity, 1e300,
+                    ])
                 )
         }
         return JSONMutation.written(.object(object))
@@ -76,7 +79,9 @@ extension FuzzReader {
             var files: [(String, [UInt8])] = []
             for kind in ["encoder", "decoder"] {
                 var facts = runFacts.replacing("\"encoder\"", with: "\"\(kind)\"")
-                if dice.chance(0.1) { facts = String(decoding: JSONMutation().mutated(Array(facts.utf8), &dice), as: UTF8.self) }
+                if dice.chance(0.1) {
+                    facts = String(decoding: JSONMutation().mutated(Array(facts.utf8), &dice), as: UTF8.self)
+                }
                 var lines: [UInt8] = []
                 for line in metricLines {
                     lines += changesAll || dice.chance(0.2) ? changedLine(line, &dice) : Array(line.utf8)

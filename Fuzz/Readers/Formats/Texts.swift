@@ -62,7 +62,9 @@ extension FuzzReader {
          "eos_token": "<b>", "added_tokens_decoder": {"11": {"content": "<a>", "special": true}},
          "tokenizer_class": "PreTrainedTokenizerFast"}
         """
-    private static let texts = ["a e\u{301}f  <b> zz[M]", "aaaa aaa a\r\n\u{10FFFF}é", "", "zzz<a><a>  a ", "\u{FEFF}a\0a"]
+    private static let texts = [
+        "a e\u{301}f  <b> zz[M]", "aaaa aaa a\r\n\u{10FFFF}é", "", "zzz<a><a>  a ", "\u{FEFF}a\0a",
+    ]
 
     private static func exercise(_ tokenizer: Tokenizer, _ text: [UInt8]) throws {
         let encoding = tokenizer.encode(utf8: text)

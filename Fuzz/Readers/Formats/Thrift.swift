@@ -72,7 +72,8 @@ indirect enum Thrift {
                 var items: [Thrift] = []
                 for _ in 0..<count {
                     // A Boolean of a list is a byte of its own.
-                    guard let item = header & 15 <= 2 ? rest.popFirst().map({ .bool($0 == 1) }) : value(header & 15) else {
+                    guard let item = header & 15 <= 2 ? rest.popFirst().map({ .bool($0 == 1) }) : value(header & 15)
+                    else {
                         return nil
                     }
                     items.append(item)
@@ -211,7 +212,8 @@ indirect enum Thrift {
             // One that the width allows says more than one that is refused for it.
             let narrow = kind == 5 && dice.chance(0.8) ? Int(Int32(truncatingIfNeeded: hostile)) : hostile
             return .integer(Int64(dice.chance(0.3) ? dice.below(12) : narrow), kind: kind)
-        case .binary(let bytes): return .binary(dice.chance(0.5) ? Array(dice.pick(Hostile.words).utf8) : ByteMutation.mutated(bytes, &dice))
+        case .binary(let bytes):
+            return .binary(dice.chance(0.5) ? Array(dice.pick(Hostile.words).utf8) : ByteMutation.mutated(bytes, &dice))
         case .list(var items, let element, let isSet):
             guard !items.isEmpty else { return self }
             let place = dice.below(items.count)
@@ -250,12 +252,15 @@ struct ParquetParts {
     init?(_ file: [UInt8]) {
         guard file.count > 12 else { return nil }
         let length = file[(file.count - 8)...].prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
-        guard length <= file.count - 12, let footer = Thrift.structure(file[(file.count - 8 - length)..<(file.count - 8)])
+        guard length <= file.count - 12,
+            let footer = Thrift.structure(file[(file.count - 8 - length)..<(file.count - 8)])
         else { return nil }
         self.footer = footer.value
         for group in footer.value[4]?.items ?? [] {
             for column in group[1]?.items ?? [] {
-                guard let metadata = column[3], let data = metadata[9]?.number, let size = metadata[7]?.number else { return nil }
+                guard let metadata = column[3], let data = metadata[9]?.number, let size = metadata[7]?.number else {
+                    return nil
+                }
                 let start = min(data, metadata[11]?.number ?? data)
                 var (place, pages) = (start, [Page]())
                 while place < start + size {

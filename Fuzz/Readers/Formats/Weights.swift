@@ -13,11 +13,17 @@ extension FuzzReader {
             #"{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"#
                 + #""BF16","shape":[4],"data_offsets":[16,24]},"c":{"dtype":"U8","shape":[0,9],"data_offsets":[24,24]}}"#,
             24
-        ), (#"{"x":{"dtype":"F4","shape":[4],"data_offsets":[0,2]},"y":{"dtype":"BOOL","shape":[],"data_offsets":[2,3]}}"#, 3),
+        ),
+        (
+            #"{"x":{"dtype":"F4","shape":[4],"data_offsets":[0,2]},"y":{"dtype":"BOOL","shape":[],"data_offsets":[2,3]}}"#,
+            3
+        ),
         (#"{"é\"\\":{"shape":[1,1,1,3],"data_offsets":[0,24],"dtype":"I64"}}     "#, 24), ("{}", 0),
         (
             "{"
-                + (0..<20).map { #""t\#($0)":{"dtype":"F16","shape":[\#($0),1],"data_offsets":[\#($0 * ($0 - 1)),\#($0 * ($0 + 1))]}"# }
+                + (0..<20).map {
+                    #""t\#($0)":{"dtype":"F16","shape":[\#($0),1],"data_offsets":[\#($0 * ($0 - 1)),\#($0 * ($0 + 1))]}"#
+                }
                 .joined(separator: ",") + "}", 380
         ),
     ]
@@ -106,7 +112,8 @@ extension FuzzReader {
         make: { dice in
             let mutation = JSONMutation(words: ["m-1.safetensors", "m-2.safetensors", "m-3.safetensors", "weight_map"])
             let changesIndex = dice.chance(0.8)
-            let header = changesIndex ? Array(headers[0].text.utf8) : headerMutation.mutated(Array(headers[0].text.utf8), &dice)
+            let header =
+                changesIndex ? Array(headers[0].text.utf8) : headerMutation.mutated(Array(headers[0].text.utf8), &dice)
             let other = Array(#"{"x":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}"#.utf8)
             return FuzzInput([
                 ("model.safetensors.index.json", changesIndex ? mutation.mutated(index, &dice) : index),
@@ -135,12 +142,16 @@ extension FuzzReader {
             switch dice.below(4) {
             case 0: .named(tensors)
             case 1: .named([("state_dict", .named(tensors)), ("epoch", .integer(3))])
-            case 2: .call(module: "collections", name: "OrderedDict", [.list(tensors.map { .tuple([.text($0.0), $0.1]) })])
+            case 2:
+                .call(module: "collections", name: "OrderedDict", [.list(tensors.map { .tuple([.text($0.0), $0.1]) })])
             default:
                 .named(
                     tensors + [
                         ("misc", .list([.none, .float(1.5), .set([.integer(1)]), .bytes([1]), .bool(true)])),
-                        ("time", .call(module: "datetime", name: "timedelta", [.integer(0), .integer(1), .integer(2)])),
+                        (
+                            "time",
+                            .call(module: "datetime", name: "timedelta", [.integer(0), .integer(1), .integer(2)])
+                        ),
                     ]
                 )
             }

@@ -73,7 +73,8 @@ struct BenchmarkReport {
                 [dtype, "\(result.sequences)", shortest == longest ? "\(longest)" : "\(shortest)-\(longest)"]
                     + ["\(latency.count)"] + times.map { ($0 * 1000).rounded(toPlaces: 2) }
                     + [
-                        "\(Int(clamping: result.tokensPerSecond.rounded()))", result.sequencesPerSecond.rounded(toPlaces: 1),
+                        "\(Int(clamping: result.tokensPerSecond.rounded()))",
+                        result.sequencesPerSecond.rounded(toPlaces: 1),
                         gigas(result.denseOperationsPerSecond),
                         gemmPeak.map { percent(result.denseOperationsPerSecond / $0) } ?? "-",
                         gigas(result.work.attentionOperations), "\(result.peakMemoryBytes / 1_000_000)",

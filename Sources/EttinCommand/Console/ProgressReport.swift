@@ -59,7 +59,9 @@ final class ProgressReport {
         var parts = ["\(progress.recordCount) records", "\(progress.tokenCount) tokens"]
         // A moment says nothing about the speed.
         let isMeasured = seconds >= 0.2
-        if isMeasured { parts.append("\(Int(clamping: Double(progress.tokenCount - first.tokenCount) / seconds)) tokens/s") }
+        if isMeasured {
+            parts.append("\(Int(clamping: Double(progress.tokenCount - first.tokenCount) / seconds)) tokens/s")
+        }
         guard let total = progress.workTotal, total > 0 else { return parts.joined(separator: ", ") }
         let share = min(1, Double(progress.workDone) / Double(total))
         let done = Double(progress.workDone - first.workDone)

@@ -74,8 +74,7 @@ public struct TrainerStart {
             throw TrainingError(
                 .invalidOption,
                 key,
-                found: "is \(value), but the run that would go on from \(folder) has "
-                    + (stored.utf8.allSatisfy { $0 >= 0x20 } ? stored : quoted(stored)),
+                found: "is \(value), but the run that would go on from \(folder) has \(stored)",
                 expected: "the same, or another save_folder"
             )
         }
