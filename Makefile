@@ -21,7 +21,7 @@ $(INTEROP) .deps/interop/bin/python -m pytest -m $(1) $(filter-out $(CORPUS_CHEC
 $(INTEROP) .deps/interop-corpus/bin/python -m pytest -m $(1) $(CORPUS_CHECKS)
 endef
 
-.PHONY: help setup build demo test interop interop-slow compare consumer docs lint clean
+.PHONY: help setup build demo test interop interop-slow compare consumer docs fuzz lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -50,8 +50,12 @@ interop-slow: build ## Compare what takes long, and every set of parameters
 compare: build ## Run our models and the peers' in turn, and print the ratios
 	@./Benchmarks/compare/run
 
+fuzz: setup ## Fuzz the readers; RUNS=1000000 READER=mds SEED=1
+	swift build $(SWIFT_FLAGS) --product ettin-fuzz
+	.build/release/ettin-fuzz $(or $(READER),all) --runs $(or $(RUNS),1000000) --seed $(or $(SEED),1)
+
 lint: ## Check the formatting
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Interop/Probe
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Interop/Probe Fuzz
 
 docs: build ## Build the documentation of the libraries
 	@./scripts/build-docs

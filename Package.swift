@@ -65,7 +65,7 @@ let package = Package(
             swiftSettings: settings
         ),
         // Floor 3
-        .target(name: "EttinReports", dependencies: ["EttinJSON"], swiftSettings: settings),
+        .target(name: "EttinReports", dependencies: ["EttinFiles", "EttinJSON"], swiftSettings: settings),
         .target(
             name: "EttinRecipes",
             dependencies: ["EttinFiles", "EttinJSON", .product(name: "Yams", package: "Yams")],
@@ -136,7 +136,24 @@ let package = Package(
             path: "Interop/Probe",
             swiftSettings: settings
         ),
+        // What fuzzes the readers: a few runs in the tests, many with `make fuzz`; not a product.
+        .target(
+            name: "FuzzReaders",
+            dependencies: [
+                "EttinPretraining", "EttinConversion", "EttinTraining", "EttinHub", "EttinCorpus", "EttinModel",
+                "EttinTokenizer", "EttinRecipes", "EttinFiles", "EttinJSON", "Torch",
+            ],
+            path: "Fuzz/Readers",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "ettin-fuzz",
+            dependencies: ["FuzzReaders", "EttinFiles", "EttinJSON"],
+            path: "Fuzz/Command",
+            swiftSettings: settings
+        ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzReaders", "EttinFiles"], swiftSettings: settings),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: settings),
         .testTarget(name: "EttinPrimitivesTests", dependencies: ["EttinPrimitives"], swiftSettings: settings),
         .testTarget(name: "EttinReportsTests", dependencies: ["EttinReports", "EttinJSON"], swiftSettings: settings),

@@ -40,5 +40,5 @@ extension FileProblem {
 
 /// `place: item found; expected …` on one line, as all messages are.
 package func problemText(_ place: String, item: String? = nil, found: String, expected: String?) -> String {
-    "\(place): \(item.map { $0 + " " } ?? "")\(found)\(expected.map { "; expected " + $0 } ?? "")"
+    escapingControls("\(place): \(item.map { $0 + " " } ?? "")\(found)\(expected.map { "; expected " + $0 } ?? "")")
 }

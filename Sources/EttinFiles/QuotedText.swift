@@ -27,3 +27,17 @@ package func quoted(_ text: String, limit: Int = 200) -> String {
     }
     return result + "\""
 }
+
+/// A message in which control characters of names from files are spelled, line feeds excepted.
+func escapingControls(_ text: String) -> String {
+    guard text.utf8.contains(where: { $0 < 0x20 && $0 != 0x0A }) else { return text }
+    var result = ""
+    for scalar in text.unicodeScalars {
+        if scalar.value < 0x20, scalar != "\n" {
+            result += "\\u{" + String(scalar.value, radix: 16) + "}"
+        } else {
+            result.unicodeScalars.append(scalar)
+        }
+    }
+    return result
+}

@@ -94,6 +94,19 @@ public struct Tokenizer: Sendable {
             addedTokens: file.addedTokens,
             composesCanonically: file.composesCanonically
         )
+        // Two tokens of one id are neither decoded nor placed in the text as they were encoded.
+        for (token, id) in core.addedTokens {
+            guard let other = file.vocabulary.text(of: Int(id)), !other.elementsEqual(token.content.utf8) else {
+                continue
+            }
+            throw TokenizerError.invalid(
+                file: name,
+                field: "added_tokens",
+                found:
+                    "\"\(token.content)\" numbered \(id) behind the vocabulary, as \"\(String(decoding: other, as: UTF8.self))\" is",
+                expected: "ids of the vocabulary without gaps"
+            )
+        }
         for part in (file.postProcessor.template.map { $0.single + $0.pair }) ?? [] {
             guard case .special(let ids, _) = part else { continue }
             // The original would hand such ids to the model, which has no embedding for them.

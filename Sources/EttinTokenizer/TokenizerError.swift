@@ -15,6 +15,15 @@ public enum TokenizerError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// File, field, finding and expectation in one line.
     public var description: String {
+        let text = sentence
+        guard text.utf8.contains(where: { $0 < 0x20 }) else { return text }
+        // Names come from files; one line stays one line.
+        return String(
+            String.UnicodeScalarView(text.unicodeScalars.flatMap { $0.value < 0x20 ? Array($0.escaped) : [$0] })
+        )
+    }
+
+    private var sentence: String {
         switch self {
         case .file(let path, let reason):
             "\(path): \(reason)"
@@ -28,4 +37,9 @@ public enum TokenizerError: Error, Sendable, Hashable, CustomStringConvertible {
             "\(name) is \(found); expected \(expected)"
         }
     }
+}
+
+extension Unicode.Scalar {
+    /// A control character as Swift spells it.
+    fileprivate var escaped: String.UnicodeScalarView { "\\u{\(String(value, radix: 16))}".unicodeScalars }
 }

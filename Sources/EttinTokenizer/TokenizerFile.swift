@@ -130,6 +130,9 @@ struct TokenizerFileReader {
             let text = builder.text(entry: failure.entry)
             switch failure.problem {
             case .duplicateText: throw invalid("model.vocab", "\"\(text)\" twice", "each token once")
+            case .idOutOfRange:
+                let expected = "at most \(builder.idLimit), as there are \(builder.count) tokens"
+                throw invalid("model.vocab.\(text)", "\(builder.id(entry: failure.entry))", expected)
             default:
                 throw invalid("model.vocab.\(text)", "\(builder.id(entry: failure.entry))", "an id of its own")
             }

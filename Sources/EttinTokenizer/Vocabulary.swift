@@ -126,8 +126,14 @@ struct VocabularyBuilder {
         try result.get()
     }
 
+    /// The largest id that so many tokens may have: tables by id take memory that a gap does not pay for.
+    var idLimit: Int { (1 << 20) + 4 * count }
+
     /// Builds the tables; on a problem, says which entry has it.
     func build() -> Result<Vocabulary, BuildError> {
+        if largestID > idLimit, let entry = ids.firstIndex(of: Int32(largestID)) {
+            return .failure(BuildError(entry: entry, problem: .idOutOfRange))
+        }
         var slotCount = 16
         while slotCount < ids.count * 2 { slotCount *= 2 }
         let slots = MutableTable<UInt32>(capacity: slotCount)

@@ -14,6 +14,25 @@ struct AxisScaleTests {
         #expect(fine.ticks.map { fine.label($0, .plain) } == ["2.10", "2.15", "2.20", "2.25", "2.30", "2.35"])
     }
 
+    @Test(
+        "values at the ends of their range have an axis of finite ticks",
+        arguments: [
+            [1.7e308, 1.7e308], [5e-324, 5e-324], [-1.7e308, 1.7e308], [0, 1.7e308], [0.5, 1e307], [1, 1 + 0x1p-52],
+            [-0.0, 5e-324], [1e-300, 1e300],
+        ],
+        [AxisScale.Format.plain, .compact, .percent, .scientific]
+    )
+    func extremes(values: [Double], format: AxisScale.Format) {
+        for scale in [
+            AxisScale(linear: values, tickCount: 5), AxisScale(logarithmic: values),
+            AxisScale(linear: values, tickCount: 5, includesZero: true, isExact: true),
+        ] {
+            #expect(scale.ticks.allSatisfy(\.isFinite) && scale.ticks.count <= 40)
+            #expect(values.allSatisfy { scale.position($0, from: 0, to: 100).isFinite })
+            for tick in scale.ticks { #expect(!scale.label(tick, format).isEmpty) }
+        }
+    }
+
     @Test("an exact axis ends with its values, and keeps the ticks between")
     func exact() {
         let scale = AxisScale(linear: [4096, 245_760], tickCount: 5, includesZero: true, isExact: true)

@@ -114,11 +114,28 @@ struct TokenizerFileTests {
         #expect(throws: TokenizerError.self) { try Tokenizer(tokenizerJSON: Array(text.utf8)) }
     }
 
+    @Test("An added token that would share its id is refused, and so is an id far beyond the tokens")
+    func impossibleIDs() throws {
+        let model: [String: JSONValue] = ["vocab": ["a": 0, "b": 2], "merges": [], "unk_token": nil]
+        let added: JSONValue = [["content": "[M]"]]
+        let shared = #expect(throws: TokenizerError.self) {
+            try smallTokenizer(replacing: ["added_tokens": added, "post_processor": nil], model: model)
+        }
+        #expect(shared?.description.contains("\"[M]\" numbered 2 behind the vocabulary, as \"b\" is") == true)
+        let far = #expect(throws: TokenizerError.self) {
+            try smallTokenizer(
+                replacing: ["added_tokens": [], "post_processor": nil],
+                model: ["vocab": ["a": 0, "b": 16_000_000], "merges": [], "unk_token": nil]
+            )
+        }
+        #expect(far?.description.contains("is 16000000; expected at most 1048584, as there are 2 tokens") == true)
+    }
+
     @Test("Inputs that the fuzzer found interesting are read or refused, never crash")
     func fuzzerSeeds() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let folder = root.appending(path: "Fuzz/Tokenizer/seeds").path
+        let folder = root.appending(path: "Fuzz/seeds/tokenizer").path
         let names = try FileManager.default.contentsOfDirectory(atPath: folder)
         #expect(names.count > 5)
         let small = try smallTokenizer()

@@ -18,6 +18,16 @@ struct TrainingTimeTests {
     }
 
     @Test(
+        "what no run lasts is refused with the limit",
+        arguments: ["9223372036854775807ba", "1e19ba", "1e300ep", "9007199254740994tok", "1e18dur"]
+    )
+    func huge(text: String) throws {
+        let error = #expect(throws: TrainingError.self) { try TrainingTime(parsing: text, key: "max_duration") }
+        #expect(error?.description.hasPrefix("max_duration: is \"\(text)\"; expected at most 9007199254740992") == true)
+        #expect(try TrainingTime(parsing: "9007199254740992ba", key: "max_duration").value == 0x1p53)
+    }
+
+    @Test(
         "what is no time is refused by the key's name",
         arguments: ["", "tok", "12", "12 tok", "1.5ba", "-1ba", "5toks", "nantok", "0x1p"]
     )

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinInference
 import EttinJSON
 import EttinModel
@@ -72,7 +73,8 @@ struct BenchmarkReport {
                 [dtype, "\(result.sequences)", shortest == longest ? "\(longest)" : "\(shortest)-\(longest)"]
                     + ["\(latency.count)"] + times.map { ($0 * 1000).rounded(toPlaces: 2) }
                     + [
-                        "\(Int(result.tokensPerSecond.rounded()))", result.sequencesPerSecond.rounded(toPlaces: 1),
+                        "\(Int(clamping: result.tokensPerSecond.rounded()))",
+                        result.sequencesPerSecond.rounded(toPlaces: 1),
                         gigas(result.denseOperationsPerSecond),
                         gemmPeak.map { percent(result.denseOperationsPerSecond / $0) } ?? "-",
                         gigas(result.work.attentionOperations), "\(result.peakMemoryBytes / 1_000_000)",
@@ -134,5 +136,5 @@ struct BenchmarkReport {
 
     private func gigas(_ operations: Double) -> String { (operations / 1e9).rounded(toPlaces: 1) }
 
-    private func percent(_ share: Double) -> String { "\(Int((share * 100).rounded()))%" }
+    private func percent(_ share: Double) -> String { "\(Int(clamping: (share * 100).rounded()))%" }
 }

@@ -78,11 +78,12 @@ struct FillMaskCommand: ParsableCommand {
 }
 
 extension Double {
-    /// The number with exactly so many digits behind the point; for numbers from 0 up.
+    /// The number with exactly so many digits behind the point, for numbers from 0 up; NaN, infinite and huge ones as
+    /// Swift spells them.
     func rounded(toPlaces places: Int) -> String {
         var scale = 1
         for _ in 0..<places { scale *= 10 }
-        let units = Int((self * Double(scale)).rounded())
+        guard let units = Int(exactly: (self * Double(scale)).rounded()), units >= 0 else { return "\(self)" }
         let fraction = String(units % scale)
         return "\(units / scale)." + String(repeating: "0", count: places - fraction.count) + fraction
     }

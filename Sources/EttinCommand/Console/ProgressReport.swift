@@ -1,4 +1,5 @@
 import EttinCorpus
+import EttinFiles
 
 #if canImport(Darwin)
     import Darwin
@@ -58,7 +59,9 @@ final class ProgressReport {
         var parts = ["\(progress.recordCount) records", "\(progress.tokenCount) tokens"]
         // A moment says nothing about the speed.
         let isMeasured = seconds >= 0.2
-        if isMeasured { parts.append("\(Int(Double(progress.tokenCount - first.tokenCount) / seconds)) tokens/s") }
+        if isMeasured {
+            parts.append("\(Int(clamping: Double(progress.tokenCount - first.tokenCount) / seconds)) tokens/s")
+        }
         guard let total = progress.workTotal, total > 0 else { return parts.joined(separator: ", ") }
         let share = min(1, Double(progress.workDone) / Double(total))
         let done = Double(progress.workDone - first.workDone)
@@ -70,14 +73,14 @@ final class ProgressReport {
 
     /// How much of the whole is done, drawn where it is wanted.
     static func bar(_ share: Double, isShown: Bool) -> String {
-        let filled = Int(share * 20)
+        let filled = min(max(0, Int(clamping: share * 20)), 20)
         let shape = String(repeating: "#", count: filled) + String(repeating: ".", count: 20 - filled)
-        return (isShown ? "[\(shape)] " : "") + "\(Int(share * 100))%: "
+        return (isShown ? "[\(shape)] " : "") + "\(Int(clamping: share * 100))%: "
     }
 
     /// Hours, minutes and seconds.
     static func time(_ seconds: Double) -> String {
-        let total = Int(min(seconds, 1e9).rounded())
+        let total = Int(clamping: min(seconds, 1e9).rounded())
         func twoDigits(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
         let minutes = "\(twoDigits(total / 60 % 60)):\(twoDigits(total % 60))"
         return total < 3600 ? minutes : "\(total / 3600):\(minutes)"

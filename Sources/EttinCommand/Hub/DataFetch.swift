@@ -1,4 +1,5 @@
 import ArgumentParser
+import EttinFiles
 import EttinHub
 import EttinJSON
 
@@ -82,7 +83,7 @@ struct DataFetch: ParsableCommand {
         if json.isOn { return try StandardOutput.write(document: .array(splits.map(document(of:)))) }
         try StandardOutput.write { output in
             for split in splits {
-                let size = byteText(split.files.reduce(0) { $0 + $1.sizeBytes })
+                let size = byteText(split.files.map(\.sizeBytes).clampedSum())
                 let part = split.isPartial ? ", only the beginning is converted" : ""
                 try output.line(
                     "\(split.configuration.padded(to: 16))  \(split.split.padded(to: 12))  "

@@ -73,7 +73,9 @@ public struct ComposerCheckpoint {
         let stamp = stored["Timestamp"] ?? stored
         func count(_ key: String) throws -> Int {
             let count = try values.integer(values.required(key, of: stamp, "state.timestamp"), "state.timestamp.\(key)")
-            guard count >= 0 else { throw values.problem("state.timestamp.\(key)", "is \(count)", "0 or more") }
+            guard (0...Int.largestCount).contains(count) else {
+                throw values.problem("state.timestamp.\(key)", "is \(count)", "0 to \(Int.largestCount)")
+            }
             return count
         }
         var clock = TrainingClock()

@@ -55,7 +55,9 @@ struct ComposerValues {
     /// A step, which some optimizers keep in a tensor.
     func count(_ value: PickledValue, _ place: String) throws -> Int {
         let number = try number(value, place)
-        guard let count = Int(exactly: number), count >= 0 else { throw problem(place, "is \(number)", "a step") }
+        guard let count = Int(exactly: number), (0...Int.largestCount).contains(count) else {
+            throw problem(place, "is \(number)", "a step")
+        }
         return count
     }
 

@@ -93,7 +93,7 @@ extension HubClient {
             headers.first(name: "X-Linked-Size")
             ?? (response.location == nil ? headers.first(name: "Content-Length") : nil)
         let size = length.flatMap { Int($0) }
-        guard length == nil || size.map({ $0 >= 0 }) == true else {
+        guard length == nil || size.map({ (0...Int.largestCount).contains($0) }) == true else {
             throw HubError.malformedAnswer(action: action, reason: "its size is \(quoted(length ?? ""))")
         }
         let location = response.location.map { response.address.following($0) } ?? response.address

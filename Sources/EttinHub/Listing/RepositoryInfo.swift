@@ -1,3 +1,4 @@
+import EttinFiles
 public import EttinJSON
 import NIOHTTP1
 
@@ -56,25 +57,7 @@ extension HubClient {
             "/api/\(repository.kind.plural)/\(repository.id)/revision/\(percentEncoded(reference.revision))"
         )
         let answer = try await read(address, of: reference, action: action, retries: retries).value
-        guard let commit = answer["sha"]?.stringValue, isCommitHash(commit), let files = answer["siblings"]?.arrayValue
-        else {
-            throw HubError.malformedAnswer(action: action, reason: "it lacks \"sha\" or \"siblings\"")
-        }
-        let paths = try files.map { file in
-            guard let path = file["rfilename"]?.stringValue else {
-                throw HubError.malformedAnswer(action: action, reason: "a file has no \"rfilename\"")
-            }
-            return try RepositoryPath(path, in: repository).text
-        }
-        return RepositoryInfo(
-            commit: commit,
-            files: paths.sorted(),
-            tags: answer["tags"]?.arrayValue?.compactMap(\.stringValue) ?? [],
-            isPrivate: answer["private"]?.boolValue ?? false,
-            // `false`, or how access is granted.
-            isGated: answer["gated"].map { $0.boolValue ?? !$0.isNull } ?? false,
-            cardData: answer["cardData"] ?? .null
-        )
+        return try RepositoryInfo(answer, of: repository, action: action)
     }
 
     /// Lists the files of a repository at a revision with sizes and content ids.
@@ -95,16 +78,7 @@ extension HubClient {
         var result: [RepositoryFile] = []
         while let address = next {
             let page = try await read(address, of: reference, path: folder, action: action)
-            for entry in page.value.arrayValue ?? [] where entry["type"]?.stringValue == "file" {
-                let large = entry["lfs"]
-                guard let path = entry["path"]?.stringValue, let size = (large?["size"] ?? entry["size"])?.intValue,
-                    size >= 0, let id = (large?["oid"] ?? entry["oid"])?.stringValue
-                else {
-                    throw HubError.malformedAnswer(action: action, reason: "an entry lacks path, size or oid")
-                }
-                let checked = try RepositoryPath(path, in: repository).text
-                result.append(RepositoryFile(path: checked, sizeBytes: size, contentID: id))
-            }
+            result += try RepositoryFile.listed(page.value, in: repository, action: action)
             guard page.next != address else { break }
             next = page.next
         }
@@ -132,5 +106,54 @@ extension HubClient {
             usesToken: session.hasReadToken,
             retries: retries
         )
+    }
+}
+
+// MARK: - Answers
+
+extension RepositoryInfo {
+    /// Reads an answer of the server.
+    ///
+    /// - Throws: `HubError` when it is malformed, or names a path that leads out of the repository.
+    package init(_ answer: JSONValue, of repository: HubRepository, action: String) throws {
+        guard let commit = answer["sha"]?.stringValue, isCommitHash(commit), let files = answer["siblings"]?.arrayValue
+        else {
+            throw HubError.malformedAnswer(action: action, reason: "it lacks \"sha\" or \"siblings\"")
+        }
+        let paths = try files.map { file in
+            guard let path = file["rfilename"]?.stringValue else {
+                throw HubError.malformedAnswer(action: action, reason: "a file has no \"rfilename\"")
+            }
+            return try RepositoryPath(path, in: repository).text
+        }
+        self.commit = commit
+        self.files = paths.sorted()
+        tags = answer["tags"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        isPrivate = answer["private"]?.boolValue ?? false
+        // `false`, or how access is granted.
+        isGated = answer["gated"].map { $0.boolValue ?? !$0.isNull } ?? false
+        cardData = answer["cardData"] ?? .null
+    }
+}
+
+extension RepositoryFile {
+    /// Reads a page of the server's list of files.
+    ///
+    /// - Throws: `HubError` when it is malformed, or names a path that leads out of the repository.
+    package static func listed(_ answer: JSONValue, in repository: HubRepository, action: String) throws
+        -> [RepositoryFile]
+    {
+        var result: [RepositoryFile] = []
+        for entry in answer.arrayValue ?? [] where entry["type"]?.stringValue == "file" {
+            let large = entry["lfs"]
+            guard let path = entry["path"]?.stringValue, let size = (large?["size"] ?? entry["size"])?.intValue,
+                (0...Int.largestCount).contains(size), let id = (large?["oid"] ?? entry["oid"])?.stringValue
+            else {
+                throw HubError.malformedAnswer(action: action, reason: "an entry lacks path, size or oid")
+            }
+            let checked = try RepositoryPath(path, in: repository).text
+            result.append(RepositoryFile(path: checked, sizeBytes: size, contentID: id))
+        }
+        return result
     }
 }

@@ -1,3 +1,4 @@
+import EttinFiles
 import Foundation
 import NIOHTTP1
 
@@ -60,7 +61,7 @@ public struct RetryPolicy: Sendable, Hashable {
             formatter.timeZone = TimeZone(identifier: "GMT")
             formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss zzz"
             if let date = formatter.date(from: value) {
-                return .seconds(max(0, Int(date.timeIntervalSince(now).rounded(.up))))
+                return .seconds(max(0, Int(clamping: date.timeIntervalSince(now).rounded(.up))))
             }
         }
         // RateLimit: "api";r=0;t=55

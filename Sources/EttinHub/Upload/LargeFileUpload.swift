@@ -42,7 +42,9 @@ private struct UploadInstruction: Sendable {
             return
         }
         headers = [:]
-        guard let partSize = size.intValue ?? size.stringValue.flatMap({ Int($0) }), partSize > 0 else {
+        guard let partSize = size.intValue ?? size.stringValue.flatMap({ Int($0) }),
+            (1...Int.largestCount).contains(partSize)
+        else {
             throw malformed("\"chunk_size\" is \(size), expected a number of bytes")
         }
         let numbered = header.compactMap { member in

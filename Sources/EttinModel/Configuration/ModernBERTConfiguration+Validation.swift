@@ -96,7 +96,7 @@ extension ModernBERTConfiguration {
                 check.refuse(
                     key,
                     "is \(id)",
-                    isUsed ? "0 to \(max(0, vocabularySize - 1)), a row of the embedding" : "0 or more"
+                    isUsed ? "0 to \(max(1, vocabularySize) - 1), a row of the embedding" : "0 or more"
                 )
             }
         }

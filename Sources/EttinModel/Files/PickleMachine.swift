@@ -24,8 +24,8 @@ struct PickleLimits {
     var pickleBytes = 1 << 29
     /// The most values inside each other.
     var depth = 128
-    /// The most values or bytes copied beyond what the input itself holds.
-    var work = 1 << 28
+    /// The most values or bytes copied, beyond four for each byte of the input.
+    var work = 1 << 22
     /// The most values of the result, shared parts counted each time they appear.
     var values = 1 << 24
     /// The most bytes of one integer.
@@ -256,7 +256,7 @@ extension PickleMachine {
     /// Pays for work that the input's own length does not bound.
     mutating func charge(_ amount: Int) throws(PickleFault) {
         work += amount
-        guard work <= limits.work else {
+        guard work <= limits.work + 4 * reader.position else {
             throw PickleFault("it multiplies its content beyond reason", kind: .unsupported)
         }
     }

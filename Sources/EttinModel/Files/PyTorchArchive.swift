@@ -93,7 +93,7 @@ public final class PyTorchArchive: Sendable {
     }
 
     /// A view may show its storage's values several times; up to this many bytes that is taken for honest.
-    private static let expansionLimit = 1 << 30
+    private static let expansionLimit = 1 << 26
 
     private func storageRange(_ tensor: PickledTensor) throws -> Range<Int> {
         let storage = tensor.storage

@@ -199,12 +199,12 @@ extension PretrainingPlan {
             let dots = checkpoints.tags.count < checkpoints.count ? " …" : ""
             let tags = checkpoints.tags.dropLast().joined(separator: " ") + dots + " " + (checkpoints.tags.last ?? "")
             lines.add("number", "about \(NumberText.grouped(checkpoints.count)): \(tags.drop { $0 == " " })")
-            let kept = Double(min(checkpoints.count, settings.keepLast ?? .max))
+            let kept = min(checkpoints.count, settings.keepLast ?? .max)
             let more = settings.keepEvery.map { " and those at multiples of \(intervalText($0))" } ?? ""
             lines.add(
                 "size",
-                "\(NumberText.bytes(checkpoints.bytes)) each; \(NumberText.bytes(kept * checkpoints.bytes)) for "
-                    + "the \(NumberText.grouped(Int(kept))) that are kept\(more)"
+                "\(NumberText.bytes(checkpoints.bytes)) each; \(NumberText.bytes(Double(kept) * checkpoints.bytes)) for "
+                    + "the \(NumberText.grouped(kept)) that are kept\(more)"
             )
         }
         if let path = settings.loadPath {

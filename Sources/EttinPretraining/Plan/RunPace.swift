@@ -1,4 +1,5 @@
 import EttinCorpus
+import EttinFiles
 import EttinModel
 import EttinTraining
 
@@ -86,12 +87,12 @@ struct RunPace {
         let isEveryStep = stepsFor(interval.value) <= 1
         func step(_ multiple: Double) -> Int {
             let place = isEveryStep ? multiple : stepsFor(multiple * interval.value)
-            return Int(min(Double(steps), (place - 1e-9).rounded(.up)))
+            return min(steps, Int(clamping: (place - 1e-9).rounded(.up)))
         }
         total = isEveryStep ? Double(steps) : total / interval.value
         let multiples = (total + 1e-9).rounded(.down)
         let endsOnMultiple = multiples > 0 && step(multiples) == steps
-        let count = Int(multiples) + (endsOnMultiple ? 0 : 1)
+        let count = min(Int(clamping: multiples), .largestCount) + (endsOnMultiple ? 0 : 1)
         let first = (1..<min(count, 4)).map { step(Double($0)) }
         let shown = count <= 4 ? first : Array(first.prefix(2))
         return PretrainingPlan.Checkpoints(

@@ -239,7 +239,9 @@ package struct StateFields {
 
     /// A number of things.
     package func count(_ group: String, _ key: String) throws -> Int {
-        guard let count = value[group]?[key]?.intValue, count >= 0 else { throw malformed(group, key, "a count") }
+        guard let count = value[group]?[key]?.intValue, (0...Int.largestCount).contains(count) else {
+            throw malformed(group, key, "a count, 0 to \(Int.largestCount)")
+        }
         return count
     }
 

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinReports
 
 /// The progress of a run as lines for people.
@@ -79,9 +80,9 @@ public final class ConsoleProgress: TrainingLogger {
     }
 
     private func position(_ clock: TrainingClock) -> String {
-        let share = "\(Int(min(1, self.share(clock)) * 100))%"
+        let share = "\(Int(clamping: min(1, self.share(clock)) * 100))%"
         if maximum.unit == .batch || maximum.unit == .iteration {
-            return "batch \(clock.batch)/\(Int(maximum.value))  \(share)"
+            return "batch \(clock.batch)/\(Int(clamping: maximum.value))  \(share)"
         }
         return "batch \(clock.batch)  \(share)"
     }

@@ -51,9 +51,9 @@ package enum MetricsFile {
             throw TrainingError(.malformed, place, found: error.found, expected: error.expected)
         }
         func count(_ key: String) throws -> Int {
-            guard let count = object[key]?.intValue, count >= 0 else {
+            guard let count = object[key]?.intValue, (0...Int.largestCount).contains(count) else {
                 let found = object[key].map { "\"\(key)\" is \($0)" } ?? "has no \"\(key)\""
-                throw TrainingError(.malformed, place, found: found, expected: "a count")
+                throw TrainingError(.malformed, place, found: found, expected: "a count, 0 to \(Int.largestCount)")
             }
             return count
         }

@@ -36,7 +36,7 @@ public final class TensorBoardLogger: TrainingLogger {
             try FilePath.makeFolder(folder)
             let earlier = try FilePath.names(inFolder: folder).compactMap(Self.second)
             // TensorBoard reads files in the order of their names and never goes back to an earlier one.
-            let second = max(Int(now()), (earlier.max() ?? 0) + 1)
+            let second = max(Int(clamping: now()), (earlier.max() ?? 0) + 1)
             let path = FilePath.joined(folder, "\(Self.prefix)\(second).ettin.\(getpid())")
             return (try AppendedFile(path: path, keptBytes: 0), earlier.isEmpty)
         }
@@ -75,7 +75,8 @@ public final class TensorBoardLogger: TrainingLogger {
     /// The second in the name of an event file; nil for other files.
     private static func second(of name: String) -> Int? {
         guard name.hasPrefix(prefix) else { return nil }
-        return Int(name.dropFirst(prefix.count).prefix { $0 != "." })
+        // A name beyond all seconds is not one of an event file.
+        return Int(name.dropFirst(prefix.count).prefix { $0 != "." }).flatMap { $0 < .largestCount ? $0 : nil }
     }
 
     private static func secondsSince1970() -> Double {

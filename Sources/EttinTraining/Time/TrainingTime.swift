@@ -54,6 +54,14 @@ public struct TrainingTime: Hashable, Sendable, CustomStringConvertible {
                 expected: "a number with a unit: " + Unit.allCases.map(\.rawValue).joined(separator: ", ")
             )
         }
+        guard value <= Double(Int.largestCount) else {
+            throw TrainingError(
+                .invalidOption,
+                key,
+                found: "is \(quoted(text))",
+                expected: "at most \(Int.largestCount)\(unit.rawValue)"
+            )
+        }
         guard value >= 0, unit == .duration || unit == .second || value == value.rounded() else {
             throw TrainingError(
                 .invalidOption,

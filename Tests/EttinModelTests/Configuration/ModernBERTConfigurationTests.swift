@@ -331,6 +331,26 @@ struct BadConfigurationTests {
         #expect(values.split(separator: "\n").count == 3, "\(values)")
     }
 
+    @Test(
+        "Numbers at the ends of their type are refused by their keys",
+        arguments: [
+            "vocab_size", "hidden_size", "num_hidden_layers", "sliding_window", "pad_token_id", "local_attention",
+        ],
+        [Int.min, .min + 1, -1, .max]
+    )
+    func extremes(key: String, value: Int) {
+        for kind in ["modernbert", "modernbert-decoder"] {
+            let text = message {
+                try configuration(
+                    #"{"model_type":"\#(kind)","pad_token_id":0,"\#(key)":\#(value)}"#
+                        .replacing(key == "pad_token_id" ? #""pad_token_id":0,"# : "@", with: "")
+                )
+            }
+            let isOff = key == "sliding_window" && value == -1
+            #expect(isOff || text.contains(key), "\(text)")
+        }
+    }
+
     @Test("Other models and other files are told apart")
     func otherFiles() throws {
         #expect(

@@ -4,10 +4,10 @@ import Testing
 
 @testable import EttinModel
 
-/// Replays `Fuzz/Safetensors/seeds`.
+/// Replays `Fuzz/seeds/safetensors`.
 @Suite struct SafetensorsSeedTests {
     static let folder = (0..<4).reduce(URL(filePath: #filePath)) { path, _ in path.deletingLastPathComponent() }
-        .appending(path: "Fuzz/Safetensors/seeds").path
+        .appending(path: "Fuzz/seeds/safetensors").path
 
     static func seeds(_ prefix: String) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix(prefix) }.sorted()

@@ -51,7 +51,7 @@ struct RecipeBadInputTests {
                 message: "global_train_batch_size: is \"4.5\"; expected a whole number, 1"
             ),
             Case("global_train_batch_size=0", message: "global_train_batch_size: is \"0\"; expected a whole number, 1"),
-            Case("global_train_batch_size=99999999999", message: "expected a whole number, 1 to 16777216"),
+            Case("global_train_batch_size=99999999999", message: "expected a whole number, 1 to 1048576"),
             Case("seed=-1", message: "seed: is \"-1\"; expected a whole number, 0 or more"),
             Case(
                 "train_loader.drop_last=maybe",

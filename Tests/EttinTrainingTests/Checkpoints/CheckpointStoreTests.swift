@@ -33,6 +33,22 @@ struct CheckpointStoreTests {
         }
     }
 
+    @Test("A count without headroom is refused by its name", arguments: [Int.max, -1, (1 << 53) + 1])
+    func counts(count: Int) throws {
+        try withTemporaryFolder { folder in
+            try TrainerState.made(batch: 7).write(toFolder: folder.path)
+            let path = folder.file(TrainerState.fileName)
+            var state = try #require(try JSONValue(parsing: folder.read(TrainerState.fileName)).objectValue)
+            var clock = try #require(state["clock"]?.objectValue)
+            clock["batch"] = JSONValue(count)
+            state["clock"] = .object(clock)
+            try folder.write(JSONValue.object(state).serialized(), TrainerState.fileName)
+            let error = #expect(throws: TrainingError.self) { try TrainerState(folder: folder.path) }
+            let expected = "\(path): \"clock.batch\" is \(count); expected a count, 0 to 9007199254740992"
+            #expect(error?.description == expected)
+        }
+    }
+
     @Test("A failure leaves what was there, and a state that is there stays as it is")
     func failures() throws {
         try withTemporaryFolder { folder in

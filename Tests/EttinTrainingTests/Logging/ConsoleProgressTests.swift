@@ -26,6 +26,12 @@ struct ConsoleProgressTests {
         )
     }
 
+    @Test("a run of any length has a line", arguments: [0, 1, 0x1p53, 0x1p63, 1e300])
+    func extremeLengths(batches: Double) {
+        let progress = ConsoleProgress(maximum: TrainingTime(batches, .batch)) { _ in }
+        #expect(progress.line([], at: clock(batch: 1, seconds: 1)).hasPrefix("batch 1/"))
+    }
+
     @Test("the loss is smoothed, and shown as it is when it is no number")
     func smoothing() {
         let progress = ConsoleProgress(maximum: TrainingTime(1e6, .token), name: "encoder") { _ in }

@@ -92,7 +92,7 @@ public struct Compression: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The whole input as one compressed frame; `file`, for messages, is what the result is for.
-    func compress(_ bytes: UnsafeRawBufferPointer, file: String) throws -> [UInt8] {
+    package func compress(_ bytes: UnsafeRawBufferPointer, file: String) throws -> [UInt8] {
         let level = Int32(level ?? algorithm.defaultLevel)
         switch algorithm {
         case .brotli: return try BrotliLibrary.loaded(file: file).compress(bytes, level: level, file: file)

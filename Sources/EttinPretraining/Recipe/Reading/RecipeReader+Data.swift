@@ -184,9 +184,6 @@ extension RecipeReader {
         let isOpen = try loader.string("batch_size_warmup_min_size") == "auto"
         let least = isOpen ? nil : try loader.int("batch_size_warmup_min_size", in: 1...Int.max)
         guard tokens > 0 else { return nil }
-        guard tokens < 0x1p62 else {
-            throw loader.problem("batch_size_warmup_tokens", "is \(tokens)", "fewer tokens")
-        }
         guard data.packing != .none || rules.batchSizeWarmup == .intended else {
             notices.append(
                 "inert: batch_size_warmup_tokens without sequence_packing, as in the training code "

@@ -13,7 +13,8 @@ struct RecipeBatchSizes {
 
 extension RecipeReader {
     func readBatchSizes() throws -> RecipeBatchSizes {
-        let range = 1...1 << 24
+        // A growing batch has a threshold for each size.
+        let range = 1...1 << 20
         let train = try top.require(
             "global_train_batch_size",
             try top.int("global_train_batch_size", in: range),
