@@ -8,6 +8,7 @@ import itertools
 import logging
 import multiprocessing
 import os
+import queue
 import socket
 import tempfile
 import traceback
@@ -21,9 +22,9 @@ from streaming.base.util import clean_stale_shared_memory, merge_index
 FORK = multiprocessing.get_context("fork")
 
 
-def write_dataset(folder, sizes):
-    """A data set with shards of these sizes, whose samples know their numbers."""
-    offset = 0
+def write_dataset(folder, sizes, first=0):
+    """A data set with shards of these sizes, whose samples know their numbers, counted from the first."""
+    offset = first
     parts = []
     for part, size in enumerate(sizes):
         name = f"{part:05}"
@@ -97,7 +98,7 @@ def run_rank(case, folders, place, answers):
 def run_loaders(case):
     """What each rank of a run gives out; {"error": …} for what the library refuses."""
     nodes, ranks = case.get("nodes", 1), case.get("ranks", 1)
-    answers = FORK.SimpleQueue()
+    answers = FORK.Queue()
     port = str(free_port())
     with tempfile.TemporaryDirectory() as shared:
         processes = []
@@ -119,9 +120,14 @@ def run_loaders(case):
             process = FORK.Process(target=run_rank, args=(case, folders, place, answers))
             process.start()
             processes.append(process)
-        results = dict(answers.get() for _ in processes)
-        for process in processes:
-            process.join()
+        try:
+            results = dict(answers.get(timeout=60) for _ in processes)
+        except queue.Empty:
+            raise AssertionError(f"a rank hangs: {case}") from None
+        finally:
+            for process in processes:
+                process.join(5)
+                process.kill()
         for key in environment:
             os.environ.pop(key)
     clean_stale_shared_memory()

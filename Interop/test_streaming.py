@@ -20,6 +20,10 @@ from streaming_loader import global_batches, run_loaders, write_dataset
 from tiny_runs import ETTIN, RECIPE, data_set, ettin, metrics, words
 
 PROBE = Path(ETTIN).parent / "ettin-probe"
+# Between the numbers of samples of different data sets.
+SPACING = 100_000
+# The first number of the samples of each data set, by its folder.
+FIRSTS = {}
 ALGORITHMS = ["naive", "py1s", "py1e", "py1br", "py2s"]
 
 pytestmark = pytest.mark.skipif(not PROBE.exists(), reason=f"{PROBE} is not built; set ETTIN_BIN_DIR")
@@ -32,7 +36,8 @@ def data(tmp_path_factory):
 
     def folder(*sizes):
         if sizes not in known:
-            known[sizes] = write_dataset(tmp_path_factory.mktemp("data"), sizes)
+            known[sizes] = write_dataset(tmp_path_factory.mktemp("data"), sizes, first=SPACING * len(known))
+            FIRSTS[str(known[sizes])] = SPACING * (len(known) - 1)
         return known[sizes]
 
     return folder
@@ -72,13 +77,24 @@ def ours(cases):
     return [json.loads(line) for line in output.splitlines()]
 
 
+def numbers(case, batch):
+    """Our samples, which are numbered through all streams, by the numbers in the data sets."""
+    firsts = []
+    for stream in case["streams"]:
+        folder = str(stream["folder"])
+        sizes = sizes_of(folder)
+        firsts += [(FIRSTS[folder], index) for index in range(sum(sizes))]
+    return [sum(firsts[index]) for index in batch]
+
+
 def check(cases):
     for case, mine in zip(cases, ours(cases), strict=True):
         results = run_loaders(case)
         assert all("error" not in result for result in results), (case, results)
         assert isinstance(mine, list), (case, mine)
+        mine = [numbers(case, batch) for batch in ([mine] if case.get("state") else mine)]
         theirs = sum(global_batches(results), [])
-        assert mine == (sum(theirs, []) if case.get("state") else theirs), case
+        assert mine == ([sum(theirs, [])] if case.get("state") else theirs), case
 
 
 def random_case(chooser, data):
@@ -168,9 +184,13 @@ def test_resumption(data, seed):
     canonical = case["num_canonical_nodes"] = chooser.choice([2, 4, 8])
     case |= {
         "shuffle_algo": chooser.choice(["naive", "py1s", "py2s", "py1br"]), "nodes": 1, "ranks": chooser.choice([1, 2]),
-        "batch_size": chooser.choice([4, 12]), "stop_after": chooser.choice([1, 2, 5]), "drop_last": False,
+        "batch_size": chooser.choice([4, 12]), "drop_last": False,
     }
-    whole = global_batches(run_loaders(case | {"stop_after": None}))
+    whole = global_batches(run_loaders(case))
+    # At the very end of a pass, the library's workers may wait for each other for ever.
+    case["stop_after"] = min(chooser.choice([1, 2, 5]), len(whole[-1]) - 1)
+    if case["stop_after"] < 1:
+        return
     results = run_loaders(case)
     state = results[0]["states"][-1]
     taken = len(results[0]["passes"][-1])
