@@ -219,7 +219,7 @@ def test_refused_by_both(data):
         (small | {"epoch_size": 5, "streams": [small["streams"][0] | {"repeat": 2}]}, "epoch_size is given beside"),
         (
             small | {"state": {"epoch": 0, "sample_in_epoch": 40, "num_canonical_nodes": 1, "shuffle_seed": 1}},
-            "sample_in_epoch: is 40, behind the end of an epoch of 21 samples",
+            "sample_in_epoch: is 40, past the end of an epoch of 21 samples",
         ),
     ]
     for (case, message), mine in zip(cases, ours([case for case, _ in cases]), strict=True):

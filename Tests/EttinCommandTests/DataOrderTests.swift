@@ -21,7 +21,9 @@ struct DataOrderTests {
 
     @Test(
         "Every order visits all samples of an epoch once, in steps of the batch size",
-        arguments: ["keyed", "permutation", "sequential", "naive", "py1s", "py1e", "py1br", "py2s", "unshuffled"]
+        arguments: [
+            "keyed", "permutation", "sequential", "naive", "py1s", "py1e", "py1br", "py2s", "unshuffled",
+        ]
     )
     func export(_ order: String) throws {
         try withTemporaryFolder { folder in
@@ -75,14 +77,15 @@ struct DataOrderTests {
             #expect(drawn.count == 23 && Array(drawn[..<20]) == one + one)
 
             for (arguments, message) in [
-                ([tokens, "--order", "keyed", "--nodes", "2"], "--nodes is given with --order keyed; expected it with"),
+                ([tokens, "--order", "keyed", "--nodes", "2"], "--nodes is given with --order keyed; expected it"),
                 (["\(tokens)@repeat=2"], "@repeat, @choose or @proportion is given with --order keyed"),
                 (["\(tokens)@repeat=x"], "@repeat=x"),
                 ([tokens, "--order", "py1s", "--nodes", "3"], "batch size: is 4 for 3 ranks; expected a multiple"),
                 ([tokens, "--order", "py1e", "--canonical-nodes", "11"], "an epoch has only 10 samples"),
                 ([tokens, "--order", "py1s", "--ranks-per-node", "0"], "--ranks-per-node is 0; expected 1 or more"),
             ] {
-                let run = try Command.run(["data", "export-order", "--batch-size", "4", "-o", "\(folder)/x"] + arguments)
+                let output = ["-o", "\(folder)/x"]
+                let run = try Command.run(["data", "export-order", "--batch-size", "4"] + output + arguments)
                 #expect(run.code != 0 && run.errors.contains(message), "\(run.errors)")
                 #expect(!FileManager.default.fileExists(atPath: "\(folder)/x"))
             }
@@ -194,7 +197,7 @@ struct DataOrderTests {
                 ["--tokenizer", tokenizer],
                 leaves: [".progress.jsonl"]
             )
-            try fail(good, "step 5 lies behind the end", ["--first-step", "5"])
+            try fail(good, "step 5 is past the end", ["--first-step", "5"])
             let table = ["data", "import-order", "\(folder)/a.parquet"]
             try Command.fail(table + out, saying: "a.parquet: is not there")
             let lines = ["-o", "\(folder)/out.jsonl"]

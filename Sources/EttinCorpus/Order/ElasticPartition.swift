@@ -86,8 +86,8 @@ public struct ElasticPartition: Sendable, Hashable {
             throw CorpusError(
                 .invalidOption,
                 file: "sample_in_epoch",
-                found: "is \(seen), behind the end of an epoch of \(samples) samples",
-                expected: "a place in the epoch"
+                found: "is \(seen), past the end of an epoch of \(samples) samples",
+                expected: "a position in the epoch"
             )
         }
         self.shape = shape
@@ -177,7 +177,7 @@ public struct ElasticPartition: Sendable, Hashable {
                 .invalidOption,
                 file: "num_physical_nodes",
                 found: "is \(nodes) with \(canonicalNodes) canonical nodes",
-                expected: "a number of which one divides the other"
+                expected: "numbers of which one divides the other"
             )
         }
         let globalBatch = nodes * shape.ranksPerNode * shape.batchSize
@@ -187,7 +187,7 @@ public struct ElasticPartition: Sendable, Hashable {
                 .invalidOption,
                 file: "initial_physical_nodes",
                 found: "gave \(initialRanks) ranks, which do not divide a global batch of \(globalBatch) samples",
-                expected: "the global batch of the start of the run"
+                expected: "the global batch size that the run started with"
             )
         }
         let started = Shape(

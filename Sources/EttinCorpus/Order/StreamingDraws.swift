@@ -92,7 +92,7 @@ struct StreamingDraws: Sendable, Hashable {
                     file: "shard sizes",
                     item: "shard \(shard)",
                     found: "has \(stream.shardSizes[shard]) samples",
-                    expected: "a number that is not negative"
+                    expected: "0 or more"
                 )
             }
             let count = try sum(stream.shardSizes)

@@ -2,7 +2,7 @@
 enum StreamingLimits {
     /// Canonical nodes, machines, and the ranks of all of them.
     static let nodes = 1...1 << 20
-    /// The samples of an epoch. The shuffled order is held in memory, four bytes a sample.
+    /// The samples of an epoch, whose shuffled order is held in memory.
     static let samples = 1...1 << 32
 
     static func check(seed: UInt64) throws {

@@ -129,7 +129,7 @@ public struct StreamingOrder: SampleOrder, Hashable {
                 .invalidOption,
                 file: "epoch",
                 found: "is \(state.epoch)",
-                expected: "a number that is not negative"
+                expected: "0 or more"
             )
         }
         let order = try StreamingOrder(self, seed: state.shuffleSeed, canonicalNodes: state.canonicalNodes)

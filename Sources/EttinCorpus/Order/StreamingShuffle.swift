@@ -49,12 +49,11 @@ package struct StreamingShuffle: Sendable, Hashable {
         case .py1s, .py1e, .py1br:
             var parts = dividedSpans(sizes)
             for part in parts.indices { random.shuffle(&parts[part]) }
-            return
-                switch algorithm {
-                case .py1e: moved(parts, &random)
-                case .py1br: shuffledInBlocks(parts, &random)
-                default: shuffledInSpans(parts.joined(), &random)
-                }
+            switch algorithm {
+            case .py1e: return moved(parts, &random)
+            case .py1br: return shuffledInBlocks(parts, &random)
+            default: return shuffledInSpans(parts.joined(), &random)
+            }
         }
     }
 }

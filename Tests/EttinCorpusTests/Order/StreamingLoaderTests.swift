@@ -195,7 +195,7 @@ struct StreamingLoaderTests {
         var late = state
         late.sampleInEpoch = 40
         let error = #expect(throws: CorpusError.self) { try order.sequence(resuming: late, shape: .oneProcess) }
-        #expect(error?.description.contains("is 40, behind the end of an epoch of 22 samples") == true)
+        #expect(error?.description.contains("is 40, past the end of an epoch of 22 samples") == true)
     }
 
     @Test("Weights that cannot be are refused by name")

@@ -10,9 +10,9 @@ struct DataExportOrder: ParsableCommand {
         discussion: """
             An order data set has a row for each sample: "input_ids", before masking,
             and "step", from 1. A name that ends in .jsonl gives JSON Lines, any other
-            a folder of MDS shards. The same command goes on with a stopped job.
-            --shard gives a machine some of the steps; "ettin data merge" joins parts
-            that are shards, "ettin data import-order" those that are JSON Lines.
+            a folder of MDS shards. The same command resumes a stopped job. --shard gives
+            a machine some of the steps; "ettin data merge" joins parts that are shards,
+            "ettin data import-order" those that are JSON Lines.
 
             Orders: keyed is our own, which needs no memory; permutation is the one
             that Ettin was trained in; sequential is the storage order. naive, py1s,
@@ -39,7 +39,7 @@ struct DataExportOrder: ParsableCommand {
     )
 
     @Argument(
-        help: ArgumentHelp("The data sets of a run, read as one.", valueName: "dataset"),
+        help: ArgumentHelp("Data sets of a run, read as one.", valueName: "dataset"),
         completion: .directory
     )
     var inputs: [WeightedFolder]
@@ -47,16 +47,16 @@ struct DataExportOrder: ParsableCommand {
     @Option(help: ArgumentHelp("Samples per step, over all ranks.", valueName: "count"))
     var batchSize: Int
 
-    @Option(help: ArgumentHelp("How many steps to write; one epoch unless given.", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of steps to write (default: one epoch).", valueName: "count"))
     var steps: Int?
 
-    @Option(help: ArgumentHelp("The first step to write.", valueName: "number"))
+    @Option(help: ArgumentHelp("First step to write.", valueName: "number"))
     var firstStep = 1
 
-    @Option(help: "The order of the samples.")
+    @Option(help: "Order of the samples.")
     var order: OrderExportStage.Order = .keyed
 
-    @Option(help: ArgumentHelp("The seed of the order; the suite was trained with the default.", valueName: "number"))
+    @Option(help: ArgumentHelp("Random seed; the suite was trained with the default.", valueName: "number"))
     var seed: UInt64 = 21
 
     @Option(
@@ -95,7 +95,7 @@ struct DataExportOrder: ParsableCommand {
     )
     var epochSize: Int?
 
-    @Flag(inversion: .prefixedNo, help: "Leave out the samples at the end of an epoch that fill no batch.")
+    @Flag(inversion: .prefixedNo, help: "Drop the last batch of an epoch if it is incomplete.")
     var dropLast = true
 
     @OptionGroup var job: DataJobOptions
@@ -163,9 +163,10 @@ struct WeightedFolder: ExpressibleByArgument {
     let input: OrderExportStage.Input
 
     init?(argument: String) {
-        let (folder, option) = argument.lastIndex(of: "@").map { at in
-            (String(argument[..<at]), argument[argument.index(after: at)...])
-        } ?? (argument, "")
+        let (folder, option) =
+            argument.lastIndex(of: "@").map { at in
+                (String(argument[..<at]), argument[argument.index(after: at)...])
+            } ?? (argument, "")
         let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         let value = parts.count == 2 ? String(parts[1]) : ""
         let weight: MDSStreams.Weight?
