@@ -9,8 +9,8 @@ SHARED = $(wildcard $(abspath ../shared))
 SWIFT_FLAGS = -c release -Xswiftc -enable-testing -Xlinker -rpath -Xlinker $(LIBDIR)
 
 # mosaicml-streaming needs older libraries than the other originals, so its checks have an environment of their own.
-CORPUS_CHECKS = $(wildcard Interop/test_corpus.py Interop/test_order.py Interop/test_parquet.py \
-    Interop/test_pipeline.py)
+CORPUS_CHECKS = $(wildcard Interop/test_corpus.py Interop/test_order.py Interop/test_streaming.py \
+    Interop/test_parquet.py Interop/test_pipeline.py)
 INTEROP = HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive ETTIN_BIN_DIR=$(CURDIR)/.build/release ETTIN_SHARED=$(SHARED) \
     PYTEST_ADDOPTS="-q -p no:cacheprovider -W ignore"
 # The checks that a marker expression chooses, in both environments.

@@ -84,11 +84,11 @@ def words(seed, count):
     return [" ".join(rng.choices(known, weights, k=rng.randint(3, 60))) for _ in range(count)]
 
 
-def data_set(lines, tokenizer, folder):
+def data_set(lines, tokenizer, folder, *options):
     folder.parent.mkdir(parents=True, exist_ok=True)
     text = folder.parent / f"{folder.name}.txt"
     text.write_text("\n".join(lines) + "\n")
-    ettin("data", "tokenize", text, "--separator", r"\n", "--tokenizer", tokenizer, "-o", folder)
+    ettin("data", "tokenize", text, "--separator", r"\n", "--tokenizer", tokenizer, "-o", folder, *options)
 
 
 def make_place(path):

@@ -21,14 +21,17 @@ struct DataOrderTests {
 
     @Test(
         "Every order visits all samples of an epoch once, in steps of the batch size",
-        arguments: ["keyed", "permutation", "sequential", "naive", "py1s", "py1e", "py1br", "py2s"]
+        arguments: [
+            "keyed", "permutation", "sequential", "naive", "py1s", "py1e", "py1br", "py2s", "unshuffled",
+        ]
     )
     func export(_ order: String) throws {
         try withTemporaryFolder { folder in
             let tokens = try tokens(folder)
             let path = "\(folder)/order.jsonl"
-            // With 64 nodes, streaming's choice for some, none has two samples to shuffle.
-            let options = ["--order", order, "--canonical-nodes", "1", "--no-drop-last"]
+            // With 64 nodes, streaming's choice for some, there are more nodes than samples.
+            let isStreaming = !["keyed", "permutation", "sequential"].contains(order)
+            let options = ["--order", order, "--no-drop-last"] + (isStreaming ? ["--canonical-nodes", "1"] : [])
             let arguments = ["data", "export-order", tokens, "--batch-size", "4"] + options
             let summary = try Command.succeed(arguments + ["-o", path, "--json"]).document()
             #expect(summary.objectValue?.keys == ["output", "shard", "steps", "samples", "tokens", "bytes"])
@@ -41,13 +44,51 @@ struct DataOrderTests {
             let given = examples.compactMap { $0["values"]?["input_ids"]?.text() }
             let visited = rows.compactMap { $0["input_ids"]?.text() }
             #expect(visited.sorted() == given.sorted())
-            #expect((visited == given) == (order == "sequential"))
+            #expect((visited == given) == ["sequential", "unshuffled"].contains(order))
 
             // Steps that begin in the middle, also in the next epoch, are those of a run from the start.
             let long = try Command.succeed(arguments + ["--steps", "5", "-o", "\(folder)/long.jsonl"])
             #expect(long.errors.hasPrefix("wrote 5 steps, 18 samples of "))
             try Command.succeed(arguments + ["--first-step", "2", "--steps", "4", "-o", "\(folder)/late.jsonl"])
             #expect(try self.rows("\(folder)/late.jsonl") == Array(self.rows("\(folder)/long.jsonl").dropFirst(4)))
+        }
+    }
+
+    @Test("Nodes of streaming take turns, and weights draw parts of data sets")
+    func streaming() throws {
+        try withTemporaryFolder { folder in
+            let tokens = try tokens(folder)
+            func export(_ arguments: [String], _ name: String) throws -> (steps: [JSONValue?], rows: [String?]) {
+                let path = "\(folder)/\(name).jsonl"
+                try Command.succeed(["data", "export-order"] + arguments + ["--no-drop-last", "-o", path])
+                let rows = try rows(path)
+                return (rows.map { $0["step"] }, rows.map { $0["input_ids"]?.text() })
+            }
+            let order = ["--batch-size", "4", "--order", "unshuffled", "--canonical-nodes"]
+            let one = try export([tokens] + order + ["1"], "one").rows
+            // Ten samples in four rows: 0-1, 2-4, 5-6 and 7-9.
+            let four = try export([tokens] + order + ["4"], "four")
+            #expect(four.rows == [0, 2, 5, 7, 1, 3, 6, 8, 1, 4, 6, 9].map { one[$0] })
+            #expect(four.steps == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3])
+            // The ranks take every second one.
+            let ranks = try export([tokens] + order + ["4", "--ranks-per-node", "2"], "ranks").rows
+            #expect(ranks == [0, 5, 2, 7, 1, 6, 3, 8, 1, 6, 4, 9].map { one[$0] })
+            let drawn = try export(["\(tokens)@repeat=2", "\(tokens)@choose=3"] + order + ["1"], "drawn").rows
+            #expect(drawn.count == 23 && Array(drawn[..<20]) == one + one)
+
+            for (arguments, message) in [
+                ([tokens, "--order", "keyed", "--nodes", "2"], "--nodes is given with --order keyed; expected it"),
+                (["\(tokens)@repeat=2"], "@repeat, @choose or @proportion is given with --order keyed"),
+                (["\(tokens)@repeat=x"], "@repeat=x"),
+                ([tokens, "--order", "py1s", "--nodes", "3"], "batch size: is 4 for 3 ranks; expected a multiple"),
+                ([tokens, "--order", "py1e", "--canonical-nodes", "11"], "an epoch has only 10 samples"),
+                ([tokens, "--order", "py1s", "--ranks-per-node", "0"], "--ranks-per-node is 0; expected 1 or more"),
+            ] {
+                let output = ["-o", "\(folder)/x"]
+                let run = try Command.run(["data", "export-order", "--batch-size", "4"] + output + arguments)
+                #expect(run.code != 0 && run.errors.contains(message), "\(run.errors)")
+                #expect(!FileManager.default.fileExists(atPath: "\(folder)/x"))
+            }
         }
     }
 
@@ -156,7 +197,7 @@ struct DataOrderTests {
                 ["--tokenizer", tokenizer],
                 leaves: [".progress.jsonl"]
             )
-            try fail(good, "step 5 lies behind the end", ["--first-step", "5"])
+            try fail(good, "step 5 is past the end", ["--first-step", "5"])
             let table = ["data", "import-order", "\(folder)/a.parquet"]
             try Command.fail(table + out, saying: "a.parquet: is not there")
             let lines = ["-o", "\(folder)/out.jsonl"]

@@ -114,14 +114,65 @@ private func shuffle(_ request: Request) throws -> JSONValue {
     guard let algorithm = StreamingOrder.Algorithm(rawValue: try request.string("algorithm")) else {
         throw RequestError()
     }
-    let order = try StreamingOrder(
-        shardSizes: try request.ints("sizes"),
-        algorithm: algorithm,
+    let shuffle = try StreamingShuffle(
+        algorithm,
         canonicalNodes: try request.int("nodes"),
         seed: try request.unsigned("seed"),
         blockSize: request.optionalInt("block")
     )
-    return JSONValue(order.permutation(epoch: try request.int("epoch")).indices)
+    return JSONValue(shuffle.order(of: try request.ints("sizes"), epoch: try request.int("epoch")))
+}
+
+/// The batches of epochs as a streaming loader gives them out, and of the rest of an epoch after a state.
+private func loader(_ request: Request) throws -> JSONValue {
+    let shape = ElasticPartition.Shape(
+        physicalNodes: try request.int("physical"),
+        ranksPerNode: try request.int("ranks"),
+        workersPerRank: 1,
+        batchSize: try request.int("batch")
+    )
+    let order = try StreamingOrder(
+        streams: try request.requests("streams").map { stream in
+            var weight = MDSStreams.Weight.once
+            if let share = stream.fields["proportion"]?.doubleValue { weight = .proportion(share) }
+            if let times = stream.fields["repeat"]?.doubleValue { weight = .repeated(times) }
+            if let count = stream.optionalInt("choose") { weight = .samples(count) }
+            return StreamingSource(shardSizes: try stream.ints("sizes"), weight: weight)
+        },
+        algorithm: StreamingOrder.Algorithm(rawValue: try request.string("algorithm")),
+        canonicalNodes: try request.int("canonical"),
+        seed: try request.unsigned("seed"),
+        blockSize: request.optionalInt("block"),
+        sampling: StreamingSampling(
+            method: try request.string("sampling") == "fixed" ? .fixed : .balanced,
+            granularity: try request.int("granularity"),
+            epochSize: request.optionalInt("epoch_size")
+        ),
+        shape: shape
+    )
+    if let state = request.fields["state"] {
+        let state = Request(fields: state)
+        let rest = try order.sequence(
+            resuming: StreamingState(
+                epoch: try state.int("epoch"),
+                sampleInEpoch: try state.int("sample_in_epoch"),
+                canonicalNodes: try state.int("num_canonical_nodes"),
+                shuffleSeed: try state.unsigned("shuffle_seed"),
+                initialPhysicalNodes: state.optionalInt("initial_physical_nodes")
+            ),
+            shape: shape
+        )
+        return JSONValue(rest.samples(at: 0..<rest.count).map(\.index))
+    }
+    let size = shape.batchSize * shape.physicalNodes * shape.ranksPerNode
+    let epochs = try request.int("epochs")
+    var batches = try GlobalBatches(order, remainder: try request.int("drop_last") == 1 ? .dropped : .kept)
+    var result: [JSONValue] = []
+    while true {
+        let batch = try batches.next(size: size)
+        guard batches.position.epoch < epochs else { return .array(result) }
+        result.append(JSONValue(batch.map(\.index)))
+    }
 }
 
 /// All positions, batch after batch for each worker of each rank of each node; -1 for none.
@@ -201,6 +252,7 @@ private func answer(_ request: Request) throws -> JSONValue {
     case "python": try python(request)
     case "permutation": try permutation(request)
     case "shuffle": try shuffle(request)
+    case "loader": try loader(request)
     case "partition": try partition(request)
     case "pack": try pack(request)
     case "time": try timing(request)

@@ -34,3 +34,5 @@ extension ReadingOptions.InvalidTextRule: ExpressibleByArgument {}
 extension ReadingOptions.EmptyDocumentRule: ExpressibleByArgument {}
 
 extension OrderExportStage.Order: ExpressibleByArgument {}
+
+extension StreamingSampling.Method: ExpressibleByArgument {}

@@ -81,7 +81,7 @@ public struct BatchLoader {
                 .invalidOption,
                 file: "global_train_batch_size",
                 found: "gives \(smallest) samples to \(settings.worldSize) ranks",
-                expected: "at least one for each"
+                expected: "at least one per rank"
             )
         }
         self.settings = settings
@@ -213,7 +213,7 @@ public struct BatchLoader {
             file: settings.name,
             item: "sample \(sample)",
             found: "holds the id \(id)",
-            expected: "ids below the model's vocab_size, \(size): the data set is another tokenizer's"
+            expected: "ids below the model's vocab_size, \(size): the data set was made with another tokenizer"
         )
     }
 

@@ -35,7 +35,7 @@ public struct BatchSizeWarmup: Sendable, Hashable {
                 .invalidOption,
                 file: "batch_size_warmup_tokens",
                 found: "is \(tokens) for \(worldSize) ranks",
-                expected: "a number that is not negative, and at least one rank"
+                expected: "0 or more, and at least one rank"
             )
         }
         self.smallest = smallest

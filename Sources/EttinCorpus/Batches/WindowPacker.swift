@@ -54,7 +54,7 @@ public struct WindowPacker<Item> {
                 .invalidOption,
                 file: "tokens per batch",
                 found: "are \(tokensPerBin), too few for a sequence of \(tokens)",
-                expected: "at least as many as the longest sequence has"
+                expected: "at least the length of the longest sequence"
             )
         }
         waiting.insert(

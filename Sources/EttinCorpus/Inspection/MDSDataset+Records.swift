@@ -59,7 +59,7 @@ extension MDSDataset {
             file: path,
             item: shown(keys.joined(separator: ".")),
             found: value.map { "is \(shown($0.text()))" } ?? "is not there",
-            expected: "\(count), because the shards hold so many \(unit)"
+            expected: "\(count), the number of \(unit) in the shards"
         )
     }
 }

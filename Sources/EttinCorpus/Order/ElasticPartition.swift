@@ -28,6 +28,12 @@ public struct ElasticPartition: Sendable, Hashable {
             self.batchSize = batchSize
         }
 
+        /// One machine with one rank; how many samples its batches have does not change their order.
+        public static let oneProcess = Shape(physicalNodes: 1, ranksPerNode: 1, workersPerRank: 1, batchSize: 1024)
+
+        /// The number of ranks of all machines.
+        var worldSize: Int { physicalNodes * ranksPerNode }
+
         fileprivate func flat(batch: Int, worker: Int, node: Int, rank: Int, slot: Int) -> Int {
             (((batch * workersPerRank + worker) * physicalNodes + node) * ranksPerNode + rank) * batchSize + slot
         }
@@ -61,31 +67,27 @@ public struct ElasticPartition: Sendable, Hashable {
         seen: Int = 0,
         initialPhysicalNodes: Int? = nil
     ) throws {
-        let sizes = [
+        for (name, value) in [
             ("num_canonical_nodes", canonicalNodes), ("num_physical_nodes", shape.physicalNodes),
             ("ranks_per_node", shape.ranksPerNode), ("workers_per_rank", shape.workersPerRank),
-            ("batch_size", shape.batchSize), ("the number of samples", samples),
-            ("initial_physical_nodes", initialPhysicalNodes ?? 1), ("sample_in_epoch", seen + 1),
-        ]
-        for (name, value) in sizes where value < 1 {
-            let isSeen = name == "sample_in_epoch"
-            throw CorpusError(
-                .invalidOption,
-                file: name,
-                found: "is \(isSeen ? seen : value)",
-                expected: isSeen ? "a number that is not negative" : "a positive number"
-            )
+            ("initial_physical_nodes", initialPhysicalNodes ?? 1),
+        ] {
+            try StreamingLimits.check(name, value, in: StreamingLimits.nodes)
         }
+        try StreamingLimits.check("the number of ranks", shape.worldSize, in: StreamingLimits.nodes)
+        try StreamingLimits.check("batch_size", shape.batchSize, in: StreamingLimits.samples)
+        try StreamingLimits.check("the number of samples", samples, in: StreamingLimits.samples)
+        try StreamingLimits.check("sample_in_epoch", seen, in: 0...StreamingLimits.samples.upperBound)
         let divided = try Self.divisible(shape, canonicalNodes: canonicalNodes, initial: initialPhysicalNodes)
         rows = try CanonicalRows(samples: samples, nodes: canonicalNodes, physicalNodes: divided.physicalNodes)
         // The last samples of an epoch may be repeated ones, up to one for each rank.
-        let worldSize = shape.physicalNodes * shape.ranksPerNode
+        let worldSize = shape.worldSize
         guard seen <= samples + worldSize - samples % worldSize else {
             throw CorpusError(
                 .invalidOption,
                 file: "sample_in_epoch",
-                found: "is \(seen), behind the end of an epoch of \(samples) samples",
-                expected: "a place in the epoch"
+                found: "is \(seen), past the end of an epoch of \(samples) samples",
+                expected: "a position in the epoch"
             )
         }
         self.shape = shape
@@ -100,6 +102,18 @@ public struct ElasticPartition: Sendable, Hashable {
     /// The number of batches of a rank.
     public var batchesPerRank: Int { batchesPerWorker * shape.workersPerRank }
 
+    /// The number of positions of all ranks, those that repeat a sample included.
+    var count: Int { samplesPerRank * divided.worldSize }
+
+    /// Visits all positions in the order in which a run sees them: by global batch, in each of them by rank.
+    func forEachPosition(_ body: (Int) -> Void) {
+        for batch in 0..<batchesPerRank {
+            for node in 0..<shape.physicalNodes {
+                for rank in 0..<shape.ranksPerNode { positions(batch: batch, node: node, rank: rank).forEach(body) }
+            }
+        }
+    }
+
     /// The positions of a batch.
     ///
     /// - Parameters:
@@ -109,7 +123,9 @@ public struct ElasticPartition: Sendable, Hashable {
     /// - Returns: Positions of the shuffled order; fewer than a batch at the end of the epoch.
     public func positions(batch: Int, node: Int, rank: Int) -> [Int] {
         let (turn, worker) = batch.quotientAndRemainder(dividingBy: shape.workersPerRank)
-        return (0..<shape.batchSize).compactMap { slot in
+        // Nothing lies behind the samples of a rank, however large its batches are.
+        let slots = divided == shape ? min(shape.batchSize, samplesPerRank) : shape.batchSize
+        return (0..<slots).compactMap { slot in
             position(node: node, rank: rank, worker: worker, batch: turn, slot: slot)
         }
     }
@@ -161,7 +177,7 @@ public struct ElasticPartition: Sendable, Hashable {
                 .invalidOption,
                 file: "num_physical_nodes",
                 found: "is \(nodes) with \(canonicalNodes) canonical nodes",
-                expected: "a number of which one divides the other"
+                expected: "numbers of which one divides the other"
             )
         }
         let globalBatch = nodes * shape.ranksPerNode * shape.batchSize
@@ -171,7 +187,7 @@ public struct ElasticPartition: Sendable, Hashable {
                 .invalidOption,
                 file: "initial_physical_nodes",
                 found: "gave \(initialRanks) ranks, which do not divide a global batch of \(globalBatch) samples",
-                expected: "the global batch of the start of the run"
+                expected: "the global batch size that the run started with"
             )
         }
         let started = Shape(

@@ -31,7 +31,7 @@ extension ExplicitOrder {
                 .malformed,
                 file: dataset.folder,
                 item: "sample \(sample)",
-                found: "has no whole number \"step\"",
+                found: "has no integer \"step\"",
                 expected: "columns input_ids and step"
             )
         }

@@ -105,7 +105,7 @@ public struct ExplicitOrder {
             .malformed,
             file: name,
             item: "step \(step)",
-            found: "is no number of a step",
+            found: "is not a step number",
             expected: "0 to \(Self.largestStep)"
         )
     }
@@ -116,7 +116,7 @@ public struct ExplicitOrder {
             file: name,
             item: "step \(step)",
             found: "comes after step \(last)",
-            expected: "steps that rise; a phase starts again at 1 and is read by itself"
+            expected: "increasing steps; read each phase, which starts again at 1, separately"
         )
     }
 
@@ -125,7 +125,7 @@ public struct ExplicitOrder {
             .missing,
             file: name,
             item: "step \(step)",
-            found: next.map { "is left out; the next one is \($0)" } ?? "lies behind the end"
+            found: next.map { "is missing; the next one is \($0)" } ?? "is past the end"
         )
     }
 }

@@ -17,7 +17,7 @@ public struct MixtureSource: Sendable, Hashable {
                 .invalidOption,
                 file: "mixture source",
                 found: "has \(count) samples, of which an epoch takes \(drawn)",
-                expected: "numbers that are not negative"
+                expected: "non-negative numbers"
             )
         }
         guard count > 0 || drawn == 0 else {
@@ -48,7 +48,7 @@ public struct MixtureSource: Sendable, Hashable {
                 .invalidOption,
                 file: "mixture weights",
                 found: "are \(weights) for \(counts.count) sources and \(total) samples",
-                expected: "one finite weight for each source, none negative and one at least positive"
+                expected: "one finite, non-negative weight per source, at least one of them positive"
             )
         }
         let shares = weights.map { $0 / sum * Double(total) }

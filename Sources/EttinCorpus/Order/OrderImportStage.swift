@@ -124,7 +124,7 @@ public struct OrderImportStage: Sendable {
             file: inputs.joined(separator: ", "),
             item: "step \(row.step)",
             found: "holds the id \(unknown)",
-            expected: "ids from 0 to \(size - 1), as the tokenizer has them"
+            expected: "ids from 0 to \(size - 1), the tokenizer's range"
         )
     }
 }

@@ -40,7 +40,7 @@ final class OrderLinesOutput {
             throw CorpusError(
                 .malformed,
                 file: path,
-                found: size.map { "has \($0) bytes" } ?? "is no file",
+                found: size.map { "has \($0) bytes" } ?? "is not a file",
                 expected: "the \(manifest["results"]?["bytes"]?.text() ?? "file") that \(manifestPath) gives"
             )
         }
@@ -54,7 +54,7 @@ final class OrderLinesOutput {
     /// the row that did not fit any more counts as written.
     init(path: String, header: JSONObject, blockLimit: Int?, state: @escaping () -> JSONValue) throws {
         guard FilePath.isPlainName(FilePath.lastComponent(of: path)) else {
-            throw CorpusError(.invalidOption, file: path, found: "is not a file name we write")
+            throw CorpusError(.invalidOption, file: path, found: "is not a file name that we write")
         }
         self.path = path
         self.header = header
@@ -62,7 +62,7 @@ final class OrderLinesOutput {
         self.state = state
         let part = Self.hidden(path, ".part")
         let journalPath = Self.journalPath(path)
-        let isThere = CorpusError(.invalidOption, file: path, found: "is there already", expected: "another name")
+        let isThere = CorpusError(.invalidOption, file: path, found: "already exists", expected: "another name")
         guard !FilePath.exists(path) || FilePath.exists(journalPath) && !FilePath.exists(part) else { throw isThere }
         try CorpusError.translating { try FilePath.makeFolder(FilePath.folder(of: path)) }
         // A run that was killed after its last block has put the file in place and not yet written the manifest.

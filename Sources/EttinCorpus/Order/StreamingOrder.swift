@@ -1,7 +1,8 @@
-/// The shuffled orders of the `streaming` library, bit for bit.
+/// The order of a run whose loader is the `streaming` library's, bit for bit.
 ///
-/// Shards are put into an order that is fixed for the run, divided into as many parts as there are canonical nodes, and
-/// shuffled within the parts in every epoch, so that a node needs few shards at a time.
+/// An epoch draws samples of one or more data sets, shuffles them, and deals them out: canonical nodes take turns, and
+/// where they or the ranks do not get equally many samples, some come twice. So an epoch may be longer than the data.
+/// The number of loader workers changes nothing.
 public struct StreamingOrder: SampleOrder, Hashable {
     /// The library's algorithms, by their names.
     public enum Algorithm: String, Sendable, Hashable, CaseIterable {
@@ -20,71 +21,75 @@ public struct StreamingOrder: SampleOrder, Hashable {
     /// The library's default seed.
     public static let defaultSeed: UInt64 = 9176
 
-    /// The number of positions of an epoch.
+    /// The number of positions of an epoch, those that repeat a sample included.
     public let count: Int
-    private let shardSizes: [Int]
-    private let algorithm: Algorithm
-    private let canonicalNodes: Int
-    private let seed: UInt64
-    private let blockSize: Int
+    private let draws: StreamingDraws
+    private let shuffle: StreamingShuffle?
+    private let partition: ElasticPartition
 
-    /// Creates an order.
+    /// Creates the order of a run on one or more data sets.
+    ///
+    /// - Parameters:
+    ///   - streams: The data sets, whose samples are numbered through.
+    ///   - algorithm: How to shuffle; nil for samples as they are stored (`shuffle: false`).
+    ///   - canonicalNodes: The `num_canonical_nodes`.
+    ///   - seed: The `shuffle_seed`.
+    ///   - blockSize: The `shuffle_block_size`, for `py1e` and `py1br`; nil for the library's default.
+    ///   - sampling: How samples are drawn where an epoch does not take all of them once.
+    ///   - shape: The machines, their ranks, and the samples of one rank's batch. Within a global batch, samples are
+    ///     listed rank by rank. One process unless given.
+    /// - Throws: `CorpusError` for impossible values, among them fewer samples than nodes with `py1e`.
+    public init(
+        streams: [StreamingSource],
+        algorithm: Algorithm?,
+        canonicalNodes: Int,
+        seed: UInt64 = defaultSeed,
+        blockSize: Int? = nil,
+        sampling: StreamingSampling = StreamingSampling(),
+        shape: ElasticPartition.Shape = .oneProcess
+    ) throws {
+        shuffle = try algorithm.map {
+            try StreamingShuffle($0, canonicalNodes: canonicalNodes, seed: seed, blockSize: blockSize)
+        }
+        draws = try StreamingDraws(streams, sampling, seed: seed, isShuffled: algorithm != nil)
+        guard algorithm != .py1e || draws.count >= canonicalNodes else {
+            throw CorpusError(
+                .invalidOption,
+                file: "num_canonical_nodes",
+                found: "is \(canonicalNodes), but an epoch has only \(draws.count) samples",
+                expected: "at most one node per sample with py1e"
+            )
+        }
+        partition = try ElasticPartition(samples: draws.count, canonicalNodes: canonicalNodes, shape: shape)
+        count = partition.count
+    }
+
+    /// Creates the order of a run on one data set, each of whose samples an epoch takes once.
     ///
     /// - Parameters:
     ///   - shardSizes: The number of samples of each shard.
-    ///   - algorithm: How to shuffle.
-    ///   - canonicalNodes: The number of parts.
+    ///   - algorithm: How to shuffle; nil for samples as they are stored (`shuffle: false`).
+    ///   - canonicalNodes: The `num_canonical_nodes`.
     ///   - seed: The `shuffle_seed`.
     ///   - blockSize: The `shuffle_block_size`, for `py1e` and `py1br`; nil for the library's default.
+    ///   - shape: The machines, their ranks, and the samples of one rank's batch; one process unless given.
     /// - Throws: `CorpusError` for impossible values, among them fewer samples than nodes with `py1e`.
     public init(
         shardSizes: [Int],
-        algorithm: Algorithm,
+        algorithm: Algorithm?,
         canonicalNodes: Int,
         seed: UInt64 = defaultSeed,
-        blockSize: Int? = nil
+        blockSize: Int? = nil,
+        shape: ElasticPartition.Shape = .oneProcess
     ) throws {
-        guard canonicalNodes >= 1 else {
-            throw CorpusError(
-                .invalidOption,
-                file: "num_canonical_nodes",
-                found: "is \(canonicalNodes)",
-                expected: "a positive number"
-            )
-        }
-        if let shard = shardSizes.firstIndex(where: { $0 < 0 }) {
-            throw CorpusError(
-                .invalidOption,
-                file: "shard sizes",
-                item: "shard \(shard)",
-                found: "has \(shardSizes[shard]) samples",
-                expected: "a number that is not negative"
-            )
-        }
-        let blockSize = blockSize ?? Self.defaultBlockSize(canonicalNodes: canonicalNodes)
-        // Below 2, three quarters of the block are nothing.
-        guard blockSize >= 2 else {
-            throw CorpusError(
-                .invalidOption,
-                file: "shuffle_block_size",
-                found: "is \(blockSize)",
-                expected: "at least 2"
-            )
-        }
-        count = shardSizes.reduce(0, +)
-        guard algorithm != .py1e || count >= canonicalNodes else {
-            throw CorpusError(
-                .invalidOption,
-                file: "num_canonical_nodes",
-                found: "is \(canonicalNodes), but there are only \(count) samples",
-                expected: "at most one node for each sample with py1e"
-            )
-        }
-        self.shardSizes = shardSizes
-        self.algorithm = algorithm
-        self.canonicalNodes = canonicalNodes
-        self.seed = seed
-        self.blockSize = blockSize
+        try self.init(
+            streams: [StreamingSource(shardSizes: shardSizes)],
+            algorithm: algorithm,
+            canonicalNodes: canonicalNodes,
+            seed: seed,
+            blockSize: blockSize,
+            shape: shape
+        )
     }
 
     /// The library's default block size.
@@ -92,12 +97,6 @@ public struct StreamingOrder: SampleOrder, Hashable {
     /// - Parameter canonicalNodes: The number of canonical nodes.
     /// - Returns: 4 000 000 samples over all nodes, at least 2¹⁸ for each.
     public static func defaultBlockSize(canonicalNodes: Int) -> Int { max(4_000_000 / canonicalNodes, 1 << 18) }
-
-    /// The order of one epoch.
-    ///
-    /// - Parameter epoch: The number of the epoch, from 0.
-    /// - Returns: Its samples.
-    public func sequence(epoch: Int) -> any SampleSequence { permutation(epoch: epoch) }
 
     /// The library's default number of canonical nodes.
     ///
@@ -109,143 +108,65 @@ public struct StreamingOrder: SampleOrder, Hashable {
         algorithm == .py1s || algorithm == .py2s ? 64 * physicalNodes : physicalNodes
     }
 
-    /// The order of an epoch.
+    /// The order of one epoch.
     ///
     /// - Parameter epoch: The number of the epoch, from 0.
-    /// - Returns: All samples in order.
-    public func permutation(epoch: Int) -> StoredSequence {
-        var random = NumPyGenerator(seed: seed + UInt64(epoch))
-        switch algorithm {
-        case .naive:
-            return NumPyPermutationOrder(count: count, seed: seed, variant: .rotated).permutation(epoch: epoch)
-        case .py2s:
-            return StoredSequence(shuffledTwice(&random), pass: epoch)
-        case .py1s, .py1e, .py1br:
-            var parts = dividedSpans()
-            for part in parts.indices { random.shuffle(&parts[part]) }
-            let indices =
-                switch algorithm {
-                case .py1e: moved(parts, &random)
-                case .py1br: shuffledInBlocks(parts, &random)
-                default: shuffledInSpans(parts.joined(), &random)
-                }
+    /// - Returns: Its samples.
+    public func sequence(epoch: Int) -> any SampleSequence { sequence(epoch: epoch, partition) }
+
+    /// The rest of an epoch, as a loader gives it that starts from the state of another.
+    ///
+    /// Seed and canonical nodes are those of the state, as in the library.
+    ///
+    /// - Parameters:
+    ///   - state: Where the run stands.
+    ///   - shape: The machines and the batches that it continues with.
+    /// - Returns: The samples that are left.
+    /// - Throws: `CorpusError` when the shape does not fit, or the state is not in the epoch.
+    public func sequence(resuming state: StreamingState, shape: ElasticPartition.Shape) throws -> any SampleSequence {
+        guard state.epoch >= 0 else {
+            throw CorpusError(
+                .invalidOption,
+                file: "epoch",
+                found: "is \(state.epoch)",
+                expected: "0 or more"
+            )
+        }
+        let order = try StreamingOrder(self, seed: state.shuffleSeed, canonicalNodes: state.canonicalNodes)
+        return order.sequence(epoch: state.epoch, try state.partition(samples: draws.count, shape: shape))
+    }
+
+    private init(_ order: StreamingOrder, seed: UInt64, canonicalNodes: Int) throws {
+        try self.init(
+            streams: order.draws.streams,
+            algorithm: order.shuffle?.algorithm,
+            canonicalNodes: canonicalNodes,
+            seed: seed,
+            blockSize: order.shuffle?.givenBlockSize,
+            sampling: order.draws.sampling
+        )
+    }
+
+    private func sequence(epoch: Int, _ partition: ElasticPartition) -> any SampleSequence {
+        let drawn = draws.drawn(epoch: epoch)
+        let order = shuffle?.order(of: drawn.sizes, epoch: epoch)
+        guard let samples = drawn.samples else {
+            var indices: [UInt32] = []
+            indices.reserveCapacity(partition.count)
+            partition.forEachPosition { indices.append(UInt32(order?[$0] ?? $0)) }
             return StoredSequence(indices, pass: epoch)
         }
-    }
-}
-
-// MARK: - Parts
-
-extension StreamingOrder {
-    private var shards: [Range<Int>] {
-        var start = 0
-        return shardSizes.map { size in
-            defer { start += size }
-            return start..<start + size
-        }
+        var references: [SampleReference] = []
+        references.reserveCapacity(partition.count)
+        partition.forEachPosition { references.append(samples[order?[$0] ?? $0]) }
+        return Epoch(samples: references)
     }
 
-    // The shards in the order of the run, cut where a part ends.
-    private func dividedSpans() -> [[Range<Int>]] {
-        var spans = shards
-        var random = NumPyGenerator(seed: seed)
-        random.shuffle(&spans)
-        return divided(spans)
+    private struct Epoch: SampleSequence {
+        let samples: [SampleReference]
+
+        var count: Int { samples.count }
+
+        func samples(at positions: Range<Int>) -> [SampleReference] { Array(samples[positions]) }
     }
-
-    // A span that starts just where a part ends belongs to that part if it is empty, else to the next one.
-    private func divided<Span: RandomAccessCollection>(_ spans: [Span]) -> [[Span.SubSequence]]
-    where Span.Index == Int {
-        var rest = spans.map { $0[...] }[...]
-        var start = 0
-        return (0..<canonicalNodes).map { part in
-            let end = count * (part + 1) / canonicalNodes
-            var taken: [Span.SubSequence] = []
-            while let span = rest.first, start + span.count <= end {
-                taken.append(span)
-                rest.removeFirst()
-                start += span.count
-            }
-            if let span = rest.first, start < end {
-                taken.append(span.prefix(end - start))
-                rest[rest.startIndex] = span.dropFirst(end - start)
-                start = end
-            }
-            return taken
-        }
-    }
-}
-
-// MARK: - Algorithms
-
-extension StreamingOrder {
-    private func shuffledInSpans(_ spans: some Sequence<Range<Int>>, _ random: inout NumPyGenerator) -> [Int] {
-        var indices: [Int] = []
-        for span in spans {
-            let start = indices.count
-            indices += span
-            random.shuffle(&indices[start...])
-        }
-        return indices
-    }
-
-    private func moved(_ parts: [[Range<Int>]], _ random: inout NumPyGenerator) -> [Int] {
-        parts.flatMap { spans in
-            let indices = shuffledInSpans(spans, &random)
-            var places: [Double] = []
-            places.reserveCapacity(indices.count)
-            for span in spans {
-                let block = random.integer(in: smallestBlock..<largestBlock)
-                let reach = max(0, Double(block - span.count) / 2)
-                let start = places.count
-                let low = max(-reach, Double(-start))
-                let high = min(reach, Double(indices.count - start - span.count))
-                for offset in 0..<span.count { places.append(Double(start + offset) + random.uniform(low, high)) }
-            }
-            // Equal places are practically impossible; the original's sort does not define their order.
-            let order = indices.indices.sorted { (places[$0], $0) < (places[$1], $1) }
-            return order.map { indices[$0] }
-        }
-    }
-
-    private func shuffledInBlocks(_ parts: [[Range<Int>]], _ random: inout NumPyGenerator) -> [Int] {
-        let staggers = parts.map { _ in random.integer(in: 0..<smallestBlock) }
-        var indices: [Int] = []
-        for (spans, stagger) in zip(parts, staggers) {
-            let start = indices.count
-            for span in spans { indices += span }
-            var blocks: [Range<Int>] = []
-            // Counted in block lengths and not in places, so that blocks overlap after the first: an upstream quirk.
-            var counted = start
-            while counted < indices.count {
-                let size = random.integer(in: smallestBlock..<largestBlock)
-                let block = max(counted - stagger, start)..<min(counted + size - stagger, indices.count)
-                blocks.append(block)
-                counted += block.count
-            }
-            for block in blocks { random.shuffle(&indices[block]) }
-        }
-        return indices
-    }
-
-    private func shuffledTwice(_ random: inout NumPyGenerator) -> [Int] {
-        var fixed = NumPyGenerator(seed: seed)
-        var shards = shards.map { Array($0) }
-        fixed.shuffle(&shards)
-        for shard in shards.indices { fixed.shuffle(&shards[shard]) }
-        var indices: [Int] = []
-        for part in divided(shards) {
-            var part = part
-            random.shuffle(&part)
-            for span in part {
-                let start = indices.count
-                indices += span
-                random.shuffle(&indices[start...])
-            }
-        }
-        return indices
-    }
-
-    private var smallestBlock: Int { Int(0.75 * Double(blockSize)) }
-    private var largestBlock: Int { Int(1.25 * Double(blockSize)) }
 }

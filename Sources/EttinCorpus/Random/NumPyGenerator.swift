@@ -119,4 +119,49 @@ public struct NumPyGenerator: Sendable, Hashable {
         values.withUnsafeMutableBufferPointer { buffer in shuffle(&buffer) }
         return values
     }
+
+    /// `choice(count, size, replace=False)`: some of the numbers from 0, each at most once.
+    ///
+    /// - Parameters:
+    ///   - size: How many numbers.
+    ///   - count: The number below which they are.
+    /// - Returns: The numbers, in random order.
+    package mutating func choice(_ size: Int, of count: Int) -> [Int] {
+        precondition(0 <= size && size <= count, "choice: \(size) of \(count)")
+        if count > 10_000, size > count / 50 {
+            var values = Array(0..<count)
+            for last in stride(from: count - 1, through: max(count - size, 1), by: -1) {
+                values.swapAt(last, Int(bounded(UInt64(last))))
+            }
+            return Array(values.suffix(size))
+        }
+        // Floyd's method, whose last numbers come more often in the back: so they are shuffled.
+        var taken = Set<Int>()
+        var values: [Int] = []
+        for last in count - size..<count {
+            let value = Int(bounded(UInt64(last)))
+            let chosen = taken.contains(value) ? last : value
+            taken.insert(chosen)
+            values.append(chosen)
+        }
+        for last in stride(from: size - 1, through: 1, by: -1) {
+            values.swapAt(last, Int(bounded(UInt64(last))))
+        }
+        return values
+    }
+
+    /// `sum` of an array of numbers: in pairs, whose rounding differs from that of one number after the other.
+    static func sum(_ numbers: ArraySlice<Double>) -> Double {
+        let count = numbers.count
+        if count < 8 { return numbers.reduce(0, +) }
+        guard count <= 128 else {
+            let half = numbers.startIndex + (count / 2 - count / 2 % 8)
+            return sum(numbers[..<half]) + sum(numbers[half...])
+        }
+        var lanes = Array(numbers.prefix(8))
+        let whole = count - count % 8
+        for place in 8..<whole { lanes[place % 8] += numbers[numbers.startIndex + place] }
+        let sum = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]))
+        return numbers.dropFirst(whole).reduce(sum, +)
+    }
 }

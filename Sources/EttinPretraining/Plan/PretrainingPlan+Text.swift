@@ -97,7 +97,10 @@ extension PretrainingPlan {
         switch recipe.data.order {
         case .permutation: "permutation of all samples, seed \(recipe.data.shuffleSeed)"
         case .streaming(let settings):
-            "streaming's \(settings.algorithm.rawValue) over \(settings.canonicalNodes) nodes, seed \(recipe.data.shuffleSeed)"
+            recipe.data.shuffle
+                ? "streaming's \(settings.algorithm.rawValue) over \(settings.canonicalNodes) nodes, "
+                    + "seed \(recipe.data.shuffleSeed)"
+                : "streaming's, unshuffled over \(settings.canonicalNodes) nodes"
         case .sequential: "as stored"
         case .explicit(let path): "given by \(path)"
         }

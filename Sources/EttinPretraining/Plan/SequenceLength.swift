@@ -19,7 +19,7 @@ public struct SequenceLength: Hashable, Sendable {
     public let source: Source
     /// The number of samples that were looked at.
     public let samplesRead: Int
-    /// The number of samples of the data; nil where it is not there.
+    /// The number of samples of a pass over the data; nil where it is not there.
     public let sampleCount: Int?
     /// Why the data could not be looked at; nil where it could.
     public let problem: String?
@@ -44,12 +44,8 @@ public struct SequenceLength: Hashable, Sendable {
         do {
             var total = 0
             var read = 0
-            var count = 0
-            let folders =
-                data.streams.isEmpty
-                ? [(path: data.localPath, split: data.split)]
-                : data.streams.map { (path: $0.localPath, split: $0.split ?? data.split) }
-            for folder in folders {
+            var datasets: [(dataset: MDSDataset, weight: MDSStreams.Weight)] = []
+            for folder in data.folders {
                 // Into memory: a plan writes nothing, not even beside compressed shards.
                 let dataset = try MDSDataset(
                     folder: folder.path,
@@ -57,7 +53,7 @@ public struct SequenceLength: Hashable, Sendable {
                     decompression: .intoMemory,
                     openShardLimit: 1
                 )
-                count += dataset.sampleCount
+                datasets.append((dataset, folder.weight))
                 let measured = try Self.measure(dataset, maxTokens: data.maxSequenceLength)
                 total += measured.tokens
                 read += measured.samples
@@ -70,7 +66,7 @@ public struct SequenceLength: Hashable, Sendable {
                 mean: Double(total) / Double(read),
                 source: .measured,
                 samplesRead: read,
-                sampleCount: count,
+                sampleCount: try data.sampleOrder(of: datasets).count,
                 problem: nil
             )
         } catch {

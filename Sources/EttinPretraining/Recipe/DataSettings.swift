@@ -7,15 +7,15 @@ public struct DataSettings: Hashable, Sendable {
         /// NumPy's permutation of all samples, seeded with seed and epoch; what the suite was trained in
         /// (`streaming: false`, `shuffle: true`).
         case permutation
-        /// The order of mosaicml-streaming (`streaming: true`, `shuffle: true`).
+        /// The order of mosaicml-streaming's loader (`streaming: true`), shuffled or not.
         case streaming(StreamingSettings)
-        /// As the samples are stored (`shuffle: false`).
+        /// As the samples are stored (`streaming: false`, `shuffle: false`).
         case sequential
         /// The batches of a data-order data set, `order_path`.
         case explicit(path: String)
     }
 
-    /// How mosaicml-streaming shuffles.
+    /// How mosaicml-streaming orders samples.
     public struct StreamingSettings: Hashable, Sendable {
         /// `shuffle_algo`.
         public var algorithm: StreamingOrder.Algorithm
@@ -23,6 +23,8 @@ public struct DataSettings: Hashable, Sendable {
         public var canonicalNodes: Int
         /// `shuffle_block_size`; nil for the library's default.
         public var blockSize: Int?
+        /// `sampling_method`, `sampling_granularity` and `epoch_size`, for streams of which an epoch takes parts.
+        public var sampling: StreamingSampling
 
         /// Creates settings; the training code's unless given.
         ///
@@ -30,10 +32,17 @@ public struct DataSettings: Hashable, Sendable {
         ///   - algorithm: The algorithm.
         ///   - canonicalNodes: The number of parts that are shuffled apart.
         ///   - blockSize: The size of the blocks of `py1e` and `py1br`.
-        public init(algorithm: StreamingOrder.Algorithm = .py1s, canonicalNodes: Int = 128, blockSize: Int? = nil) {
+        ///   - sampling: How samples are drawn where an epoch does not take all of them once.
+        public init(
+            algorithm: StreamingOrder.Algorithm = .py1s,
+            canonicalNodes: Int = 128,
+            blockSize: Int? = nil,
+            sampling: StreamingSampling = StreamingSampling()
+        ) {
             self.algorithm = algorithm
             self.canonicalNodes = canonicalNodes
             self.blockSize = blockSize
+            self.sampling = sampling
         }
     }
 

@@ -36,49 +36,14 @@ struct TrainingData: Sendable {
             facts = Self.facts(settings, dataset.index.shards)
             return
         }
-        if settings.streams.isEmpty {
-            let dataset = try MDSDataset(folder: settings.localPath, split: settings.split)
-            try dataset.checkFiles()
-            let shards = dataset.index.shards
-            samples = .ordered(dataset, try Self.order(settings, shards: shards, count: dataset.sampleCount))
-            facts = Self.facts(settings, shards)
-            return
-        }
-        let datasets = try settings.streams.map {
-            (dataset: try MDSDataset(folder: $0.localPath, split: $0.split ?? settings.split), weight: $0.weight)
+        let datasets = try settings.folders.map { folder in
+            (dataset: try MDSDataset(folder: folder.path, split: folder.split), weight: folder.weight)
         }
         for (dataset, _) in datasets { try dataset.checkFiles() }
-        let streams = try MDSStreams(datasets)
-        facts = Self.facts(settings, datasets.flatMap(\.dataset.index.shards))
-        guard settings.streams.contains(where: { $0.weight != .once }) else {
-            let shards = datasets.flatMap(\.dataset.index.shards)
-            samples = .ordered(streams, try Self.order(settings, shards: shards, count: streams.sampleCount))
-            return
-        }
-        // The originals' orders do not know weights that differ; ours does.
-        let sources = try streams.streams.map {
-            try MixtureSource(count: $0.dataset.sampleCount, drawn: $0.drawCount)
-        }
-        samples = .ordered(streams, MixedOrder(sources, seed: settings.shuffleSeed))
-    }
-
-    private static func order(
-        _ settings: DataSettings,
-        shards: [MDSShardDescription],
-        count: Int
-    ) throws -> any SampleOrder {
-        switch settings.order {
-        case .permutation: return NumPyPermutationOrder(count: count, seed: settings.shuffleSeed)
-        case .sequential, .explicit: return SequentialOrder(count: count)
-        case .streaming(let streaming):
-            return try StreamingOrder(
-                shardSizes: shards.map(\.sampleCount),
-                algorithm: streaming.algorithm,
-                canonicalNodes: streaming.canonicalNodes,
-                seed: settings.shuffleSeed,
-                blockSize: streaming.blockSize
-            )
-        }
+        let shards = datasets.flatMap(\.dataset.index.shards)
+        let source: any TokenSource = datasets.count == 1 ? datasets[0].dataset : try MDSStreams(datasets)
+        samples = .ordered(source, try settings.sampleOrder(of: datasets))
+        facts = Self.facts(settings, shards)
     }
 
     /// The content is known by sizes and hashes of the shards as the index has them, before any compression.
@@ -89,13 +54,19 @@ struct TrainingData: Sendable {
         }
         let digest = SHA256Digest(of: Array(parts.joined(separator: "\n").utf8))
         let count = shards.reduce(0) { $0 + $1.sampleCount }
-        let weights = settings.streams.map { "\($0.weight)" }.joined(separator: ", ")
+        var weights = settings.streams.map { "\($0.weight)" }.joined(separator: ", ")
+        var dependsOnSeed = settings.shuffle
+        if case .streaming = settings.order, settings.streams.contains(where: { $0.weight != .once }) {
+            // Earlier versions interleaved such streams in an order of their own.
+            weights += ", drawn as streaming draws"
+            dependsOnSeed = true
+        }
         var facts = [
             "the data set": "\(count) samples with the digest \("\(digest)".prefix(12))",
             "the order of the samples": settings.orderName + (weights.isEmpty ? "" : " with the weights \(weights)"),
             "drop_last": "\(settings.dropLast)",
         ]
-        if settings.shuffle { facts["shuffle_seed"] = "\(settings.shuffleSeed)" }
+        if dependsOnSeed { facts["shuffle_seed"] = "\(settings.shuffleSeed)" }
         return facts
     }
 
@@ -149,15 +120,63 @@ struct TrainingData: Sendable {
 }
 
 extension DataSettings {
+    /// The folders of the data sets, with how much of each an epoch takes.
+    var folders: [(path: String, split: String?, weight: MDSStreams.Weight)] {
+        streams.isEmpty
+            ? [(localPath, split, .once)] : streams.map { ($0.localPath, $0.split ?? split, $0.weight) }
+    }
+
+    /// The order in which a run sees the samples of its data sets.
+    ///
+    /// - Throws: `CorpusError` for weights or settings of the order that do not fit the data.
+    func sampleOrder(of datasets: [(dataset: MDSDataset, weight: MDSStreams.Weight)]) throws -> any SampleOrder {
+        if case .streaming(let streaming) = order {
+            return try StreamingOrder(
+                streams: datasets.map { dataset, weight in
+                    StreamingSource(shardSizes: dataset.index.shards.map(\.sampleCount), weight: weight)
+                },
+                algorithm: shuffle ? streaming.algorithm : nil,
+                canonicalNodes: streaming.canonicalNodes,
+                seed: shuffleSeed,
+                blockSize: streaming.blockSize,
+                sampling: streaming.sampling
+            )
+        }
+        if datasets.contains(where: { $0.weight != .once }) {
+            // The permutation knows no weights that differ; our own mixture does.
+            let sources = try MDSStreams(datasets).streams.map {
+                try MixtureSource(count: $0.dataset.sampleCount, drawn: $0.drawCount)
+            }
+            return MixedOrder(sources, seed: shuffleSeed)
+        }
+        let count = datasets.reduce(0) { $0 + $1.dataset.sampleCount }
+        return order == .permutation
+            ? NumPyPermutationOrder(count: count, seed: shuffleSeed) : SequentialOrder(count: count)
+    }
+
     /// The order of the samples in words, but for its seed.
+    ///
+    /// Runs remember it: an order that changes from one version to the next must have another name.
     var orderName: String {
         switch order {
         case .permutation: "a permutation"
         case .sequential: "that of the shards"
         case .explicit: "that of an order"
         case .streaming(let streaming):
-            "\(streaming.algorithm.rawValue) on \(streaming.canonicalNodes) nodes"
-                + (streaming.blockSize.map { " in blocks of \($0)" } ?? "")
+            // Earlier versions listed the samples of node after node, under a name without "taking turns".
+            (shuffle ? "\(streaming.algorithm.rawValue) on \(streaming.canonicalNodes) nodes" : "that of the shards")
+                + (shuffle ? streaming.blockSize.map { " in blocks of \($0)" } ?? "" : "")
+                + (shuffle || streaming.canonicalNodes == 1 ? "" : " on \(streaming.canonicalNodes) nodes")
+                + streaming.sampling.words + (streaming.canonicalNodes > 1 ? " taking turns" : "")
         }
+    }
+}
+
+extension StreamingSampling {
+    /// What is not the library's default, for the name of an order.
+    fileprivate var words: String {
+        let fixed = method == .fixed ? ", \(method.rawValue) sampling" : ""
+        let granules = granularity == 1 ? "" : ", granularity \(granularity)"
+        return fixed + granules + (epochSize.map { ", epochs of \($0) samples" } ?? "")
     }
 }

@@ -110,7 +110,7 @@ struct ExplicitOrderTests {
         #expect(last?.samples.count == 2 && last?.firstRow == 3)
         var other = self.order(Self.rows)
         let error = #expect(throws: CorpusError.self) { try other.skip(toStep: 4) }
-        #expect(error?.description == "rows: step 4 is left out; the next one is 5")
+        #expect(error?.description == "rows: step 4 is missing; the next one is 5")
     }
 
     @Test("Falling steps and broken rows are refused by line")
@@ -120,7 +120,7 @@ struct ExplicitOrderTests {
         }
         #expect(falling?.description.hasPrefix("rows: step 1 comes after step 2") == true)
         let negative = #expect(throws: CorpusError.self) { try steps(order([OrderRow(step: -1, inputIDs: [1])])) }
-        #expect(negative?.description.hasPrefix("rows: step -1 is no number of a step") == true)
+        #expect(negative?.description.hasPrefix("rows: step -1 is not a step number") == true)
         let folder = try TemporaryFolder()
         for (row, part) in [
             ("{\"step\": 1}", "has no \"input_ids\""), ("{\"input_ids\": [1]}", "has no \"step\""),

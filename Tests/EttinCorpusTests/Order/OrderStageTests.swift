@@ -206,7 +206,7 @@ struct OrderStageTests {
             _ = try makeDataset(folder, other, sampleCount: 3)
         }
         let before = try form == .lines ? folder.read(other) : folder.read("mine/index.json")
-        refused(form == .lines ? "is there already" : "holds a data set already") {
+        refused(form == .lines ? "already exists" : "holds a data set already") {
             try whole.run(options(folder, other))
         }
         #expect(try (form == .lines ? folder.read(other) : folder.read("mine/index.json")) == before)
@@ -239,16 +239,16 @@ struct OrderStageTests {
             return try folder.write(rows.joined(), name)
         }
         let inputs = [try order([2, 3], "a"), try order([4, 4, 7], "b"), try order([], "c")]
-        refused("3 orders: step 1 is left out; the next one is 2") {
+        refused("3 orders: step 1 is missing; the next one is 2") {
             try OrderImportStage(inputs: inputs, firstStep: 1).run($0)
         }
-        refused("3 orders: step 8 lies behind the end") { try OrderImportStage(inputs: inputs, firstStep: 8).run($0) }
+        refused("3 orders: step 8 is past the end") { try OrderImportStage(inputs: inputs, firstStep: 8).run($0) }
         refused("first step: is -1") { try OrderImportStage(inputs: inputs, firstStep: -1).run($0) }
         refused("steps: is 0") { try OrderImportStage(inputs: inputs, steps: 0).run($0) }
         refused("step 3 comes after step 4") { try OrderImportStage(inputs: [inputs[1], inputs[0]]).run($0) }
         let huge = try order([1, 1 << 60], "huge")
-        refused("step \(1 << 60) is no number of a step") { try OrderImportStage(inputs: [huge]).run($0) }
-        refused("a:b.jsonl: is not a file name we write") { _ in
+        refused("step \(1 << 60) is not a step number") { try OrderImportStage(inputs: [huge]).run($0) }
+        refused("a:b.jsonl: is not a file name that we write") { _ in
             try OrderExportStage(input: data, batchSize: 1).run(StageOptions(output: folder.file("a:b.jsonl")))
         }
     }

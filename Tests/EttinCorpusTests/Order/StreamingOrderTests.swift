@@ -1,6 +1,7 @@
-import EttinCorpus
 import Foundation
 import Testing
+
+@testable import EttinCorpus
 
 @Suite("The originals' orders")
 struct StreamingOrderTests {
@@ -37,26 +38,21 @@ struct StreamingOrderTests {
         ),
     ]
 
-    @Test("Each algorithm gives the library's order", arguments: 0..<4)
+    private func words(_ samples: [Int]) -> String { samples.map(String.init).joined(separator: " ") }
+
+    @Test("Each algorithm gives the library's shuffle", arguments: 0..<4)
     func algorithms(row: Int) throws {
         let (algorithm, epochs) = Self.golden[row]
-        let order = try StreamingOrder(shardSizes: [6, 5, 7, 4], algorithm: algorithm, canonicalNodes: 2, blockSize: 8)
+        let shuffle = try StreamingShuffle(algorithm, canonicalNodes: 2, seed: 9176, blockSize: 8)
         for (epoch, expected) in epochs.enumerated() {
-            #expect(order.permutation(epoch: epoch).indices.map(String.init).joined(separator: " ") == expected)
-            #expect(order.sequence(epoch: epoch).sample(at: 3).pass == epoch)
+            #expect(words(shuffle.order(of: [6, 5, 7, 4], epoch: epoch)) == expected)
         }
     }
 
     @Test("Every algorithm gives every sample once", arguments: Algorithm.allCases)
     func permutations(algorithm: Algorithm) throws {
-        let order = try StreamingOrder(
-            shardSizes: [100, 0, 1, 333, 57],
-            algorithm: algorithm,
-            canonicalNodes: 8,
-            seed: 1,
-            blockSize: 50
-        )
-        #expect(order.permutation(epoch: 4).indices.sorted() == Array(0..<491))
+        let shuffle = try StreamingShuffle(algorithm, canonicalNodes: 8, seed: 1, blockSize: 50)
+        #expect(shuffle.order(of: [100, 0, 1, 333, 57], epoch: 4).sorted() == Array(0..<491))
     }
 
     @Test("Defaults are the library's")
@@ -70,15 +66,33 @@ struct StreamingOrderTests {
 
     @Test("Impossible options are refused by name")
     func refused() {
-        func description(_ sizes: [Int], nodes: Int, block: Int = 8) -> String? {
+        func description(
+            _ sizes: [Int] = [4],
+            _ algorithm: Algorithm = .py1e,
+            nodes: Int = 1,
+            block: Int = 8,
+            seed: UInt64 = 1
+        ) -> String? {
             #expect(throws: CorpusError.self) {
-                try StreamingOrder(shardSizes: sizes, algorithm: .py1e, canonicalNodes: nodes, blockSize: block)
+                try StreamingOrder(
+                    shardSizes: sizes,
+                    algorithm: algorithm,
+                    canonicalNodes: nodes,
+                    seed: seed,
+                    blockSize: block
+                )
             }?.description
         }
-        #expect(description([4], nodes: 0)?.hasPrefix("num_canonical_nodes: is 0") == true)
-        #expect(description([4], nodes: 5)?.contains("only 4 samples") == true)
-        #expect(description([4, -1], nodes: 1)?.contains("shard 1 has -1 samples") == true)
-        #expect(description([4], nodes: 1, block: 1)?.hasPrefix("shuffle_block_size: is 1") == true)
+        #expect(description(nodes: 0) == "num_canonical_nodes: is 0; expected at least 1")
+        #expect(description(nodes: .max)?.contains("expected at most 1048576") == true)
+        #expect(description(nodes: 5)?.contains("only 4 samples") == true)
+        #expect(description([4, -1])?.contains("shard 1 has -1 samples") == true)
+        #expect(description([]) == "the data set: has no samples; expected at least one")
+        #expect(description([.max, .max])?.contains("is more than 4294967296") == true)
+        #expect(description(block: 0) == "shuffle_block_size: is 0; expected at least 1")
+        #expect(description([4], .py1br, block: 1) == "shuffle_block_size: is 1; expected at least 2")
+        #expect(description(block: .max)?.contains("expected at most") == true)
+        #expect(description(seed: .max)?.hasPrefix("shuffle_seed: is 18446744073709551615") == true)
     }
 
     @Test("Ettin's order: PCG64DXSM of seed and epoch, and each rank its stride")

@@ -110,6 +110,18 @@ struct RecipeReadingTests {
             (["train_loader.dataset.streaming=null"], .streaming(DataSettings.StreamingSettings())),
             (
                 [
+                    "train_loader.dataset.streaming=true", "train_loader.dataset.shuffle=false",
+                    "train_loader.dataset.sampling_method=fixed", "train_loader.dataset.sampling_granularity=8",
+                    "train_loader.dataset.epoch_size=500", "train_loader.dataset.batching_method=random",
+                ],
+                .streaming(
+                    DataSettings.StreamingSettings(
+                        sampling: StreamingSampling(method: .fixed, granularity: 8, epochSize: 500)
+                    )
+                )
+            ),
+            (
+                [
                     "train_loader.dataset.streaming=true", "train_loader.dataset.shuffle_algo=py1e",
                     "train_loader.dataset.num_canonical_nodes=4", "train_loader.dataset.shuffle_block_size=1000",
                 ],

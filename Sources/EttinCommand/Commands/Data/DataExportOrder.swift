@@ -10,14 +10,21 @@ struct DataExportOrder: ParsableCommand {
         discussion: """
             An order data set has a row for each sample: "input_ids", before masking,
             and "step", from 1. A name that ends in .jsonl gives JSON Lines, any other
-            a folder of MDS shards. The same command goes on with a stopped job.
-            --shard gives a machine some of the steps; "ettin data merge" joins parts
-            that are shards, "ettin data import-order" those that are JSON Lines.
+            a folder of MDS shards. The same command resumes a stopped job. --shard gives
+            a machine some of the steps; "ettin data merge" joins parts that are shards,
+            "ettin data import-order" those that are JSON Lines.
 
             Orders: keyed is our own, which needs no memory; permutation is the one
-            that Ettin was trained in; naive, py1s, py1e, py1br and py2s are those of
-            streaming; sequential leaves samples where they are. All but sequential
-            decompress the shards of the data set once, beside the compressed ones.
+            that Ettin was trained in; sequential is the storage order. naive, py1s,
+            py1e, py1br and py2s are what mosaicml-streaming's StreamingDataLoader
+            gives with that shuffle, unshuffled what it gives with shuffle: false:
+            canonical nodes take turns, and some samples are repeated so that all of
+            them and all ranks get equally many. All but sequential decompress the
+            shards of the data set once, beside the compressed ones.
+
+            With the orders of streaming, an epoch can take a part of a data set, or
+            more than all of it: @repeat=TIMES, @choose=SAMPLES or @proportion=SHARE
+            behind its folder, as in a Stream.
 
             Examples:
 
@@ -25,36 +32,70 @@ struct DataExportOrder: ParsableCommand {
               ettin data export-order chunks --batch-size 4 --first-step 101 \\
                 --steps 100 --order permutation -o steps-101.jsonl
               ettin data export-order chunks --batch-size 4 --shard 0/2 -o order/0
+              ettin data export-order web@repeat=1.5 code@choose=5000 \\
+                --batch-size 64 --order py1s --seed 9176 --canonical-nodes 128 \\
+                --nodes 2 --ranks-per-node 8 -o order
             """
     )
 
-    @Argument(help: "The data set of a run.", completion: .directory)
-    var input: String
+    @Argument(
+        help: ArgumentHelp("Data sets of a run, read as one.", valueName: "dataset"),
+        completion: .directory
+    )
+    var inputs: [WeightedFolder]
 
-    @Option(help: ArgumentHelp("The samples of a step, over all ranks.", valueName: "count"))
+    @Option(help: ArgumentHelp("Samples per step, over all ranks.", valueName: "count"))
     var batchSize: Int
 
-    @Option(help: ArgumentHelp("How many steps to write; one epoch unless given.", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of steps to write (default: one epoch).", valueName: "count"))
     var steps: Int?
 
-    @Option(help: ArgumentHelp("The first step to write.", valueName: "number"))
+    @Option(help: ArgumentHelp("First step to write.", valueName: "number"))
     var firstStep = 1
 
-    @Option(help: "The order of the samples.")
+    @Option(help: "Order of the samples.")
     var order: OrderExportStage.Order = .keyed
 
-    @Option(help: ArgumentHelp("The seed of the order; the suite was trained with the default.", valueName: "number"))
+    @Option(help: ArgumentHelp("Random seed; the suite was trained with the default.", valueName: "number"))
     var seed: UInt64 = 21
 
     @Option(
         help: ArgumentHelp(
-            "The canonical nodes of streaming's orders; as it chooses for one machine.",
+            "num_canonical_nodes (default: the number of nodes; 64 times that for py1s and py2s).",
             valueName: "count"
         )
     )
     var canonicalNodes: Int?
 
-    @Flag(inversion: .prefixedNo, help: "Leave out the samples at the end of an epoch that fill no batch.")
+    @Option(help: ArgumentHelp("Number of machines, for the orders of streaming.", valueName: "count"))
+    var nodes = 1
+
+    @Option(help: ArgumentHelp("Ranks per machine, for the orders of streaming.", valueName: "count"))
+    var ranksPerNode = 1
+
+    @Option(
+        help: ArgumentHelp(
+            "shuffle_block_size of py1e and py1br (default: 4,000,000 / canonical nodes, at least 262,144).",
+            valueName: "samples"
+        )
+    )
+    var shuffleBlockSize: Int?
+
+    @Option(help: "sampling_method: whether epochs that take parts of data sets take the same ones.")
+    var samplingMethod: StreamingSampling.Method = .balanced
+
+    @Option(help: ArgumentHelp("sampling_granularity: samples drawn at a time from a shard.", valueName: "samples"))
+    var samplingGranularity = 1
+
+    @Option(
+        help: ArgumentHelp(
+            "epoch_size, for proportions (default: the samples of all data sets).",
+            valueName: "samples"
+        )
+    )
+    var epochSize: Int?
+
+    @Flag(inversion: .prefixedNo, help: "Drop the last batch of an epoch if it is incomplete.")
     var dropLast = true
 
     @OptionGroup var job: DataJobOptions
@@ -66,8 +107,27 @@ struct DataExportOrder: ParsableCommand {
         where !(1...1 << 40).contains(number) {
             throw ValidationError("\(flag) is \(number); expected 1 to \(1 << 40)")
         }
-        if let canonicalNodes, canonicalNodes < 1 {
-            throw ValidationError("--canonical-nodes is \(canonicalNodes); expected 1 or more")
+        for (flag, number) in [
+            ("--canonical-nodes", canonicalNodes ?? 1), ("--nodes", nodes), ("--ranks-per-node", ranksPerNode),
+            ("--shuffle-block-size", shuffleBlockSize ?? 1), ("--sampling-granularity", samplingGranularity),
+            ("--epoch-size", epochSize ?? 1),
+        ] where number < 1 {
+            throw ValidationError("\(flag) is \(number); expected 1 or more")
+        }
+        if !order.isStreaming {
+            let streamingOrders = OrderExportStage.Order.allCases.filter(\.isStreaming).map(\.rawValue)
+            for (flag, isGiven) in [
+                ("--canonical-nodes", canonicalNodes != nil), ("--nodes", nodes != 1),
+                ("--ranks-per-node", ranksPerNode != 1), ("--shuffle-block-size", shuffleBlockSize != nil),
+                ("--sampling-method", samplingMethod != .balanced),
+                ("--sampling-granularity", samplingGranularity != 1), ("--epoch-size", epochSize != nil),
+                ("@repeat, @choose or @proportion", inputs.contains { $0.input.weight != .once }),
+            ] where isGiven {
+                throw ValidationError(
+                    "\(flag) is given with --order \(order.rawValue); expected it with --order "
+                        + streamingOrders.joined(separator: ", ")
+                )
+            }
         }
         if seed > UInt64(UInt32.max) { throw ValidationError("--seed is \(seed); expected at most \(UInt32.max)") }
         try job.validateOrder()
@@ -75,16 +135,52 @@ struct DataExportOrder: ParsableCommand {
 
     func run() throws {
         let stage = OrderExportStage(
-            input: input,
+            inputs: inputs.map(\.input),
             batchSize: batchSize,
             firstStep: firstStep,
             steps: steps,
             order: order,
             seed: seed,
-            canonicalNodes: canonicalNodes,
+            streaming: OrderExportStage.Streaming(
+                canonicalNodes: canonicalNodes,
+                blockSize: shuffleBlockSize,
+                physicalNodes: nodes,
+                ranksPerNode: ranksPerNode,
+                sampling: StreamingSampling(
+                    method: samplingMethod,
+                    granularity: samplingGranularity,
+                    epochSize: epochSize
+                )
+            ),
             remainder: dropLast ? .dropped : .kept
         )
         try job.run(json, manifestPath: OrderOutput.manifestPath(job.output)) { try stage.run($0) }
+    }
+}
+
+/// A data set on the command line: its folder, and behind an @ how much of it an epoch takes.
+struct WeightedFolder: ExpressibleByArgument {
+    let input: OrderExportStage.Input
+
+    init?(argument: String) {
+        let (folder, option) =
+            argument.lastIndex(of: "@").map { at in
+                (String(argument[..<at]), argument[argument.index(after: at)...])
+            } ?? (argument, "")
+        let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let value = parts.count == 2 ? String(parts[1]) : ""
+        let weight: MDSStreams.Weight?
+        switch parts.first {
+        case "repeat": weight = Double(value).map { .repeated($0) }
+        case "proportion": weight = Double(value).map { .proportion($0) }
+        case "choose": weight = Int(value).map { .samples($0) }
+        default:
+            // Folders may have an @ in their names.
+            input = OrderExportStage.Input(path: argument)
+            return
+        }
+        guard let weight else { return nil }
+        input = OrderExportStage.Input(path: folder, weight: weight)
     }
 }
 

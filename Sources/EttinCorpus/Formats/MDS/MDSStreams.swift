@@ -61,9 +61,12 @@ public struct MDSStreams: Sendable {
                 guard share > 0, share.isFinite else { throw refused(position, "is \(share)", "a positive number") }
                 proportions.append(share)
             case .repeated(let times):
-                guard times >= 0, times.isFinite else { throw refused(position, "is \(times)", "a number from 0") }
+                // What an epoch draws is counted, added and multiplied.
+                guard times >= 0, times * Double(entry.dataset.sampleCount) <= 0x1p40 else {
+                    throw refused(position, "is \(times)", "a number from 0 that gives at most \(1 << 40) samples")
+                }
             case .samples(let count):
-                guard count >= 0 else { throw refused(position, "is \(count)", "a number from 0") }
+                guard 0...1 << 40 ~= count else { throw refused(position, "is \(count)", "0 to \(1 << 40)") }
             }
             guard proportions.isEmpty || proportions.count == position + 1 else {
                 throw refused(position, "is mixed with proportions", "a proportion for every stream or for none")

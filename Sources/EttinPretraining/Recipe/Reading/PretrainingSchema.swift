@@ -31,6 +31,7 @@ enum PretrainingSchema {
     static let dataset = [
         "local", "remote", "split", "tokenizer_name", "max_seq_len", "shuffle", "mlm_probability", "streaming",
         "streams", "shuffle_seed", "shuffle_algo", "shuffle_block_size", "num_canonical_nodes", "predownload",
+        "sampling_method", "sampling_granularity", "epoch_size", "batching_method", "partition_algo",
         "group_method", "eos_token_id", "bos_token_id", "use_decoder_attn_mask", "suppress_masking",
         // Ours.
         "order_path",

@@ -108,13 +108,23 @@ extension RecipeReader {
 
     // MARK: - Order
 
-    private func readOrder(_ dataset: RecipeSection, shuffle: Bool) throws -> DataSettings.Order {
+    private mutating func readOrder(_ dataset: RecipeSection, shuffle: Bool) throws -> DataSettings.Order {
         let isStreaming = try dataset.bool("streaming") ?? true
         let streaming = DataSettings.StreamingSettings(
             algorithm: try dataset.choice("shuffle_algo", StreamingOrder.Algorithm.self) ?? .py1s,
             canonicalNodes: try dataset.int("num_canonical_nodes", in: 1...1 << 20) ?? 128,
-            blockSize: try dataset.int("shuffle_block_size", in: 2...Int.max)
+            blockSize: try dataset.int("shuffle_block_size", in: 1...1 << 60),
+            sampling: StreamingSampling(
+                method: try dataset.choice("sampling_method", StreamingSampling.Method.self) ?? .balanced,
+                granularity: try dataset.int("sampling_granularity", in: 1...1 << 32) ?? 1,
+                epochSize: try dataset.int("epoch_size", in: 1...1 << 32)
+            )
         )
+        for (key, only) in [("batching_method", "random"), ("partition_algo", "relaxed")] {
+            if let value = try dataset.string(key), value != only {
+                throw dataset.problem(key, "is \(quoted(value))", only)
+            }
+        }
         if let path = try dataset.string("order_path") {
             guard !shuffle else {
                 throw dataset.problem(
@@ -125,8 +135,14 @@ extension RecipeReader {
             }
             return .explicit(path: path)
         }
-        guard shuffle else { return .sequential }
-        return isStreaming ? .streaming(streaming) : .permutation
+        if isStreaming { return .streaming(streaming) }
+        for key in [
+            "shuffle_algo", "num_canonical_nodes", "shuffle_block_size", "sampling_method", "sampling_granularity",
+            "epoch_size",
+        ] where dataset.has(key) {
+            notices.append("inert: \(dataset.path).\(key) without streaming: true")
+        }
+        return shuffle ? .permutation : .sequential
     }
 
     private func readStreams(_ dataset: RecipeSection) throws -> [DataSettings.Stream] {
