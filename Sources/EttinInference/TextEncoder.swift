@@ -35,6 +35,9 @@ public final class TextEncoder {
     public let tokenizer: Tokenizer
     /// Makes of texts what ``embeddings(of:normalize:truncateDimension:maxBatchTokens:)`` takes, on any thread.
     public let preparer: Preparer
+    /// What the folder's files say that has no effect, a sentence each.
+    public let notices: [String]
+    private let divergence: Divergence
 
     /// Loads a model.
     ///
@@ -46,14 +49,17 @@ public final class TextEncoder {
     /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken;
     ///   ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, pooling: Pooling? = nil, options: ComputeOptions = ComputeOptions()) throws {
+        divergence = Divergence(folder: folder)
         model = try EmbeddingModel(
             folder: folder,
             pooling: pooling,
             dtype: options.parameterDType,
             device: options.device
         )
-        try options.prepare(model.trunk)
+        try options.prepare(model.trunk, divergence)
         tokenizer = try Tokenizer(folder: model.transformerFolder)
+        notices =
+            try ModelFolderNotices.all(folder: model.transformerFolder) + model.settings.notices + tokenizer.notices
         let configuration = model.trunk.configuration
         try configuration.requireIDs(of: tokenizer, folder: model.transformerFolder)
         let limit = min(
@@ -131,6 +137,9 @@ public final class TextEncoder {
                 }
             }
             for (row, index) in indices.enumerated() {
+                guard rows[row * width..<(row + 1) * width].allSatisfy(\.isFinite) else {
+                    throw divergence.error("the embedding of text \(index + 1)")
+                }
                 values.replaceSubrange(
                     index * width..<(index + 1) * width,
                     with: rows[row * width..<(row + 1) * width]
