@@ -16,14 +16,14 @@ public enum InferenceDType: String, Sendable, Hashable, CaseIterable {
 public struct ComputeOptions: Sendable, Hashable {
     /// The device that holds the model.
     public var device: Device
-    /// The type to compute in; nil for that of the files.
+    /// Compute dtype; nil for that of the weights.
     public var dtype: InferenceDType?
 
     /// Creates options.
     ///
     /// - Parameters:
     ///   - device: The device that holds the model.
-    ///   - dtype: The type to compute in; nil for that of the files.
+    ///   - dtype: Compute dtype; nil for that of the weights.
     public init(device: Device = .cpu, dtype: InferenceDType? = nil) {
         self.device = device
         self.dtype = dtype

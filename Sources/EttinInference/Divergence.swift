@@ -27,7 +27,8 @@ struct Divergence: Sendable {
             let forms = TensorStore.Form.allCases.map { FilePath.joined(path, $0.rawValue) }
             guard forms.contains(where: FilePath.exists) else { continue }
             guard let tensor = try TensorStore.open(folder: path).firstNonFiniteTensor() else { continue }
-            return "the tensor \(quoted(tensor.name))\(part.isEmpty ? "" : " in \(part)") holds \(tensor.value): the training "
+            return
+                "the tensor \(quoted(tensor.name))\(part.isEmpty ? "" : " in \(part)") holds \(tensor.value): the training "
                 + "that wrote it has diverged, use an earlier checkpoint"
         }
         return "every weight is finite, but values grow too large on the way"

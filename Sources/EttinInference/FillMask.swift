@@ -2,7 +2,7 @@ public import EttinModel
 public import EttinTokenizer
 import Torch
 
-/// Fills the masks of texts with the most probable tokens.
+/// Fills masks with the most likely tokens.
 ///
 /// ```swift
 /// let fillMask = try FillMask(folder: "models/ettin-encoder-17m")
@@ -28,7 +28,7 @@ public final class FillMask {
     public struct Result: Sendable, Hashable {
         /// For each mask, in order, its predictions, most probable first.
         public let masks: [[Prediction]]
-        /// Whether the text was shortened.
+        /// Whether the text was truncated.
         public let isTruncated: Bool
     }
 
@@ -36,7 +36,7 @@ public final class FillMask {
     public let model: LanguageModel
     /// The tokenizer.
     public let tokenizer: Tokenizer
-    /// Makes of texts what ``predictions(for:topK:maxBatchTokens:)`` takes, on any thread.
+    /// Prepares texts for ``predictions(for:topK:maxBatchTokens:)``, on any thread.
     public let preparer: Preparer
     /// What the folder's files say that has no effect, a sentence each.
     public let notices: [String]
@@ -76,9 +76,9 @@ public final class FillMask {
     ///
     /// - Parameters:
     ///   - texts: Each with at least one mask token.
-    ///   - topK: How many predictions for each mask; at most the whole vocabulary.
-    ///   - overlong: What becomes of texts that are too long.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - topK: Number of predictions per mask; at most the whole vocabulary.
+    ///   - overlong: What to do with texts that are too long.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One result for each text.
     /// - Throws: ``InferenceError`` for a text without a mask, one that is too long or an option out of range;
     ///   `TorchError` when memory or device fails.
@@ -102,8 +102,8 @@ public final class FillMask {
     ///
     /// - Parameters:
     ///   - texts: Texts that ``preparer`` made, of one request or of several.
-    ///   - topK: How many predictions for each mask; at most the whole vocabulary.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - topK: Number of predictions per mask; at most the whole vocabulary.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One result for each text.
     /// - Throws: ``InferenceError`` for texts that another model's preparer made or an option out of range; `TorchError`
     ///   when memory or device fails; `CancellationError`.
@@ -171,7 +171,7 @@ public final class FillMask {
     }
 }
 
-/// How many tokens are computed at once unless told otherwise: enough to fill matrix products, little memory.
+/// Default number of tokens per batch: enough to fill matrix products, with little memory.
 public let defaultMaxBatchTokens = 8192
 
 /// Checks an option against a range.

@@ -10,15 +10,15 @@ public struct GenerationOptions: Sendable, Hashable {
     public var minNewTokens = 0
     /// The same for prompt and continuation together; `min_length`.
     public var minLength = 0
-    /// Divides the logits before a token is drawn; 0 takes the most probable token each time; `temperature`.
+    /// Sampling temperature; 0 is greedy; `temperature`.
     public var temperature = 0.0
-    /// Draw among this many most probable tokens only; 0 for all; `top_k`.
+    /// Sample from the k most likely tokens; 0 disables; `top_k`.
     public var topK = 50
-    /// Draw among the most probable tokens that make up this much probability; `top_p`.
+    /// Nucleus (top-p) sampling threshold; 1 disables; `top_p`.
     public var topP = 1.0
-    /// Draw among tokens that are at least this share as probable as the most probable one; 0 for all; `min_p`.
+    /// Sample from tokens at least this share as likely as the most likely one; 0 disables; `min_p`.
     public var minP = 0.0
-    /// Makes tokens that occur in prompt or text less probable when above 1; `repetition_penalty`.
+    /// Penalty for tokens that occur in prompt or text; 1 disables; `repetition_penalty`.
     public var repetitionPenalty = 1.0
     /// No run of this many tokens occurs twice in prompt and text; 0 for no such rule; `no_repeat_ngram_size`.
     public var noRepeatNGramSize = 0
@@ -28,19 +28,19 @@ public struct GenerationOptions: Sendable, Hashable {
     public var firstSuppressedTokenIDs: [Int] = []
     /// Sequences of tokens that are never completed; `bad_words_ids`.
     public var badWordsIDs: [[Int]] = []
-    /// The key of the random generator.
+    /// Random seed.
     public var seed: UInt64 = 0
     /// Texts that end generation; they are not part of the result; `stop_strings`.
     public var stopTexts: [String] = []
     /// Tokens that end generation; nil for the model's own; `eos_token_id`.
     public var endTokenIDs: [Int]?
 
-    /// Creates options that take the most probable token each time.
+    /// Creates options for greedy decoding.
     public init() {}
 
     /// Creates the options of a model's `generation_config.json`.
     ///
-    /// Without `do_sample` the most probable token is taken each time, whatever temperature the file gives. `max_length`
+    /// Without `do_sample` decoding is greedy, whatever temperature the file gives. `max_length`
     /// counts only without `max_new_tokens`.
     ///
     /// - Parameter configuration: The content of the file.

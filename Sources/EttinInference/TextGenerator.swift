@@ -19,7 +19,7 @@ public final class TextGenerator {
         public enum FinishReason: String, Sendable, Hashable {
             /// The model ended the text, or a stop text was reached.
             case stop
-            /// As many tokens as asked for, or as the model serves.
+            /// The limit on tokens, or the model's context, was reached.
             case length
         }
 
@@ -31,7 +31,7 @@ public final class TextGenerator {
         public let finishReason: FinishReason
         /// The number of tokens of the prompt.
         public let promptTokenCount: Int
-        /// Whether the prompt was shortened.
+        /// Whether the prompt was truncated.
         public let isTruncated: Bool
     }
 
@@ -41,7 +41,7 @@ public final class TextGenerator {
     public let tokenizer: Tokenizer
     /// What the model's `generation_config.json` says, with defaults for the rest.
     public let defaultOptions: GenerationOptions
-    /// Makes of prompts what ``generate(from:options:batchSize:onText:shouldStop:)`` takes, on any thread.
+    /// Prepares prompts for ``generate(from:options:batchSize:onText:shouldStop:)``, on any thread.
     public let preparer: Preparer
     /// What the folder's files say that has no effect, a sentence each.
     public let notices: [String]
@@ -91,8 +91,8 @@ public final class TextGenerator {
     /// - Parameters:
     ///   - prompts: The texts to continue.
     ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
-    ///   - overlong: What becomes of prompts that leave no room for a token.
-    ///   - batchSize: How many prompts to continue at once.
+    ///   - overlong: What to do with prompts that leave no room for a token.
+    ///   - batchSize: Number of prompts to continue at once.
     ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
     ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     /// - Returns: One continuation for each prompt.
@@ -123,7 +123,7 @@ public final class TextGenerator {
     /// - Parameters:
     ///   - prompts: Prompts that ``preparer`` made, of one request or of several.
     ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
-    ///   - batchSize: How many prompts to continue at once.
+    ///   - batchSize: Number of prompts to continue at once.
     ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
     ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     /// - Returns: One continuation for each prompt.

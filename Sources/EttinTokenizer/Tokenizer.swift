@@ -191,9 +191,9 @@ public struct Tokenizer: Sendable {
         id >= 0 && Int(id) < core.idLimit && core.specialFlags[Int(id)] != 0
     }
 
-    /// Id of the token that hides a word.
+    /// Id of the mask token.
     public var maskTokenID: Int32? { specialID("mask_token") }
-    /// Id of the token that fills up batches in foreign formats.
+    /// Id of the padding token.
     public var padTokenID: Int32? { specialID("pad_token") }
     /// Id of the classification token in front of a text.
     public var clsTokenID: Int32? { specialID("cls_token") }
@@ -212,7 +212,7 @@ public struct Tokenizer: Sendable {
 
     // MARK: - Settings
 
-    /// The largest number of tokens the model takes; nil when the files do not limit it.
+    /// Maximum number of tokens the model takes; nil when the files set no limit.
     ///
     /// `encode` never shortens a text; callers compare and decide.
     public var modelMaxLength: Int? { settings.modelMaxLength }

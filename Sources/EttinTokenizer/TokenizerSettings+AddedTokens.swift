@@ -108,15 +108,18 @@ extension TokenizerSettings {
         var tokens = keys.compactMap { Self.token(named($0)) }
         for key in ["extra_special_tokens", "additional_special_tokens"] {
             guard let value = named(key) else { continue }
-            tokens += value.arrayValue?.compactMap(Self.token) ?? value.objectValue?.compactMap { Self.token($0.value) } ?? []
+            tokens +=
+                value.arrayValue?.compactMap(Self.token) ?? value.objectValue?.compactMap { Self.token($0.value) } ?? []
         }
         return tokens
     }
 
     /// A special token's value, by the file that counts.
     private func named(_ key: String) -> JSONValue? {
-        if configuration[Self.decoderKey] == nil, let value = specialTokensMap?[key] { return value }
-        return configuration[key] ?? specialTokensMap?[key]
+        guard configuration[Self.decoderKey] == nil, let value = specialTokensMap?[key] else {
+            return configuration[key]
+        }
+        return value
     }
 
     private static func token(_ value: JSONValue?) -> AddedToken? {
@@ -147,13 +150,12 @@ extension TokenizerSettings {
 }
 
 extension AddedToken {
-    /// Reads a token as files spell it.
+    /// Reads a token as files spell it; nil when it has no content.
     ///
     /// - Parameters:
     ///   - value: An object with `content` and flags.
     ///   - field: The field, for messages.
     ///   - name: The file, for messages.
-    /// - Returns: Nil when it has no content.
     /// - Throws: `TokenizerError` for a flag that is none.
     init?(_ value: JSONValue, field: String, name: String) throws {
         guard let content = value["content"]?.stringValue else { return nil }

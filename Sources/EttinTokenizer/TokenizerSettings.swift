@@ -44,7 +44,12 @@ struct TokenizerSettings: Sendable {
         }
         for side in ["truncation_side", "padding_side"] {
             guard let value = configuration[side], !value.isNull, value != "left", value != "right" else { continue }
-            throw TokenizerError.invalid(file: name, field: side, found: value.text(), expected: "\"left\" or \"right\"")
+            throw TokenizerError.invalid(
+                file: name,
+                field: side,
+                found: value.text(),
+                expected: "\"left\" or \"right\""
+            )
         }
     }
 

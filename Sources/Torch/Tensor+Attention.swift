@@ -17,7 +17,9 @@ public struct AttentionWindow: Sendable, Hashable {
         self.right = right
     }
 
-    /// Bounds as the kernels take them, −1 for none. No sequence is longer than an `Int32` counts, so that a greater bound
+    /// Bounds as the kernels take them, −1 for none.
+    ///
+    /// No sequence is longer than an `Int32` counts, so that a greater bound
     /// means the same, and sums of positions and bounds do not overflow.
     var bounds: (left: Int64, right: Int64) {
         (left.map { Int64(min($0, Int(Int32.max))) } ?? -1, right.map { Int64(min($0, Int(Int32.max))) } ?? -1)

@@ -48,7 +48,10 @@ struct Embed: ParsableCommand {
     @Option(help: ArgumentHelp("Name of a prompt of the model to put before each text.", valueName: "name"))
     var promptName: String?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Truncate embeddings to this many dimensions.", valueName: "count"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Truncate embeddings to this many dimensions.", valueName: "count")
+    )
     var truncateDim: Int?
 
     @OptionGroup var truncation: TruncationOptions

@@ -56,7 +56,7 @@ struct Info: ParsableCommand {
         let layers = configuration.layerTypes.enumerated()
         try StandardOutput.write { output in
             try output.line("kind         \(configuration.kind.name) (\(configuration.kind.rawValue))")
-            try output.line("made for     \(summary.kind?.rawValue ?? "not stated")")
+            try output.line("task         \(summary.kind?.rawValue ?? "not stated")")
             try output.line("size         \(summary.size?.rawValue ?? "not one of the suite's")")
             try output.line(
                 "parameters   \(summary.parameterCount): \(summary.embeddingParameterCount) in the embedding, "

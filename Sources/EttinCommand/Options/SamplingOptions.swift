@@ -109,7 +109,8 @@ struct SamplingOptions: ParsableArguments {
         }
         let isStatedLength = file?.maxNewTokens != nil || file?.maxLength != nil
         let isGivenLength = maxNewTokens != nil || maxLength != nil
-        let length = options.maxLength.map { "up to \($0) tokens with the prompt" } ?? "up to \(options.maxNewTokens) new tokens"
+        let length =
+            options.maxLength.map { "up to \($0) tokens with the prompt" } ?? "up to \(options.maxNewTokens) new tokens"
         var parts = [value(length, given: isGivenLength, stated: isStatedLength)]
         if options.temperature == 0 {
             parts.append(value("greedy", given: temperature != nil, stated: file?.samples != nil))

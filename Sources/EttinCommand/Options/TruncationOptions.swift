@@ -22,6 +22,7 @@ struct TruncationOptions: ParsableArguments {
     /// What becomes of texts that are too long.
     ///
     /// - Parameter tokenizer: The model's, which may name a side.
+    /// - Returns: The rule.
     func rule(for tokenizer: Tokenizer) -> OverlongTextRule {
         guard truncate else { return .refuse }
         let side = truncationSide ?? (tokenizer.truncatesLeft ? .left : .right)

@@ -6,7 +6,8 @@ import EttinJSON
 extension GenerationConfiguration {
     /// The keys that are obeyed.
     private static let obeyed: Set<String> = [
-        "bad_words_ids", "begin_suppress_tokens", "do_sample", "eos_token_id", "max_length", "max_new_tokens", "min_length",
+        "bad_words_ids", "begin_suppress_tokens", "do_sample", "eos_token_id", "max_length", "max_new_tokens",
+        "min_length",
         "min_new_tokens", "min_p", "no_repeat_ngram_size", "repetition_penalty", "stop_strings", "suppress_tokens",
         "temperature", "top_k", "top_p",
     ]
@@ -16,7 +17,8 @@ extension GenerationConfiguration {
         ("constraints", .null), ("diversity_penalty", 0), ("dola_layers", .null), ("encoder_no_repeat_ngram_size", 0),
         ("encoder_repetition_penalty", 1), ("exponential_decay_length_penalty", .null), ("force_words_ids", .null),
         ("forced_bos_token_id", .null), ("forced_eos_token_id", .null), ("guidance_scale", 1), ("is_assistant", false),
-        ("max_time", .null), ("num_beam_groups", 1), ("num_beams", 1), ("num_return_sequences", 1), ("penalty_alpha", 0),
+        ("max_time", .null), ("num_beam_groups", 1), ("num_beams", 1), ("num_return_sequences", 1),
+        ("penalty_alpha", 0),
         ("sequence_bias", .null), ("token_healing", false), ("use_mtp", false), ("watermarking_config", .null),
     ]
 
@@ -27,7 +29,8 @@ extension GenerationConfiguration {
 
     /// Keys that most files have and that change nothing here: how Python computes, what it returns, how it pads.
     private static let inert: Set<String> = [
-        "cache_config", "cache_implementation", "early_stopping", "length_penalty", "max_cache_len", "output_attentions",
+        "cache_config", "cache_implementation", "early_stopping", "length_penalty", "max_cache_len",
+        "output_attentions",
         "output_hidden_states", "output_logits", "output_scores", "remove_invalid_values", "renormalize_logits",
         "return_dict_in_generate", "transformers_version",
     ]
@@ -69,16 +72,22 @@ extension GenerationConfiguration {
             )
         }
         guard problems.isEmpty else { throw CheckpointError(problems) }
-        let neutral = Dictionary(uniqueKeysWithValues: (Self.refused + Self.refusedInSampling).map { ($0.key, $0.neutral) })
+        let neutral = Dictionary(
+            uniqueKeysWithValues: (Self.refused + Self.refusedInSampling).map { ($0.key, $0.neutral) }
+        )
         let without = otherKeys.filter { member in
             !Self.inert.contains(member.key) && !member.value.isNull && member.value != false
                 && !(neutral[member.key].map { Self.isSame(member.value, $0) } ?? false)
         }
         var notices = without.isEmpty ? [] : ["\(file): no effect of \(listing(without.map(\.key), limit: 10))"]
-        let drawing = [("temperature", temperature), ("top_p", topP), ("min_p", minP), ("top_k", topK.map(Double.init))]
+        let drawing = [
+            ("temperature", temperature), ("top_p", topP), ("min_p", minP), ("top_k", topK.map(Double.init)),
+        ]
         let given = drawing.filter { $0.1 != nil }.map(\.0)
         if !isDrawn, !given.isEmpty {
-            notices.append("\(file): no effect of \(listing(given)) unless tokens are drawn (do_sample or --temperature)")
+            notices.append(
+                "\(file): no effect of \(listing(given)) unless tokens are drawn (do_sample or --temperature)"
+            )
         }
         return notices
     }

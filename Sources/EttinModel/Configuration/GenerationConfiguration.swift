@@ -1,7 +1,7 @@
 import EttinFiles
 public import EttinJSON
 
-/// How a decoder generates unless it is told otherwise, as `generation_config.json` states it.
+/// A decoder's generation defaults, as `generation_config.json` states them.
 public struct GenerationConfiguration: Hashable, Sendable {
     /// Begin of sequence; `bos_token_id`.
     public var bosTokenID: Int?
@@ -11,17 +11,17 @@ public struct GenerationConfiguration: Hashable, Sendable {
     public var padTokenID: Int?
     /// Whether keys and values are kept between steps, true by default; `use_cache`.
     public var usesCache = true
-    /// Whether to draw from the distribution instead of taking the most probable token; `do_sample`.
+    /// Whether to sample instead of decoding greedily; `do_sample`.
     public var samples: Bool?
-    /// Divides the logits before drawing, above 0; `temperature`.
+    /// Sampling temperature; `temperature`.
     public var temperature: Double?
-    /// Draw among this many most probable tokens only, 0 for all; `top_k`.
+    /// Sample from the k most likely tokens, 0 for all; `top_k`.
     public var topK: Int?
-    /// Draw among the most probable tokens that make up this much probability, 0 to 1; `top_p`.
+    /// Nucleus (top-p) sampling threshold, 0 to 1; `top_p`.
     public var topP: Double?
-    /// Draw among tokens that are at least this share as probable as the most probable one; `min_p`.
+    /// Sample from tokens at least this share as likely as the most likely one; `min_p`.
     public var minP: Double?
-    /// Makes tokens that occurred less probable when above 1; `repetition_penalty`.
+    /// Penalty for tokens that occurred already; 1 for none; `repetition_penalty`.
     public var repetitionPenalty: Double?
     /// No run of this many tokens occurs twice, 0 for no such rule; `no_repeat_ngram_size`.
     public var noRepeatNGramSize: Int?
@@ -156,10 +156,14 @@ public struct GenerationConfiguration: Hashable, Sendable {
         if let value = fields.value("bad_words_ids"), !value.isNull {
             let words = (value.arrayValue ?? []).map { word in word.arrayValue?.map(\.intValue) ?? [nil] }
             badWordsIDs = words.map { $0.compactMap(\.self) }
-            let areRight = !words.isEmpty && zip(words, badWordsIDs).allSatisfy { word, ids in
-                !word.isEmpty && word.count == ids.count && ids.allSatisfy { $0 >= 0 }
+            let areRight =
+                !words.isEmpty
+                && zip(words, badWordsIDs).allSatisfy { word, ids in
+                    !word.isEmpty && word.count == ids.count && ids.allSatisfy { $0 >= 0 }
+                }
+            if !areRight {
+                fields.refuse("bad_words_ids", "is \(value.text())", expected: "lists of token ids, none empty")
             }
-            if !areRight { fields.refuse("bad_words_ids", "is \(value.text())", expected: "lists of token ids, none empty") }
         }
     }
 

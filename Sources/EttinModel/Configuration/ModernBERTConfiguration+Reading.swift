@@ -2,7 +2,7 @@ import EttinFiles
 public import EttinJSON
 
 extension ModernBERTConfiguration {
-    /// The largest configuration file we read.
+    /// Size limit of a configuration file.
     private static let sizeLimit = 16_000_000
 
     /// Reads `config.json` of a folder.

@@ -91,14 +91,21 @@ public struct EmbeddingSettings: Sendable, Hashable {
         require("module_output_name", fields.value("module_output_name"), FeatureName.tokenEmbeddings, in: &fields)
         let text = fields.value("modality_config")?["text"]
         require("modality_config.text.method", text?["method"], "forward", in: &fields)
-        require("modality_config.text.method_output_name", text?["method_output_name"], "last_hidden_state", in: &fields)
+        require(
+            "modality_config.text.method_output_name",
+            text?["method_output_name"],
+            "last_hidden_state",
+            in: &fields
+        )
         if let value = fields.value("query_expansion"), !value.isNull {
             fields.refuse("query_expansion", "is \(value.text())", expected: "null", kind: .unsupported)
         }
         // Padding is nothing that packed sequences have, and texts are truncated where the caller asks for it.
         for member in fields.value("processing_kwargs")?.objectValue ?? [:] {
             let modality = member.key
-            let others = (member.value.objectValue ?? [:]).filter { !["padding", "truncation", "return_tensors"].contains($0.key) }
+            let others = (member.value.objectValue ?? [:]).filter {
+                !["padding", "truncation", "return_tensors"].contains($0.key)
+            }
             guard ["common", "text"].contains(modality), let other = others.first else { continue }
             let key = "processing_kwargs.\(modality).\(other.key)"
             fields.refuse(key, "is \(other.value.text())", expected: "no such key", kind: .unsupported)

@@ -54,7 +54,12 @@ package final class PoolingModule: Module, FeatureModule {
             let known = Set(flags.map(\.key))
             for member in fields.object
             where member.key.hasPrefix("pooling_mode_") && member.value == true && !known.contains(member.key) {
-                fields.refuse(member.key, "is true", expected: "one of \(listing(known.sorted(), limit: 6))", kind: .unsupported)
+                fields.refuse(
+                    member.key,
+                    "is true",
+                    expected: "one of \(listing(known.sorted(), limit: 6))",
+                    kind: .unsupported
+                )
             }
             if poolings.isEmpty { poolings = [.mean] }
         }

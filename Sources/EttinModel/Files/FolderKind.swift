@@ -58,8 +58,9 @@ package struct FolderEvidence {
 
     /// Looks at the files of a folder, the most telling first.
     ///
+    /// Nil when nothing tells: a folder without `modules.json` whose `config.json` names no architecture.
+    ///
     /// - Parameter folder: The folder.
-    /// - Returns: Nil when nothing tells: a folder without `modules.json` whose `config.json` names no architecture.
     /// - Throws: `CheckpointError` for files that are not JSON.
     package init?(folder: String) throws {
         func object(_ name: String) throws -> JSONObject? {
@@ -125,7 +126,8 @@ package struct FolderEvidence {
         case "MultiVectorEncoder", "ColBERT": self.init(.multiVector, settings)
         case "SparseEncoder": self.init(.sparse, settings)
         default:
-            if let module = modules.first(where: { ["SpladePooling", "SparseStaticEmbedding"].contains($0.className) }) {
+            if let module = modules.first(where: { ["SpladePooling", "SparseStaticEmbedding"].contains($0.className) })
+            {
                 self.init(.sparse, "modules.json has a \(module.className)")
             } else if try Self.writesScores(modules.last, folder) {
                 self.init(.reranker, "\(FilePath.joined(modules.last?.path ?? "", "config.json")) writes \"scores\"")
@@ -175,7 +177,10 @@ package struct FolderEvidence {
         case .maskedLM, .causalLM, .backbone, .embedding: return
         case .classifier, .tagger, .questionAnswering, .multipleChoice:
             if isPoolingGiven { return }
-            throw evidence.error(folder: folder, expected: "an embedding model; --pooling uses its transformer all the same")
+            throw evidence.error(
+                folder: folder,
+                expected: "an embedding model; --pooling uses its transformer all the same"
+            )
         default: throw evidence.error(folder: folder, expected: "an embedding model")
         }
     }

@@ -6,12 +6,15 @@ import Torch
 package enum ModelFolderNotices {
     /// Keys of `config.json` that change nothing in a forward pass of either kind, here and in transformers.
     private static let inertKeys: Set<String> = [
-        "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "add_cross_attention", "attn_implementation",
+        "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "add_cross_attention",
+        "attn_implementation",
         "bos_token", "causal_mask", "chunk_size_feed_forward", "classifier_pooling", "classifiers_size", "cls_token",
-        "deterministic_flash_attn", "eos_token", "finetuning_task", "global_attn_every_n_layers", "gradient_checkpointing",
+        "deterministic_flash_attn", "eos_token", "finetuning_task", "global_attn_every_n_layers",
+        "gradient_checkpointing",
         "head_dim", "is_causal", "is_decoder", "is_encoder_decoder", "label2id", "layer_norm_eps", "mask_token",
         "mask_token_id", "masked_prediction", "name_or_path", "output_attentions", "output_hidden_states", "pad_token",
-        "position_embedding_type", "prefix", "pruned_heads", "reference_compile", "repad_logits_with_grad", "return_dict",
+        "position_embedding_type", "prefix", "pruned_heads", "reference_compile", "repad_logits_with_grad",
+        "return_dict",
         "sentence_transformers", "sep_token", "sparse_pred_ignore_index", "sparse_prediction", "task_specific_params",
         "tasks", "tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "torchscript", "transformers_version",
         "unk_token", "use_bfloat16", "use_cache",
@@ -33,7 +36,9 @@ package enum ModelFolderNotices {
         }
         if let isCausal = keys["is_causal"]?.boolValue, isCausal != (configuration.kind == .decoder) {
             let kind = configuration.kind.name
-            notices.append("config.json: \"is_causal\" is \(isCausal), which has no effect: the model is run as \(kind)")
+            notices.append(
+                "config.json: \"is_causal\" is \(isCausal), which has no effect: the model is run as \(kind)"
+            )
         }
         let others = keys.filter {
             !inertKeys.contains($0.key) && !obeyedKeys.contains($0.key) && $0.key != "auto_map" && !$0.value.isNull

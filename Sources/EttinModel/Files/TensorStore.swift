@@ -92,7 +92,7 @@ public final class TensorStore: TensorContainer {
     /// - Parameters:
     ///   - file: A safetensors file, or a file from `torch.save` such as `pytorch_model.bin` or a raw training state.
     ///   - access: What stores into the values do; see `MappedFile.Access`.
-    ///   - unknownNames: What becomes of Python names in a pickle that weights do not need; `.kept` for training states.
+    ///   - unknownNames: What to do with Python names in a pickle that weights do not need; `.kept` for training states.
     /// - Returns: The tensors of the file.
     /// - Throws: `CheckpointError` when the file is of another kind or broken.
     public static func open(
@@ -157,7 +157,9 @@ public final class TensorStore: TensorContainer {
         return try TensorStore(form: form, index: index, containers: containers)
     }
 
-    /// Puts shards together. As in transformers, the index says which files there are, and the files what is in them: an
+    /// Puts shards together.
+    ///
+    /// As in transformers, the index says which files there are, and the files what is in them: an
     /// index may be older than its shards.
     private convenience init(form: Form, index: CheckpointIndex, containers: [any TensorContainer]) throws {
         var places: [ExactName: Int] = [:]
@@ -171,7 +173,8 @@ public final class TensorStore: TensorContainer {
                     continue
                 }
                 if try !Self.isSame(name, in: containers[other], and: container) {
-                    let found = "has other values in \(quoted(index.files[place])) than in \(quoted(index.files[other]))"
+                    let found =
+                        "has other values in \(quoted(index.files[place])) than in \(quoted(index.files[other]))"
                     let item = "tensor \(quoted(name))"
                     problems.append(.init(.malformed, file: form.rawValue, item: item, found: found))
                 }

@@ -78,7 +78,9 @@ public enum CheckpointKeyMap {
             prefix += part + "."
             guard names.allSatisfy({ $0.hasPrefix(prefix) }) else { return nil }
             let rest = names.map { $0.dropFirst(prefix.count) }
-            let isModel = rest.allSatisfy { name in known.contains { name.hasPrefix($0) || name.hasPrefix("model." + $0) } }
+            let isModel = rest.allSatisfy { name in
+                known.contains { name.hasPrefix($0) || name.hasPrefix("model." + $0) }
+            }
             if isModel { return prefix == "model." ? nil : prefix }
         }
         return nil

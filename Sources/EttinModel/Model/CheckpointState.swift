@@ -59,11 +59,12 @@ extension TensorStore {
             .unsupported,
             file: form?.rawValue ?? files.first ?? "the checkpoint",
             found: "holds a transformer without a language-model head",
-            expected: "a masked or causal language model, with the tensors \(listing(["head.dense.weight", "decoder.bias"]))"
+            expected:
+                "a masked or causal language model, with the tensors \(listing(["head.dense.weight", "decoder.bias"]))"
         )
     }
 
-    /// Refuses names as a model has them inside a wrapper. transformers would load none of the tensors.
+    /// Refuses names as a model has them inside a wrapper, of which transformers would load none.
     private func requireUnwrappedNames() throws {
         guard let wrapper = CheckpointKeyMap.wrapper(of: names) else { return }
         throw CheckpointError(
