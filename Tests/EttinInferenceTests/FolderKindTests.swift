@@ -1,3 +1,4 @@
+import EttinJSON
 import EttinModel
 import TestSupport
 import Testing
@@ -81,10 +82,8 @@ import Torch
             return withoutGradients { model(batch) }
         }
         let expected = withoutGradients { tied(batch) }
-        // The head is written first, while the weights of the file are still those of the model.
         let own = (embedding * -2).copy()
         let parameters = tied.parameterCount
-        try tied.load(tied.parameters.map { ($0.key, $0.tensor.copy()) })
         try write(own)
         #expect(try !logits().isEqual(to: expected))
         let model = try LanguageModel.load(folder: checkpoint.folder.path)
@@ -123,7 +122,7 @@ import Torch
     @Test func keysWithoutEffectAreNamed() throws {
         let checkpoint = try TinyCheckpoint(.encoder)
         var configuration = checkpoint.configuration
-        configuration.otherKeys = ["window_size": 3, "auto_map": ["AutoModel": "x.X"], "is_causal": true, "dtype": nil]
+        configuration.otherKeys = ["window_size": 3, "auto_map": ["AutoModel": "x.X"], "is_causal": true]
         configuration.dtype = "bfloat16"
         try configuration.write(toFolder: checkpoint.folder.path, format: .version4)
         #expect(
