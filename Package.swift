@@ -121,8 +121,8 @@ let package = Package(
         .executableTarget(
             name: "EttinCommand",
             dependencies: [
-                "CStartup", "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinHub", "EttinCorpus", "EttinModel",
-                "EttinInference", "EttinTraining", "EttinConversion", "EttinPretraining",
+                "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinHub", "EttinCorpus", "EttinModel",
+                "EttinInference", "EttinTraining", "EttinConversion", "EttinPretraining", "CStartup",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings

@@ -17,7 +17,10 @@ private struct SmallRun {
         }
         for split in ["train", "validation"] {
             try Command.succeed(
-                ["data", "tokenize", "tokenizer.txt", "--separator", #"\n"#, "--tokenizer", "tokenizer", "-o", "data/\(split)"],
+                [
+                    "data", "tokenize", "tokenizer.txt", "--separator", #"\n"#, "--tokenizer", "tokenizer", "-o",
+                    "data/\(split)",
+                ],
                 in: folder
             )
         }
@@ -97,7 +100,7 @@ struct PretrainCommandTests {
                 let command = ["pretrain", "recipe.yaml", "eval_loader.dataset.local=empty"] + more
                 let result = try Command.run(command, in: folder)
                 #expect(result.code == 1)
-                #expect(result.errors.contains("error: eval_loader.dataset: is empty/validation, which holds no samples"))
+                #expect(result.errors.contains("eval_loader.dataset: is empty/validation, which holds no samples"))
             }
             #expect(!run.exists("run"))
             // Data that are not there are no mistake of a plan.

@@ -73,7 +73,8 @@ struct ProcessTests {
                 try process.run()
                 var isBlocked = false
                 while !isBlocked, process.isRunning {
-                    let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
+                    let path = "/proc/\(process.processIdentifier)/status"
+                    let status = try String(contentsOfFile: path, encoding: .utf8)
                     let line = status.split(separator: "\n").first { $0.hasPrefix("SigBlk:") }
                     let mask = line.flatMap { UInt64($0.dropFirst(7).drop(while: \.isWhitespace), radix: 16) } ?? 0
                     isBlocked = mask & interrupt != 0

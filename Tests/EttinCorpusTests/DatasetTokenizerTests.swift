@@ -40,7 +40,7 @@ struct DatasetTokenizerTests {
             #expect(try notice(decoders, tokenizer) == nil)
             let error = #expect(throws: CorpusError.self) { try notice(path, byteTokenizer(reversed: true)) }
             let message = error?.description ?? ""
-            #expect(message.hasPrefix("\(path): was made with another tokenizer: \(path)/manifest.json has the fingerp"))
+            #expect(message.hasPrefix("\(path): was made with another tokenizer: \(path)/manifest.json has the"))
             #expect(message.contains("and tok has 261 tokens") && message.contains("expected --tokenizer"))
             try FilePath.remove("\(path)/manifest.json")
             #expect(try notice(path, tokenizer)?.contains("has no manifest.json that names its tokenizer") == true)
@@ -83,7 +83,9 @@ struct DatasetTokenizerTests {
             #expect(merging?.description.contains("\(second): was made with another tokenizer") == true)
             #expect(merging?.description.contains("than \(first)") == true)
             #expect(!FilePath.exists(folder.file("parts/index.json")))
-            let sources = [first, second].map { MixStage.Source(name: FilePath.lastComponent(of: $0), input: $0, share: .all) }
+            let sources = [first, second].map {
+                MixStage.Source(name: FilePath.lastComponent(of: $0), input: $0, share: .all)
+            }
             #expect(throws: CorpusError.self) {
                 try MixStage(sources: sources).run(StageOptions(output: folder.file("mixture")))
             }

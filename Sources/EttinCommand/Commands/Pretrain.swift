@@ -73,8 +73,9 @@ struct Pretrain: ParsableCommand {
         if outcome.isInterrupted { throw ExitCode(130) }
     }
 
-    /// The recipe with the numbers of its tokenizer, where that lies here: a plan fetches nothing. Data that are here are
-    /// checked as a run checks them.
+    /// The recipe with the numbers of its tokenizer, where that lies here: a plan fetches nothing.
+    ///
+    /// Data that are here are checked as a run checks them.
     private func fitted(_ recipe: PretrainingRecipe) throws -> PretrainingRecipe {
         guard let folder = recipe.tokenizerName, FilePath.kind(of: folder) == .folder else {
             guard !recipe.takesVocabularyFromTokenizer else { return recipe }

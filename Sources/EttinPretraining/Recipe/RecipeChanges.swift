@@ -72,12 +72,18 @@ struct EarlierRun {
     /// Reads the file; whatever is wrong with it does not keep a run from being resumed.
     init(_ folder: RunFolder) {
         let path = folder.description
-        guard FilePath.exists(path) else { return problem = "it is missing" }
+        guard FilePath.exists(path) else {
+            problem = "it is missing"
+            return
+        }
         do {
             let file = try TrainingError.translating { try MappedFile(path: path) }
             let value = try file.withUnsafeBytes { try JSONValue(parsing: $0) }
             (threads, torch) = (value["threads"]?.intValue, value["torch"]?.stringValue)
-            guard value["recipe"]?.objectValue?.isEmpty == false else { return problem = "it holds no recipe" }
+            guard value["recipe"]?.objectValue?.isEmpty == false else {
+                problem = "it holds no recipe"
+                return
+            }
             recipe = try PretrainingRecipe(resolved: value["recipe"] ?? .null, name: path)
         } catch {
             problem = "its recipe cannot be read (\(error))"

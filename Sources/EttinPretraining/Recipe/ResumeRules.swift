@@ -1,5 +1,8 @@
+import EttinConversion
 import EttinCorpus
+import EttinModel
 import EttinTraining
+import Torch
 
 /// What becomes of a key whose value is another one when a run is resumed.
 enum ResumeRule: String, Hashable, Sendable {
@@ -33,13 +36,21 @@ extension RecipeKeyRule {
     static let all: [RecipeKeyRule] =
         fixed.map { RecipeKeyRule(key: $0, rule: .fixed, value: nil) }
         + noValue.map { RecipeKeyRule(key: $0, rule: .noValue, value: nil) }
-        + [(ResumeRule.needsAcceptance, needAcceptance), (.allowed, allowed), (.spent, spent)].flatMap { rule, keys in
-            keys.map { RecipeKeyRule(key: $0.key, rule: rule, value: $0.value) }
+        + needAcceptance.map { RecipeKeyRule(key: $0.key, rule: .needsAcceptance, value: $0.value) }
+        + allowed.map { RecipeKeyRule(key: $0.key, rule: .allowed, value: $0.value) }
+        + heldOut.map { key in
+            RecipeKeyRule(key: "eval_loader.\(key.key)", rule: .allowed) { recipe in
+                recipe.evalData.map { key.value(recipe, $0) } ?? "not given"
+            }
         }
+        + spent.map { RecipeKeyRule(key: $0.key, rule: .spent, value: $0.value) }
 
     /// Compared by the checkpoint's state and configuration, which hold what the keys amount to.
     private static let fixed =
-        ["seed", "phase", "max_seq_len", "global_train_batch_size", "optimizer.name", "model.name", "rules.token_counting"]
+        [
+            "seed", "phase", "max_seq_len", "global_train_batch_size", "optimizer.name", "model.name",
+            "rules.token_counting",
+        ]
         + PretrainingSchema.names(
             "train_loader",
             ["drop_last", "batch_size_warmup_min_size", "batch_size_warmup_tokens"]
@@ -56,7 +67,8 @@ extension RecipeKeyRule {
             "model.model_config",
             [
                 "vocab_size", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads",
-                "tie_word_embeddings", "attn_out_bias", "attn_qkv_bias", "mlp_in_bias", "mlp_out_bias", "norm_kwargs.eps",
+                "tie_word_embeddings", "attn_out_bias", "attn_qkv_bias", "mlp_in_bias", "mlp_out_bias",
+                "norm_kwargs.eps",
                 "norm_kwargs.bias", "hidden_act", "head_pred_act", "head_pred_bias", "decoder_bias", "rotary_emb_base",
                 "local_attn_rotary_emb_base", "sliding_window", "global_attn_every_n_layers",
             ]
@@ -88,49 +100,50 @@ extension RecipeKeyRule {
         ("rules.decoder_window", { $0.rules.decoderWindow == .training ? "training" : "transformers" }),
     ]
 
-    private static let allowed: [(key: String, value: Value)] =
-        [
-            ("run_name", { shown($0.runName) }),
-            ("tokenizer_name", { shown($0.tokenizerName) }),
-            ("max_duration", { "\($0.maxDuration)" }),
-            ("scheduler", { $0.schedule.text }),
-            ("train_loader.dataset.local", { $0.data.localPath }),
-            ("train_loader.dataset.remote", { shown($0.data.remote) }),
-            ("train_loader.num_workers", { "\($0.data.workerCount)" }),
-            ("train_loader.prefetch_factor", { "\($0.data.prefetchFactor)" }),
-            ("gradient_checkpointing", { "\($0.gradientCheckpointing)" }),
-            ("device", { $0.device }),
-            ("average_last_checkpoints", { shown($0.averaging?.lastCount) }),
-            ("eval_interval", { shown($0.evalInterval) }),
-            ("eval_subset_num_batches", { shown($0.evalSubsetBatches, or: "all") }),
-            ("global_eval_batch_size", { "\($0.globalEvalBatchSize)" }),
-            ("device_eval_microbatch_size", { shown($0.evalMicrobatchSize) }),
-            ("optimizer.log_grad_norm", { "\($0.optimizer.logsGradientNorm)" }),
-            ("progress_bar", { "\($0.logging.showsProgress)" }),
-            ("console_log_interval", { shown($0.logging.consoleInterval) }),
-            ("log_interval", { "\($0.logging.logInterval)" }),
-            ("callbacks.speed_monitor.window_size", { "\($0.logging.speedWindow)" }),
-            ("callbacks.log_grad_norm.batch_log_interval", { shown($0.logging.gradientNormInterval) }),
-            ("loggers", { "tensorboard \($0.logging.tensorboard), jsonl \($0.logging.jsonl)" }),
-            ("save_folder", { shown($0.checkpoints.saveFolder) }),
-            ("save_interval", { "\($0.checkpoints.saveInterval)" }),
-            ("save_num_checkpoints_to_keep", { shown($0.checkpoints.keepLast, or: "all") }),
-            ("save_keep_every", { shown($0.checkpoints.keepEvery) }),
-            ("save_overwrite", { "\($0.checkpoints.overwrite)" }),
-            ("autoresume", { "\($0.checkpoints.autoresume)" }),
-        ]
-        + heldOut("dataset.mlm_probability") { recipe, _ in "\(recipe.evalMaskProbability)" }
-        + heldOut("dataset.local") { $1.localPath }
-        + heldOut("dataset.remote") { shown($1.remote) }
-        + heldOut("dataset.split") { shown($1.split) }
-        + heldOut("dataset.streams") { _, data in
-            shown(data.streams.isEmpty ? nil : data.streams.map { "\($0.name) \($0.weight)" }.joined(separator: ", "))
-        }
-        + heldOut("dataset.max_seq_len") { "\($1.maxSequenceLength)" }
-        + heldOut("dataset.shuffle") { "\($1.shuffle)" }
-        + heldOut("dataset.shuffle_seed") { $1.shuffle ? "\($1.shuffleSeed)" : "without effect" }
-        + heldOut("dataset.order_path") { $1.orderName }
-        + heldOut("drop_last") { "\($1.dropLast)" }
+    private static let allowed: [(key: String, value: Value)] = [
+        ("run_name", { shown($0.runName) }),
+        ("tokenizer_name", { shown($0.tokenizerName) }),
+        ("max_duration", { "\($0.maxDuration)" }),
+        ("scheduler", { $0.schedule.text }),
+        ("train_loader.dataset.local", { $0.data.localPath }),
+        ("train_loader.dataset.remote", { shown($0.data.remote) }),
+        ("train_loader.num_workers", { "\($0.data.workerCount)" }),
+        ("train_loader.prefetch_factor", { "\($0.data.prefetchFactor)" }),
+        ("gradient_checkpointing", { "\($0.gradientCheckpointing)" }),
+        ("device", { $0.device }),
+        ("average_last_checkpoints", { shown($0.averaging?.lastCount) }),
+        ("eval_interval", { shown($0.evalInterval) }),
+        ("eval_subset_num_batches", { shown($0.evalSubsetBatches, or: "all") }),
+        ("global_eval_batch_size", { "\($0.globalEvalBatchSize)" }),
+        ("device_eval_microbatch_size", { shown($0.evalMicrobatchSize) }),
+        ("optimizer.log_grad_norm", { "\($0.optimizer.logsGradientNorm)" }),
+        ("progress_bar", { "\($0.logging.showsProgress)" }),
+        ("console_log_interval", { shown($0.logging.consoleInterval) }),
+        ("log_interval", { "\($0.logging.logInterval)" }),
+        ("callbacks.speed_monitor.window_size", { "\($0.logging.speedWindow)" }),
+        ("callbacks.log_grad_norm.batch_log_interval", { shown($0.logging.gradientNormInterval) }),
+        ("loggers", { "tensorboard \($0.logging.tensorboard), jsonl \($0.logging.jsonl)" }),
+        ("save_folder", { shown($0.checkpoints.saveFolder) }),
+        ("save_interval", { "\($0.checkpoints.saveInterval)" }),
+        ("save_num_checkpoints_to_keep", { shown($0.checkpoints.keepLast, or: "all") }),
+        ("save_keep_every", { shown($0.checkpoints.keepEvery) }),
+        ("save_overwrite", { "\($0.checkpoints.overwrite)" }),
+        ("autoresume", { "\($0.checkpoints.autoresume)" }),
+    ]
+
+    /// Keys of the held-out data.
+    private static let heldOut: [(key: String, value: @Sendable (PretrainingRecipe, DataSettings) -> String)] = [
+        ("dataset.mlm_probability", { recipe, _ in "\(recipe.evalMaskProbability)" }),
+        ("dataset.local", { $1.localPath }),
+        ("dataset.remote", { shown($1.remote) }),
+        ("dataset.split", { shown($1.split) }),
+        ("dataset.streams", { $1.streams.map { "\($0.name) \($0.weight)" }.joined(separator: ", ") }),
+        ("dataset.max_seq_len", { "\($1.maxSequenceLength)" }),
+        ("dataset.shuffle", { "\($1.shuffle)" }),
+        ("dataset.shuffle_seed", { $1.shuffle ? "\($1.shuffleSeed)" : "without effect" }),
+        ("dataset.order_path", { $1.orderName }),
+        ("drop_last", { "\($1.dropLast)" }),
+    ]
 
     private static let spent: [(key: String, value: Value)] = [
         ("load_path", { shown($0.checkpoints.loadPath) }),
@@ -197,14 +210,6 @@ extension RecipeKeyRule {
                 "dataset.num_canonical_nodes",
             ]
         )
-
-    /// A value of the held-out data.
-    private static func heldOut(
-        _ key: String,
-        _ value: @escaping @Sendable (PretrainingRecipe, DataSettings) -> String
-    ) -> [(key: String, value: Value)] {
-        [("eval_loader.\(key)", { recipe in recipe.evalData.map { value(recipe, $0) } ?? "not given" })]
-    }
 
     private static func shown(_ value: (some Any)?, or absent: String = "not given") -> String {
         value.map { "\($0)" } ?? absent

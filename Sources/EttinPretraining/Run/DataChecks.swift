@@ -1,6 +1,6 @@
 import EttinCorpus
 import EttinFiles
-import EttinTokenizer
+package import EttinTokenizer
 import EttinTraining
 
 /// Finds mistakes in a recipe's data before anything is written: no samples, another tokenizer, ids that the model does

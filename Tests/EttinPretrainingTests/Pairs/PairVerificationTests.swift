@@ -59,7 +59,7 @@ struct PairVerificationTests {
             batches[0][0] = TokenSample(reference: SampleReference(index: 9, pass: 0), ids: batches[0][0].ids)
         }
         #expect(!verification.isPair)
-        #expect(verification.text.contains("decoder reads the order orders/a, which numbers samples from its own start"))
+        #expect(verification.text.contains("decoder reads the order orders/a, which numbers samples from its own"))
         #expect(verification.text.contains("train both from the order"))
     }
 

@@ -28,12 +28,18 @@ struct DataChecksTests {
             let tiny = try TinyTraining(folder)
             try FilePath.makeFolder(folder.file("none"))
             try folder.write(#"{"version":2,"shards":[]}"#, "none/index.json")
-            let heldOut = try message(tiny) { $0.evalData?.localPath = folder.path; $0.evalData?.split = "none" }
+            let heldOut = try message(tiny) {
+                $0.evalData?.localPath = folder.path; $0.evalData?.split = "none"
+            }
             #expect(heldOut.hasPrefix("eval_loader.dataset: is \(folder.file("none")), which holds no samples"))
             #expect(heldOut.contains("eval_loader=null"))
-            let training = try message(tiny) { $0.data.localPath = folder.path; $0.data.split = "none" }
+            let training = try message(tiny) {
+                $0.data.localPath = folder.path; $0.data.split = "none"
+            }
             #expect(training.hasPrefix("train_loader.dataset: is \(folder.file("none")), which holds no samples"))
-            let few = try message(tiny) { $0.evalData?.dropLast = true; $0.globalEvalBatchSize = 11 }
+            let few = try message(tiny) {
+                $0.evalData?.dropLast = true; $0.globalEvalBatchSize = 11
+            }
             #expect(few.hasPrefix("global_eval_batch_size: is 11, but "))
         }
     }

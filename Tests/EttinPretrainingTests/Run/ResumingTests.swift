@@ -18,7 +18,8 @@ struct ResumingTests {
         func recipe(_ overrides: [String]) throws -> PretrainingRecipe {
             try RecipeText.recipe(
                 [
-                    "data_local=\(tiny.folder.file("data"))", "save_folder=\(tiny.folder.file("run"))", "autoresume=true",
+                    "data_local=\(tiny.folder.file("data"))", "save_folder=\(tiny.folder.file("run"))",
+                    "autoresume=true",
                     "max_seq_len=20", "model.model_config.hidden_size=16", "model.model_config.intermediate_size=24",
                     "model.model_config.num_hidden_layers=2", "max_duration=2ba", "loggers={tensorboard: false}",
                 ] + overrides
@@ -63,7 +64,10 @@ struct ResumingTests {
         try runs { runs in
             try runs.train()
             let first = try runs.file("run.json")
-            let lines = try runs.train(["optimizer.lr=1e-4", "max_duration=4ba", "scheduler.t_warmup=0ba"], accepting: true)
+            let lines = try runs.train(
+                ["optimizer.lr=1e-4", "max_duration=4ba", "scheduler.t_warmup=0ba"],
+                accepting: true
+            )
             #expect(lines.contains { $0.contains("optimizer.lr is 0.0001 instead of 0.003, by --accept-changes") })
             #expect(lines.contains { $0.contains("max_duration is 4ba instead of 2ba") })
             #expect(try runs.file("run.1.json") == first)
