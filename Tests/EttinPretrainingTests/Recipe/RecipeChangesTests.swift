@@ -1,3 +1,4 @@
+import EttinRecipes
 import EttinTraining
 import Foundation
 import Testing
