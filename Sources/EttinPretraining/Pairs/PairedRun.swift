@@ -3,7 +3,7 @@ import EttinJSON
 import EttinTraining
 
 /// What `run.json` says about a run that its ledger cannot: whether the two halves of a pair were trained alike.
-struct PairFacts: Hashable, Sendable {
+struct PairedRun: Hashable, Sendable {
     let kind: String
     let objective: String
     let vocabularySize: Int
@@ -31,7 +31,12 @@ struct PairFacts: Hashable, Sendable {
         }
         func text(_ key: String) throws -> String {
             guard let text = object[key]?.stringValue, !text.isEmpty else {
-                throw TrainingError(.malformed, path, found: "has no text \"\(key)\"", expected: "the run.json that a run writes")
+                throw TrainingError(
+                    .malformed,
+                    path,
+                    found: "has no text \"\(key)\"",
+                    expected: "the run.json of a run"
+                )
             }
             return text
         }
@@ -46,7 +51,12 @@ struct PairFacts: Hashable, Sendable {
             return number
         }
         guard let vocabularySize = object["vocab_size"]?.intValue else {
-            throw TrainingError(.malformed, path, found: "has no integer \"vocab_size\"", expected: "the run.json that a run writes")
+            throw TrainingError(
+                .malformed,
+                path,
+                found: "has no integer \"vocab_size\"",
+                expected: "the run.json of a run"
+            )
         }
         self.vocabularySize = vocabularySize
         kind = try text("kind")
