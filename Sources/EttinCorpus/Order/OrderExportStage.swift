@@ -185,6 +185,7 @@ public struct OrderExportStage: Sendable {
         )
         if let manifest = try OrderOutput.finishedManifest(options.output, header: header) { return manifest }
         // Noticed before anything is written.
+        let tokenizer = try DatasetTokenizer.common(of: inputs.map(\.path))?.fingerprint
         try GlobalBatches.check(batchSize, sampleCount: samples.count, remainder)
         let part = options.part.range(of: steps.count)
         let range = steps.lowerBound + part.lowerBound..<steps.lowerBound + part.upperBound
@@ -208,7 +209,7 @@ public struct OrderExportStage: Sendable {
             }
             output.endStep()
         }
-        return try output.finish()
+        return try output.finish(tokenizer: tokenizer)
     }
 
     private func checkNumbers() throws {

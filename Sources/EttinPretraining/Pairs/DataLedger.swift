@@ -63,7 +63,7 @@ public struct DataLedger: Hashable, Sendable {
     ///   those before it.
     public init(path: String) throws { try self.init(path: path, steps: .max) }
 
-    /// Reads the first steps of a file and nothing behind them.
+    /// Reads the first steps of a file and nothing after them.
     init(path: String, steps: Int) throws {
         let file = try TrainingError.translating { try MappedFile(path: path) }
         var entries: [Entry] = []

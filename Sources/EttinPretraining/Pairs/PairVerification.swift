@@ -60,6 +60,8 @@ public struct PairVerification: Hashable, Sendable {
         public let tokens: Int
         /// The chain of the last of them.
         public let head: SHA256Digest
+        /// The order data set whose batches it takes as they are; nil for an order that it computes.
+        public let orderPath: String?
     }
 
     /// The two runs, as they were given.
@@ -85,7 +87,7 @@ public struct PairVerification: Hashable, Sendable {
         for folder in folders where FilePath.kind(of: folder.path) != .folder {
             throw TrainingError(.missing, folder.path, found: "is not a folder", expected: "the folder of a run")
         }
-        let facts = try folders.map(PairFacts.init)
+        let facts = try folders.map(PairedRun.init)
         var ledgers: [DataLedger?] = []
         var broken: Verdict?
         for (index, folder) in folders.enumerated() {
@@ -103,7 +105,8 @@ public struct PairVerification: Hashable, Sendable {
                 objective: run.0.objective,
                 steps: run.1?.entries.count ?? 0,
                 tokens: run.1?.tokens ?? 0,
-                head: run.1?.head ?? .zero
+                head: run.1?.head ?? .zero,
+                orderPath: run.0.orderPath
             )
         }
         conflicts = Self.conflicts(facts[0], facts[1])
@@ -148,7 +151,7 @@ public struct PairVerification: Hashable, Sendable {
         return .differ(step: step, .data)
     }
 
-    private static func conflicts(_ first: PairFacts, _ second: PairFacts) -> [Conflict] {
+    private static func conflicts(_ first: PairedRun, _ second: PairedRun) -> [Conflict] {
         func text(_ number: Int?) -> String { number.map { "\($0)" } ?? "not given" }
         let same = [
             ("vocab_size", "\(first.vocabularySize)", "\(second.vocabularySize)"),

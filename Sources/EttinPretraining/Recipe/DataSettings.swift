@@ -26,7 +26,7 @@ public struct DataSettings: Hashable, Sendable {
         /// `sampling_method`, `sampling_granularity` and `epoch_size`, for streams of which an epoch takes parts.
         public var sampling: StreamingSampling
 
-        /// Creates settings; the training code's unless given.
+        /// Creates settings, by default those of the training code.
         ///
         /// - Parameters:
         ///   - algorithm: The algorithm.
@@ -114,7 +114,7 @@ public struct DataSettings: Hashable, Sendable {
     ///   - split: The sub-folder.
     ///   - maxSequenceLength: The most tokens of a sequence.
     ///   - shuffle: Whether samples are shuffled.
-    ///   - shuffleSeed: The seed of the order; mosaicml-streaming's default unless given.
+    ///   - shuffleSeed: The seed of the order; by default that of mosaicml-streaming.
     ///   - order: The order of the samples; nil for the permutation, or the stored one without shuffling.
     ///   - dropLast: Whether the samples at the end of an epoch that fill no batch are left out.
     ///   - workerCount: Threads that prepare batches.

@@ -13,12 +13,14 @@ public import Torch
 /// ```
 /// The halves of a pair take each step on the same samples, one after the other, and save at the same batches.
 public final class PretrainingSession {
-    /// What a session is given besides its recipes.
+    /// What a session is given together withs its recipes.
     public struct Options {
         /// The tokenizer that is written into checkpoints and names the special tokens; nil for the suite's ids.
         public var tokenizer: Tokenizer?
         /// Where it came from, for `run.json`.
         public var tokenizerFolder: String?
+        /// Whether a run that is resumed may have another optimizer, masking, precision and the like than before.
+        public var acceptsChanges = false
         /// Where models are trained.
         public var device = Device.cpu
         /// Receives lines of progress; nil for silence.
@@ -48,6 +50,15 @@ public final class PretrainingSession {
         if recipes.count == 2 { try PairAgreement.check(recipes[0], recipes[1]) }
         let specials = try SpecialTokens(naming: options.tokenizer)
         let configurations = try recipes.map { try Self.configuration($0, options.tokenizer, specials) }
+        let vocabularySize = configurations.map(\.vocabularySize).min() ?? 0
+        let checks = DataChecks(
+            recipe: shared,
+            vocabularySize: vocabularySize,
+            tokenizer: options.tokenizer.map {
+                DataChecks.Source(tokenizer: $0, name: options.tokenizerFolder ?? "tokenizer_name")
+            }
+        )
+        var notices = try checks.notices()
         let data = try TrainingData(shared.data)
         try Self.checkBatches(of: data, shared)
         let heldOut = try shared.evalData.map(TrainingData.init)
@@ -56,21 +67,29 @@ public final class PretrainingSession {
         let stores = zip(recipes, folders).map {
             CheckpointStore(folder: $1.path, tag: $0.checkpoints.phase.rawValue)
         }
-        let facts = recipes.map { Self.facts($0, data) }
+        let runIdentity = recipes.map { Self.runIdentity($0, data) }
         let resumed = try Self.resumed(recipes, stores, folders)
+        var changesAreKept = [Bool](repeating: false, count: recipes.count)
         let starts = try recipes.indices.map { index in
-            let start = try RunStart(
+            var start = try InitialRunState(
                 recipes[index],
                 configuration: configurations[index],
                 resumingAt: resumed[index],
-                facts: facts[index]
+                runIdentity: runIdentity[index]
             )
+            if let tokenizer = options.tokenizer {
+                try start.check(tokenizer, from: options.tokenizerFolder ?? "tokenizer_name")
+            }
+            if resumed[index] != nil {
+                let changes = try Self.changes(recipes[index], in: folders[index], options, &notices)
+                start.take(changes, of: recipes[index])
+                changesAreKept[index] = changes.needsAcceptance
+            }
             if options.device != .cpu { try withRecovery { start.model.convert(on: options.device) } }
             start.model.setRequiresGradient(true)
             return start
         }
         let position = starts[0].position
-        let vocabularySize = configurations.map(\.vocabularySize).min() ?? 0
         let batchSize = try shared.batchSize()
         let batches = try BatchStream(workers: shared.data.workerCount, ahead: shared.data.prefetchFactor) {
             var settings = data.loaderSettings(specials, readings, batchSize, shared.microbatches)
@@ -97,14 +116,15 @@ public final class PretrainingSession {
             return PretrainingRun(
                 recipe,
                 starts[index],
-                RunContext(
+                RunResources(
                     folder: folders[index],
                     batches: batches,
                     half: index,
                     tokenizer: try options.tokenizer.map { recipe.kind == .decoder ? try $0.forDecoder() : $0 },
                     tokenizerFolder: options.tokenizerFolder,
                     heldOut: evaluation,
-                    facts: facts[index]
+                    keepsDescription: changesAreKept[index],
+                    runIdentity: runIdentity[index]
                 )
             )
         }
@@ -120,7 +140,10 @@ public final class PretrainingSession {
             return settings
         }
         trainers = try runs.indices.map { try Trainer(runs[$0], settings[$0], from: starts[$0].trainer) }
-        // Only now, with nothing left that could be wrong in the recipes.
+        // Only now, with nothing left that could be wrong in the recipes. All folders first: where one cannot be written,
+        // the others stay as they are.
+        for trainer in trainers { try trainer.lock() }
+        for notice in notices { options.onLine?(notice) }
         for trainer in trainers { try trainer.open() }
         // A recipe that keeps fewer than before makes room at once.
         for trainer in trainers { try trainer.prune() }
@@ -153,6 +176,27 @@ public final class PretrainingSession {
 
     // MARK: Preparing
 
+    /// In what a run that is resumed has another recipe, which is added to the notices.
+    ///
+    /// - Throws: `TrainingError` for changes that are not accepted.
+    private static func changes(
+        _ recipe: PretrainingRecipe,
+        in folder: RunFolder,
+        _ options: Options,
+        _ notices: inout [String]
+    ) throws -> RecipeChanges {
+        let earlier = EarlierRun(folder)
+        let changes = RecipeChanges(from: earlier.recipe ?? recipe, to: recipe)
+        if !options.acceptsChanges { try changes.check(in: folder) }
+        if let problem = earlier.problem {
+            notices.append("\(folder.description): \(problem), so the recipe is not compared with that of the run")
+        }
+        // Both halves of a pair say the same once.
+        let all = changes.notices + earlier.notices(threads: TorchRuntime.threadCount, torch: TorchRuntime.version)
+        notices += all.filter { !notices.contains($0) }
+        return changes
+    }
+
     /// That a pass over the data has a batch.
     private static func checkBatches(of data: TrainingData, _ recipe: PretrainingRecipe) throws {
         guard let count = data.sampleCount, data.batchesPerEpoch(of: recipe.globalTrainBatchSize) == 0 else { return }
@@ -174,7 +218,7 @@ public final class PretrainingSession {
             throw TrainingError(
                 .missing,
                 "model.model_config.vocab_size",
-                found: "is to be that of the tokenizer, and there is none",
+                found: "is \"tokenizer\", but there is no tokenizer",
                 expected: "tokenizer_name: the folder of one, or a number"
             )
         }
@@ -228,19 +272,19 @@ public final class PretrainingSession {
     }
 
     /// What decides the data of a run besides its length, which may be changed, and what starts its generators.
-    private static func facts(_ recipe: PretrainingRecipe, _ data: TrainingData) -> [String: String] {
-        var facts = [
+    private static func runIdentity(_ recipe: PretrainingRecipe, _ data: TrainingData) -> [String: String] {
+        var runIdentity = [
             "model": recipe.kind.name, "objective": recipe.objective.name, "seed": "\(recipe.seed)",
             "max_seq_len": "\(recipe.data.maxSequenceLength)",
             "global_train_batch_size": "\(recipe.globalTrainBatchSize)",
             "batch_size_warmup": recipe.batchSizeGrowth, "optimizer.name": recipe.optimizer.name.rawValue,
             "rules.token_counting": recipe.rules.tokenCounting.rawValue,
         ]
-        facts.merge(data.facts) { $1 }
-        return facts
+        runIdentity.merge(data.runIdentity) { $1 }
+        return runIdentity
     }
 
-    /// The checkpoints to go on from: the newest that all runs have.
+    /// The checkpoints to resume from: the newest that all runs have.
     ///
     /// - Throws: `TrainingError` when a folder holds what may neither be continued nor replaced.
     private static func resumed(
@@ -255,7 +299,7 @@ public final class PretrainingSession {
             return entries.map { $0.first { $0.batch == batch } }
         }
         for (index, recipe) in recipes.enumerated() where !recipe.checkpoints.overwrite {
-            // What a run leaves that was killed before its first checkpoint is nothing to go on with.
+            // What a run leaves that was killed before its first checkpoint is nothing to resume.
             let others = try PretrainingPhase.allCases.flatMap {
                 try CheckpointStore(folder: folders[index].path, tag: $0.rawValue).entries()
             }
@@ -266,7 +310,7 @@ public final class PretrainingSession {
                 .invalidOption,
                 "save_folder",
                 found: "is \(folders[index].path), which holds \(isResumed ? "another" : "a") run\(newest)",
-                expected: (isResumed ? "" : "autoresume=true to go on with it, ")
+                expected: (isResumed ? "" : "autoresume=true to resume it, ")
                     + "save_overwrite=true to replace it, or another folder"
             )
         }

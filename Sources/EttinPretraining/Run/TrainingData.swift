@@ -13,8 +13,8 @@ struct TrainingData: Sendable {
 
     let samples: Samples
     let settings: DataSettings
-    /// What a run that goes on must find again, by names for messages.
-    let facts: [String: String]
+    /// What a run that is resumed must find again, by names for messages.
+    let runIdentity: [String: String]
 
     /// Opens what a recipe names.
     ///
@@ -33,7 +33,7 @@ struct TrainingData: Sendable {
             let dataset = try MDSDataset(folder: path)
             try dataset.checkFiles()
             samples = .explicit(dataset)
-            facts = Self.facts(settings, dataset.index.shards)
+            runIdentity = Self.runIdentity(settings, dataset.index.shards)
             return
         }
         let datasets = try settings.folders.map { folder in
@@ -43,11 +43,11 @@ struct TrainingData: Sendable {
         let shards = datasets.flatMap(\.dataset.index.shards)
         let source: any TokenSource = datasets.count == 1 ? datasets[0].dataset : try MDSStreams(datasets)
         samples = .ordered(source, try settings.sampleOrder(of: datasets))
-        facts = Self.facts(settings, shards)
+        runIdentity = Self.runIdentity(settings, shards)
     }
 
     /// The content is known by sizes and hashes of the shards as the index has them, before any compression.
-    private static func facts(_ settings: DataSettings, _ shards: [MDSShardDescription]) -> [String: String] {
+    private static func runIdentity(_ settings: DataSettings, _ shards: [MDSShardDescription]) -> [String: String] {
         let parts = shards.map { shard in
             let hashes = shard.raw.hashes.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             return "\(shard.sampleCount) \(shard.raw.byteCount) \(hashes.joined(separator: " "))"
@@ -61,13 +61,13 @@ struct TrainingData: Sendable {
             weights += ", drawn as streaming draws"
             dependsOnSeed = true
         }
-        var facts = [
+        var runIdentity = [
             "the data set": "\(count) samples with the digest \("\(digest)".prefix(12))",
             "the order of the samples": settings.orderName + (weights.isEmpty ? "" : " with the weights \(weights)"),
             "drop_last": "\(settings.dropLast)",
         ]
-        if dependsOnSeed { facts["shuffle_seed"] = "\(settings.shuffleSeed)" }
-        return facts
+        if dependsOnSeed { runIdentity["shuffle_seed"] = "\(settings.shuffleSeed)" }
+        return runIdentity
     }
 
     /// What a loader of these data makes of them, but for the vocabulary.
@@ -87,7 +87,7 @@ struct TrainingData: Sendable {
             batchSize: batchSize,
             microbatchSize: microbatchSize
         )
-        loader.name = settings.localPath
+        loader.name = settings.displayPath
         return loader
     }
 

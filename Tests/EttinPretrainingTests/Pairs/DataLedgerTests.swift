@@ -120,7 +120,7 @@ struct DataLedgerTests {
             #expect {
                 try DataLedgerWriter(path: path, continuingAfterBatch: 4)
             } throws: {
-                "\($0)".hasSuffix("has 3 steps; expected the 4 of the checkpoint that the run goes on from")
+                "\($0)".hasSuffix("has 3 steps; expected the 4 of the checkpoint that is resumed")
             }
             #expect(try folder.read("ledger.jsonl") == bytes)
             #expect(throws: TrainingError.self) {

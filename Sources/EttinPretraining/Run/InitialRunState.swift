@@ -2,14 +2,15 @@ import EttinConversion
 import EttinCorpus
 import EttinFiles
 import EttinModel
+import EttinTokenizer
 import EttinTraining
 import Torch
 
 /// What a run begins with: weights, state, time.
 ///
 /// Making one reads and checks, and writes nothing.
-struct RunStart {
-    /// How far the ledger is that goes on.
+struct InitialRunState {
+    /// How far the ledger is that is continued.
     struct Ledger: Hashable {
         let steps: Int
         /// The chain of the last of these steps.
@@ -18,7 +19,7 @@ struct RunStart {
 
     let model: LanguageModel
     /// Time, rates, moments.
-    private(set) var trainer: TrainerStart
+    private(set) var trainer: InitialTrainerState
     private(set) var position = DataPosition()
     /// Nil for a ledger that begins.
     private(set) var ledger: Ledger?
@@ -28,20 +29,20 @@ struct RunStart {
     /// - Parameters:
     ///   - recipe: The recipe.
     ///   - configuration: The model's shape, with the vocabulary it is to have.
-    ///   - entry: The checkpoint to go on from; nil for none.
-    ///   - facts: What a checkpoint to go on from must share.
+    ///   - entry: The checkpoint to resume from; nil for none.
+    ///   - runIdentity: What the checkpoint must share.
     /// - Throws: `TrainingError`, `CheckpointError` or `StateDictionaryError` when what it names does not fit.
     init(
         _ recipe: PretrainingRecipe,
         configuration: ModernBERTConfiguration,
         resumingAt entry: CheckpointStore.Entry?,
-        facts: [String: String]
+        runIdentity: [String: String]
     ) throws {
-        trainer = TrainerStart(recipe.optimizer)
+        trainer = InitialTrainerState(recipe.optimizer)
         let rule = recipe.rules.decoderWindow
         model = try withRecovery { LanguageModel(configuration, windowRule: rule) }
         if let entry {
-            try goOn(from: entry, recipe, facts: facts)
+            try goOn(from: entry, recipe, runIdentity: runIdentity)
         } else if let path = recipe.checkpoints.loadPath {
             try start(from: path, recipe)
         } else {
@@ -50,15 +51,15 @@ struct RunStart {
         }
     }
 
-    // MARK: Going on
+    // MARK: Resuming
 
     private mutating func goOn(
         from entry: CheckpointStore.Entry,
         _ recipe: PretrainingRecipe,
-        facts: [String: String]
+        runIdentity: [String: String]
     ) throws {
         let folder = entry.path
-        trainer = try TrainerStart(resuming: entry, facts: facts)
+        trainer = try InitialTrainerState(resuming: entry, runIdentity: runIdentity)
         let (position, ledger) = try Self.task(trainer.taskFields(folder: folder))
         let stored = try ModernBERTConfiguration(folder: folder)
         try ModelAgreement.check(model.configuration, stored: stored, in: folder, .all)
@@ -84,6 +85,25 @@ struct RunStart {
         return (position, Ledger(steps: steps, head: head))
     }
 
+    /// Takes what was changed in the recipe and accepted, as far as the checkpoint has a value of its own for it.
+    mutating func take(_ changes: RecipeChanges, of recipe: PretrainingRecipe) {
+        if changes.contains("optimizer.lr") { trainer.baseRate = recipe.optimizer.learningRate }
+    }
+
+    /// Checks that a tokenizer is the one of the model that is trained on.
+    ///
+    /// - Throws: `TrainingError` when the checkpoint holds another one.
+    func check(_ tokenizer: Tokenizer, from name: String) throws {
+        guard let origin = trainer.origin, FilePath.exists(FilePath.joined(origin, "tokenizer.json")) else { return }
+        guard try !TokenizerFingerprint.sameIDs(tokenizer, Tokenizer(folder: origin)) else { return }
+        throw TrainingError(
+            .invalidOption,
+            "tokenizer_name",
+            found: "is \(name), but \(origin) was made with another tokenizer: the two give different ids to one text",
+            expected: "the tokenizer of \(origin)"
+        )
+    }
+
     // MARK: Starting from another run
 
     private mutating func start(from path: String, _ recipe: PretrainingRecipe) throws {
@@ -100,7 +120,7 @@ struct RunStart {
                 throw TrainingError(
                     .missing,
                     folder,
-                    found: "has no \(TrainerState.fileName), so no optimizer to go on with",
+                    found: "has no \(TrainerState.fileName), so there is no optimizer state to resume",
                     expected: "a checkpoint of a run, or load_weights_only: true"
                 )
             }
@@ -133,7 +153,7 @@ struct RunStart {
                 .missing,
                 path,
                 found: "holds no optimizer",
-                expected: "one to go on with, or load_weights_only: true"
+                expected: "an optimizer state, or load_weights_only: true"
             )
         }
         guard optimizer.name == recipe.optimizer.name.loggedName else {
@@ -198,8 +218,8 @@ struct RunStart {
         throw TrainingError(
             .invalidOption,
             "load_path",
-            found: "is \(path), which holds a model of the kind \(kind.name)",
-            expected: "a model of the kind \(recipe.startKind.name), with which model.name begins"
+            found: "is \(path), which holds \(kind == .encoder ? "an encoder" : "a decoder")",
+            expected: "\(recipe.startKind == .encoder ? "an encoder" : "a decoder"), from which model.name starts"
         )
     }
 
@@ -209,7 +229,7 @@ struct RunStart {
             throw TrainingError(
                 .missing,
                 "load_path",
-                found: "is \"\(path)\", which is no folder and no file",
+                found: "is \"\(path)\", which is neither a folder nor a file",
                 expected: "a checkpoint, the folder of a run, or a raw training checkpoint (.pt)"
             )
         }

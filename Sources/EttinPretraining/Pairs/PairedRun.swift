@@ -3,7 +3,7 @@ import EttinJSON
 import EttinTraining
 
 /// What `run.json` says about a run that its ledger cannot: whether the two halves of a pair were trained alike.
-struct PairFacts: Hashable, Sendable {
+struct PairedRun: Hashable, Sendable {
     let kind: String
     let objective: String
     let vocabularySize: Int
@@ -15,6 +15,9 @@ struct PairFacts: Hashable, Sendable {
     let shuffleSeed: Int?
     /// The seed of weights, masks and dropout, where the recipe says it.
     let seed: Int?
+
+    /// The order data set whose batches are taken as they are; nil for an order that is computed.
+    let orderPath: String?
 
     /// Reads `run.json`.
     init(_ run: RunFolder) throws {
@@ -28,7 +31,12 @@ struct PairFacts: Hashable, Sendable {
         }
         func text(_ key: String) throws -> String {
             guard let text = object[key]?.stringValue, !text.isEmpty else {
-                throw TrainingError(.malformed, path, found: "has no text \"\(key)\"", expected: "what a run writes")
+                throw TrainingError(
+                    .malformed,
+                    path,
+                    found: "has no text \"\(key)\"",
+                    expected: "the run.json of a run"
+                )
             }
             return text
         }
@@ -43,7 +51,12 @@ struct PairFacts: Hashable, Sendable {
             return number
         }
         guard let vocabularySize = object["vocab_size"]?.intValue else {
-            throw TrainingError(.malformed, path, found: "has no whole \"vocab_size\"", expected: "what a run writes")
+            throw TrainingError(
+                .malformed,
+                path,
+                found: "has no integer \"vocab_size\"",
+                expected: "the run.json of a run"
+            )
         }
         self.vocabularySize = vocabularySize
         kind = try text("kind")
@@ -51,6 +64,7 @@ struct PairFacts: Hashable, Sendable {
         let stored = object["recipe"]?["train_loader"]?["dataset"]
         let folder = FilePath.lastComponent(of: try stored?["local"]?.stringValue ?? text("data"))
         dataset = stored?["split"]?.stringValue.map { FilePath.joined(folder, $0) } ?? folder
+        orderPath = stored?["order_path"]?.stringValue
         maxSequenceLength = try optional("max_seq_len")
         shuffleSeed = try optional("train_loader", "dataset", "shuffle_seed")
         seed = try optional("seed")
