@@ -55,13 +55,13 @@ extension HubCache {
                 commit: commit,
                 names: names[commit]?.sorted() ?? [],
                 files: files,
-                sizeBytes: files.reduce(0) { $0 + (FilePath.fileSize("\(folder)/\($1)") ?? 0) },
+                sizeBytes: totalBytes(files.lazy.map { FilePath.fileSize("\(folder)/\($0)") ?? 0 }),
                 modified: FilePath.modificationSeconds(of: folder) ?? 0
             )
         }
         let blobs = try FilePath.cachedNames(inFolder: root + "/blobs")
         func size(_ names: [String]) -> Int {
-            names.reduce(0) { $0 + (FilePath.fileSize("\(root)/blobs/\($1)") ?? 0) }
+            totalBytes(names.lazy.map { FilePath.fileSize("\(root)/blobs/\($0)") ?? 0 })
         }
         // Files that are no links take space of their own.
         let unlinked = revisions.flatMap { revision in
@@ -70,7 +70,7 @@ extension HubCache {
         return CachedRepository(
             repository: repository,
             revisions: revisions,
-            sizeBytes: size(blobs) + unlinked.reduce(0) { $0 + (FilePath.fileSize($1) ?? 0) },
+            sizeBytes: totalBytes([size(blobs), totalBytes(unlinked.lazy.map { FilePath.fileSize($0) ?? 0 })]),
             incompleteBytes: size(blobs.filter { $0.hasSuffix(".incomplete") })
         )
     }

@@ -1,5 +1,3 @@
-import NIOCore
-
 extension HubClient {
     /// Reads a file of a repository while it arrives, without keeping it.
     ///
@@ -60,10 +58,10 @@ private struct StreamedContent: ContentReceiver {
         received = 0
     }
 
-    mutating func append(_ part: ByteBuffer) async throws {
-        let known = min(delivered - received, part.readableBytes)
-        received += part.readableBytes
-        let bytes = Array(part.readableBytesView.dropFirst(known))
+    mutating func append(_ part: [UInt8]) async throws {
+        let known = min(delivered - received, part.count)
+        received += part.count
+        let bytes = known == 0 ? part : Array(part.dropFirst(known))
         guard !bytes.isEmpty else { return }
         bytes.withUnsafeBytes { hash?.update($0) }
         delivered += bytes.count

@@ -21,7 +21,7 @@ public struct HubEnvironment: Sendable {
     /// How long a transfer may stand still (`HF_HUB_DOWNLOAD_TIMEOUT`, 10 s).
     public var transferTimeout: Duration
     /// Whether progress bars are unwanted (`HF_HUB_DISABLE_PROGRESS_BARS`).
-    public var disablesProgressBars: Bool
+    package var disablesProgressBars: Bool
     /// The proxies (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`, in either case).
     public var proxies: ProxySettings
     /// Whether the cache may use symbolic links (`HF_HUB_DISABLE_SYMLINKS`).
@@ -120,7 +120,7 @@ private struct VariableReader {
             throw HubError.invalidSetting(
                 name: name,
                 value: WebAddress.withoutSecrets(value),
-                expected: "an address such as https://huggingface.co"
+                expected: "a URL such as https://huggingface.co"
             )
         }
         return value

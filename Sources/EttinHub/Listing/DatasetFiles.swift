@@ -16,7 +16,7 @@ public struct DatasetSplit: Sendable, Hashable {
 
 extension HubClient {
     /// The branch to which the Hub writes a data set as Parquet.
-    public static let parquetRevision = "refs/convert/parquet"
+    static let parquetRevision = "refs/convert/parquet"
 
     /// Lists the configurations and splits of a data set.
     ///
@@ -64,7 +64,7 @@ extension HubClient {
         guard let chosen, configurations.contains(chosen) else {
             throw HubError.datasetChoice(
                 reference.repository,
-                asked: configuration.map { "configuration \(quoted($0))" } ?? "single configuration: name one",
+                asked: configuration.map { "configuration \(quoted($0))" } ?? "default configuration: choose one",
                 available: configurations.sorted()
             )
         }

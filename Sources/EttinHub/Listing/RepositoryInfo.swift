@@ -1,5 +1,5 @@
+import EttinFiles
 public import EttinJSON
-import NIOHTTP1
 
 /// What a repository is at a revision.
 public struct RepositoryInfo: Sendable, Hashable {
@@ -26,16 +26,17 @@ public struct RepositoryFile: Sendable, Hashable {
     /// The content id: SHA-256 for large files, git's SHA-1 for small ones.
     public let contentID: String
 
-    /// Creates a description of a file.
-    ///
-    /// - Parameters:
-    ///   - path: The path in the repository.
-    ///   - sizeBytes: The size in bytes.
-    ///   - contentID: The content id.
-    public init(path: String, sizeBytes: Int, contentID: String) {
+    init(path: String, sizeBytes: Int, contentID: String) {
         self.path = path
         self.sizeBytes = sizeBytes
         self.contentID = contentID
+    }
+
+    /// More bytes than any file has; what a server says beyond that is not believed.
+    static let sizeLimit = 1 << 48
+
+    static func isPossible(size: Int) -> Bool {
+        size >= 0 && size <= sizeLimit
     }
 }
 
@@ -58,7 +59,7 @@ extension HubClient {
         let answer = try await read(address, of: reference, action: action, retries: retries).value
         guard let commit = answer["sha"]?.stringValue, isCommitHash(commit), let files = answer["siblings"]?.arrayValue
         else {
-            throw HubError.malformedAnswer(action: action, reason: "it lacks \"sha\" or \"siblings\"")
+            throw HubError.malformedAnswer(action: action, reason: "\"sha\" or \"siblings\" is missing")
         }
         let paths = try files.map { file in
             guard let path = file["rfilename"]?.stringValue else {
@@ -93,23 +94,44 @@ extension HubClient {
                 + "?recursive=true&expand=false"
         )
         var result: [RepositoryFile] = []
+        var total = 0
         while let address = next {
             let page = try await read(address, of: reference, path: folder, action: action)
             for entry in page.value.arrayValue ?? [] where entry["type"]?.stringValue == "file" {
                 let large = entry["lfs"]
-                guard let path = entry["path"]?.stringValue, let size = (large?["size"] ?? entry["size"])?.intValue,
-                    size >= 0, let id = (large?["oid"] ?? entry["oid"])?.stringValue
+                guard let path = entry["path"]?.stringValue, let written = large?["size"] ?? entry["size"],
+                    let id = (large?["oid"] ?? entry["oid"])?.stringValue
                 else {
                     throw HubError.malformedAnswer(action: action, reason: "an entry lacks path, size or oid")
                 }
+                guard let size = written.intValue, RepositoryFile.isPossible(size: size),
+                    total <= Self.listedBytesLimit
+                else {
+                    throw HubError.malformedAnswer(
+                        action: action,
+                        reason: "the size of \(quoted(path)) is \(cleaned("\(written)")), expected at most "
+                            + "\(RepositoryFile.sizeLimit) bytes a file and \(Self.listedBytesLimit) in all"
+                    )
+                }
+                total += size
                 let checked = try RepositoryPath(path, in: repository).text
                 result.append(RepositoryFile(path: checked, sizeBytes: size, contentID: id))
             }
             guard page.next != address else { break }
             next = page.next
+            guard result.count <= Self.listedFilesLimit else {
+                throw HubError.malformedAnswer(
+                    action: action,
+                    reason: "it lists more than \(Self.listedFilesLimit) files"
+                )
+            }
         }
         return result
     }
+
+    /// What a list holds at most, so that no server makes us read on without end or count beyond what a number holds.
+    private static let listedFilesLimit = 10_000_000
+    private static let listedBytesLimit = 1 << 60
 
     /// Reads JSON about a repository.
     func read(
@@ -127,7 +149,7 @@ extension HubClient {
             hasToken: session.hasReadToken
         )
         return try await session.page(
-            HubRequest(.GET, address, action: action),
+            HubRequest(.get, address, action: action),
             for: subject,
             usesToken: session.hasReadToken,
             retries: retries

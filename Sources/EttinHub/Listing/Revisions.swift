@@ -86,7 +86,7 @@ extension HubClient {
         let revisions = try lists.flatMap { key, kind in
             try (answer[key]?.arrayValue ?? []).map { entry in
                 guard let name = entry["name"]?.stringValue, let commit = entry["targetCommit"]?.stringValue else {
-                    throw HubError.malformedAnswer(action: action, reason: "a revision lacks name or targetCommit")
+                    throw HubError.malformedAnswer(action: action, reason: "a revision has no name or targetCommit")
                 }
                 return Revision(name: name, kind: kind, commit: commit)
             }

@@ -1,5 +1,5 @@
+import Ccurl
 import Foundation
-import NIOHTTP1
 
 /// How often and after which waits a failed request is sent again.
 public struct RetryPolicy: Sendable, Hashable {
@@ -52,16 +52,11 @@ public struct RetryPolicy: Sendable, Hashable {
     }
 
     /// The wait that a server asks for in `Retry-After` (seconds or a date) or in the `t` of `RateLimit`.
-    static func requestedDelay(_ headers: HTTPHeaders, now: Date = Date()) -> Duration? {
+    static func requestedDelay(_ headers: HeaderFields, now: Date = Date()) -> Duration? {
         if let value = headers.first(name: "Retry-After") {
             if let seconds = Int(value), seconds >= 0, seconds < 1 << 32 { return .seconds(seconds) }
-            let formatter = DateFormatter()
-            formatter.locale = Locale(identifier: "en_US_POSIX")
-            formatter.timeZone = TimeZone(identifier: "GMT")
-            formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss zzz"
-            if let date = formatter.date(from: value) {
-                return .seconds(max(0, Int(date.timeIntervalSince(now).rounded(.up))))
-            }
+            let date = curl_getdate(value, nil)
+            if date >= 0 { return .seconds(max(0, Double(date) - now.timeIntervalSince1970.rounded(.down))) }
         }
         // RateLimit: "api";r=0;t=55
         let parts = headers.first(name: "RateLimit")?.split(separator: ";") ?? []

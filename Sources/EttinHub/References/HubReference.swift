@@ -35,7 +35,7 @@ public struct HubReference: Sendable, Hashable, CustomStringConvertible {
         if let written, let revision, written != revision {
             throw HubError.invalidReference(
                 text,
-                reason: "it names a revision, and \(quoted(revision)) is asked for as well"
+                reason: "it already has a revision, and \(quoted(revision)) was also given"
             )
         }
         try self.init(HubRepository(parts[0], kind: kind), revision: written ?? revision ?? Self.defaultRevision)
@@ -57,7 +57,7 @@ public struct HubReference: Sendable, Hashable, CustomStringConvertible {
             && parts.allSatisfy { !$0.isEmpty && !$0.hasPrefix(".") && !$0.hasSuffix(".lock") }
             && !revision.contains("..") && !revision.hasSuffix(".") && !revision.hasPrefix("-")
         guard isAllowed, revision.utf8.count <= 255 else {
-            throw HubError.invalidReference(revision, reason: "a revision is the name of a branch, tag or commit")
+            throw HubError.invalidReference(revision, reason: "a revision must be a branch, tag or commit")
         }
     }
 }

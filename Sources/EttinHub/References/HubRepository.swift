@@ -30,7 +30,7 @@ public struct HubRepository: Sendable, Hashable, CustomStringConvertible {
     public init(_ id: String, kind: RepositoryKind = .model) throws {
         let parts = id.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= 2 else {
-            throw HubError.invalidReference(id, reason: "a name on the Hub has the form owner/name")
+            throw HubError.invalidReference(id, reason: "names on the Hub have the form owner/name")
         }
         for part in parts {
             if let reason = Self.reasonAgainst(part) { throw HubError.invalidReference(id, reason: reason) }
@@ -69,7 +69,7 @@ public struct HubRepository: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func reasonAgainst(_ part: Substring) -> String? {
-        if part.isEmpty { return "owner and name may not be empty" }
+        if part.isEmpty { return "owner and name must not be empty" }
         if part.utf8.count > 96 { return "owner and name have at most 96 characters" }
         let isAllowed = part.utf8.allSatisfy { byte in
             switch byte {
@@ -79,11 +79,11 @@ public struct HubRepository: Sendable, Hashable, CustomStringConvertible {
             default: false
             }
         }
-        if !isAllowed { return "owner and name consist of letters, digits, '-', '_' and '.'" }
+        if !isAllowed { return "owner and name may only contain letters, digits, '-', '_' and '.'" }
         if part.hasPrefix("-") || part.hasPrefix(".") || part.hasSuffix("-") || part.hasSuffix(".") {
-            return "owner and name neither begin nor end with '-' or '.'"
+            return "owner and name must not start or end with '-' or '.'"
         }
         if part.contains("--") || part.contains("..") { return "'--' and '..' are not allowed in names" }
-        return part.hasSuffix(".git") ? "names do not end in .git" : nil
+        return part.hasSuffix(".git") ? "names must not end in .git" : nil
     }
 }

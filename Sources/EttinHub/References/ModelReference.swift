@@ -22,16 +22,16 @@ public enum ModelReference: Sendable, Hashable {
             do {
                 let reference = try HubReference(text, revision: revision)
                 guard reference.repository.owner != nil else {
-                    throw HubError.invalidReference(text, reason: "a model on the Hub has the form owner/name")
+                    throw HubError.invalidReference(text, reason: "models on the Hub are named owner/name")
                 }
                 self = .hub(reference)
             } catch HubError.invalidReference(let part, let reason) where part != revision {
-                throw HubError.invalidReference(part, reason: "no folder has this name, and \(reason)")
+                throw HubError.invalidReference(part, reason: "there is no such folder, and \(reason)")
             }
             return
         }
         guard revision == nil else {
-            throw HubError.invalidReference(text, reason: "it is a folder here, and a revision is asked for")
+            throw HubError.invalidReference(text, reason: "it is a local folder, which has no revisions; remove --revision")
         }
         self = .folder(text)
     }
