@@ -83,7 +83,8 @@ struct NetworkTests {
         arguments: [
             "", "nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n[]",
-            "HTTP/1.1 99999999999 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n",
+            "HTTP/1.1 99999999999 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n",
             "HTTP/1.1 200 OK\r\n" + String(repeating: "X-Y: 0123456789abcdef\r\n", count: 60_000) + "\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n[]",
         ]
@@ -139,7 +140,8 @@ struct NetworkTests {
     @Test(
         "What is no web address is refused",
         arguments: [
-            "", "a.example", "ftp://a.example/", "http://", "http://a.example:99999/", "http://a b/", "http://ä.example/",
+            "", "a.example", "ftp://a.example/", "http://", "http://a.example:99999/", "http://a b/",
+            "http://ä.example/",
             "http://a.example\r\nX: y", "http://a.example\\@b.example/",
         ]
     )

@@ -139,7 +139,9 @@ struct CacheVerify: ParsableCommand {
     func run() throws {
         let only = try repository.map { name in
             guard !name.contains("@") else {
-                throw ValidationError("\(name) has a revision, but repositories are verified as a whole; remove the part after @")
+                throw ValidationError(
+                    "\(name) has a revision, but repositories are verified as a whole; remove the part after @"
+                )
             }
             return try HubAccess.hubReference(name, kind: kind).repository
         }

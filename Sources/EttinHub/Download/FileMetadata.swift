@@ -71,7 +71,8 @@ extension HubClient {
         guard let commit = headers.first(name: "X-Repo-Commit"), isCommitHash(commit) else {
             throw HubError.malformedAnswer(
                 action: action,
-                reason: "the header X-Repo-Commit is missing; check that HF_ENDPOINT is a Hub and no proxy removes headers"
+                reason:
+                    "the header X-Repo-Commit is missing; check that HF_ENDPOINT is a Hub and no proxy removes headers"
             )
         }
         var etag = headers.first(name: "X-Linked-Etag") ?? headers.first(name: "ETag") ?? ""

@@ -1,13 +1,13 @@
 extension HubClient {
-    /// Reads a file of a repository while it arrives, without keeping it.
+    /// Streams a file of a repository without caching it.
     ///
-    /// A connection that breaks is taken up where it stopped, so that every byte is given out once and in order. The
-    /// checksum is known only at the end: when it is wrong, the error comes after the last bytes.
+    /// Broken connections are resumed, so that every byte is delivered once and in order. The checksum is only known at
+    /// the end: if it does not match, the error is thrown after the last bytes.
     ///
     /// - Parameters:
     ///   - path: The path of the file in the repository.
     ///   - reference: The repository and revision.
-    ///   - body: Takes the next bytes; the network waits for it.
+    ///   - body: Receives the next bytes; the transfer waits for it.
     /// - Throws: `HubError`, or what `body` throws.
     public func read(
         _ path: String,

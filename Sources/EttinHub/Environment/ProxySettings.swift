@@ -1,4 +1,4 @@
-/// Which proxy a request goes through.
+/// Proxies for requests.
 public struct ProxySettings: Sendable, Hashable {
     /// A proxy server.
     struct Server: Sendable, Hashable {
@@ -21,7 +21,7 @@ public struct ProxySettings: Sendable, Hashable {
     private let servers: [String: Server]
     private let exceptions: [String]
 
-    /// No proxy at all.
+    /// No proxies.
     public static let none = ProxySettings()
 
     private init() {

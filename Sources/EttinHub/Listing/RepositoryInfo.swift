@@ -1,19 +1,19 @@
 import EttinFiles
 public import EttinJSON
 
-/// What a repository is at a revision.
+/// A repository at a revision.
 public struct RepositoryInfo: Sendable, Hashable {
-    /// The commit that the revision stands for.
+    /// The commit the revision points to.
     public let commit: String
     /// The paths of its files, sorted.
     public let files: [String]
     /// Its tags on the Hub (task, languages, licence …).
     public let tags: [String]
-    /// Whether only its owner and members see it.
+    /// Whether the repository is private.
     public let isPrivate: Bool
-    /// Whether readers must ask for access.
+    /// Whether the repository is gated.
     public let isGated: Bool
-    /// The metadata at the top of its card, as the Hub understood it.
+    /// The metadata of its model or dataset card, as parsed by the Hub.
     public let cardData: JSONValue
 }
 
@@ -41,7 +41,7 @@ public struct RepositoryFile: Sendable, Hashable {
 }
 
 extension HubClient {
-    /// Asks what a repository is at a revision.
+    /// Looks up a repository at a revision.
     ///
     /// - Parameter reference: The repository and revision.
     /// - Returns: Its commit, files and metadata.
@@ -78,12 +78,12 @@ extension HubClient {
         )
     }
 
-    /// Lists the files of a repository at a revision with sizes and content ids.
+    /// Lists the files of a repository with their sizes and content ids.
     ///
     /// - Parameters:
     ///   - reference: The repository and revision.
-    ///   - folder: A folder in the repository; all of it when empty.
-    /// - Returns: The files, in the order of the Hub.
+    ///   - folder: A folder in the repository; the root if empty.
+    /// - Returns: The files in the Hub's order.
     /// - Throws: `HubError`.
     public func files(of reference: HubReference, in folder: String = "") async throws -> [RepositoryFile] {
         let repository = reference.repository

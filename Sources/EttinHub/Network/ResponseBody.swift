@@ -1,4 +1,4 @@
-/// The bytes of an answer, handed out as they arrive; who lets it go gives up the rest.
+/// The body of a response, handed out as it arrives; releasing it cancels the rest.
 final class ResponseBody: Sendable {
     private let transfer: Transfer
     /// Keeps the thread alive that moves the bytes.
@@ -13,7 +13,9 @@ final class ResponseBody: Sendable {
         transfer.cancel()
     }
 
-    /// The next bytes; nil at the end. The network waits for who does not ask.
+    /// The next bytes; nil at the end.
+    ///
+    /// The connection is paused while nobody asks.
     ///
     /// - Throws: `ConnectionFailure` when it breaks off, `CancellationError`.
     func next() async throws -> [UInt8]? {

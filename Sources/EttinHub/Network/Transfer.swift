@@ -120,25 +120,25 @@ final class Transfer: Sendable {
         waiter?.resume(returning: bytes)
     }
 
-    /// Says how it has ended; only the first word counts.
+    /// Records how it ended, unless it has ended already.
     ///
-    /// - Returns: Whether this was it.
+    /// - Returns: Whether it had not.
     @discardableResult
     func end(_ outcome: Result<Void, any Error>) -> Bool {
-        let (isFirst, headWaiter, bytesWaiter) = state.withLock { state in
-            guard state.outcome == nil else {
-                return (false, CheckedContinuation<Head, any Error>?.none, CheckedContinuation<[UInt8]?, any Error>?.none)
-            }
+        typealias Waiters = (head: CheckedContinuation<Head, any Error>?, bytes: CheckedContinuation<[UInt8]?, any Error>?)
+        let waiters = state.withLock { state -> Waiters? in
+            guard state.outcome == nil else { return nil }
             state.outcome = outcome
             defer { (state.headWaiter, state.bytesWaiter) = (nil, nil) }
-            return (true, state.headWaiter, state.bytesWaiter)
+            return (state.headWaiter, state.bytesWaiter)
         }
+        guard let waiters else { return false }
         if case .failure(let error) = outcome {
-            headWaiter?.resume(throwing: error)
-            bytesWaiter?.resume(throwing: error)
+            waiters.head?.resume(throwing: error)
+            waiters.bytes?.resume(throwing: error)
         } else {
-            bytesWaiter?.resume(returning: nil)
+            waiters.bytes?.resume(returning: nil)
         }
-        return isFirst
+        return true
     }
 }

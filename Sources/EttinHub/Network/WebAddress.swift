@@ -16,7 +16,8 @@ struct WebAddress: Hashable, Sendable {
 
     init?(_ text: String) {
         // Programs do not agree on what a backslash ends.
-        guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }), let parts = AddressParts(text),
+        guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }),
+            let parts = AddressParts(text),
             let scheme = parts[CURLUPART_SCHEME]?.lowercased(), scheme == "http" || scheme == "https",
             let host = parts[CURLUPART_HOST], !host.isEmpty
         else { return nil }

@@ -4,15 +4,14 @@ import EttinJSON
 extension HubClient {
     /// Uploads a folder as one commit.
     ///
-    /// The repository and the branch are created where they are absent. Files that the repository has already are not
-    /// sent again; when nothing differs, no commit is made. A failure leaves the branch as it was: files become
-    /// visible with the commit alone.
+    /// Creates the repository and branch if they do not exist. Unchanged files are not uploaded again, and no commit is
+    /// made if nothing changed. If it fails, the branch is unchanged: files only appear with the commit.
     ///
     /// - Parameters:
     ///   - folder: The folder.
     ///   - repository: The repository, `owner/name`.
     ///   - options: Branch, commit message, selection of files.
-    /// - Returns: What was done.
+    /// - Returns: What was uploaded.
     /// - Throws: `HubError`.
     public func upload(
         _ folder: String,
@@ -53,8 +52,8 @@ extension HubClient {
     ///
     /// - Parameters:
     ///   - repository: The repository.
-    ///   - isPrivate: Whether only its owner and members see it.
-    /// - Returns: Whether it was created; otherwise it existed.
+    ///   - isPrivate: Whether the repository is private.
+    /// - Returns: Whether it was created; false if it already existed.
     /// - Throws: `HubError`.
     @discardableResult
     public func create(_ repository: HubRepository, isPrivate: Bool) async throws -> Bool {
@@ -72,10 +71,10 @@ extension HubClient {
         return response.status != 409
     }
 
-    /// Puts a tag on a commit; a tag that stands for another one already is an error.
+    /// Tags a commit; fails if the tag already points to another one.
     ///
     /// - Parameters:
-    ///   - tag: The name.
+    ///   - tag: The name of the tag.
     ///   - reference: The repository and the revision to tag.
     /// - Throws: `HubError`.
     public func createTag(_ tag: String, at reference: HubReference) async throws {

@@ -18,7 +18,9 @@ private struct UploadInstruction: Sendable {
 
     static let mediaType = "application/vnd.git-lfs+json"
     /// What is ours to send: the token goes to the Hub alone, and how the body travels is settled by the connection.
-    private static let ownFields: Set = ["authorization", "connection", "content-length", "expect", "transfer-encoding"]
+    private static let ownFields: Set = [
+        "authorization", "connection", "content-length", "expect", "transfer-encoding",
+    ]
 
     /// Reads the store's answer on one file.
     init(_ actions: JSONValue, file: UploadPlan.File, action: String) throws {
