@@ -10,14 +10,16 @@ final class Transfer: Sendable {
         var headers = HeaderFields()
     }
 
+    private typealias HeadWaiter = CheckedContinuation<Head, any Error>
+    private typealias BytesWaiter = CheckedContinuation<[UInt8]?, any Error>
+
     private struct State {
-        var head: Head?
         var bytes: [UInt8] = []
         /// How it has ended.
         var outcome: Result<Void, any Error>?
         var isPaused = false
-        var headWaiter: CheckedContinuation<Head, any Error>?
-        var bytesWaiter: CheckedContinuation<[UInt8]?, any Error>?
+        var headWaiter: HeadWaiter?
+        var bytesWaiter: BytesWaiter?
     }
 
     /// How many bytes wait at most.
@@ -70,9 +72,7 @@ final class Transfer: Sendable {
     }
 
     /// What there is to hand out; when there is nothing yet, who waits is remembered.
-    private func take(
-        orWait waiter: CheckedContinuation<[UInt8]?, any Error>? = nil
-    ) -> Result<[UInt8]?, any Error>? {
+    private func take(orWait waiter: BytesWaiter? = nil) -> Result<[UInt8]?, any Error>? {
         let (ready, isToResume) = state.withLock { state -> (Result<[UInt8]?, any Error>?, Bool) in
             guard state.bytes.isEmpty else {
                 defer { (state.bytes, state.isPaused) = ([], false) }
@@ -101,14 +101,13 @@ final class Transfer: Sendable {
     func publish(_ head: Head) {
         let waiter = state.withLock { state in
             defer { state.headWaiter = nil }
-            if state.outcome == nil { state.head = head }
             return state.headWaiter
         }
         waiter?.resume(returning: head)
     }
 
     func publish(_ bytes: [UInt8]) {
-        let waiter = state.withLock { state -> CheckedContinuation<[UInt8]?, any Error>? in
+        let waiter = state.withLock { state -> BytesWaiter? in
             guard state.outcome == nil else { return nil }
             guard let waiter = state.bytesWaiter else {
                 if state.bytes.isEmpty { state.bytes = bytes } else { state.bytes += bytes }
@@ -125,8 +124,7 @@ final class Transfer: Sendable {
     /// - Returns: Whether it had not.
     @discardableResult
     func end(_ outcome: Result<Void, any Error>) -> Bool {
-        typealias Waiters = (head: CheckedContinuation<Head, any Error>?, bytes: CheckedContinuation<[UInt8]?, any Error>?)
-        let waiters = state.withLock { state -> Waiters? in
+        let waiters = state.withLock { state -> (head: HeadWaiter?, bytes: BytesWaiter?)? in
             guard state.outcome == nil else { return nil }
             state.outcome = outcome
             defer { (state.headWaiter, state.bytesWaiter) = (nil, nil) }
