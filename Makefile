@@ -6,7 +6,16 @@ LIBDIR = $(shell sed -n 's/^libdir=//p' .deps/pkgconfig/libtorch.pc)
 # Real data beside the repository, which some checks use where it is there.
 SHARED = $(wildcard $(abspath ../shared))
 # One optimised build serves programs and tests alike. The run path lets executables find libtorch where it is.
-SWIFT_FLAGS = -c release -Xswiftc -enable-testing -Xlinker -rpath -Xlinker $(LIBDIR)
+SWIFT_FLAGS = -c release -Xswiftc -enable-testing -debug-info-format none -Xlinker -rpath -Xlinker $(LIBDIR)
+
+# Where `make install` puts the command; DESTDIR goes before it, for packages.
+PREFIX ?= /usr/local
+DESTDIR ?=
+# What is installed: without symbols, and with Swift's own libraries inside, so that it outlives the toolchain. It looks
+# for libtorch in PREFIX/lib/ettin, which is nobody's but yours to fill, and then where the build has found it.
+INSTALLED = .build/installed/ettin
+INSTALL_FLAGS = -c release -Xswiftc -enable-testing -debug-info-format none --static-swift-stdlib -Xlinker -s \
+    -Xlinker -rpath -Xlinker '$$ORIGIN/../lib/ettin' -Xlinker -rpath -Xlinker $(LIBDIR)
 
 # mosaicml-streaming needs older libraries than the other originals, so its checks have an environment of their own.
 CORPUS_CHECKS = $(wildcard Interop/test_corpus.py Interop/test_order.py Interop/test_streaming.py \
@@ -21,7 +30,7 @@ $(INTEROP) .deps/interop/bin/python -m pytest -m $(1) $(filter-out $(CORPUS_CHEC
 $(INTEROP) .deps/interop-corpus/bin/python -m pytest -m $(1) $(CORPUS_CHECKS)
 endef
 
-.PHONY: help setup build demo test interop interop-slow compare consumer docs fuzz lint clean
+.PHONY: help setup build demo test interop interop-slow compare consumer docs fuzz lint install check-install uninstall clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -62,6 +71,21 @@ docs: build ## Build the documentation of the libraries
 
 consumer: build ## Build and run an application that depends on this package by version
 	@./scripts/check-consumer
+
+$(INSTALLED): Package.swift $(shell find Sources -type f)
+	@./scripts/setup
+	swift build $(INSTALL_FLAGS) --product ettin
+	@mkdir -p $(@D)
+	cp .build/release/ettin $@
+
+install: $(INSTALLED) ## Install the command, completions and manual; PREFIX=/usr/local, DESTDIR=
+	@./scripts/install $(INSTALLED) "$(PREFIX)" "$(DESTDIR)"
+
+check-install: ## Install to a temporary folder, try everything there, uninstall
+	@./scripts/check-install
+
+uninstall: ## Remove what `make install` has put there
+	@./scripts/install --remove "$(PREFIX)" "$(DESTDIR)"
 
 clean: ## Remove what builds made
 	rm -rf .build

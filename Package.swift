@@ -9,7 +9,6 @@ let settings: [SwiftSetting] = [
 
 let package = Package(
     name: "ettin-swift",
-    platforms: [.macOS(.v15)],
     products: [
         .executable(name: "ettin", targets: ["EttinCommand"]),
         .library(name: "Ettin", targets: ["Ettin"]),
@@ -26,16 +25,14 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
-        // Floor 1: libtorch behind a C interface, and the compression libraries as they are.
-        .systemLibrary(name: "Czlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
-        .systemLibrary(name: "Czstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+        // Floor 1: libtorch behind a C interface, and the libraries of the system as they are.
+        .systemLibrary(name: "Czlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "Czstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "Ccurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "Ccrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "Clibtorch", pkgConfig: "libtorch"),
         .target(
             name: "CTorch",
@@ -50,18 +47,11 @@ let package = Package(
         .target(name: "Torch", dependencies: ["CTorch", "EttinPrimitives"], swiftSettings: settings),
         .target(name: "EttinJSON", swiftSettings: settings),
         .target(name: "EttinFiles", swiftSettings: settings),
+        .target(name: "EttinHashing", dependencies: ["Ccrypto"], swiftSettings: settings),
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
         .target(
             name: "EttinHub",
-            dependencies: [
-                "EttinFiles", "EttinJSON",
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-            ],
+            dependencies: ["Ccurl", "EttinFiles", "EttinHashing", "EttinJSON"],
             swiftSettings: settings
         ),
         // Floor 3
@@ -75,7 +65,8 @@ let package = Package(
         .target(
             name: "EttinCorpus",
             dependencies: [
-                "Czlib", "Czstd", "EttinFiles", "EttinJSON", "EttinPrimitives", "EttinRecipes", "EttinTokenizer",
+                "Czlib", "Czstd", "EttinFiles", "EttinHashing", "EttinJSON", "EttinPrimitives", "EttinRecipes",
+                "EttinTokenizer",
                 .product(name: "Yams", package: "Yams"),
             ],
             resources: [.embedInCode("Recipes")],
@@ -167,13 +158,7 @@ let package = Package(
         .testTarget(name: "EttinFilesTests", dependencies: ["EttinFiles", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "EttinHubTests",
-            dependencies: [
-                "EttinHub", "EttinFiles", "EttinJSON", "TestSupport",
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
+            dependencies: ["EttinHub", "EttinFiles", "EttinHashing", "EttinJSON", "TestSupport"],
             swiftSettings: settings
         ),
         .testTarget(

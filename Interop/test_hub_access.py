@@ -3,6 +3,7 @@
 import base64
 import http.client
 import socket
+import socketserver
 import ssl
 import subprocess
 import threading
@@ -17,13 +18,13 @@ from hub_server import HubServer
 
 
 ERRORS = [
-    ("no/such", "main", None, "does not exist on the Hub, or it is private: check the name", "RepositoryNotFoundError"),
-    ("no/such", "main", TOKEN, "and the token does not open it", "RepositoryNotFoundError"),
+    ("no/such", "main", None, "was not found on the Hub, or it is private: check the name", "RepositoryNotFoundError"),
+    ("no/such", "main", TOKEN, "and your token has no access to it", "RepositoryNotFoundError"),
     ("someone/private", "main", None, "or set HF_TOKEN if it is private", "RepositoryNotFoundError"),
-    ("someone/gated", "main", None, "is gated: ask for access at", "GatedRepoError"),
-    ("someone/closed", "main", TOKEN, "with the account of your token", "GatedRepoError"),
+    ("someone/gated", "main", None, "is gated: request access at", "GatedRepoError"),
+    ("someone/closed", "main", TOKEN, "with the account your token belongs to", "GatedRepoError"),
     ("someone/model", "no-such", None, 'has no revision "no-such"', "RevisionNotFoundError"),
-    ("someone/model", "main", "hf_other", "does not accept the token", "HfHubHTTPError"),
+    ("someone/model", "main", "hf_other", "rejected the token", "HfHubHTTPError"),
 ]
 
 
@@ -46,7 +47,7 @@ def test_a_missing_file_and_the_right_token(server, client, other):
     for name in ("someone/private", "someone/gated"):
         assert 'has no file "absent"' in client.fails("download", name, "absent")
         assert Path(client.ok("download", name, "config.json")).exists()
-    assert "does not exist" in client.fails(
+    assert "was not found" in client.fails(
         "download", "someone/private", "tokenizer.json", "--revision", "other", HF_HUB_DISABLE_IMPLICIT_TOKEN="1"
     )
 
@@ -54,7 +55,7 @@ def test_a_missing_file_and_the_right_token(server, client, other):
 def test_without_a_network_the_error_comes_soon_and_says_so(client):
     begin = time.monotonic()
     error = client.fails("download", "someone/model", HF_ENDPOINT="http://127.0.0.1:9")
-    assert "127.0.0.1:9 cannot be reached: no connection (Connection refused)" in error
+    assert "127.0.0.1:9 cannot be reached: connection failed (Connection refused)" in error
     error = client.fails("download", "someone/model", HF_ENDPOINT="http://no-such-host.invalid")
     assert "no-such-host.invalid cannot be reached" in error
     assert time.monotonic() - begin < 30
@@ -186,9 +187,51 @@ def test_proxies_are_used_where_they_are_wanted_and_let_us_in(server, client, pr
     client.ok("download", "someone/model", "tokenizer.json", http_proxy=proxy.address, no_proxy="127.0.0.1")
     assert proxy.seen == []
     error = client.fails("download", "someone/model", "config.json", http_proxy=proxy.address)
-    assert "the proxy asks for user and password" in error and len(proxy.seen) == 1
+    assert "the proxy requires a user name and password" in error and len(proxy.seen) == 1
     error = client.fails("download", "someone/model", "config.json", http_proxy="http://127.0.0.1:9")
-    assert "cannot be reached: no connection (Connection refused)" in error and "the proxies" in error
+    assert "cannot be reached: connection failed (Connection refused)" in error and "the proxy settings" in error
+
+
+class SocksProxy(socketserver.BaseRequestHandler):
+    """SOCKS 5 with a user and a password (RFC 1928, RFC 1929), asked for names."""
+
+    def exactly(self, count):
+        return self.request.recv(count, socket.MSG_WAITALL)
+
+    def handle(self):
+        _, count = self.exactly(2)
+        if 2 not in self.exactly(count):
+            self.request.sendall(b"\x05\xff")
+            return
+        self.request.sendall(b"\x05\x02")
+        user = self.exactly(self.exactly(2)[1])
+        password = self.exactly(self.exactly(1)[0])
+        self.request.sendall(b"\x01\x00" if (user, password) == (b"me", b"p@ss") else b"\x01\x01")
+        kind = self.exactly(4)[3]
+        name = self.exactly(self.exactly(1)[0]).decode() if kind == 3 else socket.inet_ntoa(self.exactly(4))
+        port = int.from_bytes(self.exactly(2), "big")
+        self.server.seen.append(name)
+        with socket.create_connection((self.server.hosts.get(name, name), port)) as target:
+            self.request.sendall(b"\x05\x00\x00\x01" + bytes(6))
+            back = threading.Thread(target=Proxy.copy, args=(target, self.request), daemon=True)
+            back.start()
+            Proxy.copy(self.request, target)
+            back.join()
+
+
+def test_a_socks_proxy_lets_users_in_and_looks_up_names(server, client):
+    server.add("someone/model", SMALL)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), SocksProxy) as proxy:
+        proxy.daemon_threads, proxy.seen, proxy.hosts = True, [], {"hub.invalid": "127.0.0.1"}
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+        address = f"127.0.0.1:{proxy.server_address[1]}"
+        client.variables["HF_ENDPOINT"] = f"http://hub.invalid:{server.port}"
+        good = {"all_proxy": f"socks5://me:p%40ss@{address}"}
+        assert Path(client.ok("download", "someone/model", "config.json", **good)).exists()
+        assert set(proxy.seen) == {"hub.invalid"}
+        error = client.fails("download", "someone/model", "tokenizer.json", all_proxy=f"socks5://me:wrong@{address}")
+        assert "hub.invalid" in error and "wrong" not in error
+        proxy.shutdown()
 
 
 def test_what_is_encrypted_goes_through_a_tunnel_and_certificates_are_checked(tmp_path, proxy):
@@ -205,14 +248,14 @@ def test_what_is_encrypted_goes_through_a_tunnel_and_certificates_are_checked(tm
         server.add("someone/model", {"model.bin": content})
         client = Client(tmp_path / "ours", server.endpoint)
         error = client.fails("download", "someone/model", "model.bin")
-        assert "TLS is not possible" in error and "SSL_CERT_FILE" in error
+        assert "TLS failed" in error and "SSL_CERT_FILE" in error
         assert server.requests == []
         client.variables["SSL_CERT_FILE"] = str(certificate)
         path = client.ok("download", "someone/model", "model.bin")
         assert Path(path).read_bytes() == content
         client.variables["https_proxy"] = f"http://me:secret@{proxy.address}"
         error = client.fails("download", "someone/model", "model.bin", HF_HOME=str(tmp_path / "other"))
-        assert "the proxy does not connect to it" in error
+        assert "the proxy refused to connect" in error
         proxy.tunnels.add(server.port)
         path = client.ok("download", "someone/model", "model.bin", HF_HOME=str(tmp_path / "other"))
         assert Path(path).read_bytes() == content

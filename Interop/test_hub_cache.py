@@ -18,11 +18,11 @@ def test_offline_serves_what_either_client_cached(server, client, other):
     assert Path(other.ok("download", "someone/model", "sub/notes.txt", **offline)).read_bytes() == b"hi\n"
     assert client.python("print(hub.snapshot_download('someone/model'))", **offline) == folder
     assert client.python("print(hub.hf_hub_download('someone/model', 'config.json'))", **offline) == f"{folder}/config.json"
-    assert "needs the network, which HF_HUB_OFFLINE forbids" in client.fails("revisions", "someone/model", **offline)
+    assert "needs the network, which HF_HUB_OFFLINE disables" in client.fails("revisions", "someone/model", **offline)
     error = client.fails("download", "someone/model", "--revision", "step1", **offline)
     assert error == (
-        "error: the revision of someone/model@step1 is not in the cache, and HF_HUB_OFFLINE forbids the network: "
-        "unset it once to download"
+        "error: the revision of someone/model@step1 is not in the cache, and HF_HUB_OFFLINE disables the network: "
+        "unset it to download"
     )
     assert "sub/notes.txt of someone/model is not in the cache" in client.fails(
         "download", "someone/model", "sub/notes.txt", TRANSFORMERS_OFFLINE="1"
@@ -85,7 +85,7 @@ def test_the_cache_is_listed_checked_and_emptied(server, client):
     blob = client.cache / "models--someone--model" / "blobs" / content_id(weights(30_000, 1))
     blob.write_bytes(b"x" * 30_000)
     code, output, _ = client.run("cache", "verify")
-    assert code == 1 and f"blobs/{blob.name} is damaged" in output
+    assert code == 1 and f"blobs/{blob.name} is corrupted" in output
     client.ok("cache", "verify", "--repair")
     client.ok("cache", "verify")
     client.ok("download", "someone/model", "--all")

@@ -34,7 +34,7 @@ def test_a_model_is_used_by_name_and_revision(server, client, tmp_path):
     client.ok("average", "encoder-17m@step10", "encoder-17m@main", "--output", tmp_path / "mean")
     assert client.ok("embed", tmp_path / "mean", "a text") not in (tagged, final)
     error = client.fails("embed", "nothing-of-this-name", "a text")
-    assert "no folder has this name, and a model on the Hub has the form owner/name" in error
+    assert "there is no such folder, and models on the Hub are named owner/name" in error
 
 
 def test_a_model_cached_by_either_side_loads_offline_in_the_other(server, client, other, tmp_path):
@@ -90,7 +90,7 @@ def test_data_sets_are_listed_downloaded_and_streamed(server, client):
     process = subprocess.run([ETTIN, *chosen, "--stream"], env=client.variables, capture_output=True)
     assert process.returncode == 0 and process.stdout == b"".join(parts.values())
     error = client.fails("data", "fetch", "owner/set", "--config", "sst2", "--split", "test")
-    assert error.endswith('has no split "test" in configuration "sst2"; it has "train", "validation"')
-    assert 'it has "cola", "sst2"' in client.fails("data", "fetch", "owner/set", "--split", "train")
+    assert error.endswith('has no split "test" in configuration "sst2"; available: "train", "validation"')
+    assert 'available: "cola", "sst2"' in client.fails("data", "fetch", "owner/set", "--split", "train")
     listed = json.loads(client.ok("data", "fetch", "owner/set", "--original", "--json"))
     assert [(s["config"], s["split"]) for s in listed] == [("default", "train"), ("default", "validation")]

@@ -78,7 +78,7 @@ def test_what_the_hub_has_is_not_sent_again(server, client, folder):
     result = json.loads(client.ok("push", folder, "someone/new", "--revision", "side", "--tag", "step1", "--json"))
     assert result["commit"] == repository.branches["side"] and len(repository.commits) == before
     error = client.fails("push", folder, "someone/new", "--tag", "step1")
-    assert f'creating the tag "step1"' in error and f"stands for the commit {repository.tags['step1']}" in error
+    assert f'creating the tag "step1"' in error and f"points to commit {repository.tags['step1']}" in error
 
 
 def test_a_dry_run_changes_nothing(server, client, folder):
@@ -92,14 +92,14 @@ def test_a_dry_run_changes_nothing(server, client, folder):
 
 
 def test_uploads_that_cannot_be_are_refused_in_words(server, client, folder, tmp_path):
-    assert "no token is set" in client.fails("push", folder, "someone/new")
-    assert "does not accept the token" in client.fails("push", folder, "someone/new", HF_TOKEN="hf_other")
+    assert "no token; set HF_TOKEN" in client.fails("push", folder, "someone/new")
+    assert "rejected the token" in client.fails("push", folder, "someone/new", HF_TOKEN="hf_other")
     client.variables["HF_TOKEN"] = TOKEN
     (tmp_path / "nothing").mkdir()
-    assert "holds no file to upload" in client.fails("push", tmp_path / "nothing", "someone/new")
+    assert "has no files to upload" in client.fails("push", tmp_path / "nothing", "someone/new")
     assert "it is not a folder" in client.fails("push", tmp_path / "absent", "someone/new")
     server.fail("/api/repos/create", "status", status=403)
-    assert "creating model someone/new is not permitted to this token" in client.fails("push", folder, "someone/new")
+    assert "the token lacks the permission for creating model someone/new" in client.fails("push", folder, "someone/new")
     (folder / "README.md").write_text("---\nbase_model: no such name\n---\n")
     error = client.fails("push", folder, "someone/new", "--dry-run")
     assert error.endswith('the metadata of README.md: "base_model" with value "no such name" is not valid')

@@ -1,4 +1,4 @@
-/// The Hub: repositories by name, through the cache.
+/// A client for the Hugging Face Hub that downloads through the local cache.
 ///
 /// ```swift
 /// let hub = try HubClient(environment: HubEnvironment(ProcessInfo.processInfo.environment))
@@ -6,19 +6,19 @@
 /// ```
 public final class HubClient: Sendable {
     let session: HubSession
-    /// The cache that downloads go to.
+    /// The cache for downloads.
     public let cache: HubCache
-    /// How many files are transferred at once.
+    /// Maximum number of concurrent file transfers.
     let parallelTransfers: Int
 
-    /// Creates a client; nothing is sent yet.
+    /// Creates a client without contacting the Hub.
     ///
     /// - Parameters:
-    ///   - environment: Addresses, token, cache and network settings.
-    ///   - retryPolicy: How failures are waited out.
-    ///   - parallelTransfers: How many files are transferred at once.
-    ///   - onEvent: Told of progress and retries, from any thread.
-    /// - Throws: `HubError.invalidSetting` when the endpoint is not an address.
+    ///   - environment: Endpoint, token, cache and network settings.
+    ///   - retryPolicy: How failed requests are retried.
+    ///   - parallelTransfers: Maximum number of concurrent file transfers.
+    ///   - onEvent: Called with progress and retries, from any thread.
+    /// - Throws: `HubError.invalidSetting` when the endpoint is not a valid URL.
     public init(
         environment: HubEnvironment,
         retryPolicy: RetryPolicy = RetryPolicy(),
@@ -30,7 +30,7 @@ public final class HubClient: Sendable {
         self.parallelTransfers = max(1, parallelTransfers)
     }
 
-    /// Runs a task for each value, a bounded number at once, and stops at the first error.
+    /// Runs a task for each value, with limited concurrency, and stops at the first error.
     func concurrently<Value: Sendable>(
         _ values: [Value],
         _ body: @escaping @Sendable (Value) async throws -> Void

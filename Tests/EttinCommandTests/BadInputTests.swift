@@ -47,13 +47,13 @@ struct BadInputTests {
         try Command.fail([command, "./absent"] + text, saying: message)
         try Command.fail(
             [command, "absent"] + text,
-            saying: "no folder has this name, and a model on the Hub has the form"
+            saying: "there is no such folder, and models on the Hub are named"
         )
         try withTemporaryFolder { cache in
             try Command.fail(
                 [command, "ettin-encoder-17m@step10"] + text,
                 environment: ["HF_HOME": cache, "HF_HUB_OFFLINE": "1"],
-                saying: "jhu-clsp/ettin-encoder-17m@step10 is not in the cache, and HF_HUB_OFFLINE forbids the network"
+                saying: "jhu-clsp/ettin-encoder-17m@step10 is not in the cache, and HF_HUB_OFFLINE disables the network"
             )
         }
         try Command.fail([command, Command.binary.path] + text, saying: "is a file, not a folder")

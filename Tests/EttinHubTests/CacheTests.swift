@@ -1,6 +1,5 @@
 import EttinFiles
 import Foundation
-import NIOHTTP1
 import TestSupport
 import Testing
 

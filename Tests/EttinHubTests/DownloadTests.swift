@@ -1,6 +1,5 @@
 import EttinFiles
 import EttinJSON
-import NIOHTTP1
 import Synchronization
 import TestSupport
 import Testing
@@ -30,7 +29,7 @@ struct DownloadTests {
             }
             let port = request.headers.first(name: "Host")?.split(separator: ":").last ?? ""
             return ServedAnswer(
-                status: .found,
+                status: 302,
                 headers: [
                     "X-Repo-Commit": commit, "X-Linked-Etag": "\"\(id)\"", "X-Linked-Size": "\(content.count)",
                     "Location": "http://localhost:\(port)/store?X-Signature=1",
@@ -40,10 +39,10 @@ struct DownloadTests {
     }
 
     static func part(from start: Int, cutAfter: Int? = nil) -> ServedAnswer {
-        let headers: HTTPHeaders =
+        let headers: HeaderFields =
             start > 0 ? ["Content-Range": "bytes \(start)-\(content.count - 1)/\(content.count)"] : [:]
         return ServedAnswer(
-            status: start > 0 ? .partialContent : .ok,
+            status: start > 0 ? 206 : 200,
             headers: headers,
             body: Array(content[start...]),
             cutAfter: cutAfter
@@ -97,11 +96,25 @@ struct DownloadTests {
         let server = try await Self.server { _, start in
             start == 0
                 ? Self.part(from: 0, cutAfter: 1000)
-                : ServedAnswer(status: .partialContent, headers: ["Content-Range": "bytes 5-9/10"], body: [1])
+                : ServedAnswer(status: 206, headers: ["Content-Range": "bytes 5-9/10"], body: [1])
         }
         let client = try server.client(cache: folder.path)
         let error = await #expect(throws: HubError.self) { try await client.file("x", of: HubReference("a/b")) }
-        #expect(error?.description.contains("it sends \"bytes 5-9/10\"") == true)
+        #expect(error?.description.contains("got \"bytes 5-9/10\"") == true)
+    }
+
+    @Test("A range of a content of another size is refused")
+    func otherTotal() async throws {
+        let folder = try TemporaryFolder()
+        let server = try await Self.server { _, start in
+            guard start > 0 else { return Self.part(from: 0, cutAfter: 1000) }
+            var answer = Self.part(from: start)
+            answer.headers.replaceOrAdd(name: "Content-Range", value: "bytes \(start)-199998/199999")
+            return answer
+        }
+        let client = try server.client(cache: folder.path)
+        let error = await #expect(throws: HubError.self) { try await client.file("x", of: HubReference("a/b")) }
+        #expect(error?.description.contains("-199998/199999") == true, "\(error as Any)")
     }
 
     @Test("Bytes are streamed once and in order, over cut connections and servers without ranges")
@@ -131,7 +144,7 @@ struct DownloadTests {
                 count += 1
                 return count
             }
-            return number == 1 ? ServedAnswer(status: .forbidden) : Self.part(from: start)
+            return number == 1 ? ServedAnswer(status: 403) : Self.part(from: start)
         }
         let client = try server.client(cache: folder.path)
         #expect(try OpenFile.contents(of: await client.file("x", of: HubReference("a/b"))) == Self.content)
@@ -140,14 +153,16 @@ struct DownloadTests {
     @Test(
         "Answers that are not the protocol are errors that say what is wrong",
         arguments: [
-            ([:], "lacks the header X-Repo-Commit"),
+            ([:], "the header X-Repo-Commit is missing"),
             (["X-Repo-Commit": commit], "its ETag is \"\""),
             (["X-Repo-Commit": commit, "ETag": "\"../evil\""], "its ETag is \"../evil\""),
             (["X-Repo-Commit": commit, "ETag": "\"abc\"", "X-Linked-Size": "-1"], "its size is \"-1\""),
-            (["X-Repo-Commit": "../../x", "ETag": "\"abc\""], "lacks the header X-Repo-Commit"),
-        ] as [(HTTPHeaders, String)]
+            (["X-Repo-Commit": commit, "ETag": "\"abc\"", "X-Linked-Size": "9223372036854775807"], "its size is"),
+            (["X-Repo-Commit": commit, "ETag": "\"abc\"", "X-Linked-Size": "1e9"], "its size is \"1e9\""),
+            (["X-Repo-Commit": "../../x", "ETag": "\"abc\""], "the header X-Repo-Commit is missing"),
+        ] as [(HeaderFields, String)]
     )
-    func malformed(headers: HTTPHeaders, text: String) async throws {
+    func malformed(headers: HeaderFields, text: String) async throws {
         let folder = try TemporaryFolder()
         let server = try await LoopbackServer { _ in ServedAnswer(headers: headers) }
         let client = try server.client(cache: folder.path)
@@ -160,7 +175,7 @@ struct DownloadTests {
         let folder = try TemporaryFolder()
         let server = try await LoopbackServer { request in
             ServedAnswer(
-                status: .badRequest,
+                status: 400,
                 headers: ["X-Error-Message": "bad header \(request.headers.first(name: "Authorization") ?? "")"]
             )
         }

@@ -1,5 +1,4 @@
 import EttinJSON
-import NIOHTTP1
 import TestSupport
 import Testing
 
@@ -15,7 +14,7 @@ struct ListingTests {
             let file: JSONValue = ["type": "file", "path": .init("f\(page)"), "size": 3, "oid": "x"]
             let port = request.headers.first(name: "Host")?.split(separator: ":").last ?? ""
             let address = "http://127.0.0.1:\(port)/api/models/a/b/tree/main?cursor=\(page + 1)"
-            let next: HTTPHeaders = page < 2 ? ["Link": "<\(address)>; rel=\"next\""] : [:]
+            let next: HeaderFields = page < 2 ? ["Link": "<\(address)>; rel=\"next\""] : [:]
             let body: JSONValue = [["type": "directory", "path": "d", "oid": "y", "size": 0], file]
             return ServedAnswer(headers: next, body: body.serialized())
         }
@@ -40,6 +39,29 @@ struct ListingTests {
         if text != "{}" {
             await #expect(throws: HubError.self) { try await client.files(of: HubReference("a/b")) }
         }
+    }
+
+    @Test(
+        "Sizes that no file has are refused, one by one and in all",
+        arguments: ["9223372036854775807", "-1", "1e30", "281474976710657", "1.5", "\"3\""]
+    )
+    func hostileSizes(size: String) async throws {
+        let cache = try TemporaryFolder()
+        let entry = #"{"type":"file","path":"f","size":\#(size),"oid":"x"}"#
+        let server = try await LoopbackServer { _ in ServedAnswer(body: Array("[\(entry)]".utf8)) }
+        let client = try server.client(cache: cache.path)
+        let error = await #expect(throws: HubError.self) { try await client.files(of: HubReference("a/b")) }
+        #expect(error?.description.contains("the size of \"f\" is") == true, "\(error as Any)")
+    }
+
+    @Test("A list that adds up to more than a number holds is refused")
+    func hostileTotal() async throws {
+        let cache = try TemporaryFolder()
+        let entry = #"{"type":"file","path":"f","size":281474976710656,"oid":"x"}"#
+        let list = "[" + Array(repeating: entry, count: 5000).joined(separator: ",") + "]"
+        let server = try await LoopbackServer { _ in ServedAnswer(body: Array(list.utf8)) }
+        let client = try server.client(cache: cache.path)
+        await #expect(throws: HubError.self) { try await client.files(of: HubReference("a/b")) }
     }
 
     @Test("The names of files tell configuration and split")

@@ -1,15 +1,13 @@
-import NIOCore
-import NIOHTTP1
-import NIOPosix
+import Foundation
 import Synchronization
 
 @testable import EttinHub
 
 /// A request as a server sees it.
 struct ServedRequest: Sendable {
-    let method: HTTPMethod
+    let method: String
     let path: String
-    let headers: HTTPHeaders
+    let headers: HeaderFields
     let body: [UInt8]
 
     var text: String { String(decoding: body, as: UTF8.self) }
@@ -17,39 +15,62 @@ struct ServedRequest: Sendable {
 
 /// What a server answers.
 struct ServedAnswer: Sendable {
-    var status = HTTPResponseStatus.ok
-    var headers: HTTPHeaders = [:]
+    var status = 200
+    var headers: HeaderFields = [:]
     var body: [UInt8] = []
     /// The connection is cut behind so many bytes of the body.
     var cutAfter: Int?
+    /// Nothing more is sent behind so many bytes of the body, until the client goes.
+    var stallAfter: Int?
+    /// What is sent as it stands, before the connection is closed.
+    var raw: [UInt8]?
 }
 
 /// A server in this process on 127.0.0.1, which answers as a closure says and remembers what it was asked.
 final class LoopbackServer: Sendable {
-    private let channel: any Channel
+    private let descriptor: Int32
     private let log = RequestLog()
+    let port: Int
 
     /// What was asked so far.
     var requests: [ServedRequest] { log.requests.withLock { $0 } }
+    /// How many connections were accepted.
+    var connectionCount: Int { log.connections.withLock { $0 } }
 
     init(_ answer: @escaping @Sendable (ServedRequest) -> ServedAnswer) async throws {
-        let log = self.log
-        channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-                    try channel.pipeline.syncOperations.addHandler(AnswerHandler(answer: answer, log: log))
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isOpen = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                bind(descriptor, pointer, size) == 0 && listen(descriptor, 64) == 0
+                    && getsockname(descriptor, pointer, &size) == 0
+            }
+        }
+        guard descriptor >= 0, isOpen else { throw POSIXError(.EADDRINUSE) }
+        self.descriptor = descriptor
+        port = Int(UInt16(bigEndian: address.sin_port))
+        let log = log
+        Thread.detachNewThread {
+            while case let connection = accept(descriptor, nil, nil), connection >= 0 {
+                log.connections.withLock { $0 += 1 }
+                Thread.detachNewThread {
+                    ServedConnection(descriptor: connection).serve { request in
+                        log.requests.withLock { $0.append(request) }
+                        return answer(request)
+                    }
                 }
             }
-            .bind(host: "127.0.0.1", port: 0).get()
+            close(descriptor)
+        }
     }
 
     deinit {
-        channel.close(promise: nil)
+        shutdown(descriptor, Int32(SHUT_RDWR))
     }
 
-    var port: Int { channel.localAddress?.port ?? 0 }
     var endpoint: String { "http://127.0.0.1:\(port)" }
     /// The same server under another name, which is another host to clients.
     var otherEndpoint: String { "http://localhost:\(port)" }
@@ -68,49 +89,109 @@ final class LoopbackServer: Sendable {
 /// What was asked, shared by all connections.
 private final class RequestLog: Sendable {
     let requests = Mutex<[ServedRequest]>([])
+    let connections = Mutex(0)
 }
 
-private final class AnswerHandler: ChannelInboundHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = HTTPServerResponsePart
+/// A connection of a client, served by a thread of its own.
+private struct ServedConnection {
+    let descriptor: Int32
 
-    private let answer: @Sendable (ServedRequest) -> ServedAnswer
-    private let log: RequestLog
-    private var head: HTTPRequestHead?
-    private var body: [UInt8] = []
-
-    init(answer: @escaping @Sendable (ServedRequest) -> ServedAnswer, log: RequestLog) {
-        self.answer = answer
-        self.log = log
+    func serve(_ answer: (ServedRequest) -> ServedAnswer) {
+        defer { close(descriptor) }
+        var received: [UInt8] = []
+        while let request = next(&received), send(answer(request), to: request) {}
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head(let head):
-            self.head = head
-            body = []
-        case .body(let part): body.append(contentsOf: part.readableBytesView)
-        case .end:
-            guard let head else { return }
-            let request = ServedRequest(method: head.method, path: head.uri, headers: head.headers, body: body)
-            log.requests.withLock { $0.append(request) }
-            send(answer(request), to: request, context: context)
+    private func next(_ received: inout [UInt8]) -> ServedRequest? {
+        var lines: [String] = []
+        while let line = line(&received) {
+            guard line.isEmpty else {
+                lines.append(line)
+                continue
+            }
+            let words = lines.first?.split(separator: " ").map(String.init) ?? []
+            guard words.count == 3 else { return nil }
+            let headers = HeaderFields(
+                lines.dropFirst().compactMap { line in
+                    line.firstIndex(of: ":").map {
+                        (String(line[..<$0]), line[line.index(after: $0)...].trimmingCharacters(in: .whitespaces))
+                    }
+                }
+            )
+            guard let body = body(headers, &received) else { return nil }
+            return ServedRequest(method: words[0], path: words[1], headers: headers, body: body)
+        }
+        return nil
+    }
+
+    private func body(_ headers: HeaderFields, _ received: inout [UInt8]) -> [UInt8]? {
+        guard headers.first(name: "Transfer-Encoding") == "chunked" else {
+            return take(headers.first(name: "Content-Length").flatMap { Int($0) } ?? 0, &received)
+        }
+        var body: [UInt8] = []
+        while let size = line(&received).flatMap({ Int($0, radix: 16) }) {
+            guard let part = take(size, &received), line(&received) == "" else { return nil }
+            if size == 0 { return body }
+            body += part
+        }
+        return nil
+    }
+
+    private func line(_ received: inout [UInt8]) -> String? {
+        while true {
+            if let end = received.firstIndex(of: UInt8(ascii: "\n")) {
+                defer { received.removeFirst(end + 1) }
+                return String(decoding: received[..<end], as: UTF8.self).trimmingCharacters(in: .newlines)
+            }
+            guard receive(&received) else { return nil }
         }
     }
 
-    private func send(_ answer: ServedAnswer, to request: ServedRequest, context: ChannelHandlerContext) {
+    private func take(_ count: Int, _ received: inout [UInt8]) -> [UInt8]? {
+        while received.count < count { guard receive(&received) else { return nil } }
+        defer { received.removeFirst(count) }
+        return Array(received.prefix(count))
+    }
+
+    private func receive(_ received: inout [UInt8]) -> Bool {
+        var part = [UInt8](repeating: 0, count: 1 << 16)
+        let count = recv(descriptor, &part, part.count, 0)
+        if count > 0 { received += part.prefix(count) }
+        return count > 0
+    }
+
+    /// Sends an answer; whether the connection stays open.
+    private func send(_ answer: ServedAnswer, to request: ServedRequest) -> Bool {
+        if let raw = answer.raw {
+            _ = write(raw)
+            return false
+        }
         var headers = answer.headers
         if !headers.contains(name: "Content-Length") {
             headers.add(name: "Content-Length", value: "\(answer.body.count)")
         }
-        let head = HTTPResponseHead(version: .http1_1, status: answer.status, headers: headers)
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        let body = request.method == .HEAD ? [] : answer.body.prefix(answer.cutAfter ?? answer.body.count)
-        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil)
-        guard answer.cutAfter == nil || request.method == .HEAD else {
-            context.flush()
-            return context.close(promise: nil)
+        let head =
+            "HTTP/1.1 \(answer.status) x\r\n" + headers.fields.map { "\($0.name): \($0.value)\r\n" }.joined() + "\r\n"
+        guard write(Array(head.utf8)), request.method != "HEAD" else { return request.method == "HEAD" }
+        let end = answer.cutAfter ?? answer.stallAfter ?? answer.body.count
+        guard write(Array(answer.body.prefix(end))), answer.cutAfter == nil else { return false }
+        guard answer.stallAfter == nil else {
+            var ignored: [UInt8] = []
+            _ = receive(&ignored)
+            return false
         }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        return true
+    }
+
+    private func write(_ bytes: [UInt8]) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes {
+                Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return false }
+            rest = rest.dropFirst(count)
+        }
+        return true
     }
 }

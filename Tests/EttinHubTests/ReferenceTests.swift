@@ -38,7 +38,7 @@ struct ReferenceTests {
         #expect(try ModelReference("a/b@step1") == .hub(HubReference("a/b@step1")))
         #expect(throws: HubError.self) { try ModelReference(folder.path, revision: "step1") }
         let error = #expect(throws: HubError.self) { try ModelReference("a/b/c") }
-        #expect(error?.description.contains("no folder has this name") == true)
+        #expect(error?.description.contains("there is no such folder") == true)
     }
 
     @Test("Cache folder names are read back")

@@ -7,10 +7,10 @@ import Foundation
 struct CacheGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cache",
-        abstract: "Look after what was downloaded.",
+        abstract: "Manage downloaded models and datasets.",
         discussion: """
-            The cache is the one of the Python libraries (HF_HUB_CACHE, else
-            HF_HOME/hub), and what it says of them holds for both.
+            The cache is shared with huggingface_hub (HF_HUB_CACHE, default
+            HF_HOME/hub).
 
             Examples:
 
@@ -31,7 +31,7 @@ struct CacheGroup: ParsableCommand {
 struct CacheList: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls",
-        abstract: "List the repositories and revisions in the cache.",
+        abstract: "List cached repositories and revisions.",
         discussion: """
             Examples:
 
@@ -47,10 +47,10 @@ struct CacheList: ParsableCommand {
         if json.isOn { return try StandardOutput.write(document: .array(repositories.map(document(of:)))) }
         try StandardOutput.write { output in
             for entry in repositories {
-                let rest = entry.incompleteBytes > 0 ? ", \(byteText(entry.incompleteBytes)) of it incomplete" : ""
+                let rest = entry.incompleteBytes > 0 ? ", \(byteText(entry.incompleteBytes)) of them incomplete" : ""
                 try output.line("\(entry.repository)  \(byteText(entry.sizeBytes))\(rest)")
                 for revision in entry.revisions {
-                    let names = revision.names.isEmpty ? "no name" : revision.names.joined(separator: " ")
+                    let names = revision.names.isEmpty ? "no ref" : revision.names.joined(separator: " ")
                     let size = "\(countText(revision.files.count, "file")), \(byteText(revision.sizeBytes))"
                     try output.line("  \(revision.commit)  \(names)  \(size)")
                 }
@@ -83,9 +83,9 @@ struct CacheList: ParsableCommand {
 struct CacheRemove: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm",
-        abstract: "Remove a repository, or one revision of it, from the cache.",
+        abstract: "Delete a repository or one of its revisions from the cache.",
         discussion: """
-            Of a revision, the contents that no other revision uses are removed.
+            Deleting a revision keeps the files that other revisions share.
 
             Examples:
 
@@ -97,7 +97,7 @@ struct CacheRemove: ParsableCommand {
 
     @OptionGroup var repository: RepositoryArgument
 
-    @Option(help: ArgumentHelp("Remove only this branch, tag or commit.", valueName: "name"))
+    @Option(help: ArgumentHelp("Delete only this branch, tag or commit.", valueName: "name"))
     var revision: String?
 
     func run() throws {
@@ -113,10 +113,10 @@ struct CacheRemove: ParsableCommand {
 struct CacheVerify: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Compare what was downloaded with its checksums.",
+        abstract: "Verify the checksums of cached files.",
         discussion: """
-            Prints what is damaged; the exit code is then 1. With --repair it is removed,
-            so that the next use downloads it again.
+            Prints corrupted files, in which case the exit code is 1. --repair deletes
+            them, so that they are downloaded again when they are next used.
 
             Examples:
 
@@ -125,13 +125,13 @@ struct CacheVerify: ParsableCommand {
             """
     )
 
-    @Argument(help: "A repository; all of them unless given.")
+    @Argument(help: "Repository to verify (default: all).")
     var repository: String?
 
-    @Option(help: "What the repository holds: model, dataset or space.")
+    @Option(help: "Repository type: model, dataset or space.")
     var kind = RepositoryKind.model
 
-    @Flag(help: "Remove what is damaged.")
+    @Flag(help: "Delete corrupted files.")
     var repair = false
 
     @OptionGroup var json: JSONOption
@@ -139,7 +139,9 @@ struct CacheVerify: ParsableCommand {
     func run() throws {
         let only = try repository.map { name in
             guard !name.contains("@") else {
-                throw ValidationError("\(name) names a revision, and a repository is checked as a whole")
+                throw ValidationError(
+                    "\(name) has a revision, but repositories are verified as a whole; remove the part after @"
+                )
             }
             return try HubAccess.hubReference(name, kind: kind).repository
         }
@@ -156,8 +158,8 @@ struct CacheVerify: ParsableCommand {
             try StandardOutput.write { output in
                 for finding in result.findings { try output.line("\(finding)") }
             }
-            let what = result.findings.isEmpty ? "all as they should be" : countText(result.findings.count, "problem")
-            Diagnostics.note("\(countText(result.checkedCount, "content")) checked, \(what)")
+            let what = result.findings.isEmpty ? "no problems found" : countText(result.findings.count, "problem")
+            Diagnostics.note("\(countText(result.checkedCount, "file")) checked, \(what)")
         }
         if !result.findings.isEmpty, !repair { throw ExitCode(1) }
     }

@@ -7,10 +7,10 @@ import EttinJSON
 struct DataFetch: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fetch",
-        abstract: "List, download or stream the splits of a data set on the Hub.",
+        abstract: "List, download or stream the splits of a dataset on the Hub.",
         discussion: """
-            Uses the Hub's conversion to Parquet where there is one. Without --split, the
-            configurations and splits are listed.
+            Uses the Hub's Parquet conversion if there is one. Without --split, lists
+            configurations and splits.
 
             Examples:
 
@@ -20,33 +20,33 @@ struct DataFetch: ParsableCommand {
             """
     )
 
-    @Argument(help: "owner/name on the Hub.")
+    @Argument(help: "Dataset on the Hub, owner/name.")
     var name: String
 
-    @Option(help: ArgumentHelp("The configuration.", valueName: "name"))
+    @Option(help: ArgumentHelp("Configuration (subset) of the dataset.", valueName: "name"))
     var config: String?
 
-    @Option(help: ArgumentHelp("The split: train, validation, test or another.", valueName: "name"))
+    @Option(help: ArgumentHelp("Split, such as train, validation or test.", valueName: "name"))
     var split: String?
 
-    @Option(help: ArgumentHelp("A branch, tag or commit.", valueName: "name"))
+    @Option(help: ArgumentHelp("Branch, tag or commit.", valueName: "name"))
     var revision: String?
 
-    @Flag(help: "Read the data set's own files, and not its conversion to Parquet.")
+    @Flag(help: "Use the dataset's original files instead of the Parquet conversion.")
     var original = false
 
     @Flag(help: "Download the split and print the paths of its files.")
     var download = false
 
-    @Flag(help: "Write the bytes of the split's files to standard output, one after another, without keeping them.")
+    @Flag(help: "Stream the split's files to standard output without caching them.")
     var stream = false
 
     @OptionGroup var json: JSONOption
 
     func validate() throws {
-        if download, stream { throw ValidationError("--download and --stream exclude each other") }
+        if download, stream { throw ValidationError("--download and --stream cannot be used together") }
         if split == nil, download || stream {
-            throw ValidationError("--download and --stream need a --split")
+            throw ValidationError("--download and --stream require --split")
         }
     }
 
@@ -83,8 +83,8 @@ struct DataFetch: ParsableCommand {
         if json.isOn { return try StandardOutput.write(document: .array(splits.map(document(of:)))) }
         try StandardOutput.write { output in
             for split in splits {
-                let size = byteText(split.files.map(\.sizeBytes).clampedSum())
-                let part = split.isPartial ? ", only the beginning is converted" : ""
+                let size = byteText(totalBytes(split.files.lazy.map(\.sizeBytes)))
+                let part = split.isPartial ? ", partial conversion" : ""
                 try output.line(
                     "\(split.configuration.padded(to: 16))  \(split.split.padded(to: 12))  "
                         + "\(countText(split.files.count, "file")), \(size)\(part)"

@@ -5,11 +5,11 @@ import EttinJSON
 /// The command `ettin download`.
 struct Download: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Download from the Hub into the cache and print the folder.",
+        abstract: "Download a repository from the Hub into the cache and print the folder.",
         discussion: """
-            Of a model, what it takes to load it is downloaded: configuration,
-            tokenizer, and the weights in one form. What the cache has, also from the
-            Python libraries, is not downloaded again.
+            For a model, downloads what is needed to load it: configuration, tokenizer
+            and weights in one format. Files already in the cache, including those from
+            huggingface_hub, are not downloaded again.
 
             Examples:
 
@@ -22,19 +22,19 @@ struct Download: ParsableCommand {
 
     @OptionGroup var repository: RepositoryArgument
 
-    @Argument(help: "Files of the repository; each is printed with its path in the cache.")
+    @Argument(help: "Files to download; prints their paths in the cache.")
     var files: [String] = []
 
-    @Option(help: ArgumentHelp("A branch, tag (such as step599525) or commit.", valueName: "name"))
+    @Option(help: ArgumentHelp("Branch, tag (such as step599525) or commit.", valueName: "name"))
     var revision: String?
 
-    @Option(help: ArgumentHelp("Download the files that match, such as \"*.json\".", valueName: "pattern"))
+    @Option(help: ArgumentHelp("Download only files that match, such as \"*.json\".", valueName: "pattern"))
     var include: [String] = []
 
-    @Option(help: ArgumentHelp("Leave out the files that match.", valueName: "pattern"))
+    @Option(help: ArgumentHelp("Skip files that match.", valueName: "pattern"))
     var exclude: [String] = []
 
-    @Flag(help: "Download everything.")
+    @Flag(help: "Download all files.")
     var all = false
 
     @OptionGroup var json: JSONOption
@@ -42,7 +42,7 @@ struct Download: ParsableCommand {
     func validate() throws {
         let ways = [!files.isEmpty, all, !include.isEmpty || !exclude.isEmpty].filter { $0 }
         if ways.count > 1 {
-            throw ValidationError("files, --all and patterns (--include, --exclude) exclude one another")
+            throw ValidationError("file names, --all and patterns (--include, --exclude) cannot be combined")
         }
     }
 

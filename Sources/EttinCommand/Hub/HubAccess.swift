@@ -6,7 +6,7 @@ import EttinModel
 import Foundation
 import Synchronization
 
-/// The Hub as commands reach it: settings from the environment, progress on standard error.
+/// The Hub for commands: settings from the environment, progress on standard error.
 enum HubAccess {
     /// Runs a body with a client, and waits for it.
     ///
@@ -41,7 +41,7 @@ enum HubAccess {
         switch try reference(text, revision: revision) {
         case .hub(let reference): return reference
         case .folder(let folder):
-            throw ValidationError("\(folder) is a folder here; expected owner/name on the Hub")
+            throw ValidationError("\(folder) is a local folder; expected owner/name on the Hub")
         }
     }
 

@@ -9,9 +9,9 @@ struct Push: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Upload a folder to the Hub as one commit.",
         discussion: """
-            The repository is created if it is absent. Files that it has already are not
-            sent again. A model without a README.md gets one that says what it is. HF_TOKEN,
-            or the token file, must permit writing.
+            Creates the repository if it does not exist and skips unchanged files. A model
+            without a README.md gets a generated model card. Needs a token with write
+            access (HF_TOKEN or the token file).
 
             Examples:
 
@@ -21,34 +21,34 @@ struct Push: ParsableCommand {
             """
     )
 
-    @Argument(help: "The folder to upload.", completion: .directory)
+    @Argument(help: "Folder to upload.", completion: .directory)
     var folder: String
 
-    @Argument(help: "The repository, owner/name.")
+    @Argument(help: "Repository, owner/name.")
     var repository: String
 
-    @Option(help: "What the repository holds: model, dataset or space.")
+    @Option(help: "Repository type: model, dataset or space.")
     var kind = RepositoryKind.model
 
-    @Flag(name: .customLong("private"), help: "Make the repository private, if it has to be created.")
+    @Flag(name: .customLong("private"), help: "Make the repository private when creating it.")
     var isPrivate = false
 
-    @Option(help: ArgumentHelp("The branch to commit to; created if it is absent.", valueName: "branch"))
+    @Option(help: ArgumentHelp("Branch to commit to, created if it does not exist.", valueName: "branch"))
     var revision = HubReference.defaultRevision
 
-    @Option(help: ArgumentHelp("A tag to put on the commit, such as step2000.", valueName: "name"))
+    @Option(help: ArgumentHelp("Tag the commit, for example step2000.", valueName: "name"))
     var tag: String?
 
-    @Option(help: ArgumentHelp("The title of the commit.", valueName: "text"))
+    @Option(help: ArgumentHelp("Commit message.", valueName: "text"))
     var message = "Upload with ettin"
 
-    @Option(help: ArgumentHelp("Upload only the files that match.", valueName: "pattern"))
+    @Option(help: ArgumentHelp("Upload only files that match.", valueName: "pattern"))
     var include: [String] = []
 
-    @Option(help: ArgumentHelp("Leave out the files that match.", valueName: "pattern"))
+    @Option(help: ArgumentHelp("Skip files that match.", valueName: "pattern"))
     var exclude: [String] = []
 
-    @Flag(help: "Say what would be done, and change nothing.")
+    @Flag(help: "Show what would be uploaded without changing anything.")
     var dryRun = false
 
     @OptionGroup var json: JSONOption

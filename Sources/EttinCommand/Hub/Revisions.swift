@@ -5,10 +5,10 @@ import EttinJSON
 /// The command `ettin revisions`.
 struct Revisions: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the intermediate checkpoints and branches of a repository on the Hub.",
+        abstract: "List the checkpoints, tags and branches of a repository on the Hub.",
         discussion: """
-            Checkpoints come first, in training order: step (main pre-training), ext
-            (context extension), decay.
+            Intermediate checkpoints come first, in training order: step (main
+            pre-training), ext (context extension), decay.
 
             Examples:
 

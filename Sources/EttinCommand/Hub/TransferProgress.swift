@@ -2,7 +2,7 @@ import EttinHub
 import Foundation
 import Synchronization
 
-/// Tells of transfers on standard error: a bar on a terminal, else a line every few seconds.
+/// Shows transfers on standard error: a progress bar on a terminal, otherwise a line every few seconds.
 final class TransferProgress: Sendable {
     private struct State {
         /// For each file what had arrived when it was first told of, what has now, and what will have.
@@ -26,10 +26,10 @@ final class TransferProgress: Sendable {
         switch event {
         case .progress(let path, let completed, let total): report(path, completed, total ?? completed)
         case .finished: break
-        case .waiting(let path): note("waiting for another process that downloads \(path)")
+        case .waiting(let path): note("waiting for another process to download \(path)")
         case .retrying(let action, let reason, let delay):
             let seconds = Double(delay.components.seconds) + Double(delay.components.attoseconds) * 1e-18
-            note("\(action): \(reason); trying again in \(seconds.rounded(toPlaces: 1)) s")
+            note("\(action): \(reason); retrying in \(seconds.rounded(toPlaces: 1)) s")
         case .usingCache(let what, let reason): note("using \(what) from the cache: \(reason)")
         case .warning(let text): note(text)
         }
@@ -73,11 +73,11 @@ final class TransferProgress: Sendable {
     }
 
     private func line(_ state: State) -> String {
-        let completed = state.files.values.reduce(0) { $0 + $1.completed }
-        let total = state.files.values.reduce(0) { $0 + $1.total }
+        let completed = totalBytes(state.files.values.lazy.map(\.completed))
+        let total = totalBytes(state.files.values.lazy.map(\.total))
         let seconds = state.start.map { $0.duration(to: .now) / .seconds(1) } ?? 0
         // What an earlier process had got says nothing about the speed.
-        let arrived = completed - state.files.values.reduce(0) { $0 + $1.first }
+        let arrived = completed - totalBytes(state.files.values.lazy.map(\.first))
         let speed = seconds > 0 ? Double(arrived) / seconds : 0
         var parts = ["\(byteText(total)) in \(countText(state.files.count, "file"))"]
         parts.append("\((speed / 1e6).rounded(toPlaces: 1)) MB/s")

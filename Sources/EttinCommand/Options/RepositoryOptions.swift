@@ -5,10 +5,10 @@ extension RepositoryKind: ExpressibleByArgument {}
 
 /// A repository on the Hub.
 struct RepositoryArgument: ParsableArguments {
-    @Argument(help: "owner/name on the Hub, or a name of the suite.")
+    @Argument(help: "Repository on the Hub, owner/name or a model name of the suite.")
     var repository: String
 
-    @Option(help: "What the repository holds: model, dataset or space.")
+    @Option(help: "Repository type: model, dataset or space.")
     var kind = RepositoryKind.model
 
     /// The repository at a revision.

@@ -1,51 +1,39 @@
-import Crypto
 import EttinFiles
+import EttinHashing
 
 /// The content id of a file, computed while it passes by.
 ///
 /// Large files are known by the SHA-256 of their content, small ones by git's SHA-1 of a header with the size and the
 /// content; the number of digits of an id tells which.
 struct ContentHash {
-    private enum State {
-        case sha256(SHA256)
-        case gitBlob(Insecure.SHA1)
-    }
-
-    private var state: State
+    private var hash: RunningHash
 
     /// Starts the kind of hash that an id is; nil when it is neither, so that nothing can be checked.
     init?(matching id: String, size: Int?) {
         guard isHexadecimal(id) else { return nil }
         switch (id.utf8.count, size) {
-        case (64, _): state = .sha256(SHA256())
+        case (64, _): self = .sha256
         case (40, .some(let size)): self = .gitBlob(size: size)
         default: return nil
         }
     }
 
-    private init(state: State) {
-        self.state = state
+    private init(_ algorithm: RunningHash.Algorithm) {
+        hash = RunningHash(algorithm)
     }
 
     /// The SHA-256 of contents.
-    static var sha256: ContentHash { ContentHash(state: .sha256(SHA256())) }
+    static var sha256: ContentHash { ContentHash(.sha256) }
 
     /// Git's id of contents of a known size.
     static func gitBlob(size: Int) -> ContentHash {
-        var hash = Insecure.SHA1()
-        hash.update(data: Array("blob \(size)\0".utf8))
-        return ContentHash(state: .gitBlob(hash))
+        var hash = ContentHash(.sha1)
+        Array("blob \(size)\0".utf8).withUnsafeBytes { hash.update($0) }
+        return hash
     }
 
     mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        switch state {
-        case .sha256(var hash):
-            hash.update(bufferPointer: bytes)
-            state = .sha256(hash)
-        case .gitBlob(var hash):
-            hash.update(bufferPointer: bytes)
-            state = .gitBlob(hash)
-        }
+        hash.update(bytes)
     }
 
     /// Adds a part of a file.
@@ -62,11 +50,6 @@ struct ContentHash {
 
     /// The id in hexadecimal digits.
     func finalized() -> String {
-        let digest: [UInt8] =
-            switch state {
-            case .sha256(let hash): Array(hash.finalize())
-            case .gitBlob(let hash): Array(hash.finalize())
-            }
-        return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        hash.digest().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

@@ -1,35 +1,35 @@
 import EttinFiles
 
-/// A repository as far as the cache holds it.
+/// A repository in the cache.
 public struct CachedRepository: Sendable, Hashable {
     /// The repository.
     public let repository: HubRepository
-    /// The commits of which there are files.
+    /// The cached commits.
     public let revisions: [CachedRevision]
-    /// What it takes on the disk, in bytes; contents that several commits share count once.
+    /// Size on disk in bytes; files shared by several commits count once.
     public let sizeBytes: Int
-    /// What transfers that broke off have left, in bytes; they are part of `sizeBytes` and can be resumed.
+    /// Size in bytes of incomplete downloads, which can be resumed; included in `sizeBytes`.
     public let incompleteBytes: Int
 }
 
-/// A commit as far as the cache holds it.
+/// A commit in the cache.
 public struct CachedRevision: Sendable, Hashable {
     /// The commit.
     public let commit: String
-    /// The branches and tags that stood for it when they were last asked for, sorted.
+    /// The branches and tags that pointed to it when last looked up, sorted.
     public let names: [String]
     /// The paths of its files, sorted.
     public let files: [String]
-    /// The size of its files in bytes.
+    /// Total size of its files in bytes.
     public let sizeBytes: Int
-    /// When its folder last changed, in seconds since 1970.
+    /// When its folder was last modified, in seconds since 1970.
     public let modified: Int
 }
 
 extension HubCache {
-    /// Lists what the cache holds.
+    /// Lists the cached repositories.
     ///
-    /// - Returns: The repositories, sorted by their folders' names.
+    /// - Returns: The repositories, sorted by folder name.
     /// - Throws: `HubError.file`.
     public func repositories() throws -> [CachedRepository] {
         try FilePath.cachedNames(inFolder: folder).compactMap { name in
@@ -40,7 +40,7 @@ extension HubCache {
         }
     }
 
-    /// Lists what the cache holds of a repository; nothing is not an error.
+    /// Lists the cached commits of a repository; having none is not an error.
     ///
     /// - Parameter repository: The repository.
     /// - Returns: Its commits and sizes.
@@ -55,13 +55,13 @@ extension HubCache {
                 commit: commit,
                 names: names[commit]?.sorted() ?? [],
                 files: files,
-                sizeBytes: files.reduce(0) { $0 + (FilePath.fileSize("\(folder)/\($1)") ?? 0) },
+                sizeBytes: totalBytes(files.lazy.map { FilePath.fileSize("\(folder)/\($0)") ?? 0 }),
                 modified: FilePath.modificationSeconds(of: folder) ?? 0
             )
         }
         let blobs = try FilePath.cachedNames(inFolder: root + "/blobs")
         func size(_ names: [String]) -> Int {
-            names.reduce(0) { $0 + (FilePath.fileSize("\(root)/blobs/\($1)") ?? 0) }
+            totalBytes(names.lazy.map { FilePath.fileSize("\(root)/blobs/\($0)") ?? 0 })
         }
         // Files that are no links take space of their own.
         let unlinked = revisions.flatMap { revision in
@@ -70,7 +70,7 @@ extension HubCache {
         return CachedRepository(
             repository: repository,
             revisions: revisions,
-            sizeBytes: size(blobs) + unlinked.reduce(0) { $0 + (FilePath.fileSize($1) ?? 0) },
+            sizeBytes: totalBytes([size(blobs), totalBytes(unlinked.lazy.map { FilePath.fileSize($0) ?? 0 })]),
             incompleteBytes: size(blobs.filter { $0.hasSuffix(".incomplete") })
         )
     }
@@ -82,10 +82,10 @@ extension HubCache {
         }
     }
 
-    /// Removes a repository from the cache.
+    /// Deletes a repository from the cache.
     ///
     /// - Parameter repository: The repository.
-    /// - Returns: The bytes that became free.
+    /// - Returns: The number of bytes freed.
     /// - Throws: `HubError.notCached`, `HubError.file`.
     @discardableResult
     public func remove(_ repository: HubRepository) throws -> Int {
@@ -100,10 +100,10 @@ extension HubCache {
         return size
     }
 
-    /// Removes one revision from the cache, with the contents that no other commit there uses.
+    /// Deletes a revision from the cache, keeping files that other revisions share.
     ///
     /// - Parameter reference: The repository, and a branch, tag or commit.
-    /// - Returns: The bytes that became free.
+    /// - Returns: The number of bytes freed.
     /// - Throws: `HubError.notCached`, `HubError.file`.
     @discardableResult
     public func remove(_ reference: HubReference) throws -> Int {

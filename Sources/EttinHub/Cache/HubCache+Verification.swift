@@ -1,12 +1,12 @@
 import EttinFiles
 
-/// Something in the cache that is not as it should be.
+/// A problem in the cache.
 public struct CacheFinding: Sendable, Hashable, CustomStringConvertible {
     /// What is wrong.
     public enum Problem: Sendable, Hashable {
-        /// The content does not have the checksum that is its name.
+        /// The checksum of a file is not the one in its name.
         case damaged(found: String)
-        /// A file of a commit leads to a content that is gone.
+        /// A file of a commit links to a missing blob.
         case dangling
     }
 
@@ -20,30 +20,30 @@ public struct CacheFinding: Sendable, Hashable, CustomStringConvertible {
     /// The finding in one line.
     public var description: String {
         switch problem {
-        case .damaged(let found): "\(repository): \(path) is damaged: its checksum is \(found)"
-        case .dangling: "\(repository): \(path) leads to a content that is gone"
+        case .damaged(let found): "\(repository): \(path) is corrupted: its checksum is \(found)"
+        case .dangling: "\(repository): \(path) points to a missing file"
         }
     }
 }
 
-/// What a check of the cache has found.
+/// The result of verifying the cache.
 public struct CacheVerification: Sendable, Hashable {
-    /// How many contents were read and compared.
+    /// Number of blobs that were compared with their checksums.
     public internal(set) var checkedCount = 0
-    /// How many contents have a name that is no checksum, so that nothing can be said about them.
+    /// Number of blobs whose name is not a checksum, so that they cannot be verified.
     public internal(set) var uncheckableCount = 0
-    /// What is wrong.
+    /// The problems found.
     public internal(set) var findings: [CacheFinding] = []
 }
 
 extension HubCache {
-    /// Compares every content with its checksum, and every file with the content it leads to.
+    /// Verifies the checksum of every blob and the target of every link.
     ///
     /// - Parameters:
-    ///   - repositories: The repositories to check; all in the cache when nil.
-    ///   - repairs: Whether what is damaged or dangling is removed, so that the next use downloads it again.
-    ///   - onProgress: Called with the path of each content before it is read.
-    /// - Returns: What was found.
+    ///   - repositories: The repositories to verify; all cached ones if nil.
+    ///   - repairs: Whether to delete corrupted files and dangling links, so that they are downloaded again when needed.
+    ///   - onProgress: Called with the path of each blob before it is read.
+    /// - Returns: The problems found.
     /// - Throws: `HubError.notCached` for a repository that is not there, `HubError.file` when something cannot be read.
     public func verify(
         _ repositories: [HubRepository]? = nil,

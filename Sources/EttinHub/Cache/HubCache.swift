@@ -8,21 +8,21 @@ import EttinFiles
     import Musl
 #endif
 
-/// The folder of everything downloaded, in the layout of the Python client, with which it is shared.
+/// The download cache, which is shared with `huggingface_hub` and has its layout.
 ///
-/// A repository has one folder. `blobs` holds contents by their content id, `snapshots/COMMIT` the tree of a commit as
-/// links to them, `refs` the commit of each branch and tag, `.no_exist` what a commit is known not to have.
+/// Each repository has a folder: `blobs` has file contents by content id, `snapshots/COMMIT` the files of a commit as
+/// links to them, `refs` the commit of each branch and tag, `.no_exist` files known not to exist in a commit.
 public struct HubCache: Sendable, Hashable {
-    /// The path of the cache.
+    /// The path of the cache folder.
     public let folder: String
     /// Whether snapshots link to blobs; where they cannot, they hold the files themselves.
     let usesLinks: Bool
 
-    /// Uses a folder, which need not exist yet.
+    /// Creates a cache in a folder, which need not exist yet.
     ///
     /// - Parameters:
-    ///   - folder: The path of the cache.
-    ///   - usesLinks: Whether symbolic links may be used.
+    ///   - folder: The path of the cache folder.
+    ///   - usesLinks: Whether to use symbolic links.
     public init(folder: String, usesLinks: Bool = true) {
         self.folder = folder
         self.usesLinks = usesLinks
@@ -52,8 +52,8 @@ public struct HubCache: Sendable, Hashable {
 
     // MARK: - Revisions
 
-    /// The commit that a revision had when it was last asked for; nil when it never was.
-    public func commit(of reference: HubReference) throws -> String? {
+    /// The commit a revision pointed to when it was last looked up; nil if it never was.
+    func commit(of reference: HubReference) throws -> String? {
         if reference.isCommit { return reference.revision }
         let path = "\(folder(of: reference.repository))/refs/\(reference.revision)"
         guard FilePath.kind(of: path) == .file else { return nil }

@@ -1,5 +1,4 @@
 import EttinFiles
-import NIOCore
 
 #if canImport(Darwin)
     import Darwin
@@ -83,11 +82,11 @@ private struct PartialContent: ContentReceiver {
         hash = ContentHash(matching: metadata.etag, size: metadata.size)
     }
 
-    mutating func append(_ part: ByteBuffer) throws {
-        try part.withUnsafeReadableBytes { bytes in
+    mutating func append(_ part: [UInt8]) throws {
+        try part.withUnsafeBytes { bytes in
             try HubError.translating { try file.write(bytes, at: received) }
             hash?.update(bytes)
         }
-        received += part.readableBytes
+        received += part.count
     }
 }

@@ -1,7 +1,4 @@
-import AsyncHTTPClient
 import EttinFiles
-import NIOCore
-import NIOHTTP1
 
 /// What takes in the bytes of a file as they arrive.
 protocol ContentReceiver {
@@ -9,7 +6,7 @@ protocol ContentReceiver {
     var received: Int { get }
 
     /// Takes the next bytes.
-    mutating func append(_ part: ByteBuffer) async throws
+    mutating func append(_ part: [UInt8]) async throws
 
     /// Prepares for the bytes from the start once more.
     mutating func restart() throws
@@ -38,12 +35,7 @@ struct ContentTransfer: Sendable {
                 try await receive(from: address, into: &receiver)
                 // A body without a stated length can end early without an error.
                 if metadata.size == nil || receiver.received == metadata.size { break }
-                throw ConnectionFailure(
-                    host: address.displayedHost,
-                    reason: "the answer ended early",
-                    isRefusal: false,
-                    isPermanent: false
-                )
+                throw ConnectionFailure(host: address.displayedHost, reason: "the response ended early")
             } catch let failure as ConnectionFailure {
                 if receiver.received > before { attempts.reset() }
                 guard let delay = attempts.next(after: failure) else { throw failure.hubError }
@@ -62,10 +54,12 @@ struct ContentTransfer: Sendable {
         switch response.status {
         case 206:
             let range = response.headers.first(name: "Content-Range") ?? ""
-            guard range.hasPrefix("bytes \(receiver.received)-") else {
+            // A total that differs belongs to another content.
+            let total = range.split(separator: "/").last.flatMap { Int($0) }
+            guard range.hasPrefix("bytes \(receiver.received)-"), total == nil || total == metadata.size ?? total else {
                 throw HubError.malformedAnswer(
                     action: action,
-                    reason: "asked for bytes from \(receiver.received), it sends \(quoted(range))"
+                    reason: "requested bytes from \(receiver.received), got \(quoted(range))"
                 )
             }
         case 200: try receiver.restart()
@@ -73,7 +67,7 @@ struct ContentTransfer: Sendable {
             // What we have is no beginning of this content.
             try receiver.restart()
             throw PassingFailure(
-                reason: "the server has no bytes from there",
+                reason: "the server cannot resume there",
                 requestedDelay: nil,
                 error: .rejected(action: action, status: response.status, message: "")
             )
@@ -81,24 +75,20 @@ struct ContentTransfer: Sendable {
         if let encoding = response.headers.first(name: "Content-Encoding"), encoding.lowercased() != "identity" {
             throw HubError.malformedAnswer(
                 action: action,
-                reason: "it is packed as \(quoted(encoding)), which was not asked for"
+                reason: "its Content-Encoding is \(quoted(encoding)), which was not requested"
             )
         }
         var reported = receiver.received
         defer { report(receiver.received) }
-        do {
-            for try await part in response.body {
-                if let size = metadata.size, receiver.received + part.readableBytes > size {
-                    throw HubError.corruptDownload(path: path, expected: "\(size) bytes", found: "more")
-                }
-                try await receiver.append(part)
-                if receiver.received - reported >= 1 << 20 {
-                    reported = receiver.received
-                    report(reported)
-                }
+        while let part = try await response.body.next() {
+            if let size = metadata.size, part.count > size - receiver.received {
+                throw HubError.corruptDownload(path: path, expected: "\(size) bytes", found: "more")
             }
-        } catch {
-            throw try ConnectionFailure.wrap(error, host: response.address.displayedHost)
+            try await receiver.append(part)
+            if receiver.received - reported >= 1 << 20 {
+                reported = receiver.received
+                report(reported)
+            }
         }
     }
 
@@ -110,7 +100,7 @@ struct ContentTransfer: Sendable {
     ///
     /// The session sends the token to the Hub's own server only.
     private func answer(from start: WebAddress, offset: Int) async throws -> HubResponse {
-        var request = HubRequest(.GET, start, action: action)
+        var request = HubRequest(.get, start, action: action)
         request.headers.add(name: "Accept-Encoding", value: "identity")
         if offset > 0 { request.headers.add(name: "Range", value: "bytes=\(offset)-") }
         for _ in 0..<10 {
@@ -142,7 +132,7 @@ struct ContentTransfer: Sendable {
                 error: error
             )
         }
-        throw HubError.malformedAnswer(action: action, reason: "it redirects in a circle")
+        throw HubError.malformedAnswer(action: action, reason: "too many redirects")
     }
 }
 

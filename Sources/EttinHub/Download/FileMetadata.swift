@@ -1,6 +1,5 @@
 import EttinFiles
 import EttinJSON
-import NIOHTTP1
 
 /// What the Hub says about a file before it is fetched.
 struct FileMetadata: Sendable {
@@ -27,7 +26,7 @@ extension HubClient {
     /// Asks about a file, and remembers in the cache when there is none.
     func metadata(of path: RepositoryPath, _ reference: HubReference, retries: Bool) async throws -> FileMetadata {
         let action = "looking up \(path.text) of \(reference)"
-        var request = HubRequest(.HEAD, try address(of: path, reference), action: action)
+        var request = HubRequest(.head, try address(of: path, reference), action: action)
         // The size and the id are those of the bytes as they are stored.
         request.headers.add(name: "Accept-Encoding", value: "identity")
         request.headTimeout = session.environment.metadataTimeout
@@ -41,7 +40,7 @@ extension HubClient {
                 // A renamed repository. A redirection to elsewhere is the file itself, described by this answer.
                 redirections += 1
                 guard redirections <= 10 else {
-                    throw HubError.malformedAnswer(action: action, reason: "it redirects in a circle")
+                    throw HubError.malformedAnswer(action: action, reason: "too many redirects")
                 }
                 request.address = target
                 continue
@@ -72,7 +71,8 @@ extension HubClient {
         guard let commit = headers.first(name: "X-Repo-Commit"), isCommitHash(commit) else {
             throw HubError.malformedAnswer(
                 action: action,
-                reason: "it lacks the header X-Repo-Commit; is HF_ENDPOINT a Hub, or a proxy in between?"
+                reason:
+                    "the header X-Repo-Commit is missing; check that HF_ENDPOINT is a Hub and no proxy removes headers"
             )
         }
         var etag = headers.first(name: "X-Linked-Etag") ?? headers.first(name: "ETag") ?? ""
@@ -93,12 +93,15 @@ extension HubClient {
             headers.first(name: "X-Linked-Size")
             ?? (response.location == nil ? headers.first(name: "Content-Length") : nil)
         let size = length.flatMap { Int($0) }
-        guard length == nil || size.map({ (0...Int.largestCount).contains($0) }) == true else {
-            throw HubError.malformedAnswer(action: action, reason: "its size is \(quoted(length ?? ""))")
+        guard length == nil || size.map(RepositoryFile.isPossible(size:)) == true else {
+            throw HubError.malformedAnswer(
+                action: action,
+                reason: "its size is \(quoted(length ?? "")), expected at most \(RepositoryFile.sizeLimit) bytes"
+            )
         }
         let location = response.location.map { response.address.following($0) } ?? response.address
         guard let location else {
-            throw HubError.malformedAnswer(action: action, reason: "it redirects to something that is no address")
+            throw HubError.malformedAnswer(action: action, reason: "it redirects to an invalid address")
         }
         return FileMetadata(commit: commit, etag: etag, size: size, location: location)
     }

@@ -1,15 +1,15 @@
 import EttinFiles
 
 extension HubClient {
-    /// The path of a file of a repository in the cache; it is downloaded if it is not there.
+    /// The path of a repository's file in the cache, downloaded if necessary.
     ///
-    /// A file at a commit that the cache holds is served without asking the Hub. When the Hub cannot be asked, the
-    /// commit that the revision had the last time is used.
+    /// A cached file of a commit is returned without contacting the Hub. If the Hub cannot be reached, the last known
+    /// commit of the revision is used.
     ///
     /// - Parameters:
     ///   - path: The path of the file in the repository.
     ///   - reference: The repository and revision.
-    /// - Returns: A path below the cache. The file is shared and must not be changed.
+    /// - Returns: A path in the cache. The file is shared and must not be modified.
     /// - Throws: `HubError`.
     public func file(_ path: String, of reference: HubReference) async throws -> String {
         let path = try RepositoryPath(path, in: reference.repository)

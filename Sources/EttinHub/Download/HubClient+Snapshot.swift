@@ -1,29 +1,29 @@
 import EttinFiles
 
-/// Which files of a repository are wanted.
+/// Which files of a repository to download.
 public enum FileSelection: Sendable, Hashable {
-    /// What it takes to load a model: configuration, tokenizer, and the weights in one form.
+    /// The files needed to load a model: configuration, tokenizer and weights in one format.
     case model
-    /// Everything.
+    /// All files.
     case all
-    /// What matches one of the first patterns (all, if there is none) and none of the second.
+    /// Files that match any of the first patterns (or all files if there are none) and none of the second.
     case matching([String], excluding: [String] = [])
 }
 
-/// The tree of a commit in the cache, as far as it was asked for.
+/// Files of a commit in the cache.
 public struct HubSnapshot: Sendable, Hashable {
     /// The folder that holds the files.
     public let folder: String
     /// The commit.
     public let commit: String
-    /// The paths of the files that were asked for, relative to the folder, sorted.
+    /// Paths of the requested files relative to the folder, sorted.
     public let files: [String]
 }
 
 extension HubClient {
-    /// The folder of a model, downloaded if it is on the Hub and not in the cache.
+    /// The folder of a model, downloaded from the Hub if necessary.
     ///
-    /// - Parameter model: A folder here or a repository.
+    /// - Parameter model: A local folder or a repository.
     /// - Returns: A folder with configuration, tokenizer and weights.
     /// - Throws: `HubError`.
     public func modelFolder(_ model: ModelReference) async throws -> String {
@@ -33,14 +33,14 @@ extension HubClient {
         }
     }
 
-    /// Downloads the files of a repository that the cache does not hold.
+    /// Downloads files of a repository that are not in the cache.
     ///
-    /// The files of one call belong to one commit, even when the branch moves meanwhile. When the Hub cannot be asked,
-    /// the commit that the revision had the last time is used, if all its files are there.
+    /// All files come from one commit, even if the branch moves in the meantime. If the Hub cannot be reached, the last
+    /// known commit of the revision is used, provided all its files are cached.
     ///
     /// - Parameters:
     ///   - reference: The repository and revision.
-    ///   - selection: Which files are wanted.
+    ///   - selection: Which files to download.
     /// - Returns: The folder in the cache.
     /// - Throws: `HubError`.
     public func snapshot(of reference: HubReference, files selection: FileSelection) async throws -> HubSnapshot {

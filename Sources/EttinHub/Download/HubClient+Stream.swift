@@ -1,15 +1,13 @@
-import NIOCore
-
 extension HubClient {
-    /// Reads a file of a repository while it arrives, without keeping it.
+    /// Streams a file of a repository without caching it.
     ///
-    /// A connection that breaks is taken up where it stopped, so that every byte is given out once and in order. The
-    /// checksum is known only at the end: when it is wrong, the error comes after the last bytes.
+    /// Broken connections are resumed, so that every byte is delivered once and in order. The checksum is only known at
+    /// the end: if it does not match, the error is thrown after the last bytes.
     ///
     /// - Parameters:
     ///   - path: The path of the file in the repository.
     ///   - reference: The repository and revision.
-    ///   - body: Takes the next bytes; the network waits for it.
+    ///   - body: Receives the next bytes; the transfer waits for it.
     /// - Throws: `HubError`, or what `body` throws.
     public func read(
         _ path: String,
@@ -60,10 +58,10 @@ private struct StreamedContent: ContentReceiver {
         received = 0
     }
 
-    mutating func append(_ part: ByteBuffer) async throws {
-        let known = min(delivered - received, part.readableBytes)
-        received += part.readableBytes
-        let bytes = Array(part.readableBytesView.dropFirst(known))
+    mutating func append(_ part: [UInt8]) async throws {
+        let known = min(delivered - received, part.count)
+        received += part.count
+        let bytes = known == 0 ? part : Array(part.dropFirst(known))
         guard !bytes.isEmpty else { return }
         bytes.withUnsafeBytes { hash?.update($0) }
         delivered += bytes.count

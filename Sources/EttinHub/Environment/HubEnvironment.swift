@@ -1,35 +1,35 @@
 import EttinFiles
 import Foundation
 
-/// What the environment says about the Hub.
+/// Settings for the Hub from environment variables.
 ///
-/// It is read from a dictionary, so that nothing depends on the state of the process; a program passes
-/// `ProcessInfo.processInfo.environment`. Variables and defaults are those of the Python client.
+/// They are read from a dictionary, usually `ProcessInfo.processInfo.environment`. Variables and defaults are those of
+/// `huggingface_hub`.
 public struct HubEnvironment: Sendable {
-    /// The address of the Hub or of a mirror, without a slash at the end (`HF_ENDPOINT`).
+    /// URL of the Hub or a mirror, without a trailing slash (`HF_ENDPOINT`).
     public var endpoint: String
-    /// The folder that holds everything downloaded (`HF_HUB_CACHE`, else `HF_HOME/hub`).
+    /// Folder of the download cache (`HF_HUB_CACHE`, default `HF_HOME/hub`).
     public var cacheFolder: String
-    /// The token (`HF_TOKEN`, else the token file).
+    /// Access token (`HF_TOKEN`, default: from the token file).
     public var token: HubToken?
-    /// Whether the token goes along with requests that only read (`HF_HUB_DISABLE_IMPLICIT_TOKEN`).
+    /// Whether read requests send the token (`HF_HUB_DISABLE_IMPLICIT_TOKEN`).
     public var sendsTokenForReads: Bool
-    /// The variable that forbids the network, when one does (`HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`).
+    /// The variable that enables offline mode, if any (`HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`).
     public var offlineSetting: String?
-    /// How long to wait for a connection and for facts about a file (`HF_HUB_ETAG_TIMEOUT`, 10 s).
+    /// Timeout for connections and file metadata (`HF_HUB_ETAG_TIMEOUT`, default 10 s).
     public var metadataTimeout: Duration
-    /// How long a transfer may stand still (`HF_HUB_DOWNLOAD_TIMEOUT`, 10 s).
+    /// Timeout for transfers without progress (`HF_HUB_DOWNLOAD_TIMEOUT`, default 10 s).
     public var transferTimeout: Duration
-    /// Whether progress bars are unwanted (`HF_HUB_DISABLE_PROGRESS_BARS`).
-    public var disablesProgressBars: Bool
+    /// Whether progress bars are disabled (`HF_HUB_DISABLE_PROGRESS_BARS`).
+    package var disablesProgressBars: Bool
     /// The proxies (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`, in either case).
     public var proxies: ProxySettings
     /// Whether the cache may use symbolic links (`HF_HUB_DISABLE_SYMLINKS`).
     public var usesLinks: Bool
-    /// A file of certificates to trust instead of the system's (`SSL_CERT_FILE`).
+    /// Certificate file to trust instead of the system's (`SSL_CERT_FILE`).
     public var certificateFile: String?
 
-    /// Reads the variables.
+    /// Reads environment variables.
     ///
     /// - Parameter variables: The environment.
     /// - Throws: `HubError.invalidSetting` for a value that cannot be used, `HubError.file` when there is a token file
@@ -56,9 +56,9 @@ public struct HubEnvironment: Sendable {
     }
 }
 
-/// A secret that says who the user is.
+/// An access token.
 ///
-/// It is never printed: its descriptions and reflections do not hold it.
+/// Its descriptions and mirror do not reveal it.
 public struct HubToken: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     let secret: String
 
@@ -81,9 +81,9 @@ public struct HubToken: Sendable, Hashable, CustomStringConvertible, CustomDebug
         self.secret = secret
     }
 
-    /// A stand-in for the secret.
+    /// A placeholder for the secret.
     public var description: String { "<token>" }
-    /// A stand-in for the secret.
+    /// A placeholder for the secret.
     public var debugDescription: String { "<token>" }
     /// A mirror without the secret.
     public var customMirror: Mirror { Mirror(self, children: []) }
@@ -120,7 +120,7 @@ private struct VariableReader {
             throw HubError.invalidSetting(
                 name: name,
                 value: WebAddress.withoutSecrets(value),
-                expected: "an address such as https://huggingface.co"
+                expected: "a URL such as https://huggingface.co"
             )
         }
         return value

@@ -1,25 +1,27 @@
-import AsyncHTTPClient
-
-/// Which proxy a request goes through.
+/// Proxies for requests.
 public struct ProxySettings: Sendable, Hashable {
     /// A proxy server.
     struct Server: Sendable, Hashable {
+        /// How a proxy is spoken to.
+        enum Kind: Sendable, Hashable {
+            /// In HTTP. Of encrypted requests it is asked for a tunnel; the others it is given whole.
+            case http
+            /// The same over TLS.
+            case https
+            case socks5
+        }
+
+        let kind: Kind
         let host: String
         let port: Int
-        let isSocks: Bool
         let user: String?
         let password: String?
-
-        /// What a proxy that asks for user and password is told.
-        var authorization: HTTPClient.Authorization? {
-            user.map { .basic(username: $0, password: password ?? "") }
-        }
     }
 
     private let servers: [String: Server]
     private let exceptions: [String]
 
-    /// No proxy at all.
+    /// No proxies.
     public static let none = ProxySettings()
 
     private init() {
@@ -49,18 +51,10 @@ public struct ProxySettings: Sendable, Hashable {
         }
     }
 
-    /// How to reach an address.
-    func route(to address: WebAddress) -> ProxyRoute {
-        guard let server = server(for: address) else { return .direct }
-        if server.isSocks { return .socks(server) }
-        // Many proxies open tunnels to port 443 alone; what is not encrypted they pass on themselves.
-        return address.scheme == "https" ? .tunnel(server) : .forwarding(server)
-    }
-
     /// The proxy for an address; nil when it is to be reached directly.
     func server(for address: WebAddress) -> Server? {
         guard let server = servers[address.scheme] else { return nil }
-        let host = address.host.lowercased()
+        let host = address.host.lowercased().filter { $0 != "[" && $0 != "]" }
         let isExcepted = exceptions.contains { exception in
             if exception == "*" { return true }
             let name = exception.hasPrefix(".") ? String(exception.dropFirst()) : exception
@@ -70,27 +64,23 @@ public struct ProxySettings: Sendable, Hashable {
     }
 
     private static func server(_ text: String, name: String) throws -> Server {
-        let written = text.contains("://") ? text : "http://" + text
-        let isSocks = ["socks5://", "socks5h://", "socks://"].contains { written.hasPrefix($0) }
-        let rest = isSocks ? "http://" + written.drop { $0 != ":" }.dropFirst(3) : written
-        guard let address = WebAddress(rest), address.scheme == "http" else {
+        let parts = text.split(separator: "://", maxSplits: 1)
+        let scheme = parts.count == 2 ? parts[0].lowercased() : "http"
+        let kinds: [String: Server.Kind] = [
+            "http": .http, "https": .https, "socks": .socks5, "socks5": .socks5, "socks5h": .socks5,
+        ]
+        guard let kind = kinds[scheme], let address = WebAddress("http://" + (parts.last ?? "")) else {
             throw HubError.invalidSetting(
                 name: name,
                 value: WebAddress.withoutSecrets(text),
-                expected: "a proxy such as http://host:port or socks5://host:port"
+                expected: "a proxy URL such as http://host:port or socks5://host:port"
             )
         }
-        if isSocks, address.user != nil {
-            throw HubError.invalidSetting(
-                name: name,
-                value: WebAddress.withoutSecrets(text),
-                expected: "a socks proxy without user and password"
-            )
-        }
+        let usualPort = kind == .http ? 80 : kind == .https ? 443 : 1080
         return Server(
+            kind: kind,
             host: address.host,
-            port: address.port,
-            isSocks: isSocks,
+            port: address.writtenPort ?? usualPort,
             user: address.user,
             password: address.password
         )

@@ -1,31 +1,31 @@
 import EttinFiles
 
-/// The files of one split of one configuration of a data set.
+/// The files of a split of a dataset configuration.
 public struct DatasetSplit: Sendable, Hashable {
-    /// The configuration, `default` where a data set has only one without a name.
+    /// The configuration; `default` if the dataset has a single unnamed one.
     public let configuration: String
-    /// The split: `train`, `validation`, `test` or another name.
+    /// The split, such as `train`, `validation` or `test`.
     public let split: String
-    /// Where the files are: the data set, or its conversion to Parquet.
+    /// Where the files are: the dataset or its Parquet conversion.
     public let reference: HubReference
     /// The files, sorted by path.
     public let files: [RepositoryFile]
-    /// Whether the Hub converted only the beginning of the split.
+    /// Whether the Hub converted only the first part of the split.
     public let isPartial: Bool
 }
 
 extension HubClient {
-    /// The branch to which the Hub writes a data set as Parquet.
-    public static let parquetRevision = "refs/convert/parquet"
+    /// The branch of the Parquet conversion.
+    static let parquetRevision = "refs/convert/parquet"
 
-    /// Lists the configurations and splits of a data set.
+    /// Lists the configurations and splits of a dataset.
     ///
-    /// The conversion to Parquet is used where there is one; its folders name configuration and split. Otherwise the
-    /// names of the data set's own files tell, by the conventions of the `datasets` library.
+    /// Uses the Parquet conversion if there is one, whose folders are named after configuration and split. Otherwise they
+    /// are derived from file names by the conventions of the `datasets` library.
     ///
     /// - Parameters:
-    ///   - reference: The data set; a revision other than the default is read as it is, without conversion.
-    ///   - prefersConversion: Whether the conversion to Parquet is used where there is one.
+    ///   - reference: The dataset; the conversion is only used for the default revision.
+    ///   - prefersConversion: Whether to use the Parquet conversion if there is one.
     /// - Returns: The splits, sorted by configuration and name.
     /// - Throws: `HubError`.
     public func splits(of reference: HubReference, prefersConversion: Bool = true) async throws -> [DatasetSplit] {
@@ -41,15 +41,15 @@ extension HubClient {
         return DatasetLayout.original(try await files(of: reference), in: reference)
     }
 
-    /// Chooses a configuration and split of a data set.
+    /// Finds a split of a dataset.
     ///
     /// - Parameters:
     ///   - split: The split.
-    ///   - configuration: The configuration; it may be nil when there is only one or one is called `default`.
-    ///   - reference: The data set.
-    ///   - prefersConversion: Whether the conversion to Parquet is used where there is one.
+    ///   - configuration: The configuration; may be nil if there is only one or one is named `default`.
+    ///   - reference: The dataset.
+    ///   - prefersConversion: Whether to use the Parquet conversion if there is one.
     /// - Returns: The files of the split.
-    /// - Throws: `HubError.datasetChoice`, with what there is, when there is no such split.
+    /// - Throws: `HubError.datasetChoice`, with the available ones, if there is no such split.
     public func split(
         _ split: String,
         configuration: String? = nil,
@@ -64,7 +64,7 @@ extension HubClient {
         guard let chosen, configurations.contains(chosen) else {
             throw HubError.datasetChoice(
                 reference.repository,
-                asked: configuration.map { "configuration \(quoted($0))" } ?? "single configuration: name one",
+                asked: configuration.map { "configuration \(quoted($0))" } ?? "default configuration: choose one",
                 available: configurations.sorted()
             )
         }

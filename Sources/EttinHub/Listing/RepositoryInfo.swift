@@ -1,20 +1,19 @@
 import EttinFiles
 public import EttinJSON
-import NIOHTTP1
 
-/// What a repository is at a revision.
+/// A repository at a revision.
 public struct RepositoryInfo: Sendable, Hashable {
-    /// The commit that the revision stands for.
+    /// The commit the revision points to.
     public let commit: String
     /// The paths of its files, sorted.
     public let files: [String]
     /// Its tags on the Hub (task, languages, licence …).
     public let tags: [String]
-    /// Whether only its owner and members see it.
+    /// Whether the repository is private.
     public let isPrivate: Bool
-    /// Whether readers must ask for access.
+    /// Whether the repository is gated.
     public let isGated: Bool
-    /// The metadata at the top of its card, as the Hub understood it.
+    /// The metadata of its model or dataset card, as parsed by the Hub.
     public let cardData: JSONValue
 }
 
@@ -27,21 +26,22 @@ public struct RepositoryFile: Sendable, Hashable {
     /// The content id: SHA-256 for large files, git's SHA-1 for small ones.
     public let contentID: String
 
-    /// Creates a description of a file.
-    ///
-    /// - Parameters:
-    ///   - path: The path in the repository.
-    ///   - sizeBytes: The size in bytes.
-    ///   - contentID: The content id.
-    public init(path: String, sizeBytes: Int, contentID: String) {
+    init(path: String, sizeBytes: Int, contentID: String) {
         self.path = path
         self.sizeBytes = sizeBytes
         self.contentID = contentID
     }
+
+    /// More bytes than any file has; what a server says beyond that is not believed.
+    static let sizeLimit = 1 << 48
+
+    static func isPossible(size: Int) -> Bool {
+        size >= 0 && size <= sizeLimit
+    }
 }
 
 extension HubClient {
-    /// Asks what a repository is at a revision.
+    /// Looks up a repository at a revision.
     ///
     /// - Parameter reference: The repository and revision.
     /// - Returns: Its commit, files and metadata.
@@ -60,12 +60,12 @@ extension HubClient {
         return try RepositoryInfo(answer, of: repository, action: action)
     }
 
-    /// Lists the files of a repository at a revision with sizes and content ids.
+    /// Lists the files of a repository with their sizes and content ids.
     ///
     /// - Parameters:
     ///   - reference: The repository and revision.
-    ///   - folder: A folder in the repository; all of it when empty.
-    /// - Returns: The files, in the order of the Hub.
+    ///   - folder: A folder in the repository; the root if empty.
+    /// - Returns: The files in the Hub's order.
     /// - Throws: `HubError`.
     public func files(of reference: HubReference, in folder: String = "") async throws -> [RepositoryFile] {
         let repository = reference.repository
@@ -76,14 +76,33 @@ extension HubClient {
                 + "?recursive=true&expand=false"
         )
         var result: [RepositoryFile] = []
+        var total = 0
         while let address = next {
             let page = try await read(address, of: reference, path: folder, action: action)
-            result += try RepositoryFile.listed(page.value, in: repository, action: action)
+            let files = try RepositoryFile.listed(page.value, in: repository, action: action)
+            total = [total, files.map(\.sizeBytes).clampedSum()].clampedSum()
+            guard total <= Self.listedBytesLimit else {
+                throw HubError.malformedAnswer(
+                    action: action,
+                    reason: "it lists more than \(Self.listedBytesLimit) bytes"
+                )
+            }
+            result += files
             guard page.next != address else { break }
             next = page.next
+            guard result.count <= Self.listedFilesLimit else {
+                throw HubError.malformedAnswer(
+                    action: action,
+                    reason: "it lists more than \(Self.listedFilesLimit) files"
+                )
+            }
         }
         return result
     }
+
+    /// What a list holds at most, so that no server makes us read on without end or count beyond what a number holds.
+    private static let listedFilesLimit = 10_000_000
+    private static let listedBytesLimit = 1 << 60
 
     /// Reads JSON about a repository.
     func read(
@@ -101,7 +120,7 @@ extension HubClient {
             hasToken: session.hasReadToken
         )
         return try await session.page(
-            HubRequest(.GET, address, action: action),
+            HubRequest(.get, address, action: action),
             for: subject,
             usesToken: session.hasReadToken,
             retries: retries
@@ -118,7 +137,7 @@ extension RepositoryInfo {
     package init(_ answer: JSONValue, of repository: HubRepository, action: String) throws {
         guard let commit = answer["sha"]?.stringValue, isCommitHash(commit), let files = answer["siblings"]?.arrayValue
         else {
-            throw HubError.malformedAnswer(action: action, reason: "it lacks \"sha\" or \"siblings\"")
+            throw HubError.malformedAnswer(action: action, reason: "\"sha\" or \"siblings\" is missing")
         }
         let paths = try files.map { file in
             guard let path = file["rfilename"]?.stringValue else {
@@ -146,10 +165,17 @@ extension RepositoryFile {
         var result: [RepositoryFile] = []
         for entry in answer.arrayValue ?? [] where entry["type"]?.stringValue == "file" {
             let large = entry["lfs"]
-            guard let path = entry["path"]?.stringValue, let size = (large?["size"] ?? entry["size"])?.intValue,
-                (0...Int.largestCount).contains(size), let id = (large?["oid"] ?? entry["oid"])?.stringValue
+            guard let path = entry["path"]?.stringValue, let written = large?["size"] ?? entry["size"],
+                let id = (large?["oid"] ?? entry["oid"])?.stringValue
             else {
                 throw HubError.malformedAnswer(action: action, reason: "an entry lacks path, size or oid")
+            }
+            guard let size = written.intValue, RepositoryFile.isPossible(size: size) else {
+                throw HubError.malformedAnswer(
+                    action: action,
+                    reason: "the size of \(quoted(path)) is \(cleaned("\(written)")), expected at most "
+                        + "\(RepositoryFile.sizeLimit) bytes"
+                )
             }
             let checked = try RepositoryPath(path, in: repository).text
             result.append(RepositoryFile(path: checked, sizeBytes: size, contentID: id))

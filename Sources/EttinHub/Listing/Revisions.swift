@@ -2,28 +2,28 @@ import EttinJSON
 
 /// A branch or tag of a repository.
 public struct Revision: Sendable, Hashable {
-    /// What kind of name it is.
+    /// The kind of revision.
     public enum Kind: String, Sendable, Hashable {
-        /// A line of work, such as `main`.
+        /// A branch, such as `main`.
         case branch
-        /// A fixed point, such as `step590532`.
+        /// A tag, such as `step590532`.
         case tag
-        /// A branch that the Hub writes, such as the conversion of a data set to Parquet.
+        /// A branch written by the Hub, such as the Parquet conversion of a dataset.
         case conversion
     }
 
     /// The name.
     public let name: String
-    /// What kind of name it is.
+    /// The kind of revision.
     public let kind: Kind
-    /// The commit it stands for.
+    /// The commit it points to.
     public let commit: String
 
-    /// The phase and optimizer step that the name of an intermediate checkpoint tells.
+    /// The phase and optimizer step, if the name is that of an intermediate checkpoint.
     public var checkpoint: CheckpointTag? { kind == .conversion ? nil : CheckpointTag(name) }
 }
 
-/// The name of an intermediate checkpoint: a training phase and the optimizer step within it.
+/// The tag of an intermediate checkpoint: a training phase and the optimizer step within it.
 public struct CheckpointTag: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// The phases in training order.
     public enum Phase: String, Sendable, Hashable, CaseIterable {
@@ -73,7 +73,7 @@ extension HubClient {
     /// Lists the branches and tags of a repository.
     ///
     /// - Parameter repository: The repository.
-    /// - Returns: Intermediate checkpoints in training order, then the other names as the Hub lists them.
+    /// - Returns: Intermediate checkpoints in training order, then the other revisions in the Hub's order.
     /// - Throws: `HubError`.
     public func revisions(of repository: HubRepository) async throws -> [Revision] {
         let action = "listing the revisions of \(repository)"
@@ -86,7 +86,7 @@ extension HubClient {
         let revisions = try lists.flatMap { key, kind in
             try (answer[key]?.arrayValue ?? []).map { entry in
                 guard let name = entry["name"]?.stringValue, let commit = entry["targetCommit"]?.stringValue else {
-                    throw HubError.malformedAnswer(action: action, reason: "a revision lacks name or targetCommit")
+                    throw HubError.malformedAnswer(action: action, reason: "a revision has no name or targetCommit")
                 }
                 return Revision(name: name, kind: kind, commit: commit)
             }

@@ -1,15 +1,15 @@
-/// What a client tells while it works; none of it is an error.
+/// Progress and notices of a client; none of them is an error.
 public enum HubEvent: Sendable, Hashable {
-    /// Bytes of a file have arrived or left; `totalBytes` is nil where the server does not say.
+    /// Part of a file was downloaded or uploaded; `totalBytes` is nil if the server does not tell.
     case progress(path: String, completedBytes: Int, totalBytes: Int?)
-    /// A file is complete and in its place.
+    /// A file is complete.
     case finished(path: String)
-    /// Another process downloads the same file; it is waited for.
+    /// Another process is downloading the same file; waiting for it.
     case waiting(path: String)
-    /// A request failed and is sent again after a wait.
+    /// A request failed and is retried after a delay.
     case retrying(action: String, reason: String, delay: Duration)
-    /// The Hub cannot be asked, so what the cache holds is used.
+    /// The Hub cannot be reached, so the cached copy is used.
     case usingCache(what: String, reason: String)
-    /// The Hub finds fault with something that it takes all the same.
+    /// The Hub accepted something with a warning.
     case warning(String)
 }

@@ -1,5 +1,4 @@
 import EttinJSON
-import NIOHTTP1
 
 /// What a request is about, for the errors it can meet.
 struct RequestSubject: Sendable {

@@ -1,7 +1,5 @@
 import EttinFiles
 import EttinJSON
-import NIOCore
-import NIOHTTP1
 
 /// Sends requests to the Hub: with the token where it belongs, again after failures, and with errors in words.
 final class HubSession: Sendable {
@@ -20,7 +18,7 @@ final class HubSession: Sendable {
             throw HubError.invalidSetting(
                 name: "HF_ENDPOINT",
                 value: WebAddress.withoutSecrets(environment.endpoint),
-                expected: "an address such as https://huggingface.co"
+                expected: "a URL such as https://huggingface.co"
             )
         }
         self.environment = environment
@@ -33,7 +31,7 @@ final class HubSession: Sendable {
     /// An address below the endpoint; the path is already encoded.
     func address(_ path: String) throws -> WebAddress {
         guard let address = WebAddress(environment.endpoint + path) else {
-            throw HubError.malformedAnswer(action: "addressing the Hub", reason: "\(quoted(path)) is no path")
+            throw HubError.malformedAnswer(action: "addressing the Hub", reason: "\(quoted(path)) is not a valid path")
         }
         return address
     }
@@ -116,8 +114,8 @@ final class HubSession: Sendable {
             return (try JSONValue(parsing: bytes), nextPage(response))
         } catch let error as JSONError {
             throw HubError.malformedAnswer(action: request.action, reason: error.description)
-        } catch {
-            throw try ConnectionFailure.wrap(error, host: response.address.displayedHost).hubError
+        } catch let failure as ConnectionFailure {
+            throw failure.hubError
         }
     }
 

@@ -1,28 +1,27 @@
-import EttinFiles
+import Ccurl
 import Foundation
-import NIOHTTP1
 
-/// How often and after which waits a failed request is sent again.
+/// How failed requests are retried.
 public struct RetryPolicy: Sendable, Hashable {
-    /// How often a request is sent again before it counts as failed; received data starts the count anew.
+    /// Maximum number of retries of a request; received data resets the count.
     public var maximumRetries: Int
-    /// How often a connection that cannot even be opened is tried again.
+    /// Maximum number of retries when no connection can be made.
     public var maximumConnectionRetries: Int
-    /// The first wait; each further one is twice as long.
+    /// Delay before the first retry; it doubles with each further one.
     public var firstDelay: Duration
-    /// The longest wait of our own.
+    /// Maximum delay, unless the server asks for a longer one.
     public var longestDelay: Duration
-    /// The longest wait that a server may ask for; one that asks for more has refused the request.
+    /// Maximum delay a server may ask for; a request that would have to wait longer fails.
     public var longestRequestedDelay: Duration
 
     /// Creates a policy.
     ///
     /// - Parameters:
-    ///   - maximumRetries: How often a request is sent again.
-    ///   - maximumConnectionRetries: How often a connection that cannot be opened is tried again.
-    ///   - firstDelay: The first wait.
-    ///   - longestDelay: The longest wait of our own.
-    ///   - longestRequestedDelay: The longest wait that a server may ask for.
+    ///   - maximumRetries: Maximum number of retries of a request.
+    ///   - maximumConnectionRetries: Maximum number of retries when no connection can be made.
+    ///   - firstDelay: Delay before the first retry.
+    ///   - longestDelay: Maximum delay, unless the server asks for a longer one.
+    ///   - longestRequestedDelay: Maximum delay a server may ask for.
     public init(
         maximumRetries: Int = 5,
         maximumConnectionRetries: Int = 2,
@@ -37,7 +36,7 @@ public struct RetryPolicy: Sendable, Hashable {
         self.longestRequestedDelay = longestRequestedDelay
     }
 
-    /// Whether a status says that the same request may succeed later.
+    /// Whether a status means that the same request may succeed later.
     static func isTransient(_ status: Int) -> Bool {
         [408, 429, 500, 502, 503, 504].contains(status)
     }
@@ -53,16 +52,11 @@ public struct RetryPolicy: Sendable, Hashable {
     }
 
     /// The wait that a server asks for in `Retry-After` (seconds or a date) or in the `t` of `RateLimit`.
-    static func requestedDelay(_ headers: HTTPHeaders, now: Date = Date()) -> Duration? {
+    static func requestedDelay(_ headers: HeaderFields, now: Date = Date()) -> Duration? {
         if let value = headers.first(name: "Retry-After") {
             if let seconds = Int(value), seconds >= 0, seconds < 1 << 32 { return .seconds(seconds) }
-            let formatter = DateFormatter()
-            formatter.locale = Locale(identifier: "en_US_POSIX")
-            formatter.timeZone = TimeZone(identifier: "GMT")
-            formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss zzz"
-            if let date = formatter.date(from: value) {
-                return .seconds(max(0, Int(clamping: date.timeIntervalSince(now).rounded(.up))))
-            }
+            let date = curl_getdate(value, nil)
+            if date >= 0 { return .seconds(max(0, Double(date) - now.timeIntervalSince1970.rounded(.down))) }
         }
         // RateLimit: "api";r=0;t=55
         let parts = headers.first(name: "RateLimit")?.split(separator: ";") ?? []

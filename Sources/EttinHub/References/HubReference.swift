@@ -7,7 +7,7 @@ public struct HubReference: Sendable, Hashable, CustomStringConvertible {
     /// A branch, a tag such as `step590532`, or a commit.
     public let revision: String
 
-    /// The branch that stands for the final state.
+    /// The default branch.
     public static let defaultRevision = "main"
 
     /// Creates a reference.
@@ -15,7 +15,7 @@ public struct HubReference: Sendable, Hashable, CustomStringConvertible {
     /// - Parameters:
     ///   - repository: The repository.
     ///   - revision: A branch, tag or commit.
-    /// - Throws: `HubError.invalidReference` when git allows no such revision.
+    /// - Throws: `HubError.invalidReference` if the revision is not a valid git name.
     public init(_ repository: HubRepository, revision: String = HubReference.defaultRevision) throws {
         try Self.check(revision)
         self.repository = repository
@@ -26,8 +26,8 @@ public struct HubReference: Sendable, Hashable, CustomStringConvertible {
     ///
     /// - Parameters:
     ///   - text: The reference.
-    ///   - kind: What the repository holds.
-    ///   - revision: The revision of a `--revision` flag; it may not contradict one in the text.
+    ///   - kind: The repository type.
+    ///   - revision: A separately given revision; it must not contradict one in the text.
     /// - Throws: `HubError.invalidReference`.
     public init(_ text: String, kind: RepositoryKind = .model, revision: String? = nil) throws {
         let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
@@ -35,13 +35,13 @@ public struct HubReference: Sendable, Hashable, CustomStringConvertible {
         if let written, let revision, written != revision {
             throw HubError.invalidReference(
                 text,
-                reason: "it names a revision, and \(quoted(revision)) is asked for as well"
+                reason: "it already has a revision, and \(quoted(revision)) was also given"
             )
         }
         try self.init(HubRepository(parts[0], kind: kind), revision: written ?? revision ?? Self.defaultRevision)
     }
 
-    /// The reference as it is written, without the default revision.
+    /// The reference as `owner/name@revision`, without a default revision.
     public var description: String {
         revision == Self.defaultRevision ? repository.id : "\(repository.id)@\(revision)"
     }
@@ -57,7 +57,7 @@ public struct HubReference: Sendable, Hashable, CustomStringConvertible {
             && parts.allSatisfy { !$0.isEmpty && !$0.hasPrefix(".") && !$0.hasSuffix(".lock") }
             && !revision.contains("..") && !revision.hasSuffix(".") && !revision.hasPrefix("-")
         guard isAllowed, revision.utf8.count <= 255 else {
-            throw HubError.invalidReference(revision, reason: "a revision is the name of a branch, tag or commit")
+            throw HubError.invalidReference(revision, reason: "a revision must be a branch, tag or commit")
         }
     }
 }

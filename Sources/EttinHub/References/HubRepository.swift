@@ -1,10 +1,10 @@
-/// The three kinds of repository on the Hub.
+/// The repository types of the Hub.
 public enum RepositoryKind: String, Sendable, Hashable, CaseIterable {
-    /// Weights, configuration and tokenizer.
+    /// A model.
     case model
-    /// Data files.
+    /// A dataset.
     case dataset
-    /// An application.
+    /// A Space.
     case space
 
     /// The part of the API's addresses and of cache folder names: `models`, `datasets` or `spaces`.
@@ -16,21 +16,21 @@ public enum RepositoryKind: String, Sendable, Hashable, CaseIterable {
 
 /// A repository on the Hub, for example the model `jhu-clsp/ettin-encoder-17m`.
 public struct HubRepository: Sendable, Hashable, CustomStringConvertible {
-    /// Whether it holds a model, data or an application.
+    /// The repository type.
     public let kind: RepositoryKind
-    /// The name with its owner, `owner/name`; very old repositories have a name alone.
+    /// The repository id, `owner/name`; some old repositories only have a name.
     public let id: String
 
-    /// Checks a name and wraps it.
+    /// Creates a repository reference after checking its name.
     ///
     /// - Parameters:
-    ///   - id: `owner/name`, or a name alone.
-    ///   - kind: What the repository holds.
-    /// - Throws: `HubError.invalidReference` when the Hub allows no such name.
+    ///   - id: `owner/name`, or only a name.
+    ///   - kind: The repository type.
+    /// - Throws: `HubError.invalidReference` if the name is not valid on the Hub.
     public init(_ id: String, kind: RepositoryKind = .model) throws {
         let parts = id.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= 2 else {
-            throw HubError.invalidReference(id, reason: "a name on the Hub has the form owner/name")
+            throw HubError.invalidReference(id, reason: "names on the Hub have the form owner/name")
         }
         for part in parts {
             if let reason = Self.reasonAgainst(part) { throw HubError.invalidReference(id, reason: reason) }
@@ -39,7 +39,7 @@ public struct HubRepository: Sendable, Hashable, CustomStringConvertible {
         self.id = id
     }
 
-    /// The owner, when the name has one.
+    /// The owner, if the id has one.
     public var owner: String? {
         let parts = id.split(separator: "/")
         return parts.count == 2 ? String(parts[0]) : nil
@@ -50,7 +50,7 @@ public struct HubRepository: Sendable, Hashable, CustomStringConvertible {
         id.split(separator: "/").last.map(String.init) ?? id
     }
 
-    /// The kind and the name, as messages show them.
+    /// The type and id, as shown in messages.
     public var description: String { "\(kind.rawValue) \(id)" }
 
     /// The name of its folder in the cache: `models--owner--name`.
@@ -69,7 +69,7 @@ public struct HubRepository: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func reasonAgainst(_ part: Substring) -> String? {
-        if part.isEmpty { return "owner and name may not be empty" }
+        if part.isEmpty { return "owner and name must not be empty" }
         if part.utf8.count > 96 { return "owner and name have at most 96 characters" }
         let isAllowed = part.utf8.allSatisfy { byte in
             switch byte {
@@ -79,11 +79,11 @@ public struct HubRepository: Sendable, Hashable, CustomStringConvertible {
             default: false
             }
         }
-        if !isAllowed { return "owner and name consist of letters, digits, '-', '_' and '.'" }
+        if !isAllowed { return "owner and name may only contain letters, digits, '-', '_' and '.'" }
         if part.hasPrefix("-") || part.hasPrefix(".") || part.hasSuffix("-") || part.hasSuffix(".") {
-            return "owner and name neither begin nor end with '-' or '.'"
+            return "owner and name must not start or end with '-' or '.'"
         }
         if part.contains("--") || part.contains("..") { return "'--' and '..' are not allowed in names" }
-        return part.hasSuffix(".git") ? "names do not end in .git" : nil
+        return part.hasSuffix(".git") ? "names must not end in .git" : nil
     }
 }

@@ -1,20 +1,20 @@
 import EttinFiles
 
-/// Where a model is: a folder here, or a repository on the Hub.
+/// A model: a local folder or a repository on the Hub.
 public enum ModelReference: Sendable, Hashable {
     /// A folder with a checkpoint.
     case folder(String)
     /// A repository at a revision.
     case hub(HubReference)
 
-    /// Reads what users write for a model.
+    /// Parses a model argument.
     ///
-    /// What exists here is meant before a repository of that name, and a text that can only be a path (it begins
+    /// An existing path takes precedence over a repository of the same name, and text that can only be a path (starting
     /// with `/`, `./`, `../` or `~`) is never looked up on the Hub. Short names of a suite are resolved by the caller.
     ///
     /// - Parameters:
     ///   - text: A path, `owner/name` or `owner/name@revision`.
-    ///   - revision: The revision of a `--revision` flag; a folder has none.
+    ///   - revision: A separately given revision; folders have none.
     /// - Throws: `HubError.invalidReference`.
     public init(_ text: String, revision: String? = nil) throws {
         let isPath = ["/", "./", "../", "~"].contains { text.hasPrefix($0) } || text == "." || text == ".."
@@ -22,16 +22,19 @@ public enum ModelReference: Sendable, Hashable {
             do {
                 let reference = try HubReference(text, revision: revision)
                 guard reference.repository.owner != nil else {
-                    throw HubError.invalidReference(text, reason: "a model on the Hub has the form owner/name")
+                    throw HubError.invalidReference(text, reason: "models on the Hub are named owner/name")
                 }
                 self = .hub(reference)
             } catch HubError.invalidReference(let part, let reason) where part != revision {
-                throw HubError.invalidReference(part, reason: "no folder has this name, and \(reason)")
+                throw HubError.invalidReference(part, reason: "there is no such folder, and \(reason)")
             }
             return
         }
         guard revision == nil else {
-            throw HubError.invalidReference(text, reason: "it is a folder here, and a revision is asked for")
+            throw HubError.invalidReference(
+                text,
+                reason: "it is a local folder, which has no revisions; remove --revision"
+            )
         }
         self = .folder(text)
     }

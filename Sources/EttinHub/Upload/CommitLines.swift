@@ -1,18 +1,15 @@
 import EttinJSON
 import Foundation
-import NIOCore
 
 /// The body of a commit: one JSON document per line, made while it is sent, one file in memory at a time.
-struct CommitLines: AsyncSequence, Sendable {
-    typealias Element = ByteBuffer
-
+struct CommitLines: Sendable {
     let plan: UploadPlan
     let title: String
     let details: String
 
-    func makeAsyncIterator() -> Iterator { Iterator(lines: self) }
+    func makeIterator() -> Iterator { Iterator(lines: self) }
 
-    struct Iterator: AsyncIteratorProtocol {
+    struct Iterator: Sendable {
         private let lines: CommitLines
         private var rest: ArraySlice<UploadPlan.File>
         private var hasHeader = false
@@ -22,7 +19,8 @@ struct CommitLines: AsyncSequence, Sendable {
             rest = (lines.plan.files(.regular) + lines.plan.files(.large))[...]
         }
 
-        mutating func next() async throws -> ByteBuffer? {
+        /// The next line; nil behind the last.
+        mutating func next() throws -> [UInt8]? {
             guard hasHeader else {
                 hasHeader = true
                 return line("header", ["summary": .init(lines.title), "description": .init(lines.details)])
@@ -44,9 +42,9 @@ struct CommitLines: AsyncSequence, Sendable {
             )
         }
 
-        private func line(_ key: String, _ value: JSONValue) -> ByteBuffer {
+        private func line(_ key: String, _ value: JSONValue) -> [UInt8] {
             let document: JSONValue = ["key": .init(key), "value": value]
-            return ByteBuffer(bytes: document.serialized() + [UInt8(ascii: "\n")])
+            return document.serialized() + [UInt8(ascii: "\n")]
         }
     }
 }

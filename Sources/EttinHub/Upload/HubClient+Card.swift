@@ -1,8 +1,8 @@
 import EttinJSON
 
 extension HubClient {
-    /// Lets the Hub look at the card of an upload before anything is sent: it would refuse the commit, after all large
-    /// files had travelled.
+    /// Lets the Hub validate the card before anything is sent: otherwise it would reject the commit after all large files
+    /// were uploaded.
     func checkCard(_ plan: UploadPlan, _ repository: HubRepository) async throws {
         guard let card = plan.files.first(where: { $0.path == UploadPlan.cardName }) else { return }
         let text = String(decoding: try card.content(), as: UTF8.self)
@@ -20,7 +20,7 @@ extension HubClient {
         // A mirror may know no such check.
         guard response.status == 400 else { return }
         throw HubError.uploadRefused(
-            reason: "the Hub does not take the metadata of \(card.path): \(messages("errors").joined(separator: "; "))"
+            reason: "the Hub rejects the metadata of \(card.path): \(messages("errors").joined(separator: "; "))"
         )
     }
 }

@@ -1,19 +1,17 @@
 import EttinFiles
 import EttinJSON
-import NIOHTTP1
 
 extension HubClient {
     /// Uploads a folder as one commit.
     ///
-    /// The repository and the branch are created where they are absent. Files that the repository has already are not
-    /// sent again; when nothing differs, no commit is made. A failure leaves the branch as it was: files become
-    /// visible with the commit alone.
+    /// Creates the repository and branch if they do not exist. Unchanged files are not uploaded again, and no commit is
+    /// made if nothing changed. If it fails, the branch is unchanged: files only appear with the commit.
     ///
     /// - Parameters:
     ///   - folder: The folder.
     ///   - repository: The repository, `owner/name`.
     ///   - options: Branch, commit message, selection of files.
-    /// - Returns: What was done.
+    /// - Returns: What was uploaded.
     /// - Throws: `HubError`.
     public func upload(
         _ folder: String,
@@ -24,7 +22,7 @@ extension HubClient {
         if let tag = options.tag { _ = try HubReference(repository, revision: tag) }
         var plan = try UploadPlan(folder: folder, repository: repository, options: options)
         guard session.environment.token != nil else {
-            throw HubError.uploadRefused(reason: "no token is set; set HF_TOKEN to one that may write to \(repository)")
+            throw HubError.uploadRefused(reason: "no token; set HF_TOKEN to one with write access to \(repository)")
         }
         try await checkCard(plan, repository)
         let page = "\(session.environment.endpoint)/\(repository.kind.addressPrefix)\(repository.id)"
@@ -54,8 +52,8 @@ extension HubClient {
     ///
     /// - Parameters:
     ///   - repository: The repository.
-    ///   - isPrivate: Whether only its owner and members see it.
-    /// - Returns: Whether it was created; otherwise it existed.
+    ///   - isPrivate: Whether the repository is private.
+    /// - Returns: Whether it was created; false if it already existed.
     /// - Throws: `HubError`.
     @discardableResult
     public func create(_ repository: HubRepository, isPrivate: Bool) async throws -> Bool {
@@ -73,10 +71,10 @@ extension HubClient {
         return response.status != 409
     }
 
-    /// Puts a tag on a commit; a tag that stands for another one already is an error.
+    /// Tags a commit; fails if the tag already points to another one.
     ///
     /// - Parameters:
-    ///   - tag: The name.
+    ///   - tag: The name of the tag.
     ///   - reference: The repository and the revision to tag.
     /// - Throws: `HubError`.
     public func createTag(_ tag: String, at reference: HubReference) async throws {
@@ -95,7 +93,7 @@ extension HubClient {
         let there = try await revisions(of: repository).first { $0.kind == .tag && $0.name == tag }?.commit ?? ""
         let wanted = try await reference.isCommit ? reference.revision : info(of: reference).commit
         guard there != wanted else { return }
-        throw HubError.rejected(action: action, status: 409, message: "it exists and stands for the commit \(there)")
+        throw HubError.rejected(action: action, status: 409, message: "the tag exists and points to commit \(there)")
     }
 
     private func createBranch(_ reference: HubReference) async throws {
@@ -153,7 +151,7 @@ extension HubClient {
                 guard let answer = answers.first(where: { $0["path"]?.stringValue == path }),
                     let mode = answer["uploadMode"]?.stringValue, ["regular", "lfs"].contains(mode)
                 else {
-                    throw HubError.malformedAnswer(action: action, reason: "it says nothing usable on \(quoted(path))")
+                    throw HubError.malformedAnswer(action: action, reason: "it has no upload mode for \(quoted(path))")
                 }
                 let isLarge = mode == "lfs" && plan.files[index].sizeBytes > 0 && plan.files[index].generated == nil
                 plan.files[index].mode = isLarge ? .large : .regular
@@ -179,13 +177,14 @@ extension HubClient {
         let repository = reference.repository
         let action = "committing to \(reference)"
         var request = HubRequest(
-            .POST,
+            .post,
             try session.address(
                 "/api/\(repository.kind.plural)/\(repository.id)/commit/\(percentEncoded(reference.revision))"
             ),
             action: action
         )
         request.headers.add(name: "Content-Type", value: "application/x-ndjson")
+        request.isRepeatable = false
         request.body = .lines(CommitLines(plan: plan, title: options.title, details: options.details))
         let subject = RequestSubject(
             action: action,
@@ -250,7 +249,7 @@ extension HubClient {
         mediaType: String = "application/json",
         accepting accepted: Set<Int> = []
     ) async throws -> (status: Int, body: JSONValue) {
-        var request = HubRequest(.POST, try session.address(path), action: action)
+        var request = HubRequest(.post, try session.address(path), action: action)
         request.headers.add(name: "Content-Type", value: mediaType)
         request.headers.add(name: "Accept", value: mediaType)
         request.body = .bytes(body.serialized())
@@ -266,8 +265,8 @@ extension HubClient {
             // Answers that only say yes need not be JSON.
             guard accepted.isEmpty else { return (response.status, .null) }
             throw HubError.malformedAnswer(action: action, reason: error.description)
-        } catch {
-            throw try ConnectionFailure.wrap(error, host: response.address.displayedHost).hubError
+        } catch let failure as ConnectionFailure {
+            throw failure.hubError
         }
     }
 }

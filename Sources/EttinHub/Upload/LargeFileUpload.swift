@@ -1,6 +1,5 @@
 import EttinFiles
 import EttinJSON
-import NIOHTTP1
 
 /// How and where the store takes a large file.
 private struct UploadInstruction: Sendable {
@@ -11,20 +10,24 @@ private struct UploadInstruction: Sendable {
 
     /// Where to send the whole, or, when there are parts, where to tell that all are there.
     let address: WebAddress
-    let headers: HTTPHeaders
+    let headers: HeaderFields
     /// The parts, when the file is sent in several.
     let parts: [Part]
     /// Where to ask for a check afterwards.
     let verification: WebAddress?
 
     static let mediaType = "application/vnd.git-lfs+json"
+    /// What is ours to send: the token goes to the Hub alone, and how the body travels is settled by the connection.
+    private static let ownFields: Set = [
+        "authorization", "connection", "content-length", "expect", "transfer-encoding",
+    ]
 
     /// Reads the store's answer on one file.
     init(_ actions: JSONValue, file: UploadPlan.File, action: String) throws {
         func malformed(_ reason: String) -> HubError { .malformedAnswer(action: action, reason: reason) }
         func address(_ value: JSONValue?) throws -> WebAddress {
             guard let text = value?.stringValue, let address = WebAddress(text) else {
-                throw malformed("an \"href\" is no address")
+                throw malformed("an \"href\" is not a valid URL")
             }
             return address
         }
@@ -34,10 +37,11 @@ private struct UploadInstruction: Sendable {
         let header = upload?["header"]?.objectValue?.members ?? []
         let size = header.first { $0.key == "chunk_size" }?.value
         guard let size else {
-            headers = HTTPHeaders(
-                header.compactMap { member in member.value.stringValue.map { (member.key, $0) } }
-                    .filter { $0.0.lowercased() != "authorization" }
-            )
+            let fields = header.compactMap { member in member.value.stringValue.map { (member.key, $0) } }
+            guard fields.allSatisfy({ HeaderFields.isValid(name: $0.0, value: $0.1) }) else {
+                throw malformed("a \"header\" is not a name and a value in one line")
+            }
+            headers = HeaderFields(fields.filter { !Self.ownFields.contains($0.0.lowercased()) })
             parts = []
             return
         }
@@ -50,14 +54,16 @@ private struct UploadInstruction: Sendable {
         let numbered = header.compactMap { member in
             member.key.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 } ? Int(member.key).map { ($0, member.value) } : nil
         }.sorted { $0.0 < $1.0 }
-        guard numbered.count == (file.sizeBytes + partSize - 1) / partSize else {
+        // A part may be larger than the file, and no number is added to it.
+        let count = file.sizeBytes / partSize + (file.sizeBytes % partSize == 0 ? 0 : 1)
+        guard numbered.count == count, numbered.enumerated().allSatisfy({ $0.element.0 == $0.offset + 1 }) else {
             throw malformed("it gives \(numbered.count) addresses for \(file.sizeBytes) bytes in parts of \(partSize)")
         }
         parts = try numbered.enumerated().map { index, part in
             let start = index * partSize
             return Part(
                 address: try address(part.1),
-                range: start..<min(start + partSize, file.sizeBytes)
+                range: start..<start + min(partSize, file.sizeBytes - start)
             )
         }
     }
@@ -114,7 +120,7 @@ extension HubClient {
         for file in files {
             guard let object = answer["objects"]?.arrayValue?.first(where: { $0["oid"]?.stringValue == file.contentID })
             else {
-                throw HubError.malformedAnswer(action: action, reason: "it says nothing on \(quoted(file.path))")
+                throw HubError.malformedAnswer(action: action, reason: "it does not mention \(quoted(file.path))")
             }
             if let error = object["error"] {
                 throw HubError.rejected(
@@ -165,9 +171,9 @@ extension HubClient {
         _ file: UploadPlan.File,
         _ range: Range<Int>,
         to address: WebAddress,
-        headers: HTTPHeaders
+        headers: HeaderFields
     ) async throws -> HubResponse {
-        var request = HubRequest(.PUT, address, action: "uploading \(file.path)")
+        var request = HubRequest(.put, address, action: "uploading \(file.path)")
         request.headers = headers
         let onEvent = session.onEvent
         request.body = .file(path: file.localPath, range: range) { sent in
@@ -182,7 +188,7 @@ extension HubClient {
         file: UploadPlan.File,
         mediaType: String
     ) async throws {
-        var request = HubRequest(.POST, address, action: "uploading \(file.path)")
+        var request = HubRequest(.post, address, action: "uploading \(file.path)")
         request.headers.add(name: "Content-Type", value: mediaType)
         request.headers.add(name: "Accept", value: mediaType)
         request.body = .bytes(body.serialized())

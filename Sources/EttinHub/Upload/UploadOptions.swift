@@ -1,36 +1,36 @@
-/// What is uploaded, and how.
+/// Options of an upload.
 public struct UploadOptions: Sendable {
-    /// The branch to commit to; it is created if it is absent.
+    /// The branch to commit to; created if it does not exist.
     public var branch: String
-    /// Whether a repository that has to be created is private.
+    /// Whether a newly created repository is private.
     public var isPrivate: Bool
-    /// The title of the commit.
+    /// The first line of the commit message.
     public var title: String
-    /// More about the commit.
+    /// The rest of the commit message.
     public var details: String
-    /// Patterns of the files to upload; all when empty.
+    /// Patterns of files to upload; all files if empty.
     public var includes: [String]
-    /// Patterns of files to leave out.
+    /// Patterns of files to skip.
     public var excludes: [String]
-    /// A tag to put on the commit, such as `step599525`.
+    /// A tag for the commit, such as `step599525`.
     public var tag: String?
-    /// The text of the card, `README.md`, to upload when the folder has none.
+    /// The card to upload as `README.md` if the folder has none.
     public var card: String?
-    /// Whether everything is looked at and nothing is changed.
+    /// Whether to check everything without changing anything.
     public var isDryRun: Bool
 
     /// Creates options.
     ///
     /// - Parameters:
     ///   - branch: The branch to commit to.
-    ///   - isPrivate: Whether a repository that has to be created is private.
-    ///   - title: The title of the commit.
-    ///   - details: More about the commit.
-    ///   - includes: Patterns of the files to upload; all when empty.
-    ///   - excludes: Patterns of files to leave out.
-    ///   - tag: A tag to put on the commit.
-    ///   - card: The text of the card, `README.md`, to upload when the folder has none.
-    ///   - isDryRun: Whether everything is looked at and nothing is changed.
+    ///   - isPrivate: Whether a newly created repository is private.
+    ///   - title: The first line of the commit message.
+    ///   - details: The rest of the commit message.
+    ///   - includes: Patterns of files to upload; all files if empty.
+    ///   - excludes: Patterns of files to skip.
+    ///   - tag: A tag for the commit.
+    ///   - card: The card to upload as `README.md` if the folder has none.
+    ///   - isDryRun: Whether to check everything without changing anything.
     public init(
         branch: String = HubReference.defaultRevision,
         isPrivate: Bool = false,
@@ -54,17 +54,17 @@ public struct UploadOptions: Sendable {
     }
 }
 
-/// What happens to a file of an upload.
+/// A file of an upload.
 public struct UploadedFile: Sendable, Hashable {
-    /// How a file travels.
+    /// How a file is uploaded.
     public enum Mode: String, Sendable, Hashable {
         /// In the commit itself.
         case regular
-        /// To the large-file store, with a pointer in the commit.
+        /// To large-file storage (LFS), with a pointer in the commit.
         case large
-        /// Not at all, because the repository has it.
+        /// Not uploaded, because the repository already has it.
         case unchanged
-        /// Not at all, because the repository ignores it.
+        /// Not uploaded, because the repository ignores it.
         case ignored
     }
 
@@ -72,18 +72,18 @@ public struct UploadedFile: Sendable, Hashable {
     public let path: String
     /// The size in bytes.
     public let sizeBytes: Int
-    /// How it travels.
+    /// How it is uploaded.
     public let mode: Mode
 }
 
-/// What an upload has done, or would do.
+/// The result of an upload or dry run.
 public struct UploadResult: Sendable, Hashable {
-    /// Whether the repository was created.
+    /// Whether the repository was, or would be, created.
     public let createdRepository: Bool
     /// The files, sorted by path.
     public let files: [UploadedFile]
     /// The commit; nil after a dry run.
     public let commit: String?
-    /// The address of the commit, or of the repository where there is none.
+    /// URL of the commit, or of the repository if there is no commit.
     public let address: String
 }

@@ -1,5 +1,4 @@
 import EttinFiles
-import NIOHTTP1
 
 /// The files of a folder that are to be uploaded.
 struct UploadPlan: Sendable {
@@ -68,7 +67,7 @@ struct UploadPlan: Sendable {
             return File(path: try RepositoryPath(path, in: repository).text, localPath: localPath, sizeBytes: size)
         }
         guard !files.isEmpty else {
-            throw HubError.uploadRefused(reason: "\(quoted(folder)) holds no file to upload")
+            throw HubError.uploadRefused(reason: "\(quoted(folder)) has no files to upload")
         }
         if let card = options.card, selection.includes(Self.cardName),
             !files.contains(where: { $0.path == Self.cardName })
@@ -91,13 +90,13 @@ struct UploadPlan: Sendable {
         let large = files(.large).count
         guard large <= Self.largeFileLimit else {
             throw HubError.uploadRefused(
-                reason: "a commit holds at most \(Self.largeFileLimit) large files, and these are \(large)"
+                reason: "a commit may have at most \(Self.largeFileLimit) large files, this one has \(large)"
             )
         }
-        let bytes = files(.regular).reduce(0) { $0 + $1.sizeBytes }
+        let bytes = totalBytes(files(.regular).lazy.map(\.sizeBytes))
         guard bytes <= Self.regularBytesLimit else {
             throw HubError.uploadRefused(
-                reason: "the regular files of a commit hold at most \(Self.regularBytesLimit) bytes, and these "
+                reason: "the regular files of a commit may have at most \(Self.regularBytesLimit) bytes, these have "
                     + "\(bytes); upload in several steps"
             )
         }

@@ -1,3 +1,5 @@
+import EttinHashing
+
 /// The hashes of shards that are computed and checked here; raw values are their names in `index.json`.
 ///
 /// They find damage. Whoever wants protection against forgery asks for `sha256` or `sha512`.
@@ -30,12 +32,12 @@ public enum HashAlgorithm: String, Hashable, Sendable, CaseIterable {
     /// The hash of bytes.
     package func digest(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
         switch self {
-        case .md5: Array(MD5.digest(bytes))
-        case .sha1: Array(SHA1.digest(bytes))
-        case .sha224: Array(SHA2.digest(bytes, initial: UInt32.shortenedStart).prefix(28))
-        case .sha256: SHA2.digest(bytes, initial: UInt32.fullStart)
-        case .sha384: Array(SHA2.digest(bytes, initial: UInt64.shortenedStart).prefix(48))
-        case .sha512: SHA2.digest(bytes, initial: UInt64.fullStart)
+        case .md5: RunningHash.digest(bytes, .md5)
+        case .sha1: RunningHash.digest(bytes, .sha1)
+        case .sha224: RunningHash.digest(bytes, .sha224)
+        case .sha256: RunningHash.digest(bytes, .sha256)
+        case .sha384: RunningHash.digest(bytes, .sha384)
+        case .sha512: RunningHash.digest(bytes, .sha512)
         case .xxh32: XXHash.hash32(bytes).bigEndianBytes
         case .xxh3: XXH3.hash64(bytes).bigEndianBytes
         case .xxh64: XXHash.hash64(bytes).bigEndianBytes
@@ -58,29 +60,4 @@ extension FixedWidthInteger {
 
     /// The bytes, least significant first.
     var littleEndianBytes: [UInt8] { withUnsafeBytes(of: littleEndian) { Array($0) } }
-}
-
-/// The padding that MD5, SHA-1 and SHA-2 share: whole blocks, then a one bit, zeros and the length in bits.
-enum PaddedBlocks {
-    static func forEach(
-        _ bytes: UnsafeRawBufferPointer,
-        blockSize: Int,
-        lengthSize: Int,
-        isBigEndian: Bool,
-        _ body: (UnsafeRawPointer) -> Void
-    ) {
-        let wholeBytes = bytes.count / blockSize * blockSize
-        if let base = bytes.baseAddress {
-            for start in stride(from: 0, to: wholeBytes, by: blockSize) { body(base + start) }
-        }
-        var tail = Array(bytes[wholeBytes...]) + [0x80]
-        while tail.count % blockSize != blockSize - lengthSize { tail.append(0) }
-        tail += [UInt8](repeating: 0, count: lengthSize - 8)
-        let bits = UInt64(bytes.count) &* 8
-        tail += isBigEndian ? bits.bigEndianBytes : bits.littleEndianBytes
-        tail.withUnsafeBytes { buffer in
-            guard let base = buffer.baseAddress else { return }
-            for start in stride(from: 0, to: buffer.count, by: blockSize) { body(base + start) }
-        }
-    }
 }
