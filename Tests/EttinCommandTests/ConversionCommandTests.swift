@@ -43,7 +43,7 @@ struct ConversionCommandTests {
             let file = try write("hello", to: "\(folder)/raw.pt")
             let cases: [([String], Int32, String)] = [
                 ([models.encoder, new, "--to", "encoder"], 1, "is an encoder already; expected a decoder"),
-                ([models.encoder, new], 64, "a model needs --to encoder or --to decoder"),
+                ([models.encoder, new], 64, "converting a model needs --to encoder or --to decoder"),
                 ([models.encoder, new, "--to", "both"], 64, "'both' is invalid for '--to <to>'"),
                 ([models.encoder, new, "--to", "decoder", "--config", "x"], 64, "--config is for a raw checkpoint"),
                 ([models.encoder, models.decoder, "--to", "decoder"], 1, "is not empty"),
@@ -75,7 +75,7 @@ struct ConversionCommandTests {
             let info = try Command.succeed(["info", first, "--json"]).document()
             #expect(info["parameters"] == document["parameters"])
             let result = try Command.succeed(["average"] + steps.reversed() + ["-o", second])
-            #expect(result.errors.contains("wrote the mean of 3 checkpoints"))
+            #expect(result.errors.contains("wrote the average of 3 checkpoints"))
             #expect(try weights(first) == weights(second))
             #expect(try weights(first) != weights(steps[0]))
             try Command.succeed(["generate", first, "A cat", "--max-new-tokens", "3"])

@@ -10,7 +10,7 @@ struct DataBadInputTests {
             (["tokenize", "x", "--shard", "1"], "--shard is \"1\""),
             (["tokenize", "x", "--compression", "lz4"], "--compression is \"lz4\"; expected one of br, bz2, gz"),
             (["tokenize", "x", "--compression", "zstd:99"], "--compression is \"zstd:99\"; expected a level from 1"),
-            (["tokenize", "x", "--hashes", "sha1,crc"], "--hashes has \"crc\"; expected some of md5"),
+            (["tokenize", "x", "--hashes", "sha1,crc"], "--hashes has \"crc\"; expected one or more of md5"),
             (["tokenize", "x", "--size-limit", "0"], "--size-limit is \"0\"; expected 1 to 4294967295 bytes"),
             (["tokenize", "x", "--size-limit", "9999999999gb"], "--size-limit is \"9999999999gb\""),
             (["tokenize", "x", "--threads", "0"], "--threads is 0; expected 1 to 1024"),

@@ -6,10 +6,10 @@ import EttinJSON
 struct FillMaskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fill-mask",
-        abstract: "Fill the masks of texts with the most probable tokens.",
+        abstract: "Predict the masked tokens of texts.",
         discussion: """
-            Prints probability, token and the filled text, most probable first. With
-            --json, one object per text.
+            Prints probability, token and completed text for each prediction, most
+            likely first. With --json, prints one object per text.
 
             Examples:
 
@@ -21,7 +21,7 @@ struct FillMaskCommand: ParsableCommand {
     @OptionGroup var model: ModelArgument
     @OptionGroup var input: InputOptions
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Predictions for each mask.", valueName: "count"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Number of predictions per mask.", valueName: "count"))
     var topK = 5
 
     @OptionGroup var truncation: TruncationOptions

@@ -3,10 +3,10 @@ import EttinInference
 
 /// What becomes of texts that are too long for the model.
 struct TruncationOptions: ParsableArguments {
-    @Flag(help: "Shorten texts that are too long, which is an error otherwise.")
+    @Flag(help: "Truncate texts longer than the model's maximum length (default: error).")
     var truncate = false
 
-    @Option(help: "The side that --truncate cuts off.")
+    @Option(help: "Side to truncate from.")
     var truncationSide: Side = .right
 
     enum Side: String, ExpressibleByArgument, CaseIterable {
@@ -22,6 +22,6 @@ struct TruncationOptions: ParsableArguments {
     /// Says how many texts were shortened; nothing is shortened silently.
     func report(_ isTruncated: [Bool]) {
         let count = isTruncated.count { $0 }
-        if count > 0 { Diagnostics.note("shortened \(count) of \(isTruncated.count) texts") }
+        if count > 0 { Diagnostics.note("truncated \(count) of \(isTruncated.count) texts") }
     }
 }

@@ -6,18 +6,18 @@ import EttinJSON
 struct DataExportOrder: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export-order",
-        abstract: "Write the samples of a run in the order in which it sees them.",
+        abstract: "Export the samples of a run in training order.",
         discussion: """
-            An order data set has a row for each sample: "input_ids", before masking,
-            and "step", from 1. A name that ends in .jsonl gives JSON Lines, any other
-            a folder of MDS shards. The same command goes on with a stopped job.
-            --shard gives a machine some of the steps; "ettin data merge" joins parts
-            that are shards, "ettin data import-order" those that are JSON Lines.
+            An order data set has one row per sample: "input_ids", before masking, and
+            "step", starting at 1. An output name ending in .jsonl writes JSON Lines,
+            any other name a folder of MDS shards. The same command resumes an
+            interrupted job. --shard splits the steps across machines; join the parts
+            with "ettin data merge" (shards) or "ettin data import-order" (JSON Lines).
 
-            Orders: keyed is our own, which needs no memory; permutation is the one
-            that Ettin was trained in; naive, py1s, py1e, py1br and py2s are those of
-            streaming; sequential leaves samples where they are. All but sequential
-            decompress the shards of the data set once, beside the compressed ones.
+            Orders: keyed (ours, computed without an index in memory), permutation (the
+            one the Ettin suite was trained with), naive, py1s, py1e, py1br and py2s
+            (mosaicml-streaming's shuffles), and sequential (storage order). All but
+            sequential decompress each shard once, next to the compressed file.
 
             Examples:
 
@@ -28,33 +28,33 @@ struct DataExportOrder: ParsableCommand {
             """
     )
 
-    @Argument(help: "The data set of a run.", completion: .directory)
+    @Argument(help: "Training data set.", completion: .directory)
     var input: String
 
-    @Option(help: ArgumentHelp("The samples of a step, over all ranks.", valueName: "count"))
+    @Option(help: ArgumentHelp("Global batch size: samples per step over all ranks.", valueName: "count"))
     var batchSize: Int
 
-    @Option(help: ArgumentHelp("How many steps to write; one epoch unless given.", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of steps to export (default: one epoch).", valueName: "count"))
     var steps: Int?
 
-    @Option(help: ArgumentHelp("The first step to write.", valueName: "number"))
+    @Option(help: ArgumentHelp("First step to export.", valueName: "number"))
     var firstStep = 1
 
-    @Option(help: "The order of the samples.")
+    @Option(help: "Sample order.")
     var order: OrderExportStage.Order = .keyed
 
-    @Option(help: ArgumentHelp("The seed of the order; the suite was trained with the default.", valueName: "number"))
+    @Option(help: ArgumentHelp("Random seed for the order; the default is the suite's.", valueName: "number"))
     var seed: UInt64 = 21
 
     @Option(
         help: ArgumentHelp(
-            "The canonical nodes of streaming's orders; as it chooses for one machine.",
+            "Number of canonical nodes for the streaming orders (default: as streaming chooses for one machine).",
             valueName: "count"
         )
     )
     var canonicalNodes: Int?
 
-    @Flag(inversion: .prefixedNo, help: "Leave out the samples at the end of an epoch that fill no batch.")
+    @Flag(inversion: .prefixedNo, help: "Drop the incomplete batch at the end of an epoch.")
     var dropLast = true
 
     @OptionGroup var job: DataJobOptions
@@ -95,7 +95,7 @@ extension DataJobOptions {
         for (flag, value, standard) in [
             ("--compression", compression, Self.standardCompression), ("--hashes", hashes, Self.standardHashes),
         ] where value != standard {
-            throw ValidationError("\(flag) is \"\(value)\" for JSON Lines; expected it for shards alone")
+            throw ValidationError("\(flag) is \"\(value)\" but the output is JSON Lines; \(flag) applies to MDS shards")
         }
     }
 }
