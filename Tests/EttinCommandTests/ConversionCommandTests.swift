@@ -42,7 +42,7 @@ struct ConversionCommandTests {
             let new = "\(folder)/new"
             let file = try write("hello", to: "\(folder)/raw.pt")
             let cases: [([String], Int32, String)] = [
-                ([models.encoder, new, "--to", "encoder"], 1, "is an encoder already; expected a decoder"),
+                ([models.encoder, new, "--to", "encoder"], 1, "is already an encoder; expected a decoder"),
                 ([models.encoder, new], 64, "converting a model needs --to encoder or --to decoder"),
                 ([models.encoder, new, "--to", "both"], 64, "'both' is invalid for '--to <to>'"),
                 ([models.encoder, new, "--to", "decoder", "--config", "x"], 64, "--config is for a raw checkpoint"),

@@ -138,6 +138,6 @@ struct ModelCommandTests {
     func occupiedFolder() throws {
         let models = try TinyModels.shared()
         let arguments = ["init", models.encoder, "--size", "17m", "--kind", "encoder", "--tokenizer", models.tokenizer]
-        try Command.fail(arguments, saying: "is not empty; expected a new or an empty folder")
+        try Command.fail(arguments, saying: "is not empty; expected a new or empty folder")
     }
 }
