@@ -26,7 +26,7 @@ extension ComposerCheckpoint {
                 throw TrainingError(
                     .missing,
                     path,
-                    found: "contains no model configuration",
+                    found: "has no model configuration",
                     expected: "a recipe or config.json given with --config"
                 )
             }

@@ -101,7 +101,7 @@ struct ComposerCheckpointTests {
         #expect {
             try checkpoint.configuration()
         } throws: {
-            "\($0)".contains("contains no model configuration")
+            "\($0)".contains("has no model configuration")
         }
     }
 
@@ -341,7 +341,9 @@ struct ComposerCheckpointTests {
                 #expect {
                     try checkpoint.write(toFolder: folder.file("model"), configuration: configuration)
                 } throws: {
-                    "\($0)".hasSuffix("names no bos_token_id, which decoders need; expected a tokenizer that defines it")
+                    "\($0)".hasSuffix(
+                        "names no bos_token_id, which decoders need; expected a tokenizer that defines it"
+                    )
                 }
                 (configuration.padTokenID, configuration.bosTokenID, configuration.eosTokenIDs) = (3, 1, [2])
             }
