@@ -100,7 +100,7 @@ struct BenchCommandTests {
             (["--task", "generate", "--new-tokens", "0"], "--new-tokens is 0; expected 1 or more"),
             (["--truncate"], "--truncate applies to --texts"),
             (["--texts", "f", "--batch", "1"], "--batch is for random tokens"),
-            (["--texts", "f", "--length", "1"], "--length is for random tokens"),
+            (["--texts", "f", "--length", "1"], "--length applies to random tokens"),
             (["--texts", "f", "--task", "generate"], "--texts applies to --task encode"),
             (["--threads", "0"], "--threads is 0"),
         ]

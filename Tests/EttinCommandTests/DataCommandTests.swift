@@ -68,7 +68,7 @@ struct DataCommandTests {
             let before = try contents("\(folder)/tokens")
             let second = try tokenize([texts], to: "\(folder)/tokens", ["--json"])
             #expect(second.output == first.output)
-            #expect(second.errors.contains("tokens is already complete: 5 samples,  "))
+            #expect(second.errors.contains("tokens is already complete: 5 samples, "))
             #expect(try contents("\(folder)/tokens") == before)
         }
     }
