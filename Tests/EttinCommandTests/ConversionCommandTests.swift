@@ -45,7 +45,10 @@ struct ConversionCommandTests {
                 ([models.encoder, new, "--to", "encoder"], 1, "is already an encoder; expected a decoder"),
                 ([models.encoder, new], 64, "converting a model needs --to encoder or --to decoder"),
                 ([models.encoder, new, "--to", "both"], 64, "'both' is invalid for '--to <to>'"),
-                ([models.encoder, new, "--to", "decoder", "--config", "x"], 64, "--config applies to a raw checkpoint"),
+                (
+                    [models.encoder, new, "--to", "decoder", "--config", "x"], 64,
+                    "--config applies to a raw checkpoint"
+                ),
                 ([models.encoder, models.decoder, "--to", "decoder"], 1, "is not empty"),
                 ([models.encoder, "\(folder)/absent/new", "--to", "decoder"], 1, "cannot be created"),
                 (["\(folder)/absent", new, "--to", "decoder"], 1, "absent"),
@@ -81,7 +84,10 @@ struct ConversionCommandTests {
             try Command.succeed(["generate", first, "A cat", "--max-new-tokens", "3"])
             try Command.fail(["average", steps[0], "--output", "\(folder)/x"], saying: "was given 1 folder")
             try Command.fail(["average", steps[0], steps[0], "-o", "\(folder)/x"], saying: "is given twice")
-            try Command.fail(["average", steps[0], models.decoder, "-o", "\(folder)/x"], saying: "different config.json")
+            try Command.fail(
+                ["average", steps[0], models.decoder, "-o", "\(folder)/x"],
+                saying: "different config.json"
+            )
             try Command.fail(["average", steps[0], steps[1]], code: 64, saying: "'--output <folder>'")
         }
     }
