@@ -41,22 +41,22 @@ setup: ## Check the tools, find or install libtorch
 build: setup ## Build the command and the libraries
 	swift build $(SWIFT_FLAGS)
 
-demo: build ## Make a pair of models and try every command on it
+demo: build ## Train a small pair and run every command on it
 	@./scripts/demo
 
 # The flag for testable imports is in SWIFT_FLAGS: given once more by `swift test` itself, it would make every module's
 # command another one, so that `make build` and `make test` would each compile everything again.
 # Tests run side by side; OpenMP threads that spin while they wait would take each other's processors.
-test: setup ## Build and run the tests; TESTS=LossCurveTests runs those of one name
+test: setup ## Build and run the tests; TESTS=NAME filters by name
 	OMP_WAIT_POLICY=passive swift test --disable-testable-imports $(SWIFT_FLAGS) $(if $(TESTS),--filter $(TESTS))
 
 interop: build ## Compare with the original Python libraries
 	$(call ORIGINALS,"not slow")
 
-interop-slow: build ## Compare what takes long, and every set of parameters
+interop-slow: build ## Run the longer comparisons, with every parameter set
 	$(call ORIGINALS,slow)
 
-compare: build ## Run our models and the peers' in turn, and print the ratios
+compare: build ## Benchmark models against their peers, and print the ratios
 	@./Benchmarks/compare/run
 
 fuzz: setup ## Fuzz the readers; RUNS=1000000 READER=mds SEED=1
@@ -66,7 +66,7 @@ fuzz: setup ## Fuzz the readers; RUNS=1000000 READER=mds SEED=1
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Interop/Probe Fuzz
 
-docs: build ## Build the documentation of the libraries
+docs: build ## Build the documentation
 	@./scripts/build-docs
 
 consumer: build ## Build and run an application that depends on this package by version

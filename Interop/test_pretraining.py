@@ -52,7 +52,7 @@ def content(folder):
         (["optimizer.lr=quick"], 1, 'optimizer.lr: is "quick"; expected a number'),
         (["max_duration=3"], 1, 'max_duration: is "3"; expected a number with a unit'),
         (["max_duration=0ba"], 1, "max_duration: is 0ba"),
-        (["nonsense"], 64, '"nonsense" is no key=value'),
+        (["nonsense"], 64, '"nonsense" is not an override'),
         (["--threads", "0"], 64, "--threads is 0"),
         (["--lockstep", "../encoder.yaml"], 1, "--lockstep: was given two encoders"),
         (["--lockstep", "../none.yaml"], 1, "none.yaml: cannot be opened"),

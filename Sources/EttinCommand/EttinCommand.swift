@@ -7,17 +7,17 @@ struct EttinCommand: ParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "ettin",
-        abstract: "Paired encoders and decoders on libtorch.",
+        abstract: "Train, compare and run paired encoders and decoders.",
         discussion: """
-            A first model from a text file, random but working:
+            Create and run a first model, with random weights:
 
               ettin tokenizer train corpus.txt --vocab-size 2000 -o tokenizer
               ettin init encoder --size 17m --kind encoder --tokenizer tokenizer
-              ettin embed encoder "two texts" "become two vectors"
+              ettin embed encoder "A cat sits." "A feline rests."
 
-            Standard output carries data only; progress and errors go to
-            standard error. Exit codes: 0 success, 1 failure, 64 wrong usage,
-            130 interrupted.
+            Results go to standard output; progress and errors go to standard
+            error. Exit codes: 0 success, 1 failure, 64 wrong usage, 130
+            interrupted.
             """,
         version: version,
         subcommands: [

@@ -122,7 +122,7 @@ public struct CheckpointAverage {
         throw TrainingError(
             .invalidOption,
             folder,
-            found: "has another config.json than \(otherFolder)",
+            found: "has a different config.json from \(otherFolder)",
             expected: "checkpoints of one run"
         )
     }

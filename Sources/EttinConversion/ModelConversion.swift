@@ -41,7 +41,7 @@ public struct ModelConversion {
             throw TrainingError(
                 .invalidOption,
                 folder,
-                found: "is \(kind == .encoder ? "an encoder" : "a decoder") already",
+                found: "is already \(kind == .encoder ? "an encoder" : "a decoder")",
                 expected: kind == .encoder ? "a decoder" : "an encoder"
             )
         }
@@ -90,8 +90,8 @@ public struct ModelConversion {
             throw CheckpointError(
                 .unsupported,
                 file: folder,
-                found: "has a classifier, which is trained for what its trunk is",
-                expected: "a language model, or a trunk alone"
+                found: "has a classifier, which was trained for the original kind",
+                expected: "a language model or a bare trunk"
             )
         }
         let isTrunkAlone = !stored.names.contains { $0.hasPrefix("model.") }
@@ -182,8 +182,8 @@ extension ModernBERTConfiguration {
         throw TrainingError(
             .missing,
             place,
-            found: "names no \(missing.0), which decoders need",
-            expected: "a tokenizer that names it"
+            found: "defines no \(missing.0), which decoders need",
+            expected: "a tokenizer that defines it"
         )
     }
 

@@ -29,7 +29,7 @@ enum ModelFolderFiles {
     static func json(_ path: String) throws -> JSONObject {
         let file = try TrainingError.translating { try MappedFile(path: path) }
         func refused(_ found: String) -> TrainingError {
-            TrainingError(.malformed, path, found: found, expected: "an object of JSON")
+            TrainingError(.malformed, path, found: found, expected: "a JSON object")
         }
         do {
             guard let object = try file.withUnsafeBytes({ try JSONValue(parsing: $0) }).objectValue else {

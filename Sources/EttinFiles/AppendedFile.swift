@@ -21,7 +21,7 @@ package final class AppendedFile {
     /// - Throws: `FileError` when the system refuses.
     package init(path: String, keptBytes: Int) throws {
         guard !path.utf8.contains(0) else {
-            throw FileError(.inputOutput, file: quoted(path), found: "has a NUL in its name")
+            throw FileError(.inputOutput, file: quoted(path), found: "contains a NUL character")
         }
         self.path = path
         descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)

@@ -23,7 +23,7 @@ package final class AtomicFile {
     /// Creates the temporary file.
     package init(path: String) throws {
         guard FilePath.isPlainName(FilePath.lastComponent(of: path)), !path.utf8.contains(0) else {
-            throw FileError(.inputOutput, file: quoted(path), found: "is not a file name we write")
+            throw FileError(.inputOutput, file: quoted(path), found: "is not a valid output file name")
         }
         self.path = path
         let random = UInt64.random(in: 0...UInt64.max)

@@ -25,7 +25,7 @@ package final class AtomicFolder {
         let trimmed = String(path.reversed().drop { $0 == "/" }.reversed())
         let name = FilePath.lastComponent(of: trimmed)
         guard FilePath.isPlainName(name), !trimmed.utf8.contains(0) else {
-            throw FileError(.inputOutput, file: quoted(path), found: "is not the name of a folder we write")
+            throw FileError(.inputOutput, file: quoted(path), found: "is not a valid output folder name")
         }
         let isEmptyFolder = try FilePath.kind(of: trimmed) == .folder && FilePath.names(inFolder: trimmed).isEmpty
         guard !FilePath.exists(trimmed) || isEmptyFolder else {
@@ -33,7 +33,7 @@ package final class AtomicFolder {
                 .inputOutput,
                 file: path,
                 found: FilePath.kind(of: trimmed) == .folder ? "is not empty" : "exists",
-                expected: "a new or an empty folder"
+                expected: "a new or empty folder"
             )
         }
         self.path = trimmed

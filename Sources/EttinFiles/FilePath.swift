@@ -189,7 +189,7 @@ extension FilePath {
     /// Makes a folder and those above it; one that is there already is kept.
     package static func makeFolder(_ path: String) throws {
         guard !path.utf8.contains(0) else {
-            throw FileError(.inputOutput, file: quoted(path), found: "has a NUL in its name")
+            throw FileError(.inputOutput, file: quoted(path), found: "contains a NUL character")
         }
         var prefix = path.hasPrefix("/") ? "/" : ""
         for component in path.split(separator: "/") {

@@ -37,7 +37,7 @@ public final class MappedFile: @unchecked Sendable {
     /// - Throws: `FileError` when there is no such file, it is not a regular file, or it cannot be mapped.
     public init(path: String, access: Access = .readOnly) throws {
         guard !path.utf8.contains(0) else {
-            throw FileError(.missing, file: quoted(path), found: "has a NUL in its name")
+            throw FileError(.missing, file: quoted(path), found: "contains a NUL character")
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw FileError.system(path, "cannot be opened") }
@@ -50,7 +50,7 @@ public final class MappedFile: @unchecked Sendable {
             throw FileError(.inputOutput, file: path, found: found, expected: "a file")
         }
         guard let length = Int(exactly: status.st_size), length >= 0 else {
-            throw FileError(.inputOutput, file: path, found: "has an impossible size")
+            throw FileError(.inputOutput, file: path, found: "has an invalid size")
         }
         self.path = path
         count = length

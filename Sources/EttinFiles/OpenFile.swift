@@ -24,7 +24,7 @@ package final class OpenFile: Sendable {
             case .update: O_RDWR | O_CREAT | O_NOFOLLOW
             }
         guard !path.utf8.contains(0) else {
-            throw FileError(.inputOutput, file: path, found: "has a NUL in its name")
+            throw FileError(.inputOutput, file: path, found: "contains a NUL character")
         }
         self.path = path
         descriptor = open(path, flags | O_CLOEXEC, 0o666)

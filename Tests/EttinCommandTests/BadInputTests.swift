@@ -10,13 +10,13 @@ struct BadInputTests {
             (["embed", "m", "x", "--device", "abacus"], "--device is \"abacus\"; expected cpu, cuda, cuda:N or mps"),
             (["embed", "m", "x", "--dtype", "int3"], "'int3' is invalid for '--dtype <dtype>'"),
             (["embed", "m", "x", "--threads", "0"], "--threads is 0"),
-            (["embed", "m", "x", "--output", "out.txt"], "expected a name that ends in .jsonl, .npy or .safetensors"),
+            (["embed", "m", "x", "--output", "out.txt"], "expected a name ending in .jsonl, .npy or .safetensors"),
             (["embed", "m", "x", "--pooling", "sum"], "'sum' is invalid for '--pooling <pooling>'"),
             (["embed", "m", "x", "--truncate-dim", "0"], "--truncate-dim is 0"),
             (["embed", "m", "x", "--max-batch-tokens", "0"], "--max-batch-tokens is 0"),
-            (["embed", "m", "x", "--prompt", "a", "--prompt-name", "b"], "exclude each other"),
-            (["embed", "m", "x", "--input", "file"], "texts are given as arguments and by --input"),
-            (["embed", "m", "x", "--input-format", "jsonl"], "--input-format is for files and standard input"),
+            (["embed", "m", "x", "--prompt", "a", "--prompt-name", "b"], "cannot be combined"),
+            (["embed", "m", "x", "--input", "file"], "texts are given both as arguments and with --input"),
+            (["embed", "m", "x", "--input-format", "jsonl"], "--input-format applies to files and standard input"),
             (["fill-mask", "m", "x", "--top-k", "0"], "--top-k is 0; expected 1 or more"),
             (["generate", "m", "x", "--temperature", "-1"], "--temperature is -1.0; expected 0 or more"),
             (["generate", "m", "x", "--temperature", "nan"], "--temperature is nan"),
@@ -27,10 +27,10 @@ struct BadInputTests {
             (["generate", "m", "x", "--repetition-penalty", "0"], "--repetition-penalty is 0.0; expected above 0"),
             (["generate", "m", "x", "--stop", ""], "--stop is an empty text"),
             (["generate", "m", "x", "--batch-size", "0"], "--batch-size is 0"),
-            (["tokenize", "m", "x", "--ids", "--json"], "--ids and --json exclude each other"),
+            (["tokenize", "m", "x", "--ids", "--json"], "--ids and --json cannot be combined"),
             (["tokenizer", "train", "f", "-o", "o", "--vocab-size", "260"], "vocabulary size is 260; expected 261"),
             (["tokenizer", "train", "f", "-o", "o", "--vocab-size", "300", "--special", "[CLS]"], "\"[CLS]\""),
-            (["info", "absent", "--kind", "encoder"], "--kind encoder is for a size of the suite"),
+            (["info", "absent", "--kind", "encoder"], "--kind encoder applies to a size of the suite"),
         ]
     )
     func options(_ arguments: [String], _ message: String) throws {
@@ -104,7 +104,7 @@ struct BadInputTests {
     @Test(
         "Bad texts are named by line",
         arguments: [
-            ("", "lines", "standard input: holds no text"),
+            ("", "lines", "standard input: contains no text"),
             ("ok\nbad \u{FFFD}\n", "lines", "standard input, line 2: is not UTF-8 text"),
             ("{\"text\":\"a\"}\n{\"text\":\n", "jsonl", "standard input, line 2: is not JSON: column 9: "),
             ("{\"txt\":\"a\"}\n", "jsonl", "standard input, line 1: has no \"text\""),

@@ -60,7 +60,7 @@ struct BenchCommandTests {
             try Command.fail(["bench", models.encoder, "--texts", path], saying: "text 3 has ")
             let arguments = ["bench", models.encoder, "--texts", path, "--truncate", "--max-batch-tokens", "40"]
             let run = try Command.succeed(arguments + ["--rounds", "2", "--json"])
-            #expect(run.errors == "shortened 1 of 3 texts\n")
+            #expect(run.errors == "truncated 1 of 3 texts\n")
             let result = try #require(try run.document()["results"]?[0])
             #expect(result["batch"] == 3)
             #expect(result["max_length"] == 32)
@@ -94,14 +94,14 @@ struct BenchCommandTests {
             (["--task", "dream"], "'dream' is invalid for '--task <task>'"),
             (["--rounds", "0"], "--rounds is 0; expected 1 or more"),
             (["--warmup", "-1"], "--warmup is -1; expected 0 or more"),
-            (["--seconds", "nan"], "--seconds is nan; expected above 0"),
-            (["--rounds", "1", "--seconds", "1"], "--rounds and --seconds exclude each other"),
-            (["--new-tokens", "4"], "--new-tokens is for --task generate"),
+            (["--seconds", "nan"], "--seconds is nan; expected a number above 0"),
+            (["--rounds", "1", "--seconds", "1"], "--rounds and --seconds cannot be combined"),
+            (["--new-tokens", "4"], "--new-tokens applies to --task generate"),
             (["--task", "generate", "--new-tokens", "0"], "--new-tokens is 0; expected 1 or more"),
-            (["--truncate"], "--truncate is for --texts"),
+            (["--truncate"], "--truncate applies to --texts"),
             (["--texts", "f", "--batch", "1"], "--batch is for random tokens"),
-            (["--texts", "f", "--length", "1"], "--length is for random tokens"),
-            (["--texts", "f", "--task", "generate"], "--texts is for --task encode"),
+            (["--texts", "f", "--length", "1"], "--length applies to random tokens"),
+            (["--texts", "f", "--task", "generate"], "--texts applies to --task encode"),
             (["--threads", "0"], "--threads is 0"),
         ]
     )
@@ -125,6 +125,6 @@ struct BenchCommandTests {
         let encoder = ["bench", models.encoder, "--task", "generate", "--length", "4", "--new-tokens", "2"]
         try Command.fail(encoder, saying: "which continues no text; expected \"modernbert-decoder\"")
         try Command.fail(["bench", models.encoder, "--texts", "./absent.txt"], saying: "./absent.txt")
-        try Command.fail(["bench", models.encoder, "--texts", "/dev/null"], saying: "/dev/null: holds no text")
+        try Command.fail(["bench", models.encoder, "--texts", "/dev/null"], saying: "/dev/null: contains no text")
     }
 }

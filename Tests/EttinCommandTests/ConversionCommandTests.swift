@@ -24,7 +24,7 @@ struct ConversionCommandTests {
             try Command.succeed(["generate", decoder, "A cat", "--max-new-tokens", "3"])
             let back = try Command.succeed(["convert", decoder, encoder, "--to", "encoder"])
             #expect(back.output == "")
-            #expect(back.errors.contains("wrote encoder of "))
+            #expect(back.errors.contains("wrote encoder with "))
             #expect(try weights(encoder) == weights(models.encoder))
             #expect(try Command.succeed(["tokenize", encoder, "a"]).output == "[CLS] a [SEP]\n")
             let texts = ["A [MASK] sits.", "--json"]
@@ -42,15 +42,18 @@ struct ConversionCommandTests {
             let new = "\(folder)/new"
             let file = try write("hello", to: "\(folder)/raw.pt")
             let cases: [([String], Int32, String)] = [
-                ([models.encoder, new, "--to", "encoder"], 1, "is an encoder already; expected a decoder"),
-                ([models.encoder, new], 64, "a model needs --to encoder or --to decoder"),
+                ([models.encoder, new, "--to", "encoder"], 1, "is already an encoder; expected a decoder"),
+                ([models.encoder, new], 64, "converting a model needs --to encoder or --to decoder"),
                 ([models.encoder, new, "--to", "both"], 64, "'both' is invalid for '--to <to>'"),
-                ([models.encoder, new, "--to", "decoder", "--config", "x"], 64, "--config is for a raw checkpoint"),
+                (
+                    [models.encoder, new, "--to", "decoder", "--config", "x"], 64,
+                    "--config applies to a raw checkpoint"
+                ),
                 ([models.encoder, models.decoder, "--to", "decoder"], 1, "is not empty"),
                 ([models.encoder, "\(folder)/absent/new", "--to", "decoder"], 1, "cannot be created"),
                 (["\(folder)/absent", new, "--to", "decoder"], 1, "absent"),
                 ([file, new], 1, "raw.pt: is not from torch.save"),
-                ([file, new, "--revision", "main"], 64, "--revision is for a model on the Hub"),
+                ([file, new, "--revision", "main"], 64, "--revision applies to a model on the Hub"),
             ]
             for (arguments, code, message) in cases {
                 try Command.fail(["convert"] + arguments, code: code, saying: message)
@@ -75,13 +78,16 @@ struct ConversionCommandTests {
             let info = try Command.succeed(["info", first, "--json"]).document()
             #expect(info["parameters"] == document["parameters"])
             let result = try Command.succeed(["average"] + steps.reversed() + ["-o", second])
-            #expect(result.errors.contains("wrote the mean of 3 checkpoints"))
+            #expect(result.errors.contains("wrote the average of 3 checkpoints"))
             #expect(try weights(first) == weights(second))
             #expect(try weights(first) != weights(steps[0]))
             try Command.succeed(["generate", first, "A cat", "--max-new-tokens", "3"])
             try Command.fail(["average", steps[0], "--output", "\(folder)/x"], saying: "was given 1 folder")
             try Command.fail(["average", steps[0], steps[0], "-o", "\(folder)/x"], saying: "is given twice")
-            try Command.fail(["average", steps[0], models.decoder, "-o", "\(folder)/x"], saying: "another config.json")
+            try Command.fail(
+                ["average", steps[0], models.decoder, "-o", "\(folder)/x"],
+                saying: "different config.json"
+            )
             try Command.fail(["average", steps[0], steps[1]], code: 64, saying: "'--output <folder>'")
         }
     }

@@ -47,7 +47,7 @@ struct DataCommandTests {
             #expect(summary["shard"] == "0/1")
             #expect(summary["samples"] == 5)
             #expect(summary["skipped_documents"] == 0)
-            #expect(tokens.errors.hasPrefix("wrote 5 samples of \(summary["tokens"]?.intValue ?? 0) tokens to "))
+            #expect(tokens.errors.hasPrefix("wrote 5 samples, \(summary["tokens"]?.intValue ?? 0) tokens to "))
             let names = ["index.json", "manifest.json", "num_tokens.json", "shard.00000.mds.zstd"]
             #expect(try contents("\(folder)/tokens").keys.sorted() == names)
 
@@ -68,7 +68,7 @@ struct DataCommandTests {
             let before = try contents("\(folder)/tokens")
             let second = try tokenize([texts], to: "\(folder)/tokens", ["--json"])
             #expect(second.output == first.output)
-            #expect(second.errors.contains("tokens was finished before: 5 samples of "))
+            #expect(second.errors.contains("tokens is already complete: 5 samples, "))
             #expect(try contents("\(folder)/tokens") == before)
         }
     }

@@ -67,7 +67,7 @@ struct DataInspectionTests {
             #expect(report.objectValue?.keys == ["shards", "samples", "tokens", "hashes", "problems"])
             #expect(report["samples"] == (try inspect(chunks))["samples"])
             #expect(report["problems"] == [])
-            #expect(sound.errors.hasPrefix("\(chunks) is sound: "))
+            #expect(sound.errors.hasPrefix("\(chunks) is valid: "))
             try Command.fail(["data", "inspect", chunks, "--column", "no"], saying: "column \"no\" is not there")
 
             // Ids beyond the vocabulary: one line per shard.
@@ -123,7 +123,7 @@ struct DataInspectionTests {
             let some = ["\(folder)/parts/2/", "\(folder)/parts/0"]
             try Command.succeed(["data", "merge"] + some)
             #expect(try inspect("\(folder)/parts")["sources"]?.arrayValue?.map { $0["name"] } == ["2", "0"])
-            try Command.fail(["data", "merge", some[0], whole], code: 64, saying: "lie in different folders")
+            try Command.fail(["data", "merge", some[0], whole], code: 64, saying: "are in different folders")
             let file = "\(folder)/texts.jsonl"
             try Command.fail(["data", "merge", file], code: 64, saying: "texts.jsonl is a file; expected folders")
             try Command.fail(["data", "merge", some[0]], saying: "has no sub-folder with an index")
@@ -231,7 +231,7 @@ struct DataInspectionTests {
                 try (validation["tokens"]?.intValue ?? 0) + (train["tokens"]?.intValue ?? 0)
                     == inspect(chunks)["tokens"]?.intValue
             )
-            #expect(result.errors.contains("validation: \(validation["samples"]?.intValue ?? 0) samples of "))
+            #expect(result.errors.contains("validation: \(validation["samples"]?.intValue ?? 0) samples, "))
         }
     }
 
@@ -261,22 +261,22 @@ struct DataInspectionTests {
             (["inspect", "x", "--samples=-1"], "--samples is -1; expected 0 or more"),
             (["inspect", "x", "--first=-1"], "--first is -1; expected 0 or more"),
             (["verify", "x", "--vocab-size", "0"], "--vocab-size is 0; expected 1 or more"),
-            (["verify", "x", "--vocab-size", "1", "--tokenizer", "t"], "exclude each other"),
+            (["verify", "x", "--vocab-size", "1", "--tokenizer", "t"], "cannot be combined"),
             (["mix", "=f@1", "-o", "o"], "source \"=f@1\" has no name"),
             (["mix", "a=@1", "-o", "o"], "source \"a=@1\" has no folder"),
             (["mix", "a=b@many", "-o", "o"], "the share of \"a=b@many\" is \"many\"; expected a number of tokens"),
             (["mix", "a=b@-1%", "-o", "o"], "is \"-1%\"; expected a positive percentage"),
             (["mix", "a=b@1", "-o", "o", "--total-tokens", "x"], "--total-tokens is \"x\""),
             (["mix", "a=b@1:0", "-o", "o"], "the limit of \"a=b@1:0\" is \"0\"; expected 1 or more, or none"),
-            (["mix", "-o", "o"], "there is no source; expected at least one, or --recipe"),
-            (["mix", "a", "--recipe", "decay", "-o", "o"], "\"a\" is given beside --recipe"),
+            (["mix", "-o", "o"], "no sources are given; expected at least one, or --recipe"),
+            (["mix", "a", "--recipe", "decay", "-o", "o"], "\"a\" is given together with --recipe"),
             (
                 ["mix", "--recipe", "decay", "--repeat-limit", "2", "-o", "o"],
-                "--repeat-limit is given beside --recipe"
+                "--repeat-limit does not apply to --recipe"
             ),
-            (["mix", "a", "--input-folder", "b", "-o", "o"], "--input-folder is given without --recipe"),
-            (["recipes", "decy"], "\"decy\" is no recipe of the suite; expected one of pretraining, "),
-            (["split", "a", "-o", "o", "--fraction", "1"], "--fraction is 1.0; expected more than 0 and less than 1"),
+            (["mix", "a", "--input-folder", "b", "-o", "o"], "--input-folder applies to --recipe"),
+            (["recipes", "decy"], "\"decy\" is not a recipe of the suite; expected one of pretraining, "),
+            (["split", "a", "-o", "o", "--fraction", "1"], "--fraction is 1.0; expected a number between 0 and 1"),
             (
                 ["mix", "a=b@1", "-o", "o", "--repeat-limit", "0"],
                 "--repeat-limit is \"0\"; expected 1 or more, or none"

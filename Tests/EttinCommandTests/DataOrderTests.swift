@@ -48,7 +48,7 @@ struct DataOrderTests {
 
             // Steps that begin in the middle, also in the next epoch, are those of a run from the start.
             let long = try Command.succeed(arguments + ["--steps", "5", "-o", "\(folder)/long.jsonl"])
-            #expect(long.errors.hasPrefix("wrote 5 steps, 18 samples of "))
+            #expect(long.errors.hasPrefix("wrote 5 steps, 18 samples, "))
             try Command.succeed(arguments + ["--first-step", "2", "--steps", "4", "-o", "\(folder)/late.jsonl"])
             #expect(try self.rows("\(folder)/late.jsonl") == Array(self.rows("\(folder)/long.jsonl").dropFirst(4)))
         }
@@ -165,7 +165,7 @@ struct DataOrderTests {
             try Command.succeed(["data", "import-order"] + lines + ["-o", "\(folder)/all.jsonl"])
             #expect(try rows("\(folder)/all.jsonl") == whole)
             let finished = try Command.succeed(export + ["-o", "\(folder)/whole.jsonl"])
-            #expect(finished.errors.contains("whole.jsonl was finished before: 13 steps, 26 samples of "))
+            #expect(finished.errors.contains("whole.jsonl is already complete: 13 steps, 26 samples, "))
             try Command.fail(export + ["-o", "\(folder)/parts/0"], saying: "whose \"shard\" differ")
         }
     }
@@ -202,7 +202,7 @@ struct DataOrderTests {
             try Command.fail(table + out, saying: "a.parquet: is not there")
             let lines = ["-o", "\(folder)/out.jsonl"]
             for (flag, value) in [("--compression", "none"), ("--hashes", "sha1")] {
-                let message = "\(flag) is \"\(value)\" for JSON Lines; expected it for shards alone"
+                let message = "\(flag) is \"\(value)\" but the output is JSON Lines; \(flag) applies to MDS shards"
                 try Command.fail(table + lines + [flag, value], code: 64, saying: message)
             }
             try Command.fail(table + out + ["--first-step=-1"], code: 64, saying: "--first-step is -1; expected 0 or")

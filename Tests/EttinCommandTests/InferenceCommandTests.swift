@@ -117,7 +117,7 @@ struct InferenceCommandTests {
         try Command.fail(["embed", models.encoder, "a", Self.overlong], saying: message)
         let result = try Command.succeed(["embed", models.encoder, "a", Self.overlong, "--truncate"])
         #expect(try result.objects().map { $0["truncated"] } == [false, true])
-        #expect(result.errors == "shortened 1 of 2 texts\n")
+        #expect(result.errors == "truncated 1 of 2 texts\n")
         let mask = ["fill-mask", models.encoder, Self.overlong + "[MASK]", "--truncate", "--json"]
         try Command.fail(mask, saying: "has no mask left after truncation")
         let left = try Command.succeed(mask + ["--truncation-side", "left"])

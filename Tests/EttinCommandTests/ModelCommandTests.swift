@@ -118,7 +118,7 @@ struct ModelCommandTests {
         "Impossible shapes are refused before anything is written",
         arguments: [
             (["--size", "17m"], Int32(64), "--size needs --kind"),
-            ([], 64, "expected one of --size and --config"),
+            ([], 64, "expected either --size or --config"),
             (["--size", "18m", "--kind", "encoder"], 64, "'18m' is invalid for '--size <size>'"),
             (["--size", "17m", "--kind", "both"], 64, "'both' is invalid for '--kind <kind>'"),
             (["--size", "17m", "--kind", "encoder", "--layers", "-1"], 64, "--layers is -1; expected 1 or more"),
@@ -138,6 +138,6 @@ struct ModelCommandTests {
     func occupiedFolder() throws {
         let models = try TinyModels.shared()
         let arguments = ["init", models.encoder, "--size", "17m", "--kind", "encoder", "--tokenizer", models.tokenizer]
-        try Command.fail(arguments, saying: "is not empty; expected a new or an empty folder")
+        try Command.fail(arguments, saying: "is not empty; expected a new or empty folder")
     }
 }

@@ -101,7 +101,7 @@ struct PairCommandTests {
             let encoder = "\(folder)/encoder"
             try Command.fail(["pair", "verify", encoder], saying: "has no folders \"encoder\" and \"decoder\"")
             try Command.fail(["pair", "verify", encoder, "\(folder)/absent"], saying: "absent: is not a folder")
-            try Command.fail(["pair", "verify", "a", "b", "c"], code: 64, saying: "there are 3 folders")
+            try Command.fail(["pair", "verify", "a", "b", "c"], code: 64, saying: "3 folders are given")
             try FileManager.default.removeItem(atPath: "\(encoder)/ledger.jsonl")
             try Command.fail(["pair", "verify", folder], saying: "encoder/ledger.jsonl: cannot be opened")
             _ = try write("{", to: "\(encoder)/run.json")

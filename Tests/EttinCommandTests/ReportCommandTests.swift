@@ -102,7 +102,7 @@ struct ReportCommandTests {
             try fail(
                 [encoder, "-o", output, "--no-samples", "--prompt", "x"],
                 code: 64,
-                saying: "--no-samples asks none"
+                saying: "--prompt and --no-samples cannot be combined"
             )
             try fail([], code: 64, saying: "Missing expected argument '<runs>")
             let prompt = ["--prompt", String(repeating: "cat ", count: 40)]

@@ -85,7 +85,7 @@ struct CheckpointAverageTests {
             #expect(message([]) == "average: was given 0 folders; expected two or more checkpoints")
             #expect(message([first]) == "average: was given 1 folder; expected two or more checkpoints")
             #expect(message([first, first]).hasSuffix("step1: is given twice; expected each checkpoint once"))
-            #expect(message([first, deeper]).contains("has another config.json than "))
+            #expect(message([first, deeper]).contains("has a different config.json from "))
             #expect(message([first, folder.file("absent")]).contains("absent"))
             try folder.write(folder.read("step1/config.json"), "deeper/config.json")
             #expect(message([first, deeper]).contains("model.layers.4."))

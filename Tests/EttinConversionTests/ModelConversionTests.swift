@@ -177,7 +177,7 @@ struct ModelConversionTests {
             #expect {
                 try ModelConversion(folder: encoder, to: .encoder)
             } throws: {
-                "\($0)".hasSuffix("encoder: is an encoder already; expected a decoder")
+                "\($0)".hasSuffix("encoder: is already an encoder; expected a decoder")
             }
             #expect(throws: CheckpointError.self) { try ModelConversion(folder: folder.file("absent"), to: .decoder) }
             let conversion = try ModelConversion(folder: encoder, to: .decoder)

@@ -6,11 +6,11 @@ import EttinPretraining
 /// The command `ettin average`.
 struct Average: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Average the weights of several checkpoints of one run.",
+        abstract: "Average the weights of checkpoints from one run.",
         discussion: """
-            Each value is the mean in float64, rounded once to float32, and does not
-            depend on the order of the folders. Tokenizer and settings are those of the
-            checkpoint given last.
+            Means are computed in float64 and rounded once to float32, so they do not
+            depend on the order of the checkpoints. The tokenizer and configuration are
+            copied from the last one.
 
             Example:
 
@@ -19,14 +19,14 @@ struct Average: ParsableCommand {
     )
 
     @Argument(
-        help: "Two or more checkpoints: folders, or owner/name@revision on the Hub.",
+        help: "Two or more checkpoint folders or Hub revisions (owner/name@revision).",
         completion: .directory
     )
     var checkpoints: [String]
 
     @Option(
         name: [.customShort("o"), .long],
-        help: ArgumentHelp("The folder to make.", valueName: "folder"),
+        help: ArgumentHelp("Output folder.", valueName: "folder"),
         completion: .directory
     )
     var output: String
@@ -36,7 +36,7 @@ struct Average: ParsableCommand {
     func run() throws {
         let folders = try checkpoints.map { try HubAccess.folder($0, revision: nil) }
         let parameters = try CheckpointAverage(folders).write(toFolder: output)
-        Diagnostics.note("wrote the mean of \(folders.count) checkpoints, \(parameters) parameters, to \(output)")
+        Diagnostics.note("wrote the average of \(folders.count) checkpoints (\(parameters) parameters) to \(output)")
         if json.isOn {
             try StandardOutput.write(
                 document: [

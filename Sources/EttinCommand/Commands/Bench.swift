@@ -8,18 +8,17 @@ extension BenchmarkTask: ExpressibleByArgument {}
 /// The command `ettin bench`.
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure the speed and the memory of a model.",
+        abstract: "Measure a model's speed and memory.",
         discussion: """
-            Runs every batch size with every length on random tokens, each case alone:
-            rounds that warm up, then rounds that are measured. Prints percentiles of
-            their times, tokens a second, what the linear layers compute a second, how
-            much that is of the best rate of plain matrix products of the same shapes
-            in the same process, and the peak memory. Rates are those of the median.
+            Runs every combination of batch size and sequence length on random tokens:
+            first warm-up rounds, then measured rounds. Prints latency percentiles,
+            tokens per second, FLOP/s of the linear layers, that rate as a fraction of
+            the peak of plain matrix products of the same shapes in the same process,
+            and peak memory. Rates are computed from the median.
 
-            With --task generate, a decoder continues prompts of each length by
-            --new-tokens, the most probable token each time; tokens are those
-            generated. With --texts, real texts are encoded instead of random tokens,
-            batched by length.
+            With --task generate, a decoder generates --new-tokens greedily for prompts
+            of each length, and only generated tokens are counted. With --texts, real
+            texts are encoded instead of random tokens, batched by length.
 
             Examples:
 
@@ -33,21 +32,21 @@ struct Bench: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
 
-    @Option(help: "What to measure: hidden states, or the greedy continuation of prompts.")
+    @Option(help: "What to measure: encoding (hidden states) or greedy generation.")
     var task: BenchmarkTask = .encode
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Numbers of sequences; 1,8 unless given.", valueName: "list"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Batch sizes (default: 1,8).", valueName: "list"))
     var batch: CommaList<Int>?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Tokens of each sequence or prompt; 16,128,512 unless given.", valueName: "list")
+        help: ArgumentHelp("Sequence or prompt lengths in tokens (default: 16,128,512).", valueName: "list")
     )
     var length: CommaList<Int>?
 
     @Option(
         help: ArgumentHelp(
-            "Types to compute in, one after the other; that of the files unless given.",
+            "Data types to compute in, one after another (default: as stored).",
             valueName: "list"
         )
     )
@@ -55,35 +54,35 @@ struct Bench: ParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Tokens to generate for each prompt; 128 unless given.", valueName: "count")
+        help: ArgumentHelp("Number of tokens to generate per prompt (default: 128).", valueName: "count")
     )
     var newTokens: Int?
 
     @Option(
-        help: ArgumentHelp("A file of texts to encode: lines, or .jsonl with {\"text\": …}.", valueName: "file"),
+        help: ArgumentHelp("File of texts to encode: one per line, or .jsonl with {\"text\": …}.", valueName: "file"),
         completion: .file()
     )
     var texts: String?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Rounds before those that are measured.", valueName: "count"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Number of warm-up rounds.", valueName: "count"))
     var warmup = 2
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Rounds to measure; as many as fit into --seconds unless given.", valueName: "count")
+        help: ArgumentHelp("Number of measured rounds (default: as many as fit into --seconds).", valueName: "count")
     )
     var rounds: Int?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "How long to measure each case, at least three rounds; 2 unless given.",
+            "Seconds to measure each case, with at least three rounds (default: 2).",
             valueName: "seconds"
         )
     )
     var seconds: Double?
 
-    @Option(help: ArgumentHelp("The seed of the random tokens.", valueName: "number"))
+    @Option(help: ArgumentHelp("Random seed for the tokens.", valueName: "number"))
     var seed: UInt64 = 0
 
     @OptionGroup var truncation: TruncationOptions
@@ -99,16 +98,18 @@ struct Bench: ParsableCommand {
         }
         if warmup < 0 { throw ValidationError("--warmup is \(warmup); expected 0 or more") }
         if let seconds, !(seconds > 0 && seconds.isFinite) {
-            throw ValidationError("--seconds is \(seconds); expected above 0")
+            throw ValidationError("--seconds is \(seconds); expected a number above 0")
         }
-        if rounds != nil, seconds != nil { throw ValidationError("--rounds and --seconds exclude each other") }
-        if task == .encode, newTokens != nil { throw ValidationError("--new-tokens is for --task generate") }
+        if rounds != nil, seconds != nil { throw ValidationError("--rounds and --seconds cannot be combined") }
+        if task == .encode, newTokens != nil { throw ValidationError("--new-tokens applies to --task generate") }
         if texts == nil {
-            if truncation.truncate { throw ValidationError("--truncate is for --texts") }
+            if truncation.truncate { throw ValidationError("--truncate applies to --texts") }
         } else {
-            if task == .generate { throw ValidationError("--texts is for --task encode") }
-            if batch != nil { throw ValidationError("--batch is for random tokens; --max-batch-tokens is for --texts") }
-            if length != nil { throw ValidationError("--length is for random tokens; the texts have their own") }
+            if task == .generate { throw ValidationError("--texts applies to --task encode") }
+            if batch != nil {
+                throw ValidationError("--batch is for random tokens; use --max-batch-tokens with --texts")
+            }
+            if length != nil { throw ValidationError("--length applies to random tokens, not to --texts") }
         }
     }
 

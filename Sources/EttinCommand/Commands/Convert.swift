@@ -10,16 +10,15 @@ import EttinTokenizer
 /// The command `ettin convert`.
 struct Convert: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make a decoder of an encoder, or back; or a model's folder of a raw Composer checkpoint.",
+        abstract: "Convert an encoder to a decoder or back, or a Composer checkpoint to a model folder.",
         discussion: """
-            No value changes: names of tensors, config.json and the tokenizer's template
-            become those of the other kind. The result is where training with the other
-            objective starts, not a model that works at once. Converting twice gives the
-            same weights bit for bit.
+            Weights are kept bit for bit; only tensor names, config.json and the tokenizer's
+            template change. The result is a starting point for training with the other
+            objective, not a finished model.
 
-            A raw checkpoint (a file of torch.save) becomes a folder that transformers
-            reads. Nothing in the file is executed. Configuration and tokenizer are those
-            that it holds, unless --config and --tokenizer give others.
+            A raw Composer checkpoint (written by torch.save) becomes a folder that
+            transformers loads. No code in the file is executed. Configuration and
+            tokenizer come from the checkpoint unless --config and --tokenizer are given.
 
             Examples:
 
@@ -30,28 +29,28 @@ struct Convert: ParsableCommand {
     )
 
     @Argument(
-        help: "A model: its folder, owner/name on the Hub, a name of the suite; or a raw checkpoint.",
+        help: "Model folder, Hub repository (owner/name), suite model name, or raw checkpoint file.",
         completion: .directory
     )
     var model: String
 
-    @Argument(help: "The folder to make.", completion: .directory)
+    @Argument(help: "Output folder.", completion: .directory)
     var output: String
 
-    @Option(help: "What the model becomes: encoder or decoder; a raw checkpoint stays what it is unless told.")
+    @Option(help: "Target kind; a raw checkpoint keeps its kind by default.")
     var to: ModelKind?
 
-    @Option(help: ArgumentHelp("A branch, tag (such as step599525) or commit on the Hub.", valueName: "name"))
+    @Option(help: ArgumentHelp("Hub branch, tag (such as step599525) or commit.", valueName: "name"))
     var revision: String?
 
     @Option(
-        help: ArgumentHelp("With a raw checkpoint: its recipe (.yaml), or a config.json.", valueName: "file"),
+        help: ArgumentHelp("Recipe (.yaml) or config.json of a raw checkpoint.", valueName: "file"),
         completion: .file()
     )
     var config: String?
 
     @Option(
-        help: ArgumentHelp("With a raw checkpoint: the folder of the tokenizer.", valueName: "folder"),
+        help: ArgumentHelp("Tokenizer folder for a raw checkpoint.", valueName: "folder"),
         completion: .directory
     )
     var tokenizer: String?
@@ -60,7 +59,7 @@ struct Convert: ParsableCommand {
 
     func run() throws {
         let (kind, parameters) = try FilePath.kind(of: model) == .file ? convertCheckpoint() : convertFolder()
-        Diagnostics.note("wrote \(kind.name) of \(parameters) parameters to \(output)")
+        Diagnostics.note("wrote \(kind.name) with \(parameters) parameters to \(output)")
         if json.isOn {
             try StandardOutput.write(
                 document: [
@@ -71,9 +70,9 @@ struct Convert: ParsableCommand {
     }
 
     private func convertFolder() throws -> (ModelKind, Int) {
-        guard let to else { throw ValidationError("a model needs --to encoder or --to decoder") }
+        guard let to else { throw ValidationError("converting a model needs --to encoder or --to decoder") }
         for (name, value) in [("config", config), ("tokenizer", tokenizer)] where value != nil {
-            throw ValidationError("--\(name) is for a raw checkpoint, and \(model) is none")
+            throw ValidationError("--\(name) applies to a raw checkpoint; \(model) is not one")
         }
         var origin: String?
         if case .hub(let reference) = try HubAccess.reference(model, revision: revision) {
@@ -85,7 +84,7 @@ struct Convert: ParsableCommand {
 
     private func convertCheckpoint() throws -> (ModelKind, Int) {
         guard revision == nil else {
-            throw ValidationError("--revision is for a model on the Hub, and \(model) is a file here")
+            throw ValidationError("--revision applies to a model on the Hub; \(model) is a local file")
         }
         let checkpoint = try ComposerCheckpoint(path: model)
         for notice in checkpoint.notices { Diagnostics.note(notice) }

@@ -7,15 +7,16 @@ import EttinModel
 /// The command `ettin embed`.
 struct Embed: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Turn texts into vectors.",
+        abstract: "Compute embeddings of texts.",
         discussion: """
-            Prints one JSON object per text, in order: "embedding" and "truncated".
-            With --output, a file of that format is written instead: .jsonl, .npy
-            (float32) or .safetensors (float32 "embeddings"); it appears complete or
-            not at all. --json then prints a summary.
+            Prints one JSON object per text, in input order: "embedding" and
+            "truncated". With --output, writes a file instead: .jsonl, .npy (float32)
+            or .safetensors (float32 "embeddings"). A partial file is never left
+            behind. --json then prints a summary.
 
-            Without --pooling, the folder's own modules decide; folders without them
-            take the mean for encoders and the last token for decoders.
+            Pooling, normalization and prompts come from the folder's
+            sentence-transformers modules. Without modules, encoders use mean pooling
+            and decoders last-token pooling.
 
             Examples:
 
@@ -36,21 +37,21 @@ struct Embed: ParsableCommand {
     )
     var output: String?
 
-    @Option(help: "Pooling mode (default: the folder's modules).")
+    @Option(help: "Pooling mode (default: the model's).")
     var pooling: Pooling?
 
-    @Flag(help: "Normalize embeddings to length 1.")
+    @Flag(help: "L2-normalize the embeddings.")
     var normalize = false
 
-    @Option(help: ArgumentHelp("Prompt to put before each text.", valueName: "text"))
+    @Option(help: ArgumentHelp("Prompt to prepend to each text.", valueName: "text"))
     var prompt: String?
 
-    @Option(help: ArgumentHelp("Name of a prompt of the model to put before each text.", valueName: "name"))
+    @Option(help: ArgumentHelp("Name of one of the model's prompts to prepend to each text.", valueName: "name"))
     var promptName: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Truncate embeddings to this many dimensions.", valueName: "count")
+        help: ArgumentHelp("Number of leading dimensions to keep.", valueName: "count")
     )
     var truncateDim: Int?
 
@@ -60,13 +61,13 @@ struct Embed: ParsableCommand {
     @OptionGroup var json: JSONOption
 
     func validate() throws {
-        if prompt != nil, promptName != nil { throw ValidationError("--prompt and --prompt-name exclude each other") }
+        if prompt != nil, promptName != nil { throw ValidationError("--prompt and --prompt-name cannot be combined") }
         if let truncateDim, truncateDim < 1 {
             throw ValidationError("--truncate-dim is \(truncateDim); expected 1 or more")
         }
         if let output, EmbeddingFileFormat(path: output) == nil {
             throw ValidationError(
-                "--output is \"\(output)\"; expected a name that ends in .jsonl, .npy or .safetensors"
+                "--output is \"\(output)\"; expected a name ending in .jsonl, .npy or .safetensors"
             )
         }
     }
@@ -92,7 +93,7 @@ struct Embed: ParsableCommand {
             }
         }
         try embeddings.write(to: output, format: format)
-        Diagnostics.note("wrote \(embeddings.count) embeddings of \(embeddings.dimensions) dimensions to \(output)")
+        Diagnostics.note("wrote \(embeddings.count) embeddings with \(embeddings.dimensions) dimensions to \(output)")
         if json.isOn {
             try StandardOutput.write(document: [
                 "output": .string(output),

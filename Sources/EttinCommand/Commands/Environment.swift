@@ -6,7 +6,7 @@ import Torch
 struct Environment: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "env",
-        abstract: "Show which libtorch and which devices were found.",
+        abstract: "Show version, libtorch, devices and CPU features.",
         discussion: """
             Examples:
 

@@ -6,10 +6,10 @@ import EttinJSON
 struct FillMaskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fill-mask",
-        abstract: "Fill masks with the most likely tokens.",
+        abstract: "Predict the masked tokens of texts.",
         discussion: """
-            Prints probability, token and filled text, most likely first. With --json,
-            one object per text.
+            Prints probability, token and completed text for each prediction, most
+            likely first. With --json, prints one object per text.
 
             Examples:
 

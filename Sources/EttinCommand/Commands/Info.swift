@@ -6,7 +6,7 @@ import EttinTokenizer
 /// The command `ettin info`.
 struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Describe a model's folder, or a size of the suite.",
+        abstract: "Describe a model, or a size of the suite.",
         discussion: """
             Examples:
 
@@ -17,15 +17,15 @@ struct Info: ParsableCommand {
     )
 
     @Argument(
-        help: "A model: its folder, owner/name on the Hub, a name of the suite; or a size such as 17m.",
+        help: "Model folder, Hub repository (owner/name), suite model name, or a size such as 17m.",
         completion: .directory
     )
     var model: String
 
-    @Option(help: ArgumentHelp("A branch, tag (such as step599525) or commit on the Hub.", valueName: "name"))
+    @Option(help: ArgumentHelp("Hub branch, tag (such as step599525) or commit.", valueName: "name"))
     var revision: String?
 
-    @Option(help: "With a size: encoder or decoder.")
+    @Option(help: "Encoder or decoder, for a size.")
     var kind: ModelKind?
 
     @OptionGroup var json: JSONOption
@@ -42,7 +42,7 @@ struct Info: ParsableCommand {
         if !CheckpointFolder.isFolder(model), let size = EttinSize(named: model) {
             return (CheckpointSummary(size: size, kind: kind ?? .encoder), nil)
         }
-        if let kind { throw ValidationError("--kind \(kind.name) is for a size of the suite, and \(model) is none") }
+        if let kind { throw ValidationError("--kind \(kind.name) applies to a size of the suite; \(model) is not one") }
         let folder = try HubAccess.folder(model, revision: revision)
         let summary = try CheckpointSummary(folder: folder)
         let hasTokenizer = summary.files.contains { $0.name == "tokenizer.json" }

@@ -9,13 +9,13 @@ import Torch
 struct Initialize: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
-        abstract: "Make a model with random weights.",
+        abstract: "Create a model with random weights.",
         discussion: """
-            Writes config.json, model.safetensors, the tokenizer's files and, for
-            decoders, generation_config.json. Vocabulary size and special ids are the
-            tokenizer's. The folder appears complete or not at all.
+            Writes config.json, model.safetensors, the tokenizer files and, for
+            decoders, generation_config.json. Vocabulary size and special token ids
+            come from the tokenizer. A partial folder is never left behind.
 
-            An encoder and a decoder of one shape and seed start from the same
+            An encoder and a decoder with the same shape and seed get the same
             weights.
 
             Examples:
@@ -27,25 +27,25 @@ struct Initialize: ParsableCommand {
             """
     )
 
-    @Argument(help: "The folder to make.", completion: .directory)
+    @Argument(help: "Output folder.", completion: .directory)
     var folder: String
 
     @OptionGroup var shape: ShapeOptions
 
     @Option(
-        help: ArgumentHelp("The folder of the tokenizer; without one, none is written.", valueName: "folder"),
+        help: ArgumentHelp("Tokenizer folder (default: no tokenizer is written).", valueName: "folder"),
         completion: .directory
     )
     var tokenizer: String?
 
-    @Option(help: ArgumentHelp("The seed of the weights.", valueName: "number"))
+    @Option(help: ArgumentHelp("Random seed.", valueName: "number"))
     var seed: UInt64 = 0
 
-    @Option(name: .customLong("init"), help: "How weights are drawn.")
+    @Option(name: .customLong("init"), help: "Weight initialization.")
     var scheme: WeightInitialization = .fullMegatron
 
     @Option(
-        help: ArgumentHelp("The type of the stored weights, float32 or bfloat16.", valueName: "dtype"),
+        help: ArgumentHelp("Data type to store the weights in: float32 or bfloat16.", valueName: "dtype"),
         completion: .list(["float32", "bfloat16"]),
         transform: {
             guard let dtype = DType(rawValue: $0), dtype == .float32 || dtype == .bfloat16 else {
@@ -63,13 +63,13 @@ struct Initialize: ParsableCommand {
         if let tokenizer {
             try initializer.adopt(Tokenizer(folder: tokenizer))
         } else {
-            Diagnostics.note("no --tokenizer: the folder gets none and the vocabulary stays that of the size")
+            Diagnostics.note("no --tokenizer: writing no tokenizer, with the default vocabulary size")
         }
         initializer.scheme = scheme
         initializer.seed = seed
         initializer.dtype = dtype
         let parameters = try initializer.write(toFolder: folder)
-        Diagnostics.note("wrote \(initializer.configuration.kind.name) of \(parameters) parameters to \(folder)")
+        Diagnostics.note("wrote \(initializer.configuration.kind.name) with \(parameters) parameters to \(folder)")
         if json.isOn {
             try StandardOutput.write(document: ["folder": .string(folder), "parameters": JSONValue(parameters)])
         }

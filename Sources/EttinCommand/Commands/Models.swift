@@ -5,7 +5,7 @@ import EttinModel
 /// The command `ettin models`.
 struct Models: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the models of the suite and what each is for.",
+        abstract: "List the models of the suite and their purpose.",
         discussion: """
             Examples:
 

@@ -11,23 +11,25 @@ import Torch
 /// The command `ettin pretrain`.
 struct Pretrain: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Train a model, or both halves of a pair, by a recipe.",
+        abstract: "Pretrain a model, or both halves of a pair, from a recipe.",
         discussion: """
-            Recipes are YAML files in the schema of the suite's published ones; those of
-            Recipes/ are good to start from, and docs/pretraining.md says what every key
-            does. Checkpoints are model folders that transformers loads, and hold what it
-            takes to go on: with autoresume: true the same command continues where the
-            last one stopped, to the same bits.
+            Recipes are YAML files with the keys of the published ones. Start from one in
+            Recipes/; docs/pretraining.md describes every key. Checkpoints are model
+            folders that transformers loads, plus the training state: with
+            autoresume: true the same command resumes where the last run stopped, bit
+            for bit.
 
-            With --lockstep both halves of a pair take every step on the same samples. If
-            their save_folder is the same, the halves are its folders encoder and decoder.
+            With --lockstep both halves of a pair train on the same batches, step by
+            step. If they share a save_folder, they are written to its subfolders
+            encoder and decoder.
 
-            A run that is resumed must have the optimizer, masking, precision, dropout and
-            rules it had; with --accept-changes it takes the recipe's new ones, and the
-            old run.json stays as run.1.json. Lengths, schedules, intervals and paths may
-            change; what did is named.
+            A resumed run must keep its optimizer, masking, precision, dropout and rules.
+            --accept-changes takes the recipe's new values instead, and keeps the old
+            run.json as run.1.json. Durations, schedules, intervals and paths may change;
+            changes are reported.
 
-            SIGINT and SIGTERM save a checkpoint after the batch and exit with 130.
+            SIGINT and SIGTERM save a checkpoint after the current batch and exit with
+            130.
 
             Examples:
 
@@ -39,18 +41,18 @@ struct Pretrain: ParsableCommand {
             """
     )
 
-    @Argument(help: "The recipe.", completion: .file(extensions: ["yaml", "yml"]))
+    @Argument(help: "Recipe file (YAML).", completion: .file(extensions: ["yaml", "yml"]))
     var recipe: String
 
     @OptionGroup var values: RecipeOverrides
 
     @Option(
-        help: ArgumentHelp("The recipe of the other half, to be trained on the same batches.", valueName: "recipe"),
+        help: ArgumentHelp("Recipe of the other half of the pair, trained on the same batches.", valueName: "recipe"),
         completion: .file(extensions: ["yaml", "yml"])
     )
     var lockstep: String?
 
-    @Flag(help: "Print what would be done, and do nothing.")
+    @Flag(help: "Print the plan without training.")
     var dryRun = false
 
     @OptionGroup var changes: ChangeOptions
@@ -118,7 +120,7 @@ struct Pretrain: ParsableCommand {
 /// Training as commands run it: notices and progress on standard error, signals heeded where the caller drains them.
 struct Training {
     /// What the first signal says.
-    static let stopNotice = "stopping after this batch; once more to stop without saving"
+    static let stopNotice = "stopping after this batch; interrupt again to stop without saving"
 
     let recipes: [PretrainingRecipe]
     let device: Device

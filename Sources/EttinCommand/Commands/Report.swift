@@ -6,16 +6,15 @@ import EttinTraining
 /// The command `ettin report`.
 struct Report: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what training runs measured, on one page.",
+        abstract: "Write a report of training runs as one HTML page.",
         discussion: """
-            The page shows loss, schedule, throughput, what was measured on held-out
-            data, and what the ledgers say about a pair. The last checkpoint of each
-            run fills and continues texts: those of --prompt, or some of the held-out
-            data. The page is one file that needs no other; its links to the runs'
-            files are relative to it.
+            The page shows loss, learning rate, throughput, evaluation results, and
+            whether the ledgers of a pair agree. The last checkpoint of each run
+            completes sample texts: those of --prompt, or held-out data. The page is
+            self-contained; its links to the runs' files are relative.
 
-            The folder of a pair stands for its two runs. With --json, every number
-            is printed.
+            The folder of a pair stands for both of its runs. --json prints all
+            numbers.
 
             Examples:
 
@@ -25,20 +24,20 @@ struct Report: ParsableCommand {
             """
     )
 
-    @Argument(help: "Folders of runs, or of pairs.", completion: .directory)
+    @Argument(help: "Folders of runs or pairs.", completion: .directory)
     var runs: [String]
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The page to write.", valueName: "file"),
+        help: ArgumentHelp("Output HTML file.", valueName: "file"),
         completion: .file(extensions: ["html"])
     )
     var output: String?
 
-    @Option(help: ArgumentHelp("A text to fill at [MASK] and to continue; may be repeated.", valueName: "text"))
+    @Option(help: ArgumentHelp("Sample text to complete, at [MASK] or at the end; may be repeated.", valueName: "text"))
     var prompt: [String] = []
 
-    @Flag(inversion: .prefixedNo, help: "Let the last checkpoints fill and continue texts.")
+    @Flag(inversion: .prefixedNo, help: "Include sample texts completed by the last checkpoints.")
     var samples = true
 
     @OptionGroup var compute: ModelOptions
@@ -48,7 +47,7 @@ struct Report: ParsableCommand {
         if output == nil, !json.isOn { throw ValidationError("expected --output, --json or both") }
         if output == "" { throw ValidationError("--output is empty; expected a file") }
         if !samples, !prompt.isEmpty {
-            throw ValidationError("--prompt gives texts to models, but --no-samples asks none")
+            throw ValidationError("--prompt and --no-samples cannot be combined")
         }
     }
 

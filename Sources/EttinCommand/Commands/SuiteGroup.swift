@@ -8,7 +8,7 @@ import Torch
 struct SuiteGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "suite",
-        abstract: "Train a whole suite: sizes, objectives and phases from one file.",
+        abstract: "Pretrain a suite of sizes, objectives and phases from one file.",
         discussion: """
             Examples:
 
@@ -21,12 +21,12 @@ struct SuiteGroup: ParsableCommand {
 
 /// A suite file with values that replace those of its recipes.
 struct SuiteArguments: ParsableArguments {
-    @Argument(help: "The suite file.", completion: .file(extensions: ["yaml", "yml"]))
+    @Argument(help: "Suite file (YAML).", completion: .file(extensions: ["yaml", "yml"]))
     var suite: String
 
     @OptionGroup var values: RecipeOverrides
 
-    @Option(help: ArgumentHelp("Only models whose name holds this, such as 17m or decoder.", valueName: "text"))
+    @Option(help: ArgumentHelp("Only models whose name contains this text, such as 17m or decoder.", valueName: "text"))
     var only: String?
 
     /// A run with its recipe and how far it is.
@@ -42,7 +42,7 @@ struct SuiteArguments: ParsableArguments {
         let runs = file.runs.filter { run in only.map { run.model.contains($0) } ?? true }
         guard !runs.isEmpty else {
             throw ValidationError(
-                "--only \"\(only ?? "")\" fits none of \(file.runs.map(\.model).joined(separator: ", "))"
+                "--only \"\(only ?? "")\" matches none of \(file.runs.map(\.model).joined(separator: ", "))"
             )
         }
         return try runs.map { run in
@@ -58,7 +58,7 @@ struct SuiteArguments: ParsableArguments {
 struct SuiteList: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "List the runs of a suite and how far they are.",
+        abstract: "List the runs of a suite and their progress.",
         discussion: """
             Examples:
 
@@ -98,11 +98,10 @@ struct SuiteList: ParsableCommand {
 struct SuiteRunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Train what is not yet trained, phase after phase.",
+        abstract: "Run the phases that are not finished, in order.",
         discussion: """
-            Runs that are finished are passed over, and the one that was interrupted goes
-            on. With --lockstep an encoder and a decoder of one size and phase are trained
-            together, from one stream of data.
+            Finished runs are skipped, and an interrupted run resumes. With --lockstep the
+            encoder and decoder of a size and phase train together on the same batches.
 
             Examples:
 
@@ -114,7 +113,7 @@ struct SuiteRunCommand: ParsableCommand {
 
     @OptionGroup var arguments: SuiteArguments
 
-    @Flag(help: "Train encoder and decoder of a size and phase on the same batches, together.")
+    @Flag(help: "Train the encoder and decoder of each size and phase together, on the same batches.")
     var lockstep = false
 
     @OptionGroup var changes: ChangeOptions
@@ -149,7 +148,7 @@ struct SuiteRunCommand: ParsableCommand {
             let device = devices[index]
             index += 1
             if case .finished(let batch) = state {
-                Diagnostics.note("\(run.outputFolder): finished with batch \(batch)")
+                Diagnostics.note("\(run.outputFolder): already finished, at batch \(batch)")
                 continue
             }
             var recipes = [recipe]

@@ -5,11 +5,11 @@ import EttinTokenizer
 /// The command `ettin tokenize`.
 struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Turn texts into tokens, or ids into texts.",
+        abstract: "Tokenize texts, or decode ids.",
         discussion: """
-            Prints the tokens of each text on one line, in the byte alphabet of the
-            tokenizer (Ġ is a space). With --json, one object per text: "ids",
-            "tokens" and "offsets", which count characters.
+            Prints the tokens of each text on one line, in the tokenizer's byte-level
+            alphabet (Ġ is a space). With --json, prints one object per text: "ids",
+            "tokens" and "offsets" in characters.
 
             Examples:
 
@@ -22,20 +22,20 @@ struct Tokenize: ParsableCommand {
     @OptionGroup var model: ModelArgument
     @OptionGroup var input: InputOptions
 
-    @Flag(inversion: .prefixedNo, help: "Add the model's special tokens; with --decode, keep them.")
+    @Flag(inversion: .prefixedNo, help: "Add special tokens; with --decode, keep them.")
     var specialTokens = true
 
     @Flag(help: "Print ids instead of tokens.")
     var ids = false
 
-    @Flag(help: "Read ids, such as \"1 17 2\" or \"[1, 17, 2]\", and print their text.")
+    @Flag(help: "Decode ids, such as \"1 17 2\" or \"[1, 17, 2]\".")
     var decode = false
 
     @OptionGroup var json: JSONOption
 
     func validate() throws {
-        if ids, decode { throw ValidationError("--ids and --decode exclude each other") }
-        if ids, json.isOn { throw ValidationError("--ids and --json exclude each other; --json has the ids") }
+        if ids, decode { throw ValidationError("--ids and --decode cannot be combined") }
+        if ids, json.isOn { throw ValidationError("--ids and --json cannot be combined; --json includes the ids") }
     }
 
     func run() throws {

@@ -4,7 +4,7 @@ import ArgumentParser
 struct TokenizerGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenizer",
-        abstract: "Make tokenizers.",
+        abstract: "Train tokenizers.",
         discussion: """
             Example:
 

@@ -14,10 +14,10 @@ import EttinTokenizer
 struct TokenizerTrain: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",
-        abstract: "Learn a byte-level BPE tokenizer from text files.",
+        abstract: "Train a byte-level BPE tokenizer on text files.",
         discussion: """
-            The result serves an encoder and its decoder: [UNK], [CLS], [SEP], [PAD]
-            and [MASK] have the ids 0 to 4 and texts become "[CLS] text [SEP]".
+            The tokenizer suits both halves of a pair: [UNK], [CLS], [SEP], [PAD] and
+            [MASK] have ids 0 to 4, and texts are encoded as "[CLS] text [SEP]".
             Files are read line by line.
 
             Examples:
@@ -28,29 +28,29 @@ struct TokenizerTrain: ParsableCommand {
             """
     )
 
-    @Argument(help: "UTF-8 text files; - is standard input.", completion: .file())
+    @Argument(help: "UTF-8 text files; - reads standard input.", completion: .file())
     var files: [String]
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The folder to write.", valueName: "folder"),
+        help: ArgumentHelp("Output folder.", valueName: "folder"),
         completion: .directory
     )
     var output: String
 
-    @Option(help: ArgumentHelp("Tokens to make, special tokens and the 256 bytes included.", valueName: "count"))
+    @Option(help: ArgumentHelp("Vocabulary size, including special tokens and the 256 bytes.", valueName: "count"))
     var vocabSize: Int
 
-    @Option(help: ArgumentHelp("How often a pair must occur to become a token.", valueName: "count"))
+    @Option(help: ArgumentHelp("Minimum frequency of a pair to be merged.", valueName: "count"))
     var minFrequency = 0
 
-    @Option(help: ArgumentHelp("A further special token; may be repeated.", valueName: "token"))
+    @Option(help: ArgumentHelp("Additional special token; may be repeated.", valueName: "token"))
     var special: [String] = []
 
-    @Flag(help: "Put a space in front of texts that do not begin with one.")
+    @Flag(help: "Prepend a space to texts that do not start with one.")
     var addPrefixSpace = false
 
-    @Option(help: ArgumentHelp("Threads; all processors unless given.", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of threads (default: all available).", valueName: "count"))
     var threads: Int?
 
     @OptionGroup var json: JSONOption
@@ -65,14 +65,16 @@ struct TokenizerTrain: ParsableCommand {
 
     func run() throws {
         let start = ContinuousClock.now
-        Diagnostics.note("learning \(vocabSize) tokens from \(files.joined(separator: ", "))")
+        Diagnostics.note("training a vocabulary of \(vocabSize) tokens on \(files.joined(separator: ", "))")
         let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         let tokenizer = try trainer().train(files: files, threads: threads ?? processors)
         try tokenizer.save(to: output)
         let milliseconds = (ContinuousClock.now - start) / .milliseconds(1)
-        Diagnostics.note("wrote \(output) after \(Int(milliseconds)) ms")
+        Diagnostics.note("wrote \(output) in \(Int(milliseconds)) ms")
         if tokenizer.vocabularySize < vocabSize {
-            Diagnostics.note("the text has no more pairs: \(tokenizer.vocabularySize) tokens instead of \(vocabSize)")
+            Diagnostics.note(
+                "no pairs are left to merge: vocabulary size \(tokenizer.vocabularySize) instead of \(vocabSize)"
+            )
         }
         if json.isOn {
             try StandardOutput.write(document: [

@@ -3,7 +3,7 @@ import EttinInference
 
 /// How much is computed at once.
 struct BatchOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The most tokens to compute at once.", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum number of tokens per batch.", valueName: "count"))
     var maxBatchTokens = defaultMaxBatchTokens
 
     func validate() throws {

@@ -18,24 +18,29 @@ struct DataJobOptions: ParsableArguments {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The folder to write, or to go on with; for orders also a file.", valueName: "folder"),
+        help: ArgumentHelp("Output folder; an unfinished one is resumed.", valueName: "folder"),
         completion: .directory
     )
     var output: String
 
-    @Option(help: ArgumentHelp("The part of the job to do, from 0/n to n-1/n.", valueName: "i/n"))
+    @Option(help: ArgumentHelp("Part of the job to run, from 0/n to n-1/n.", valueName: "i/n"))
     var shard = "0/1"
 
-    @Option(help: ArgumentHelp("br, bz2, gz, snappy or zstd with an optional level, or none.", valueName: "name[:n]"))
+    @Option(
+        help: ArgumentHelp(
+            "Shard compression (br, bz2, gz, snappy, zstd) and optional level; or none.",
+            valueName: "name[:n]"
+        )
+    )
     var compression = Self.standardCompression
 
-    @Option(help: ArgumentHelp("Hashes for the index, separated by commas; or none.", valueName: "names"))
+    @Option(help: ArgumentHelp("Hashes to store in the index, comma-separated; or none.", valueName: "names"))
     var hashes = Self.standardHashes
 
-    @Option(help: ArgumentHelp("The most bytes of a shard, such as 67108864 or 64mb; or none.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Maximum shard size in bytes, such as 67108864 or 64mb; or none.", valueName: "bytes"))
     var sizeLimit = "64mb"
 
-    @Option(help: ArgumentHelp("Threads; all processors unless given.", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of threads (default: all available).", valueName: "count"))
     var threads: Int?
 
     func validate() throws {
@@ -58,11 +63,11 @@ struct DataJobOptions: ParsableArguments {
         let results = manifest["results"]?.objectValue ?? JSONObject()
         let steps = results["steps"]?.intValue.map { "\($0) steps, " } ?? ""
         let counts =
-            steps + "\(results["samples"]?.intValue ?? 0) samples of \(results["tokens"]?.intValue ?? 0) tokens"
+            steps + "\(results["samples"]?.intValue ?? 0) samples, \(results["tokens"]?.intValue ?? 0) tokens"
         let milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
         Diagnostics.note(
             wasFinished
-                ? "\(output) was finished before: \(counts)" : "wrote \(counts) to \(output) after \(milliseconds) ms"
+                ? "\(output) is already complete: \(counts)" : "wrote \(counts) to \(output) in \(milliseconds) ms"
         )
         guard json.isOn else { return }
         var summary: JSONObject = ["output": .string(output), "shard": manifest["shard"] ?? .null]
@@ -100,7 +105,7 @@ struct DataJobOptions: ParsableArguments {
             hashes: try names.map { name in
                 if let hash = HashAlgorithm(rawValue: String(name)) { return hash }
                 let known = HashAlgorithm.allCases.map(\.rawValue).joined(separator: ", ")
-                throw ValidationError("--hashes has \"\(name)\"; expected some of \(known), or none")
+                throw ValidationError("--hashes has \"\(name)\"; expected one or more of \(known), or none")
             },
             sizeLimit: sizeLimit == "none" ? nil : try byteCount(sizeLimit, flag: "--size-limit")
         )

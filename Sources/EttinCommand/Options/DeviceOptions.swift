@@ -5,13 +5,13 @@ import Torch
 struct DeviceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Where to compute: cpu, cuda, cuda:N or mps; cpu, or what a recipe says, unless given.",
+            "Device to run on: cpu, cuda, cuda:N or mps (default: the recipe's, or cpu).",
             valueName: "device"
         )
     )
     var device: String?
 
-    @Option(help: ArgumentHelp("CPU threads; as many as the machine allows unless given.", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of CPU threads (default: all available).", valueName: "count"))
     var threads: Int?
 
     func validate() throws {

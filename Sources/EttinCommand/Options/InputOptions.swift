@@ -11,28 +11,28 @@ import EttinTokenizer
 
 /// The texts of a command: arguments, a file or standard input.
 struct InputOptions: ParsableArguments {
-    @Argument(help: "Texts. Without any, and for -, standard input is read.")
+    @Argument(help: "Input texts; reads standard input if there are none, or for -.")
     var texts: [String] = []
 
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "A file with one text per line or, if it ends in .jsonl, .ndjson or .json, one {\"text\": …}.",
+            "Input file: one text per line, or one {\"text\": …} per line for .jsonl, .ndjson and .json.",
             valueName: "file"
         ),
         completion: .file()
     )
     var input: String?
 
-    @Option(help: ArgumentHelp("How the input holds texts; by the file's name unless given.", valueName: "format"))
+    @Option(help: ArgumentHelp("Format of the input (default: from the file extension).", valueName: "format"))
     var inputFormat: TextReader.Format?
 
     func validate() throws {
         if input != nil, !texts.isEmpty {
-            throw ValidationError("texts are given as arguments and by --input; expected one of them")
+            throw ValidationError("texts are given both as arguments and with --input; expected one of the two")
         }
         if inputFormat != nil, !readsFile {
-            throw ValidationError("--input-format is for files and standard input, but texts are given as arguments")
+            throw ValidationError("--input-format applies to files and standard input; texts are given as arguments")
         }
     }
 
@@ -68,5 +68,5 @@ struct InputOptions: ParsableArguments {
 struct NoTexts: Error, CustomStringConvertible {
     let source: String
 
-    var description: String { "\(source): holds no text; expected at least one line" }
+    var description: String { "\(source): contains no text; expected at least one line" }
 }

@@ -4,12 +4,12 @@ import EttinHub
 /// A model: a folder here, or a name on the Hub.
 struct ModelArgument: ParsableArguments {
     @Argument(
-        help: "A model: its folder, owner/name on the Hub, owner/name@revision, or a name of the suite.",
+        help: "Model folder, Hub repository (owner/name or owner/name@revision), or suite model name.",
         completion: .directory
     )
     var model: String
 
-    @Option(help: ArgumentHelp("A branch, tag (such as step599525) or commit on the Hub.", valueName: "name"))
+    @Option(help: ArgumentHelp("Hub branch, tag (such as step599525) or commit.", valueName: "name"))
     var revision: String?
 
     /// The folder, downloaded if it is not there.

@@ -4,7 +4,7 @@ public import Torch
 
 /// Where and in what precision a model runs.
 struct ModelOptions: ParsableArguments {
-    @Option(help: "The type to compute in; that of the files unless given. int8: the layers' products, on the CPU.")
+    @Option(help: "Data type to compute in (default: as stored). int8 quantizes the linear layers, on the CPU only.")
     var dtype: ComputeDType?
 
     @OptionGroup var place: DeviceOptions

@@ -3,31 +3,31 @@ import EttinCorpus
 
 /// How documents are found in the inputs of `ettin data tokenize`.
 struct ReadingFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("The format of all inputs; by their names unless given.", valueName: "format"))
+    @Option(help: ArgumentHelp("Format of all inputs (default: from the file extensions).", valueName: "format"))
     var format: CorpusInput.Format?
 
-    @Option(help: ArgumentHelp("The field of JSON Lines, or column, with the text.", valueName: "name"))
+    @Option(help: ArgumentHelp("JSON field or Parquet/MDS column that holds the text.", valueName: "name"))
     var textKey = "text"
 
-    @Option(help: ArgumentHelp("The field or column with the document's id.", valueName: "name"))
+    @Option(help: ArgumentHelp("Field or column that holds the document id.", valueName: "name"))
     var idKey = "id"
 
     @Option(
         help: ArgumentHelp(
-            "What separates documents of text files, with \\n, \\r, \\t and \\\\; \"\\n\" is every line. "
-                + "Without it, each file is one document.",
+            "Document separator in text files; \\n, \\r, \\t and \\\\ are escapes, so \"\\n\" makes every line a document. "
+                + "By default each file is one document.",
             valueName: "text"
         )
     )
     var separator: String?
 
-    @Option(help: ArgumentHelp("What happens to text that is not UTF-8.", valueName: "rule"))
+    @Option(help: ArgumentHelp("What to do with text that is not valid UTF-8.", valueName: "rule"))
     var invalidText: ReadingOptions.InvalidTextRule = .refuse
 
-    @Option(help: ArgumentHelp("What happens to documents without text.", valueName: "rule"))
+    @Option(help: ArgumentHelp("What to do with empty documents.", valueName: "rule"))
     var emptyDocuments: ReadingOptions.EmptyDocumentRule = .refuse
 
-    @Option(help: ArgumentHelp("The most bytes of a document, such as 64mb.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Maximum document size in bytes, such as 64mb.", valueName: "bytes"))
     var longestDocument = "64mb"
 
     func validate() throws {
@@ -60,16 +60,16 @@ struct ReadingFlags: ParsableArguments {
             case "r": text += "\r"
             case "t": text += "\t"
             case "\\": text += "\\"
-            default: throw ValidationError("--separator has a \\ before neither n, r, t nor \\; a plain one is \\\\")
+            default: throw ValidationError("--separator has an unknown escape; expected \\n, \\r, \\t or \\\\")
             }
         }
-        guard !text.isEmpty else { throw ValidationError("--separator is an empty text; expected a character or more") }
+        guard !text.isEmpty else { throw ValidationError("--separator is empty; expected at least one character") }
         return text.unicodeScalars.elementsEqual(["\n"]) ? .line : .separator(text)
     }
 }
 
 /// The tokenizer of a command on data.
 struct TokenizerOption: ParsableArguments {
-    @Option(help: ArgumentHelp("The folder of the tokenizer.", valueName: "folder"), completion: .directory)
+    @Option(help: ArgumentHelp("Tokenizer folder.", valueName: "folder"), completion: .directory)
     var tokenizer: String
 }

@@ -5,12 +5,14 @@ import EttinTraining
 
 /// Values that replace a recipe's.
 struct RecipeOverrides: ParsableArguments {
-    @Argument(help: ArgumentHelp("Values that replace the file's, such as optimizer.lr=1e-3.", valueName: "key=value"))
+    @Argument(
+        help: ArgumentHelp("Overrides for values in the recipe, such as optimizer.lr=1e-3.", valueName: "key=value")
+    )
     var overrides: [String] = []
 
     func validate() throws {
         for text in overrides where text.first == "=" || !text.contains("=") {
-            throw ValidationError("\"\(text)\" is no key=value, such as optimizer.lr=1e-3")
+            throw ValidationError("\"\(text)\" is not an override; expected key=value, such as optimizer.lr=1e-3")
         }
     }
 }

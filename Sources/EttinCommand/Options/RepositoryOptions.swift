@@ -5,10 +5,10 @@ extension RepositoryKind: ExpressibleByArgument {}
 
 /// A repository on the Hub.
 struct RepositoryArgument: ParsableArguments {
-    @Argument(help: "Repository on the Hub, owner/name or a model name of the suite.")
+    @Argument(help: "Hub repository (owner/name) or suite model name.")
     var repository: String
 
-    @Option(help: "Repository type: model, dataset or space.")
+    @Option(help: "Type of repository.")
     var kind = RepositoryKind.model
 
     /// The repository at a revision.

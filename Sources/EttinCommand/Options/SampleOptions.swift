@@ -10,21 +10,26 @@ struct SampleOptions: ParsableArguments {
         case given
     }
 
-    @Option(help: "Shards, and samples in each, in random order; one permutation of all; or as they lie.")
+    @Option(
+        help:
+            "Order of the samples: shuffled shards with shuffled samples in each, one permutation of all samples, or storage order."
+    )
     var order: Order = .shards
 
-    @Option(help: ArgumentHelp("The seed of the order; 42 for mix, 12345 for extend.", valueName: "number"))
+    @Option(
+        help: ArgumentHelp("Random seed for the order (default: 42 for mix, 12345 for extend).", valueName: "number")
+    )
     var seed: UInt64?
 
     @Option(
         help: ArgumentHelp(
-            "How often a sample may be taken, or none for no limit; 1 for mix, none for extend.",
+            "Maximum number of times a sample is used, or none for no limit (default: 1 for mix, none for extend).",
             valueName: "count"
         )
     )
     var repeatLimit: String?
 
-    @Option(help: "The type to store ids in; that of the input unless given.")
+    @Option(help: "Integer type to store token ids in (default: as in the input).")
     var tokenType: TokenType?
 
     /// The types that hold token ids.

@@ -3,41 +3,44 @@ import EttinModel
 
 /// The shape of a new model: a size of the suite or a configuration file, and what differs from it.
 struct ShapeOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("A size of the suite: 17m, 32m, 68m, 150m, 400m or 1b.", valueName: "size"))
+    @Option(help: ArgumentHelp("Suite size to start from.", valueName: "size"))
     var size: EttinSize?
 
     @Option(
         name: [.customShort("c"), .long],
-        help: ArgumentHelp("A config.json to take instead of a size.", valueName: "file"),
+        help: ArgumentHelp("config.json to start from instead of a size.", valueName: "file"),
         completion: .file()
     )
     var config: String?
 
-    @Option(help: "Encoder or decoder; with --config, that of the file.")
+    @Option(help: "Encoder or decoder (default with --config: as in the file).")
     var kind: ModelKind?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Layers, every third of them global.", valueName: "count"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Number of layers; every third one has global attention.", valueName: "count")
+    )
     var layers: Int?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("The width of the hidden states.", valueName: "width"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Hidden size.", valueName: "width"))
     var hiddenSize: Int?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("The width inside the MLP.", valueName: "width"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Intermediate size of the MLP.", valueName: "width"))
     var intermediateSize: Int?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Attention heads.", valueName: "count"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Number of attention heads.", valueName: "count"))
     var heads: Int?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("The longest text in tokens.", valueName: "count"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Maximum sequence length in tokens.", valueName: "count"))
     var maxPositionEmbeddings: Int?
 
     func validate() throws {
         guard (size == nil) != (config == nil) else {
-            throw ValidationError("expected one of --size and --config, and not both")
+            throw ValidationError("expected either --size or --config")
         }
         if size != nil, kind == nil { throw ValidationError("--size needs --kind encoder or --kind decoder") }
         if config != nil, let kind {
-            throw ValidationError("--kind \(kind.name) is for --size; --config says the kind")
+            throw ValidationError("--kind \(kind.name) applies to --size; with --config, the file sets the kind")
         }
         let counts = [
             ("layers", layers), ("hidden-size", hiddenSize), ("intermediate-size", intermediateSize), ("heads", heads),

@@ -4,10 +4,10 @@ import EttinTokenizer
 
 /// What becomes of texts that are too long for the model.
 struct TruncationOptions: ParsableArguments {
-    @Flag(help: "Truncate texts longer than the context (default: error).")
+    @Flag(help: "Truncate texts longer than the model's maximum length (default: error).")
     var truncate = false
 
-    @Option(help: "Side that --truncate cuts off (default: the tokenizer's truncation_side, else right).")
+    @Option(help: "Side to truncate from (default: the tokenizer's truncation_side, or right).")
     var truncationSide: Side?
 
     enum Side: String, ExpressibleByArgument, CaseIterable {
@@ -32,6 +32,6 @@ struct TruncationOptions: ParsableArguments {
     /// Says how many texts were shortened; nothing is shortened silently.
     func report(_ isTruncated: [Bool]) {
         let count = isTruncated.count { $0 }
-        if count > 0 { Diagnostics.note("shortened \(count) of \(isTruncated.count) texts") }
+        if count > 0 { Diagnostics.note("truncated \(count) of \(isTruncated.count) texts") }
     }
 }

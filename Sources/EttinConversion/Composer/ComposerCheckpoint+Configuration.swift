@@ -26,8 +26,8 @@ extension ComposerCheckpoint {
                 throw TrainingError(
                     .missing,
                     path,
-                    found: "holds no configuration of the model",
-                    expected: "that of its recipe or of transformers, given with it"
+                    found: "has no model configuration",
+                    expected: "a recipe or config.json given with --config"
                 )
             }
             return try FlexBERTConfiguration(

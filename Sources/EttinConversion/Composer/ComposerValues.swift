@@ -19,7 +19,7 @@ struct ComposerValues {
                 file: path,
                 item: "\"state\"",
                 found: archive.root["state"].map { "is \($0.kind)" } ?? "is missing",
-                expected: "a training state that Composer saved"
+                expected: "a training state saved by Composer"
             )
         }
         self.state = state

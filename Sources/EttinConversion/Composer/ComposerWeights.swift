@@ -45,7 +45,7 @@ struct ComposerWeights {
             }
             if key.hasPrefix("head.") { kinds.insert(name.contains("lm_head.") ? .decoder : .encoder) }
             guard places.updateValue(tensors.count, forKey: ExactName(key)) == nil else {
-                problems.append(.init(.malformed, file: path, item: item, found: "is there twice, as \(key)"))
+                problems.append(.init(.malformed, file: path, item: item, found: "is present twice, also as \(key)"))
                 continue
             }
             tensors.append((key, tensor))

@@ -54,7 +54,7 @@ final class OrderLinesOutput {
     /// the row that did not fit any more counts as written.
     init(path: String, header: JSONObject, blockLimit: Int?, state: @escaping () -> JSONValue) throws {
         guard FilePath.isPlainName(FilePath.lastComponent(of: path)) else {
-            throw CorpusError(.invalidOption, file: path, found: "is not a file name that we write")
+            throw CorpusError(.invalidOption, file: path, found: "is not a valid output file name")
         }
         self.path = path
         self.header = header

@@ -101,7 +101,7 @@ struct ComposerCheckpointTests {
         #expect {
             try checkpoint.configuration()
         } throws: {
-            "\($0)".contains("holds no configuration of the model")
+            "\($0)".contains("has no model configuration")
         }
     }
 
@@ -247,7 +247,7 @@ struct ComposerCheckpointTests {
         )
         #expect(
             message { $0.add("model.module.head.norm.weight", [4]) }
-                .contains("\"model.module.head.norm.weight\" is there twice, as head.norm.weight")
+                .contains("\"model.module.head.norm.weight\" is present twice, also as head.norm.weight")
         )
         #expect(
             message { $0.root["state", "timestamp", "Timestamp", "batch"] = .float(1.5) }
@@ -341,7 +341,9 @@ struct ComposerCheckpointTests {
                 #expect {
                     try checkpoint.write(toFolder: folder.file("model"), configuration: configuration)
                 } throws: {
-                    "\($0)".hasSuffix("names no bos_token_id, which decoders need; expected a tokenizer that names it")
+                    "\($0)".hasSuffix(
+                        "names no bos_token_id, which decoders need; expected a tokenizer that defines it"
+                    )
                 }
                 (configuration.padTokenID, configuration.bosTokenID, configuration.eosTokenIDs) = (3, 1, [2])
             }

@@ -248,7 +248,7 @@ struct OrderStageTests {
         refused("step 3 comes after step 4") { try OrderImportStage(inputs: [inputs[1], inputs[0]]).run($0) }
         let huge = try order([1, 1 << 60], "huge")
         refused("step \(1 << 60) is not a step number") { try OrderImportStage(inputs: [huge]).run($0) }
-        refused("a:b.jsonl: is not a file name that we write") { _ in
+        refused("a:b.jsonl: is not a valid output file name") { _ in
             try OrderExportStage(input: data, batchSize: 1).run(StageOptions(output: folder.file("a:b.jsonl")))
         }
     }

@@ -6,12 +6,13 @@ import EttinTokenizer
 struct DataChunk: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "chunk",
-        abstract: "Cut tokenised documents into chunks.",
+        abstract: "Split tokenized documents into chunks.",
         discussion: """
-            Cuts each document into pieces that fit a context. A piece below
-            --always-skip ids is left out unless it is the document's first; one below
-            --min-size takes a random number of ids from the end of the chunk before
-            it. Chunks are samples of "id", that of the document, and "input_ids".
+            Splits each document into pieces that fit a context. A piece shorter than
+            --always-skip ids is dropped unless it is the document's first; one shorter
+            than --min-size is backfilled with a random number of ids from the end of
+            the previous chunk. Each chunk is a sample with the document's "id" and
+            "input_ids".
 
             Random numbers are drawn in the order of the documents, as the published
             pipeline does; with --draws document each is a function of the seed and
@@ -27,42 +28,42 @@ struct DataChunk: ParsableCommand {
             """
     )
 
-    /// Where random numbers come from.
+    /// How random numbers are seeded: one sequence for the job, or per document.
     enum Draws: String, CaseIterable, ExpressibleByArgument {
         case sequence
         case document
     }
 
-    @Argument(help: "The data set that tokenize wrote.", completion: .directory)
+    @Argument(help: "Tokenized data set, written by ettin data tokenize.", completion: .directory)
     var input: String
 
     @OptionGroup var tokenizer: TokenizerOption
 
-    @Option(help: ArgumentHelp("The most ids of a chunk, special tokens included.", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum number of ids in a chunk, including special tokens.", valueName: "count"))
     var chunkSize = 1024
 
-    @Option(help: ArgumentHelp("Pieces below this are filled up, or left out.", valueName: "count"))
+    @Option(help: ArgumentHelp("Minimum chunk size; shorter pieces are backfilled or dropped.", valueName: "count"))
     var minSize = 512
 
-    @Option(help: ArgumentHelp("Pieces below this are left out.", valueName: "count"))
+    @Option(help: ArgumentHelp("Size below which a piece is always dropped.", valueName: "count"))
     var alwaysSkip = 128
 
-    @Flag(inversion: .prefixedNo, help: "Fill short pieces up from the chunk before.")
+    @Flag(inversion: .prefixedNo, help: "Backfill short pieces from the previous chunk.")
     var backfill = true
 
-    @Flag(inversion: .prefixedNo, help: "Leave the ids that fill up a piece in the chunk before it too.")
+    @Flag(inversion: .prefixedNo, help: "Keep backfilled ids in the previous chunk as well.")
     var duplicates = false
 
-    @Flag(help: "Leave out documents below --always-skip.")
+    @Flag(help: "Drop documents shorter than --always-skip.")
     var skipShortFirst = false
 
-    @Flag(help: "Append the end token to documents that do not end with it.")
+    @Flag(help: "Append the end-of-sequence token to documents that lack it.")
     var addEosToken = false
 
-    @Option(help: "Where random numbers come from.")
+    @Option(help: "How random numbers are seeded: one sequence for the job, or per document.")
     var draws: Draws = .sequence
 
-    @Option(help: ArgumentHelp("The seed of the random numbers.", valueName: "number"))
+    @Option(help: ArgumentHelp("Random seed.", valueName: "number"))
     var seed: UInt64 = 42
 
     @OptionGroup var job: DataJobOptions
@@ -75,7 +76,7 @@ struct DataChunk: ParsableCommand {
         guard chunkSize >= 3 else { throw ValidationError("--chunk-size is \(chunkSize); expected 3 or more") }
         guard (0...chunkSize - 2).contains(minSize) else {
             throw ValidationError(
-                "--min-size is \(minSize); expected 0 to \(chunkSize - 2), which is --chunk-size without special tokens"
+                "--min-size is \(minSize); expected 0 to \(chunkSize - 2), the chunk size without special tokens"
             )
         }
         if alwaysSkip < 0 { throw ValidationError("--always-skip is \(alwaysSkip); expected 0 or more") }

@@ -6,25 +6,25 @@ import EttinJSON
 struct DataExportOrder: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export-order",
-        abstract: "Write the samples of a run in the order in which it sees them.",
+        abstract: "Export the samples of a run in training order.",
         discussion: """
-            An order data set has a row for each sample: "input_ids", before masking,
-            and "step", from 1. A name that ends in .jsonl gives JSON Lines, any other
-            a folder of MDS shards. The same command resumes a stopped job. --shard gives
-            a machine some of the steps; "ettin data merge" joins parts that are shards,
-            "ettin data import-order" those that are JSON Lines.
+            An order data set has one row per sample: "input_ids", before masking, and
+            "step", starting at 1. An output name ending in .jsonl writes JSON Lines,
+            any other name a folder of MDS shards. The same command resumes an
+            interrupted job. --shard splits the steps across machines; join the parts
+            with "ettin data merge" (shards) or "ettin data import-order" (JSON Lines).
 
-            Orders: keyed is our own, which needs no memory; permutation is the one
-            that Ettin was trained in; sequential is the storage order. naive, py1s,
-            py1e, py1br and py2s are what mosaicml-streaming's StreamingDataLoader
-            gives with that shuffle, unshuffled what it gives with shuffle: false:
-            canonical nodes take turns, and some samples are repeated so that all of
-            them and all ranks get equally many. All but sequential decompress the
-            shards of the data set once, beside the compressed ones.
+            Orders: keyed (ours, computed without an index in memory), permutation (the
+            one the Ettin suite was trained with), and sequential (storage order).
+            naive, py1s, py1e, py1br and py2s are what mosaicml-streaming's
+            StreamingDataLoader yields with that shuffle, unshuffled what it yields with
+            shuffle: false: canonical nodes take turns, and some samples are repeated so
+            that all nodes and ranks get the same number. All but sequential decompress
+            each shard once, next to the compressed file.
 
-            With the orders of streaming, an epoch can take a part of a data set, or
-            more than all of it: @repeat=TIMES, @choose=SAMPLES or @proportion=SHARE
-            behind its folder, as in a Stream.
+            With the streaming orders an epoch can use part of a data set, or repeat it:
+            append @repeat=TIMES, @choose=SAMPLES or @proportion=SHARE to its folder, as
+            in a Stream.
 
             Examples:
 
@@ -39,24 +39,24 @@ struct DataExportOrder: ParsableCommand {
     )
 
     @Argument(
-        help: ArgumentHelp("Data sets of a run, read as one.", valueName: "dataset"),
+        help: ArgumentHelp("Training data sets, read as one.", valueName: "dataset"),
         completion: .directory
     )
     var inputs: [WeightedFolder]
 
-    @Option(help: ArgumentHelp("Samples per step, over all ranks.", valueName: "count"))
+    @Option(help: ArgumentHelp("Global batch size: samples per step over all ranks.", valueName: "count"))
     var batchSize: Int
 
-    @Option(help: ArgumentHelp("Number of steps to write (default: one epoch).", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of steps to export (default: one epoch).", valueName: "count"))
     var steps: Int?
 
-    @Option(help: ArgumentHelp("First step to write.", valueName: "number"))
+    @Option(help: ArgumentHelp("First step to export.", valueName: "number"))
     var firstStep = 1
 
-    @Option(help: "Order of the samples.")
+    @Option(help: "Sample order.")
     var order: OrderExportStage.Order = .keyed
 
-    @Option(help: ArgumentHelp("Random seed; the suite was trained with the default.", valueName: "number"))
+    @Option(help: ArgumentHelp("Random seed for the order; the default is the suite's.", valueName: "number"))
     var seed: UInt64 = 21
 
     @Option(
@@ -95,7 +95,7 @@ struct DataExportOrder: ParsableCommand {
     )
     var epochSize: Int?
 
-    @Flag(inversion: .prefixedNo, help: "Drop the last batch of an epoch if it is incomplete.")
+    @Flag(inversion: .prefixedNo, help: "Drop the incomplete batch at the end of an epoch.")
     var dropLast = true
 
     @OptionGroup var job: DataJobOptions
@@ -191,7 +191,7 @@ extension DataJobOptions {
         for (flag, value, standard) in [
             ("--compression", compression, Self.standardCompression), ("--hashes", hashes, Self.standardHashes),
         ] where value != standard {
-            throw ValidationError("\(flag) is \"\(value)\" for JSON Lines; expected it for shards alone")
+            throw ValidationError("\(flag) is \"\(value)\" but the output is JSON Lines; \(flag) applies to MDS shards")
         }
     }
 }

@@ -6,13 +6,13 @@ import EttinJSON
 struct DataExtend: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "extend",
-        abstract: "Take random samples of a data set up to a number of tokens.",
+        abstract: "Sample a data set at random up to a number of tokens.",
         discussion: """
-            Made for the long-context phase, which trains on a random part of each
-            source: shards in random order, the samples of each in random order,
-            until --tokens is reached, again from the start where the data set is
-            smaller. Without --tokens every sample is taken once; with --order given
-            and --compression none that is an uncompressed copy.
+            Used for the context extension phase, which trains on a random subset of
+            each source: shuffled shards, with shuffled samples in each, until --tokens
+            is reached; a smaller data set is repeated. Without --tokens every sample
+            is taken once, so --order given with --compression none makes an
+            uncompressed copy.
 
             Examples:
 
@@ -22,13 +22,13 @@ struct DataExtend: ParsableCommand {
             """
     )
 
-    @Argument(help: "The data set to take from.", completion: .directory)
+    @Argument(help: "Data set to sample from.", completion: .directory)
     var input: String
 
-    @Option(help: ArgumentHelp("The tokens to reach, such as 5000000, 5m or 1.5b.", valueName: "count"))
+    @Option(help: ArgumentHelp("Target number of tokens, such as 5000000, 5m or 1.5b.", valueName: "count"))
     var tokens: String?
 
-    @Option(help: ArgumentHelp("The columns to keep, separated by commas; all unless given.", valueName: "names"))
+    @Option(help: ArgumentHelp("Columns to keep, comma-separated (default: all).", valueName: "names"))
     var columns: String?
 
     @OptionGroup var sampling: SampleOptions

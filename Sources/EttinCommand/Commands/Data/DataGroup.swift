@@ -4,18 +4,18 @@ import ArgumentParser
 struct DataGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "data",
-        abstract: "Fetch, make and check the data that models are trained on.",
+        abstract: "Prepare and inspect training data.",
         discussion: """
-            From text to sequences of token ids, as MDS data sets that
-            mosaicml-streaming reads too:
+            Turns text into sequences of token ids, stored as MDS data sets that
+            mosaicml-streaming also reads:
 
               ettin data tokenize texts --tokenizer tokenizer -o tokens
               ettin data chunk tokens --tokenizer tokenizer -o chunks
               ettin data inspect chunks --tokenizer tokenizer
 
-            A job that was stopped, by a kill too, goes on when it is started again
-            with the same options, and writes the same bytes. --shard divides a job
-            among machines; merge joins their folders.
+            An interrupted or killed job resumes when run again with the same
+            options, and writes the same bytes. --shard splits a job across machines;
+            merge joins their outputs.
             """,
         subcommands: [
             DataTokenize.self, DataChunk.self, DataSplit.self, DataMix.self, DataRecipes.self, DataExtend.self,

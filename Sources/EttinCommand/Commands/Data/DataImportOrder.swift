@@ -6,18 +6,18 @@ import EttinTokenizer
 struct DataImportOrder: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import-order",
-        abstract: "Check an order data set and turn it into shards, or back.",
+        abstract: "Validate an order data set and convert it to shards or JSON Lines.",
         discussion: """
-            Reads rows of "input_ids" and "step" from JSON Lines, MDS or Parquet, also
-            from several files or folders that follow each other, such as those that
-            the published order has for each checkpoint of a phase; steps must not
-            fall. With --tokenizer, ids that it does not know are an error, and shards
-            store two bytes per id when its vocabulary allows it. A name that ends in
-            .jsonl gives JSON Lines, any other a folder of shards.
+            Reads rows of "input_ids" and "step" from JSON Lines, MDS or Parquet. Several
+            files or folders are read in sequence, such as those the published order
+            has for each checkpoint of a phase; steps must not decrease. With
+            --tokenizer, unknown ids are an error, and shards use two bytes per id if
+            the vocabulary fits. An output name ending in .jsonl writes JSON Lines, any
+            other name a folder of shards.
 
-            The same command goes on with a stopped job. --shard gives a machine some
-            of the steps; it reads the rows before them and leaves them out. Parts
-            that are JSON Lines become one as the inputs of this command.
+            The same command resumes an interrupted job. --shard splits the steps
+            across machines; each reads past the rows before its own. To join parts
+            that are JSON Lines, pass them to this command as inputs.
 
             Examples:
 
@@ -30,7 +30,7 @@ struct DataImportOrder: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "Files of JSON Lines or Parquet, folders of MDS shards or of Parquet files.",
+            "JSON Lines or Parquet files, or folders of MDS shards or Parquet files.",
             valueName: "input"
         ),
         completion: .file()
@@ -38,15 +38,15 @@ struct DataImportOrder: ParsableCommand {
     var inputs: [String]
 
     @Option(
-        help: ArgumentHelp("The folder of the tokenizer whose ids are allowed.", valueName: "folder"),
+        help: ArgumentHelp("Tokenizer folder; ids outside its vocabulary are refused.", valueName: "folder"),
         completion: .directory
     )
     var tokenizer: String?
 
-    @Option(help: ArgumentHelp("The first step to take; the first there is unless given.", valueName: "number"))
+    @Option(help: ArgumentHelp("First step to import (default: the first in the data).", valueName: "number"))
     var firstStep: Int?
 
-    @Option(help: ArgumentHelp("How many steps to take, by their numbers; all unless given.", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of steps to import (default: all).", valueName: "count"))
     var steps: Int?
 
     @OptionGroup var job: DataJobOptions

@@ -7,11 +7,11 @@ import EttinTokenizer
 struct DataInspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Describe a data set: counts, columns, lengths, sources, samples.",
+        abstract: "Describe a data set: sample counts, columns, lengths, sources and samples.",
         discussion: """
-            A data set without token ids, such as one of texts, is described without
-            lengths. A source is a folder of shards below the data set. --json gives
-            every length with its count; --tokenizer turns ids into texts.
+            Lengths are shown for data sets with token ids. A source is a subfolder of
+            shards. --json includes the full length histogram; --tokenizer decodes
+            samples.
 
             Examples:
 
@@ -21,22 +21,22 @@ struct DataInspect: ParsableCommand {
             """
     )
 
-    @Argument(help: "The folder with the index of the data set.", completion: .directory)
+    @Argument(help: "Data set folder, containing index.json.", completion: .directory)
     var folder: String
 
-    @Option(help: ArgumentHelp("The column of token ids; input_ids where there is one.", valueName: "name"))
+    @Option(help: ArgumentHelp("Column of token ids (default: input_ids, if present).", valueName: "name"))
     var column: String?
 
     @Option(
-        help: ArgumentHelp("The folder of the tokenizer that decodes samples.", valueName: "folder"),
+        help: ArgumentHelp("Tokenizer folder, to decode samples.", valueName: "folder"),
         completion: .directory
     )
     var tokenizer: String?
 
-    @Option(help: ArgumentHelp("How many samples to show.", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of samples to show.", valueName: "count"))
     var samples = 3
 
-    @Option(help: ArgumentHelp("The first sample to show, from 0.", valueName: "number"))
+    @Option(help: ArgumentHelp("Index of the first sample to show.", valueName: "number"))
     var first = 0
 
     @OptionGroup var json: JSONOption

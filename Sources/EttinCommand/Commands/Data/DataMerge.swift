@@ -7,12 +7,12 @@ import EttinJSON
 struct DataMerge: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "merge",
-        abstract: "Join data sets that lie side by side, without moving shards.",
+        abstract: "Merge data sets in one folder without moving their shards.",
         discussion: """
-            Writes an index.json for all shards into the folder that holds the data
-            sets. One folder means all data sets in its sub-folders; several are
-            joined in the order given, those of one by their numbers or else by their
-            names. Deeper trees are merged from the bottom up.
+            Writes one index.json over all shards into the parent folder of the data
+            sets. Pass the parent folder to merge all its subfolders, ordered by
+            number or name, or pass the data sets in the order wanted. Merge nested
+            trees from the bottom up.
 
             Examples:
 
@@ -21,7 +21,7 @@ struct DataMerge: ParsableCommand {
             """
     )
 
-    @Argument(help: "A folder of data sets, or data sets in one folder.", completion: .directory)
+    @Argument(help: "Parent folder of the data sets, or the data sets.", completion: .directory)
     var folders: [String]
 
     @OptionGroup var json: JSONOption
@@ -29,7 +29,7 @@ struct DataMerge: ParsableCommand {
     func validate() throws {
         if let file = folders.first(where: { $0.hasSuffix(".jsonl") && FilePath.kind(of: $0) == .file }) {
             throw ValidationError(
-                "\(file) is a file; expected folders, and \"ettin data import-order\" joins orders of JSON Lines"
+                "\(file) is a file; expected folders (to join JSON Lines orders, use \"ettin data import-order\")"
             )
         }
     }
@@ -38,7 +38,7 @@ struct DataMerge: ParsableCommand {
         let (folder, names) = try place()
         let index = try MDSIndex.merge(folder: folder, subfolders: names)
         let path = FilePath.joined(folder, MDSIndex.fileName)
-        Diagnostics.note("wrote \(path) for \(index.sampleCount) samples in \(index.shards.count) shards")
+        Diagnostics.note("wrote \(path) with \(index.sampleCount) samples in \(index.shards.count) shards")
         if json.isOn {
             try StandardOutput.write(document: [
                 "index": .string(path), "shards": JSONValue(index.shards.count),
@@ -56,7 +56,7 @@ struct DataMerge: ParsableCommand {
         }
         let parent = FilePath.folder(of: paths[0])
         if let other = paths.first(where: { FilePath.folder(of: $0) != parent }) {
-            throw ValidationError("\(paths[0]) and \(other) lie in different folders; expected data sets side by side")
+            throw ValidationError("\(paths[0]) and \(other) are in different folders; expected one parent folder")
         }
         return (parent, paths.map(FilePath.lastComponent(of:)))
     }

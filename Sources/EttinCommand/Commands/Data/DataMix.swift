@@ -7,22 +7,22 @@ import EttinJSON
 struct DataMix: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mix",
-        abstract: "Mix data sets in given amounts.",
+        abstract: "Mix data sets in given proportions.",
         discussion: """
-            A source is NAME=FOLDER@SHARE:LIMIT. NAME is the folder it gets in the
-            mixture; without "NAME=", the last part of FOLDER. SHARE is a number of
-            tokens (5000000, 5m, 1.5b) or, with --total-tokens, a proportion (49.1%);
-            without "@SHARE" all of it is taken once. LIMIT is how often a sample may
-            be taken, or none; without ":LIMIT", --repeat-limit holds. An @ in FOLDER
-            needs an @SHARE behind it.
+            A source is NAME=FOLDER@SHARE:LIMIT. NAME is its subfolder in the mixture
+            (default: the last part of FOLDER). SHARE is a number of tokens (5000000,
+            5m, 1.5b) or, with --total-tokens, a percentage (49.1%); without "@SHARE"
+            every sample is taken once. LIMIT is the maximum number of times a sample
+            is used, or none (default: --repeat-limit). If FOLDER contains an @,
+            "@SHARE" is required.
 
-            A recipe says the same in a YAML file; "ettin data recipes" lists those of
-            the suite and prints them. With --total-tokens it is scaled, and every
-            source keeps its share.
+            A recipe is a YAML file with the same information; "ettin data recipes"
+            lists and prints the suite's. With --total-tokens a recipe is scaled, and
+            sources keep their proportions.
 
-            Samples are taken from shards in random order until the tokens are
-            reached. A source that is too small is repeated as often as its limit
-            allows, and what is missing then is reported.
+            Samples are drawn from shuffled shards until the target is reached. A
+            source that is too small is repeated up to its limit; a remaining
+            shortfall is reported.
 
             Examples:
 
@@ -34,23 +34,26 @@ struct DataMix: ParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("Data sets with their shares.", valueName: "source"))
+    @Argument(help: ArgumentHelp("Data sets with their shares, NAME=FOLDER@SHARE:LIMIT.", valueName: "source"))
     var sources: [String] = []
 
     @Option(
-        help: ArgumentHelp("A YAML file with the sources, or a recipe of the suite.", valueName: "file"),
+        help: ArgumentHelp("Mixture recipe: a YAML file, or the name of one of the suite's.", valueName: "file"),
         completion: .file(extensions: ["yaml", "yml"])
     )
     var recipe: String?
 
     @Option(
-        help: ArgumentHelp("Where the paths of a recipe start; here unless given.", valueName: "folder"),
+        help: ArgumentHelp("Base folder for a recipe's paths (default: current folder).", valueName: "folder"),
         completion: .directory
     )
     var inputFolder: String?
 
     @Option(
-        help: ArgumentHelp("The tokens of all sources with a proportion, or of a recipe, together.", valueName: "count")
+        help: ArgumentHelp(
+            "Total number of tokens of a recipe, or of all sources with a percentage.",
+            valueName: "count"
+        )
     )
     var totalTokens: String?
 
@@ -62,15 +65,15 @@ struct DataMix: ParsableCommand {
         guard (recipe == nil) != sources.isEmpty else {
             throw ValidationError(
                 recipe == nil
-                    ? "there is no source; expected at least one, or --recipe"
-                    : "\"\(sources[0])\" is given beside --recipe; expected sources or a recipe"
+                    ? "no sources are given; expected at least one, or --recipe"
+                    : "\"\(sources[0])\" is given together with --recipe; expected one or the other"
             )
         }
         if recipe != nil, sampling.repeatLimit != nil {
-            throw ValidationError("--repeat-limit is given beside --recipe; expected repeat_limit in the recipe")
+            throw ValidationError("--repeat-limit does not apply to --recipe; set repeat_limit in the recipe")
         }
         if recipe == nil, inputFolder != nil {
-            throw ValidationError("--input-folder is given without --recipe; expected folders in the sources")
+            throw ValidationError("--input-folder applies to --recipe; give each source its own folder")
         }
         _ = try parsedSources()
         _ = try tokens()

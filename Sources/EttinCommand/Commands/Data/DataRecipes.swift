@@ -5,10 +5,10 @@ import EttinCorpus
 struct DataRecipes: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "recipes",
-        abstract: "List or print the mixtures of the suite's training phases.",
+        abstract: "List or print the suite's data mixture recipes.",
         discussion: """
-            The recipes are YAML files for "ettin data mix --recipe", which takes their
-            names as well as a file that you have changed.
+            Recipes are YAML files for "ettin data mix --recipe", which accepts their names
+            or a file, such as an edited copy.
 
             Examples:
 
@@ -17,12 +17,12 @@ struct DataRecipes: ParsableCommand {
             """
     )
 
-    @Argument(help: "The recipe to print; a list of all unless given.")
+    @Argument(help: "Recipe to print (default: list all).")
     var name: String?
 
     func validate() throws {
         guard let name, PublishedRecipe(rawValue: name) == nil else { return }
-        throw ValidationError("\"\(name)\" is no recipe of the suite; expected one of \(PublishedRecipe.names)")
+        throw ValidationError("\"\(name)\" is not a recipe of the suite; expected one of \(PublishedRecipe.names)")
     }
 
     func run() throws {

@@ -9,9 +9,9 @@ struct DataSplit: ParsableCommand {
         abstract: "Hold out a part of a data set for validation.",
         discussion: """
             Writes two data sets, train and validation, into the output folder. The
-            choice depends on --seed and a document's id alone, so all chunks of a
-            document come on the same side, and the parts of a divided job hold out
-            what the whole job does.
+            split depends only on --seed and the document id, so all chunks of a
+            document stay together and a job divided with --shard gives the same split
+            as a whole one.
 
             Examples:
 
@@ -20,13 +20,13 @@ struct DataSplit: ParsableCommand {
             """
     )
 
-    @Argument(help: "The data set to divide.", completion: .directory)
+    @Argument(help: "Data set to split.", completion: .directory)
     var input: String
 
-    @Option(help: ArgumentHelp("The part of the documents to hold out.", valueName: "number"))
+    @Option(help: ArgumentHelp("Fraction of documents to hold out.", valueName: "number"))
     var fraction = 0.001
 
-    @Option(help: ArgumentHelp("The seed of the choice.", valueName: "number"))
+    @Option(help: ArgumentHelp("Random seed.", valueName: "number"))
     var seed: UInt64 = 42
 
     @OptionGroup var job: DataJobOptions
@@ -34,7 +34,7 @@ struct DataSplit: ParsableCommand {
 
     func validate() throws {
         guard fraction > 0, fraction < 1 else {
-            throw ValidationError("--fraction is \(fraction); expected more than 0 and less than 1")
+            throw ValidationError("--fraction is \(fraction); expected a number between 0 and 1")
         }
     }
 
@@ -44,7 +44,7 @@ struct DataSplit: ParsableCommand {
         for side in SplitStage.Side.allCases {
             let counts = results[side.rawValue]
             Diagnostics.note(
-                "\(side.rawValue): \(counts?["samples"]?.intValue ?? 0) samples of \(counts?["tokens"]?.intValue ?? 0) tokens"
+                "\(side.rawValue): \(counts?["samples"]?.intValue ?? 0) samples, \(counts?["tokens"]?.intValue ?? 0) tokens"
             )
         }
         guard json.isOn else { return }

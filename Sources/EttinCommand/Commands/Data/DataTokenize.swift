@@ -6,15 +6,15 @@ import EttinTokenizer
 struct DataTokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenize",
-        abstract: "Turn documents into token ids.",
+        abstract: "Tokenize documents.",
         discussion: """
-            Inputs are files, folders with everything below them, and patterns in
-            quotes: text, JSON Lines (.jsonl, .ndjson, .json), both also as .gz or
-            .zst, Parquet, and MDS data sets. Each document becomes a sample of "id",
-            "input_ids" with special tokens, and "len".
+            Inputs are files, folders (searched recursively) and quoted glob patterns:
+            text, JSON Lines (.jsonl, .ndjson, .json), either one compressed as .gz or
+            .zst, Parquet, and MDS data sets. Each document becomes a sample with "id",
+            "input_ids" (including special tokens) and "len".
 
-            The same command goes on with a stopped job. --shard gives a machine the
-            documents that begin in its share of the inputs.
+            The same command resumes an interrupted job. With --shard, a machine
+            processes the documents that start in its part of the inputs.
 
             Examples:
 
@@ -26,13 +26,13 @@ struct DataTokenize: ParsableCommand {
             """
     )
 
-    @Argument(help: "Files, folders and patterns.", completion: .file())
+    @Argument(help: "Input files, folders and glob patterns.", completion: .file())
     var inputs: [String]
 
     @OptionGroup var tokenizer: TokenizerOption
     @OptionGroup var reading: ReadingFlags
 
-    @Flag(inversion: .prefixedNo, help: "Put a space in front of each text.")
+    @Flag(inversion: .prefixedNo, help: "Prepend a space to each text.")
     var addPrefixSpace = true
 
     @OptionGroup var job: DataJobOptions

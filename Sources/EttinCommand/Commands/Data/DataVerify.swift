@@ -7,12 +7,12 @@ import EttinTokenizer
 struct DataVerify: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Check a data set: hashes, sizes, every value, counts, token ids.",
+        abstract: "Verify a data set: hashes, sizes, values, counts and token ids.",
         discussion: """
-            Each problem is one line on standard error, and the exit code is then 1. A
-            shard's hashes, sizes, offsets and values are checked, the range of its
-            ids, and the counts that tokenize and chunk wrote beside the index.
-            Nothing is changed.
+            Checks the hashes, sizes, offsets and values of every shard, the range of
+            token ids, and the counts that tokenize and chunk wrote to manifest.json.
+            Prints one line per problem to standard error and exits with 1 if there
+            are any. Nothing is modified.
 
             Examples:
 
@@ -21,26 +21,26 @@ struct DataVerify: ParsableCommand {
             """
     )
 
-    @Argument(help: "The folder with the index of the data set.", completion: .directory)
+    @Argument(help: "Data set folder, containing index.json.", completion: .directory)
     var folder: String
 
-    @Option(help: ArgumentHelp("The column of token ids; input_ids where there is one.", valueName: "name"))
+    @Option(help: ArgumentHelp("Column of token ids (default: input_ids, if present).", valueName: "name"))
     var column: String?
 
     @Option(
-        help: ArgumentHelp("The folder of the tokenizer whose ids are allowed.", valueName: "folder"),
+        help: ArgumentHelp("Tokenizer folder; ids outside its vocabulary are a problem.", valueName: "folder"),
         completion: .directory
     )
     var tokenizer: String?
 
-    @Option(help: ArgumentHelp("The number of ids allowed, instead of a tokenizer.", valueName: "count"))
+    @Option(help: ArgumentHelp("Vocabulary size to check ids against, instead of a tokenizer.", valueName: "count"))
     var vocabSize: Int?
 
     @OptionGroup var json: JSONOption
 
     func validate() throws {
         if tokenizer != nil, vocabSize != nil {
-            throw ValidationError("--tokenizer and --vocab-size exclude each other")
+            throw ValidationError("--tokenizer and --vocab-size cannot be combined")
         }
         if let vocabSize, vocabSize < 1 { throw ValidationError("--vocab-size is \(vocabSize); expected 1 or more") }
     }
@@ -76,7 +76,7 @@ struct DataVerify: ParsableCommand {
         }
         if !problems.isEmpty { throw DatasetProblems(problems: problems) }
         Diagnostics.note(
-            "\(folder) is sound: \(report.sampleCount) samples of \(report.tokenCount) tokens in "
+            "\(folder) is valid: \(report.sampleCount) samples, \(report.tokenCount) tokens in "
                 + "\(report.shardCount) shards, \(report.hashCount) hashes"
         )
     }

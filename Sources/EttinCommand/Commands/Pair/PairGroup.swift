@@ -4,7 +4,7 @@ import ArgumentParser
 struct PairGroup: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pair",
-        abstract: "Compare the two halves of a pair.",
+        abstract: "Check the two halves of a pair.",
         discussion: """
             Example:
 

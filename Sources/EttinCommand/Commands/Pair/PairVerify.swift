@@ -5,13 +5,14 @@ import EttinPretraining
 struct PairVerify: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Prove that two runs were trained on the same data in the same order.",
+        abstract: "Verify that two runs saw the same data in the same order.",
         discussion: """
-            Every step of a run is hashed into its ledger.jsonl: which samples, in which
-            order, with which tokens; each line is chained to those before it. Two runs
-            are a pair when all lines agree and run.json says the same vocabulary, data
-            set, order, sequence length and seed, but another objective. The exit code
-            is 1 when they are not; the first step that differs is named.
+            Each run records a hash of every step in its ledger.jsonl: which samples, in
+            which order, with which tokens. Each line is chained to the one before. Two
+            runs are a pair if all lines agree and their run.json files have the same
+            vocabulary, data set, order, sequence length and seed, but different
+            objectives. If they are not a pair, the first difference is printed and the
+            exit code is 1.
 
             Examples:
 
@@ -21,7 +22,7 @@ struct PairVerify: ParsableCommand {
     )
 
     @Argument(
-        help: "The folders of two runs, or of a pair, which holds the runs encoder and decoder.",
+        help: "Folders of two runs, or the folder of a pair with subfolders encoder and decoder.",
         completion: .directory
     )
     var runs: [String]
@@ -29,7 +30,7 @@ struct PairVerify: ParsableCommand {
     @OptionGroup var json: JSONOption
 
     func validate() throws {
-        if runs.count > 2 { throw ValidationError("there are \(runs.count) folders; expected two runs, or a pair") }
+        if runs.count > 2 { throw ValidationError("\(runs.count) folders are given; expected two runs or one pair") }
     }
 
     func run() throws {
