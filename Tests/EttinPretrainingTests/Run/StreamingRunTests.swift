@@ -1,5 +1,6 @@
 import EttinCorpus
 import EttinFiles
+import EttinModel
 import EttinTraining
 import TestSupport
 import Testing
