@@ -15,7 +15,6 @@ struct PairedRun: Hashable, Sendable {
     let shuffleSeed: Int?
     /// The seed of weights, masks and dropout, where the recipe says it.
     let seed: Int?
-
     /// The order data set whose batches are taken as they are; nil for an order that is computed.
     let orderPath: String?
 

@@ -13,7 +13,7 @@ public import Torch
 /// ```
 /// The halves of a pair take each step on the same samples, one after the other, and save at the same batches.
 public final class PretrainingSession {
-    /// What a session is given together withs its recipes.
+    /// What a session is given besides its recipes.
     public struct Options {
         /// The tokenizer that is written into checkpoints and names the special tokens; nil for the suite's ids.
         public var tokenizer: Tokenizer?

@@ -2,7 +2,7 @@ import EttinCorpus
 import EttinTokenizer
 import EttinTraining
 
-/// What a run is given together withs its recipe and its start.
+/// What a run is given besides its recipe and its start.
 struct RunResources {
     /// Where its files go.
     let folder: RunFolder

@@ -55,7 +55,7 @@ public struct InitialTrainerState {
     ///   - entry: The checkpoint, whose weights the caller loads.
     ///   - runIdentity: What the run must share with it, by the keys of its recipe, as far as that is known before the weights
     ///     are loaded; ``Trainer`` checks those of its task.
-    /// - Throws: `TrainingError` when the checkpoint is broken, or names another fact.
+    /// - Throws: `TrainingError` when the checkpoint is broken, or is of another run.
     public init(resuming entry: CheckpointStore.Entry, runIdentity: [String: String]) throws {
         let state = try TrainerState(folder: entry.path)
         try Self.check(runIdentity, against: state.runIdentity, of: entry.path)
@@ -85,7 +85,7 @@ public struct InitialTrainerState {
 
     /// Checks that a run which is resumed is the one of its checkpoint.
     ///
-    /// - Throws: `TrainingError` for another fact or another optimizer.
+    /// - Throws: `TrainingError` for another run or another optimizer.
     func check(_ runIdentity: [String: String], _ optimizer: OptimizerSettings) throws {
         guard let stored else { return }
         let known = ["optimizer.name": stored.optimizer.rawValue]
