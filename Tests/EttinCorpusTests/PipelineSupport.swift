@@ -2,8 +2,8 @@ import EttinJSON
 import EttinTokenizer
 import Testing
 
-/// A tokenizer with one token per byte: five special tokens, then the 256 bytes.
-func byteTokenizer() throws -> Tokenizer {
+/// A tokenizer with one token per byte: five special tokens, then the 256 bytes, from the last to the first if reversed.
+func byteTokenizer(reversed: Bool = false) throws -> Tokenizer {
     // GPT-2 writes bytes that are printable characters as themselves and numbers the others from U+0100 on.
     var vocabulary = JSONObject()
     for (id, name) in ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"].enumerated() { vocabulary[name] = JSONValue(id) }
@@ -12,7 +12,7 @@ func byteTokenizer() throws -> Tokenizer {
         let isPrintable = (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || (0xAE...0xFF).contains(byte)
         let scalar = try #require(Unicode.Scalar(isPrintable ? byte : next))
         if !isPrintable { next += 1 }
-        vocabulary[String(Character(scalar))] = JSONValue(5 + Int(byte))
+        vocabulary[String(Character(scalar))] = JSONValue(5 + Int(reversed ? 255 - byte : byte))
     }
     let added = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"].enumerated().map { id, name -> JSONValue in
         [

@@ -90,6 +90,7 @@ public struct OrderExportStage: Sendable {
         )
         if let manifest = try OrderOutput.finishedManifest(options.output, header: header) { return manifest }
         // Noticed before anything is written.
+        let tokenizer = try DatasetTokenizer.recorded(of: input)?.fingerprint
         try GlobalBatches.check(batchSize, sampleCount: dataset.sampleCount, remainder)
         let part = options.part.range(of: steps.count)
         let range = steps.lowerBound + part.lowerBound..<steps.lowerBound + part.upperBound
@@ -113,7 +114,7 @@ public struct OrderExportStage: Sendable {
             }
             output.endStep()
         }
-        return try output.finish()
+        return try output.finish(tokenizer: tokenizer)
     }
 
     private func checkedSteps(_ sampleCount: Int) throws -> Range<Int> {

@@ -10,6 +10,8 @@ public struct OrderImportStage: Sendable {
     public var inputs: [String]
     /// The tokenizer whose ids are allowed; nil for any ids.
     public var tokenizer: Tokenizer?
+    /// Where the tokenizer comes from, for messages.
+    public var tokenizerName = "the tokenizer"
     /// The first step to take; nil for the first there is.
     public var firstStep: Int?
     /// The steps to take, counted by their numbers; nil for all.
@@ -37,7 +39,7 @@ public struct OrderImportStage: Sendable {
     ///   the size limit is then how many bytes of lines a stopped run may have to write again.
     /// - Returns: The manifest: what was read, with which parameters, and the counts.
     /// - Throws: `CorpusError` when an input is missing or malformed, steps fall, the first step is left out, an id is
-    ///   unknown to the tokenizer, or the output cannot be written.
+    ///   unknown to the tokenizer, an input was made with another one, or the output cannot be written.
     @discardableResult
     public func run(_ options: StageOptions) throws -> JSONValue {
         if let steps, steps < 1 {
@@ -50,7 +52,7 @@ public struct OrderImportStage: Sendable {
         let header = OrderOutput.header(
             stage: "import-order",
             parameters: [
-                "tokenizer": tokenizer.map { StageHeader.fingerprint($0) } ?? .null,
+                "tokenizer": tokenizer.map { TokenizerFingerprint($0).json } ?? .null,
                 "first_step": firstStep.map { JSONValue($0) } ?? .null,
                 "steps": steps.map { JSONValue($0) } ?? .null,
             ],
@@ -58,6 +60,7 @@ public struct OrderImportStage: Sendable {
             options: options
         )
         if let manifest = try OrderOutput.finishedManifest(options.output, header: header) { return manifest }
+        let recorded = try checkedTokenizer()
         let all = try stepRange(found)
         let part = options.part.range(of: all.count)
         let range = all.lowerBound + part.lowerBound..<all.lowerBound + part.upperBound
@@ -70,7 +73,17 @@ public struct OrderImportStage: Sendable {
         // What lies behind the last step that there should be is read too, because steps may not fall there either.
         let isLast = steps == nil && options.part.index == options.part.count - 1
         try copy(found, isLast ? range.lowerBound..<Int.max : range, first: all.lowerBound, to: output)
-        return try output.finish()
+        return try output.finish(tokenizer: tokenizer == nil ? recorded : nil)
+    }
+
+    /// The tokenizer that the inputs were made with, where their manifests say it.
+    private func checkedTokenizer() throws -> TokenizerFingerprint? {
+        if let tokenizer {
+            for input in inputs {
+                _ = try DatasetTokenizer.check(input, against: tokenizer, from: tokenizerName)
+            }
+        }
+        return try DatasetTokenizer.common(of: inputs)?.fingerprint
     }
 
     /// From the first step to take to behind the last one; empty when there are no rows.

@@ -96,7 +96,9 @@ final class OrderLinesOutput {
     }
 
     /// Puts file and manifest in place; returns the manifest.
-    func finish(results: JSONObject) throws -> JSONValue {
+    ///
+    /// `tokenizer` is that of the inputs, where it is none of the parameters.
+    func finish(results: JSONObject, tokenizer: TokenizerFingerprint?) throws -> JSONValue {
         if blockBytes > 0 { try completeBlock() }
         try CorpusError.translating {
             try file.sync()
@@ -104,7 +106,13 @@ final class OrderLinesOutput {
         }
         var results = results
         results["bytes"] = JSONValue(completeBytes)
-        return try StageManifest.write(Self.manifestPath(path), header: header, results: results, journal: journal)
+        return try StageManifest.write(
+            Self.manifestPath(path),
+            header: header,
+            results: results,
+            tokenizer: tokenizer,
+            journal: journal
+        )
     }
 
     private func completeBlock() throws {

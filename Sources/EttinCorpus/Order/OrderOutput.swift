@@ -118,14 +118,16 @@ package final class OrderOutput {
     }
 
     /// Writes what is left, then the manifest; returns the manifest.
-    func finish() throws -> JSONValue {
+    ///
+    /// `tokenizer` is that of the inputs, where it is none of the parameters.
+    func finish(tokenizer: TokenizerFingerprint?) throws -> JSONValue {
         try report()
         let results: JSONObject = [
             "steps": JSONValue(counts.steps), "samples": JSONValue(counts.rows), "tokens": JSONValue(counts.tokens),
         ]
         switch target {
-        case .lines(let output): return try output.finish(results: results)
-        case .shards(let output, _): return try output.finish(files: [], results: results)
+        case .lines(let output): return try output.finish(results: results, tokenizer: tokenizer)
+        case .shards(let output, _): return try output.finish(files: [], results: results, tokenizer: tokenizer)
         }
     }
 

@@ -11,6 +11,8 @@ public struct ChunkStage: Sendable {
     public var tokenizer: Tokenizer
     /// The sizes and rules.
     public var chunking: ChunkOptions
+    /// Where the tokenizer comes from, for messages.
+    public var tokenizerName = "the tokenizer"
 
     /// Prepares the stage.
     ///
@@ -56,8 +58,8 @@ public struct ChunkStage: Sendable {
     ///
     /// - Parameter options: Output, part, threads.
     /// - Returns: The manifest: what was read, with which parameters, and the counts.
-    /// - Throws: `CorpusError` when the input is missing or malformed, holds ids that the tokenizer does not know, or the
-    ///   output cannot be written. Complete shards stay, and a later run goes on behind them.
+    /// - Throws: `CorpusError` when the input is missing or malformed, was made with another tokenizer, holds ids that the
+    ///   tokenizer does not know, or the output cannot be written. Complete shards stay, and a later run goes on behind them.
     @discardableResult
     public func run(_ options: StageOptions) throws -> JSONValue {
         let found = try CorpusInput.mdsDataset(input)
@@ -68,6 +70,7 @@ public struct ChunkStage: Sendable {
             options: options
         )
         if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }
+        _ = try DatasetTokenizer.check(input, against: tokenizer, from: tokenizerName)
         let chunker = try Chunker(tokenizer: tokenizer, options: chunking)
         let dataset = try MDSDataset(folder: input, decompression: .intoMemory, openShardLimit: 1)
         let element = StageHeader.element(for: tokenizer)
@@ -135,7 +138,7 @@ public struct ChunkStage: Sendable {
             case .perDocument(let seed): ["per_document": .string(String(seed))]
             }
         return [
-            "tokenizer": StageHeader.fingerprint(tokenizer), "chunk_size": JSONValue(chunking.chunkSize),
+            "tokenizer": TokenizerFingerprint(tokenizer).json, "chunk_size": JSONValue(chunking.chunkSize),
             "min_chunk_size": JSONValue(chunking.minimumSize), "always_skip_size": JSONValue(chunking.alwaysSkipSize),
             "backfill": .bool(chunking.backfills), "backfill_no_duplicates": .bool(!chunking.duplicatesBackfill),
             "enforce_min_chunk_size_zeroth": .bool(chunking.skipsShortFirst),

@@ -75,10 +75,12 @@ public struct MixStage: Sendable {
     /// - Parameter options: Output and part. The index of a divided job lists the part's own samples; the folders of the
     ///   parts are merged as all others are.
     /// - Returns: A summary: the tokens wanted and taken from each source, and in all.
-    /// - Throws: `CorpusError` when a share is impossible, a name occurs twice, or a source cannot be sampled.
+    /// - Throws: `CorpusError` when a share is impossible, a name occurs twice, sources were made with different tokenizers,
+    ///   or a source cannot be sampled.
     @discardableResult
     public func run(_ options: StageOptions) throws -> JSONValue {
         let targets = try checkedTargets()
+        _ = try DatasetTokenizer.common(of: sources.map(\.input))
         var entries: [JSONValue] = []
         var total = 0
         for (source, target) in zip(sources, targets) {

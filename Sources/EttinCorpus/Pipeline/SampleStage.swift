@@ -95,6 +95,7 @@ public struct SampleStage: Sendable {
         guard !range.isEmpty || (target ?? 0) == 0 else {
             throw CorpusError(.malformed, file: input, found: "has no samples", expected: "enough for the target")
         }
+        let tokenizer = try DatasetTokenizer.recorded(of: input)?.fingerprint
         let selection = try ColumnSelection(dataset, tokenColumn, columns, tokenElement)
         let run = Run()
         let output = try StageOutput(
@@ -136,7 +137,7 @@ public struct SampleStage: Sendable {
             "missing_tokens": JSONValue(max(0, (target ?? 0) - run.tokens)),
             "rounds": JSONValue(range.isEmpty ? 0.0 : Double(run.taken) / Double(range.count)),
         ]
-        return try output.finish(files: [], results: results)
+        return try output.finish(files: [], results: results, tokenizer: tokenizer)
     }
 
     private func check() throws {

@@ -79,6 +79,7 @@ public struct SplitStage: Sendable {
         )
         if let manifest = try StageOutput.finishedManifest(folder: options.output, header: header) { return manifest }
         let dataset = try MDSDataset(folder: input, decompression: .intoMemory, openShardLimit: 1)
+        let tokenizer = try DatasetTokenizer.recorded(of: input)?.fingerprint
         let selection = try ColumnSelection(dataset, "input_ids", nil, nil)
         let run = Run()
         let output = try StageOutput(
@@ -108,7 +109,8 @@ public struct SplitStage: Sendable {
         try options.progress(progress)
         return try output.finish(
             files: [],
-            results: ["samples": JSONValue(output.sampleCount), "tokens": JSONValue(run.tokens)]
+            results: ["samples": JSONValue(output.sampleCount), "tokens": JSONValue(run.tokens)],
+            tokenizer: tokenizer
         )
     }
 

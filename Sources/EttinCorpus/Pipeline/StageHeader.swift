@@ -21,17 +21,6 @@ enum StageHeader {
         ]
     }
 
-    /// What identifies a tokenizer: its size and the ids of a text that touches many of its rules.
-    static func fingerprint(_ tokenizer: Tokenizer) -> JSONValue {
-        let probe = "The naïve tokenizer's  test:\n\t3.14 + 1e10 — 語言 «é» e\u{301} 😀 [MASK] don't __init__  "
-        let ids = tokenizer.encodeIDs(probe).flatMap(\.littleEndianBytes)
-        return [
-            "vocabulary_size": JSONValue(tokenizer.vocabularySize),
-            "add_prefix_space": .bool(tokenizer.addsPrefixSpace),
-            "probe_xxh64": .string(ids.withUnsafeBytes { HashAlgorithm.xxh64.hexadecimal($0) }),
-        ]
-    }
-
     /// The type for token ids: two bytes when the vocabulary allows it.
     static func element(for tokenizer: Tokenizer) -> MDSElement {
         tokenizer.vocabularySize <= 1 << 16 ? .uint16 : .uint32

@@ -30,13 +30,18 @@ enum StageManifest {
     }
 
     /// Writes the manifest, then removes the journal; returns the manifest.
+    ///
+    /// `tokenizer` is that of the inputs, where it is none of the parameters.
     static func write(
         _ path: String,
         header: JSONObject,
         results: JSONObject,
+        tokenizer: TokenizerFingerprint?,
         journal: StageJournal
     ) throws -> JSONValue {
         var manifest = header
+        // Not part of what the run is: earlier manifests of the same job, which lack it, are still its own.
+        if let tokenizer { manifest["tokenizer"] = tokenizer.json }
         manifest["results"] = .object(results)
         let bytes = JSONValue.object(manifest).serialized(JSONWritingOptions(layout: .indented(2)))
         try CorpusError.translating {

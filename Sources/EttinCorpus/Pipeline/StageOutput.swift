@@ -93,7 +93,13 @@ final class StageOutput {
     }
 
     /// Writes the last shard, the stage's own files, index and manifest; returns the manifest.
-    func finish(files: [(name: String, content: JSONValue)], results: JSONObject) throws -> JSONValue {
+    ///
+    /// `tokenizer` is that of the inputs, where it is none of the parameters.
+    func finish(
+        files: [(name: String, content: JSONValue)],
+        results: JSONObject,
+        tokenizer: TokenizerFingerprint? = nil
+    ) throws -> JSONValue {
         try writer.flushLast()
         for file in files {
             let bytes = file.content.serialized(JSONWritingOptions(layout: .singleLine))
@@ -101,6 +107,12 @@ final class StageOutput {
         }
         try writer.finish()
         let path = FilePath.joined(folder, Self.manifestName)
-        return try StageManifest.write(path, header: header, results: results, journal: journal)
+        return try StageManifest.write(
+            path,
+            header: header,
+            results: results,
+            tokenizer: tokenizer,
+            journal: journal
+        )
     }
 }

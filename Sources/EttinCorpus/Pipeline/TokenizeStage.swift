@@ -147,7 +147,7 @@ public struct TokenizeStage: Sendable {
             case .separator(let text): ["separator": .string(text)]
             }
         return [
-            "tokenizer": StageHeader.fingerprint(tokenizer), "splitting": splitting,
+            "tokenizer": TokenizerFingerprint(tokenizer).json, "splitting": splitting,
             "text_field": .string(reading.textField), "id_field": .string(reading.idField),
             "format": reading.format.map { .string($0.rawValue) } ?? .null,
             "invalid_text": .string(reading.invalidText.rawValue),

@@ -130,7 +130,13 @@ struct ReportSamples: Sendable {
             try Self.loaded(folder) { try ModernBERTConfiguration(folder: folder).maxPositionEmbeddings }
         }
         let limit = min(limits.min() ?? .max, tokenizer.modelMaxLength ?? .max)
-        let passages = try SamplePassage.heldOut(dataset, count: 4, tokenizer: tokenizer, tokenLimit: limit)
+        let passages = try SamplePassage.heldOut(
+            dataset,
+            count: 4,
+            tokenizer: tokenizer,
+            from: first.folder,
+            tokenLimit: limit
+        )
         if passages.isEmpty { notes.append("The held-out data \(dataset) have no text of a few words.") }
         return passages
     }

@@ -65,15 +65,23 @@ extension SamplePassage {
     ///   - dataset: The folder of the data.
     ///   - count: How many passages to take, as far as there are texts for them.
     ///   - tokenizer: The tokenizer that the data were made with.
+    ///   - folder: Where the tokenizer comes from.
     ///   - tokenLimit: The most tokens of a passage.
     /// - Returns: The passages.
-    /// - Throws: `CorpusError` when the data cannot be read.
+    /// - Throws: `CorpusError` when the data cannot be read or were made with another tokenizer.
     static func heldOut(
         _ dataset: String,
         count: Int,
         tokenizer: Tokenizer,
+        from folder: String,
         tokenLimit: Int
     ) throws -> [SamplePassage] {
+        _ = try DatasetTokenizer.check(
+            dataset,
+            against: tokenizer,
+            from: folder,
+            expected: "data of the checkpoint's tokenizer, or texts given by --prompt"
+        )
         // Into memory, as a report writes nothing but itself.
         let data = try MDSDataset(folder: dataset, decompression: .intoMemory)
         let tried = min(data.sampleCount, 4 * count)

@@ -92,11 +92,13 @@ struct DataChunk: ParsableCommand {
             addsEndToken: addEosToken,
             draws: draws == .document ? .perDocument(seed: seed) : .sequence(seed: UInt32(truncatingIfNeeded: seed))
         )
-        let stage = ChunkStage(
+        var stage = ChunkStage(
             input: input,
             tokenizer: try Tokenizer(folder: tokenizer.tokenizer),
             chunking: chunking
         )
+        stage.tokenizerName = tokenizer.tokenizer
+        try Diagnostics.noteTokenizer(of: input, stage.tokenizer, from: tokenizer.tokenizer)
         try job.run(json) { try stage.run($0) }
     }
 }

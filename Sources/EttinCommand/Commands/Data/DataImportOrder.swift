@@ -59,12 +59,16 @@ struct DataImportOrder: ParsableCommand {
     }
 
     func run() throws {
-        let stage = OrderImportStage(
+        var stage = OrderImportStage(
             inputs: inputs,
             tokenizer: try tokenizer.map { try Tokenizer(folder: $0) },
             firstStep: firstStep,
             steps: steps
         )
+        if let tokenizer, let loaded = stage.tokenizer {
+            stage.tokenizerName = tokenizer
+            for input in inputs { try Diagnostics.noteTokenizer(of: input, loaded, from: tokenizer) }
+        }
         try job.run(json, manifestPath: OrderOutput.manifestPath(job.output)) { try stage.run($0) }
     }
 }

@@ -47,9 +47,11 @@ struct DataInspect: ParsableCommand {
     }
 
     func run() throws {
+        let name = tokenizer ?? ""
         let tokenizer = try tokenizer.map { try Tokenizer(folder: $0) }
         let dataset = try MDSDataset(folder: folder, decompression: .intoMemory, openShardLimit: 1)
         let tokenColumn = column ?? dataset.defaultTokenColumn
+        if let tokenizer, tokenColumn != nil { try Diagnostics.noteTokenizer(of: folder, tokenizer, from: name) }
         let report = ProgressReport()
         let inspection = try tokenColumn.map { column in
             defer { report.finish() }
@@ -64,6 +66,14 @@ struct DataInspect: ParsableCommand {
             samples: try shown.map { try ShownSample(dataset, $0, tokenColumn: tokenColumn, tokenizer) }
         )
         try json.isOn ? StandardOutput.write(document: description.json) : description.print()
+    }
+}
+
+extension Diagnostics {
+    /// Refuses a tokenizer that is not the data set's, and says what cannot be compared.
+    static func noteTokenizer(of dataset: String, _ tokenizer: Tokenizer, from name: String) throws {
+        let notice = try DatasetTokenizer.check(dataset, against: tokenizer, from: name)
+        if let notice { note(notice) }
     }
 }
 

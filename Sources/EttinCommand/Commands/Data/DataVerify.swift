@@ -46,7 +46,9 @@ struct DataVerify: ParsableCommand {
     }
 
     func run() throws {
-        let vocabulary = try tokenizer.map { try Tokenizer(folder: $0).vocabularySize } ?? vocabSize
+        let name = tokenizer ?? ""
+        let tokenizer = try tokenizer.map { try Tokenizer(folder: $0) }
+        let vocabulary = tokenizer?.vocabularySize ?? vocabSize
         let dataset = try MDSDataset(folder: folder, decompression: .intoMemory, openShardLimit: 1)
         let tokenColumn = column ?? dataset.defaultTokenColumn
         let progress = ProgressReport()
@@ -55,6 +57,11 @@ struct DataVerify: ParsableCommand {
         }
         progress.finish()
         var problems = report.problems
+        do {
+            if let tokenizer { try Diagnostics.noteTokenizer(of: folder, tokenizer, from: name) }
+        } catch let error as CorpusError {
+            problems.append(error)
+        }
         // What damaged shards would have added is not known.
         if problems.isEmpty {
             let tokens = tokenColumn == nil ? nil : report.tokenCount

@@ -71,7 +71,7 @@ public struct MDSIndex: Hashable, Sendable {
     ///   - names: The sub-folders in order; nil for all that have an index.
     /// - Returns: The index that was written.
     /// - Throws: `CorpusError` when a sub-folder has no index, none is found, the folder itself holds shards, which its
-    ///   new index would not list, or the index cannot be written.
+    ///   new index would not list, data sets were made with different tokenizers, or the index cannot be written.
     @discardableResult
     public static func merge(folder: String, subfolders names: [String]? = nil) throws -> MDSIndex {
         let found =
@@ -100,10 +100,11 @@ public struct MDSIndex: Hashable, Sendable {
             )
         }
         var merged = MDSIndex()
+        for name in found where !FilePath.isPlainName(name) {
+            throw CorpusError(.invalidOption, file: "sub-folders", found: "hold \(shown(name))", expected: "names")
+        }
+        _ = try DatasetTokenizer.common(of: found.map { FilePath.joined(folder, $0) })
         for name in found {
-            guard FilePath.isPlainName(name) else {
-                throw CorpusError(.invalidOption, file: "sub-folders", found: "hold \(shown(name))", expected: "names")
-            }
             merged.shards += try MDSIndex(folder: FilePath.joined(folder, name)).shards.map { $0.inside(name) }
         }
         try merged.write(toFolder: folder)
