@@ -5,6 +5,7 @@ import EttinTraining
 ///
 /// ```
 /// RUN/run.json                what the run is: recipe as it was resolved, kind, objective, versions
+/// RUN/run.1.json              what it was before --accept-changes was first given, and so on
 /// RUN/metrics.jsonl           a line for each batch that was logged, under Composer's names
 /// RUN/ledger.jsonl            a line for each batch: what data it was
 /// RUN/tensorboard/            the same metrics as event files
@@ -23,6 +24,11 @@ public struct RunFolder: Hashable, Sendable {
 
     /// What the run is.
     public var description: String { FilePath.joined(path, "run.json") }
+    /// What the run was before changes of its recipe were accepted.
+    ///
+    /// - Parameter number: The number of the change, from 1.
+    /// - Returns: The file.
+    public func earlierDescription(_ number: Int) -> String { FilePath.joined(path, "run.\(number).json") }
     /// What was measured.
     public var metrics: String { FilePath.joined(path, JSONLinesLogger.fileName) }
     /// What data each step saw.

@@ -1,4 +1,5 @@
 import EttinFiles
+package import EttinJSON
 
 /// A recipe as it is written: the file's values with those of the command line in their places, then interpolated.
 package struct RecipeTree {
@@ -12,6 +13,16 @@ package struct RecipeTree {
         let expected = "a mapping of \(document)'s keys"
         root = try Self.parsed(bytes, name: name, expected: expected)
         guard case .mapping = root.content else {
+            throw RecipeError(.malformed, name, found: "is \(root.shownText)", expected: expected)
+        }
+    }
+
+    /// Takes a document that was read before.
+    package init(_ value: JSONValue, name: String, document: String = "a recipe") throws {
+        self.name = name
+        root = YAMLNode(value)
+        guard case .mapping = root.content else {
+            let expected = "a mapping of \(document)'s keys"
             throw RecipeError(.malformed, name, found: "is \(root.shownText)", expected: expected)
         }
     }

@@ -22,6 +22,11 @@ struct Pretrain: ParsableCommand {
             With --lockstep both halves of a pair take every step on the same samples. If
             their save_folder is the same, the halves are its folders encoder and decoder.
 
+            A run that is resumed must have the optimizer, masking, precision, dropout and
+            rules it had; with --accept-changes it takes the recipe's new ones, and the
+            old run.json stays as run.1.json. Lengths, schedules, intervals and paths may
+            change; what did is named.
+
             SIGINT and SIGTERM save a checkpoint after the batch and exit with 130.
 
             Examples:
@@ -48,6 +53,8 @@ struct Pretrain: ParsableCommand {
     @Flag(help: "Print what would be done, and do nothing.")
     var dryRun = false
 
+    @OptionGroup var changes: ChangeOptions
+
     @OptionGroup var place: DeviceOptions
 
     @OptionGroup var json: JSONOption
@@ -59,7 +66,7 @@ struct Pretrain: ParsableCommand {
         if dryRun { return try printPlans(recipes) }
         let device = try place.prepare(orElse: recipes[0].device)
         let outcome = try Interruption.draining(saying: Training.stopNotice) {
-            let outcome = try Training(recipes, device: device).run()
+            let outcome = try Training(recipes, device: device, changes).run()
             if json.isOn { try StandardOutput.write(document: outcome.json) } else { try outcome.printCheckpoints() }
             return outcome
         }
@@ -67,11 +74,28 @@ struct Pretrain: ParsableCommand {
     }
 
     /// The recipe with the numbers of its tokenizer, where that lies here: a plan fetches nothing.
+    ///
+    /// Data that are here are checked as a run checks them.
     private func fitted(_ recipe: PretrainingRecipe) throws -> PretrainingRecipe {
-        guard let folder = recipe.tokenizerName, FilePath.kind(of: folder) == .folder else { return recipe }
+        guard let folder = recipe.tokenizerName, FilePath.kind(of: folder) == .folder else {
+            guard !recipe.takesVocabularyFromTokenizer else { return recipe }
+            try check(recipe, nil)
+            return recipe
+        }
         let tokenizer = try Tokenizer(folder: folder)
         let specials = try SpecialTokens(naming: tokenizer)
-        return try recipe.fitted(vocabularySize: tokenizer.vocabularySize, specials: specials)
+        let fitted = try recipe.fitted(vocabularySize: tokenizer.vocabularySize, specials: specials)
+        try check(fitted, tokenizer)
+        return fitted
+    }
+
+    private func check(_ recipe: PretrainingRecipe, _ tokenizer: Tokenizer?) throws {
+        let notices = try recipe.checkData(
+            vocabularySize: recipe.model.vocabularySize,
+            tokenizer: tokenizer,
+            from: recipe.tokenizerName
+        )
+        for notice in notices { Diagnostics.note(notice) }
     }
 
     private func printPlans(_ recipes: [PretrainingRecipe]) throws {
@@ -98,10 +122,12 @@ struct Training {
 
     let recipes: [PretrainingRecipe]
     let device: Device
+    let changes: ChangeOptions
 
-    init(_ recipes: [PretrainingRecipe], device: Device) {
+    init(_ recipes: [PretrainingRecipe], device: Device, _ changes: ChangeOptions) {
         self.recipes = recipes
         self.device = device
+        self.changes = changes
     }
 
     /// Trains.
@@ -116,6 +142,7 @@ struct Training {
         var options = PretrainingSession.Options()
         options.tokenizer = tokenizer.tokenizer
         options.tokenizerFolder = tokenizer.folder
+        options.acceptsChanges = changes.acceptChanges
         options.device = device
         options.onLine = Diagnostics.note
         options.shouldStop = { Interruption.isRequested }
@@ -125,6 +152,10 @@ struct Training {
             let run = trainer.task
             let begin = trainer.origin.map { "from \($0)" } ?? "with new weights"
             Diagnostics.note("\(run.folder.path): \(run.recipe.kind.name), \(run.recipe.objective.name), \(begin)")
+            if trainer.isFinished {
+                let length = "\(run.recipe.maxDuration)"
+                Diagnostics.note("\(run.folder.path): finished already, nothing to train: max_duration is \(length)")
+            }
         }
         let outcome = try session.run()
         return PretrainingReport(

@@ -117,6 +117,7 @@ struct SuiteRunCommand: ParsableCommand {
     @Flag(help: "Train encoder and decoder of a size and phase on the same batches, together.")
     var lockstep = false
 
+    @OptionGroup var changes: ChangeOptions
     @OptionGroup var place: DeviceOptions
     @OptionGroup var json: JSONOption
 
@@ -156,7 +157,7 @@ struct SuiteRunCommand: ParsableCommand {
                 recipes.append(runs[index].recipe)
                 index += 1
             }
-            let outcome = try Training(recipes, device: device).run()
+            let outcome = try Training(recipes, device: device, changes).run()
             if json.isOn { documents.append(outcome.json) } else { try outcome.printCheckpoints() }
             if outcome.isInterrupted { return true }
         }

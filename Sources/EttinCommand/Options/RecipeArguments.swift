@@ -15,6 +15,12 @@ struct RecipeOverrides: ParsableArguments {
     }
 }
 
+/// What a run that is resumed may change.
+struct ChangeOptions: ParsableArguments {
+    @Flag(help: "Resume with the recipe's optimizer, masking, precision and the like, even if the run had others.")
+    var acceptChanges = false
+}
+
 /// The tokenizer of a recipe.
 struct RecipeTokenizer {
     /// Nil when the recipe names none.

@@ -24,9 +24,6 @@ public struct SequenceLength: Hashable, Sendable {
     /// Why the data could not be looked at; nil where it could.
     public let problem: String?
 
-    private static let shardLimit = 8
-    private static let samplesPerShard = 256
-
     init(given mean: Double, sampleCount: Int? = nil) {
         self.init(mean: mean, source: .given, samplesRead: 0, sampleCount: sampleCount, problem: nil)
     }
@@ -85,19 +82,10 @@ public struct SequenceLength: Hashable, Sendable {
     private static func measure(_ dataset: MDSDataset, maxTokens: Int) throws -> (tokens: Int, samples: Int) {
         // The ids that both halves of a pair read.
         let preparation = SamplePreparation(maxTokens: maxTokens, appendsEnd: false)
-        let shards = dataset.index.shards.count
-        var (tokens, samples) = (0, 0)
-        for place in 0..<min(shards, shardLimit) {
-            let position = place * shards / min(shards, shardLimit)
-            let shard = try dataset.shard(position)
-            let first = dataset.firstSample(ofShard: position)
-            let taken = min(shard.sampleCount, samplesPerShard)
-            for step in 0..<taken {
-                let sample = first + step * shard.sampleCount / taken
-                tokens += try preparation.prepared(dataset.tokenIDs(at: sample), sample: sample).count
-                samples += 1
-            }
+        let samples = dataset.spreadSamples
+        let tokens = try samples.reduce(0) { tokens, sample in
+            try tokens + preparation.prepared(dataset.tokenIDs(at: sample), sample: sample).count
         }
-        return (tokens, samples)
+        return (tokens, samples.count)
     }
 }

@@ -150,7 +150,8 @@ public final class PretrainingRun: TrainingTask {
             } else {
                 try DataLedgerWriter(path: folder.ledger)
             }
-        try RunDescription(recipe, model: languageModel, tokenizer: context.tokenizerFolder).write(to: folder)
+        try RunDescription(recipe, model: languageModel, tokenizer: context.tokenizerFolder)
+            .write(to: folder, keepingEarlier: context.keepsDescription)
     }
 
     /// Moves on in the data, and records in the ledger what a step saw.

@@ -19,6 +19,8 @@ public final class PretrainingSession {
         public var tokenizer: Tokenizer?
         /// Where it came from, for `run.json`.
         public var tokenizerFolder: String?
+        /// Whether a run that is resumed may have another optimizer, masking, precision and the like than before.
+        public var acceptsChanges = false
         /// Where models are trained.
         public var device = Device.cpu
         /// Receives lines of progress; nil for silence.
@@ -48,6 +50,15 @@ public final class PretrainingSession {
         if recipes.count == 2 { try PairAgreement.check(recipes[0], recipes[1]) }
         let specials = try SpecialTokens(naming: options.tokenizer)
         let configurations = try recipes.map { try Self.configuration($0, options.tokenizer, specials) }
+        let vocabularySize = configurations.map(\.vocabularySize).min() ?? 0
+        let checks = DataChecks(
+            recipe: shared,
+            vocabularySize: vocabularySize,
+            tokenizer: options.tokenizer.map {
+                DataChecks.Source(tokenizer: $0, name: options.tokenizerFolder ?? "tokenizer_name")
+            }
+        )
+        var notices = try checks.notices()
         let data = try TrainingData(shared.data)
         try Self.checkBatches(of: data, shared)
         let heldOut = try shared.evalData.map(TrainingData.init)
@@ -58,19 +69,27 @@ public final class PretrainingSession {
         }
         let facts = recipes.map { Self.facts($0, data) }
         let resumed = try Self.resumed(recipes, stores, folders)
+        var changesAreKept = [Bool](repeating: false, count: recipes.count)
         let starts = try recipes.indices.map { index in
-            let start = try RunStart(
+            var start = try RunStart(
                 recipes[index],
                 configuration: configurations[index],
                 resumingAt: resumed[index],
                 facts: facts[index]
             )
+            if let tokenizer = options.tokenizer {
+                try start.check(tokenizer, from: options.tokenizerFolder ?? "tokenizer_name")
+            }
+            if resumed[index] != nil {
+                let changes = try Self.changes(recipes[index], in: folders[index], options, &notices)
+                start.take(changes, of: recipes[index])
+                changesAreKept[index] = changes.needsAcceptance
+            }
             if options.device != .cpu { try withRecovery { start.model.convert(on: options.device) } }
             start.model.setRequiresGradient(true)
             return start
         }
         let position = starts[0].position
-        let vocabularySize = configurations.map(\.vocabularySize).min() ?? 0
         let batchSize = try shared.batchSize()
         let batches = try BatchStream(workers: shared.data.workerCount, ahead: shared.data.prefetchFactor) {
             var settings = data.loaderSettings(specials, readings, batchSize, shared.microbatches)
@@ -104,6 +123,7 @@ public final class PretrainingSession {
                     tokenizer: try options.tokenizer.map { recipe.kind == .decoder ? try $0.forDecoder() : $0 },
                     tokenizerFolder: options.tokenizerFolder,
                     heldOut: evaluation,
+                    keepsDescription: changesAreKept[index],
                     facts: facts[index]
                 )
             )
@@ -120,7 +140,10 @@ public final class PretrainingSession {
             return settings
         }
         trainers = try runs.indices.map { try Trainer(runs[$0], settings[$0], from: starts[$0].trainer) }
-        // Only now, with nothing left that could be wrong in the recipes.
+        // Only now, with nothing left that could be wrong in the recipes. All folders first: where one cannot be written,
+        // the others stay as they are.
+        for trainer in trainers { try trainer.lock() }
+        for notice in notices { options.onLine?(notice) }
         for trainer in trainers { try trainer.open() }
         // A recipe that keeps fewer than before makes room at once.
         for trainer in trainers { try trainer.prune() }
@@ -152,6 +175,27 @@ public final class PretrainingSession {
     }
 
     // MARK: Preparing
+
+    /// In what a run that is resumed has another recipe, which is added to the notices.
+    ///
+    /// - Throws: `TrainingError` for changes that are not accepted.
+    private static func changes(
+        _ recipe: PretrainingRecipe,
+        in folder: RunFolder,
+        _ options: Options,
+        _ notices: inout [String]
+    ) throws -> RecipeChanges {
+        let earlier = EarlierRun(folder)
+        let changes = RecipeChanges(from: earlier.recipe ?? recipe, to: recipe)
+        if !options.acceptsChanges { try changes.check(in: folder) }
+        if let problem = earlier.problem {
+            notices.append("\(folder.description): \(problem), so the recipe is not compared with that of the run")
+        }
+        // Both halves of a pair say the same once.
+        let all = changes.notices + earlier.notices(threads: TorchRuntime.threadCount, torch: TorchRuntime.version)
+        notices += all.filter { !notices.contains($0) }
+        return changes
+    }
 
     /// That a pass over the data has a batch.
     private static func checkBatches(of data: TrainingData, _ recipe: PretrainingRecipe) throws {

@@ -16,6 +16,8 @@ struct RunContext {
     let tokenizerFolder: String?
     /// What measures it; nil without held-out data.
     let heldOut: HeldOutEvaluation?
+    /// Whether the `run.json` that is there stays under another name.
+    let keepsDescription: Bool
     /// Facts that a run which goes on must share.
     let facts: [String: String]
 }

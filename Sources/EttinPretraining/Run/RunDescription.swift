@@ -35,7 +35,16 @@ struct RunDescription {
         ]
     }
 
-    func write(to run: RunFolder) throws {
+    /// Writes the file; one that is there already may stay under the next free number.
+    func write(to run: RunFolder, keepingEarlier keepsEarlier: Bool) throws {
+        if keepsEarlier, FilePath.exists(run.description) {
+            var number = 1
+            while FilePath.exists(run.earlierDescription(number)) { number += 1 }
+            try TrainingError.translating {
+                let bytes = try MappedFile(path: run.description).withUnsafeBytes { Array($0) }
+                try AtomicFile.write(bytes, to: run.earlierDescription(number))
+            }
+        }
         let text = value.text(JSONWritingOptions(layout: .indented(2))) + "\n"
         try TrainingError.translating { try AtomicFile.write(Array(text.utf8), to: run.description) }
     }

@@ -2,6 +2,7 @@ import EttinConversion
 import EttinCorpus
 import EttinFiles
 import EttinModel
+import EttinTokenizer
 import EttinTraining
 import Torch
 
@@ -82,6 +83,25 @@ struct RunStart {
             throw fields.malformed("ledger", "chain", "64 lower-case hexadecimal digits")
         }
         return (position, Ledger(steps: steps, head: head))
+    }
+
+    /// Takes what was changed in the recipe and accepted, as far as the checkpoint has a value of its own for it.
+    mutating func take(_ changes: RecipeChanges, of recipe: PretrainingRecipe) {
+        if changes.contains("optimizer.lr") { trainer.baseRate = recipe.optimizer.learningRate }
+    }
+
+    /// Checks that a tokenizer is the one of the model that is trained on.
+    ///
+    /// - Throws: `TrainingError` when the checkpoint holds another one.
+    func check(_ tokenizer: Tokenizer, from name: String) throws {
+        guard let origin = trainer.origin, FilePath.exists(FilePath.joined(origin, "tokenizer.json")) else { return }
+        guard try !TokenizerFingerprint.sameIDs(tokenizer, Tokenizer(folder: origin)) else { return }
+        throw TrainingError(
+            .invalidOption,
+            "tokenizer_name",
+            found: "is \(name), but \(origin) was made with another tokenizer: the two give different ids to one text",
+            expected: "the tokenizer of \(origin)"
+        )
     }
 
     // MARK: Starting from another run

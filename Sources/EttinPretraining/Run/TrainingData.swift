@@ -113,7 +113,7 @@ struct TrainingData: Sendable {
             batchSize: batchSize,
             microbatchSize: microbatchSize
         )
-        loader.name = settings.localPath
+        loader.name = settings.displayPath
         return loader
     }
 

@@ -19,11 +19,15 @@ public final class RunLock {
     /// File systems that have no such locks are trusted to have one writer.
     ///
     /// - Parameter folder: The folder, which must exist.
-    /// - Throws: `TrainingError` when another process, or this one, holds it already.
+    /// - Throws: `TrainingError` when it cannot be written, or another process, or this one, holds it already.
     public init(folder: String) throws {
         descriptor = try TrainingError.translating {
             let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
             guard descriptor >= 0 else { throw FileError.system(folder, "cannot be opened") }
+            guard access(folder, W_OK | X_OK) == 0 else {
+                defer { close(descriptor) }
+                throw FileError.system(folder, "cannot be written")
+            }
             return descriptor
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }

@@ -40,11 +40,12 @@ public final class Trainer<Task: TrainingTask> {
     private let startClock: TrainingClock
     private var previousClock: TrainingClock
     private var speed: SpeedMonitor
+    /// Nil until the folder of the run is locked.
+    private var ownLock: RunLock?
     /// Nil until the run is opened.
     private var files: OpenFiles?
 
     private struct OpenFiles {
-        let lock: RunLock
         let loggers: [any TrainingLogger]
         let console: (any TrainingLogger)?
     }
@@ -72,6 +73,7 @@ public final class Trainer<Task: TrainingTask> {
         evaluation = start.evaluation.map { ($0.key, $0.value) }
         facts = task.facts
         try start.check(facts, settings.optimizer)
+        try start.check(settings.length.maximum)
         trained = task.model.trainedParameters
         guard !trained.isEmpty else {
             throw TrainingError(
@@ -102,15 +104,23 @@ public final class Trainer<Task: TrainingTask> {
         speed = SpeedMonitor(window: settings.logging.speedWindow)
     }
 
-    /// Opens the files of the run, which no other process may write from then on.
+    /// Makes the folder of the run, into which no other process may write from then on.
+    ///
+    /// - Throws: `TrainingError` when it cannot be made or written, or another process has it.
+    package func lock() throws {
+        guard ownLock == nil else { return }
+        try TrainingError.translating { try FilePath.makeFolder(settings.folder) }
+        ownLock = try RunLock(folder: settings.folder)
+    }
+
+    /// Opens the files of the run.
     ///
     /// A run that is resumed keeps what it wrote up to its checkpoint; one that begins keeps nothing.
     ///
     /// - Throws: `TrainingError` when files cannot be opened or are written by another process; what the task throws.
     package func open() throws {
         guard files == nil else { return }
-        try TrainingError.translating { try FilePath.makeFolder(settings.folder) }
-        let lock = try RunLock(folder: settings.folder)
+        try lock()
         switch startFiles {
         case .begin:
             try store.takeBack(toBatch: nil)
@@ -125,7 +135,6 @@ public final class Trainer<Task: TrainingTask> {
         }
         let batch = startFiles == .resume ? clock.batch : nil
         files = OpenFiles(
-            lock: lock,
             loggers: try settings.logging.loggers(folder: settings.folder, continuingAfterBatch: batch),
             console: settings.onLine.map { show in
                 ConsoleProgress(

@@ -32,6 +32,8 @@ public struct TrainerStart {
     public var best: BestEvaluation?
     /// What a run that is resumed must share with its checkpoint; nil for a run that begins.
     private var stored: (facts: [String: String], optimizer: OptimizerSettings.Name, folder: String)?
+    /// How far the run that is resumed had come a batch before its checkpoint.
+    private var previousClock: TrainingClock?
     /// What the task had kept; empty for a run that begins.
     public var task: JSONObject = [:]
     /// Where weights and state came from; nil for new weights.
@@ -61,6 +63,7 @@ public struct TrainerStart {
         take(state, of: entry.path)
         (evaluation, best) = (state.evaluation, state.best)
         stored = (state.facts, state.optimizer, entry.path)
+        previousClock = state.previousClock
         files = .resume
     }
 
@@ -88,6 +91,22 @@ public struct TrainerStart {
         let known = ["optimizer.name": stored.optimizer.rawValue]
         try Self.check(facts, against: stored.facts, of: stored.folder)
         try Self.check(["optimizer.name": optimizer.name.rawValue], against: known, of: stored.folder)
+    }
+
+    /// Checks that a run which is resumed is not longer already than it is to become.
+    ///
+    /// - Throws: `TrainingError` when its full length was reached before the last batch of its checkpoint.
+    func check(_ maximum: TrainingTime) throws {
+        guard files == .resume, let previousClock, let stored,
+            previousClock.count(in: maximum.unit) >= maximum.value
+        else { return }
+        let reached = TrainingTime(clock.count(in: maximum.unit), maximum.unit)
+        throw TrainingError(
+            .invalidOption,
+            "max_duration",
+            found: "is \(maximum), but \(stored.folder) has \(reached) behind it already",
+            expected: "more than that to train on, or another save_folder"
+        )
     }
 
     /// Takes time and moments of a checkpoint.

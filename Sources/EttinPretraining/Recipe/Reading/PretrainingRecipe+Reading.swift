@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinJSON
 import EttinRecipes
 import EttinTraining
 
@@ -23,6 +24,16 @@ extension PretrainingRecipe {
     /// - Throws: `TrainingError` as for a file.
     public init(yaml: String, name: String = "recipe", overrides: [String] = []) throws {
         try self.init(overrides: overrides) { try RecipeTree(Array(yaml.utf8), name: name) }
+    }
+
+    /// Reads a recipe as `run.json` keeps it, with everything interpolated and overridden.
+    ///
+    /// - Parameters:
+    ///   - resolved: The recipe.
+    ///   - name: The name of the file, for messages.
+    /// - Throws: `TrainingError` as for a file.
+    init(resolved: JSONValue, name: String) throws {
+        try self.init(overrides: []) { try RecipeTree(resolved, name: name) }
     }
 
     private init(overrides: [String], _ read: () throws -> RecipeTree) throws {

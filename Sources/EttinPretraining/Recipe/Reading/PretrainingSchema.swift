@@ -82,6 +82,13 @@ enum PretrainingSchema {
             .init(path: "callbacks", keys: callbacks),
             .init(path: "init_from_checkpoint", keys: initFromCheckpoint),
             .init(path: "rules", keys: rules),
+            .init(path: "eval_loader", keys: loader),
+            .init(path: "eval_loader.dataset", keys: dataset),
+            .init(path: "callbacks.speed_monitor", keys: speedMonitor),
+            .init(path: "callbacks.log_grad_norm", keys: gradientNormLog),
         ]
     )
+
+    /// Dotted names of keys of one mapping.
+    static func names(_ path: String, _ keys: [String]) -> [String] { keys.map { "\(path).\($0)" } }
 }

@@ -38,6 +38,7 @@ struct RecipeReader {
             throw top.missing("train_loader", "a mapping with the data to train on")
         }
         let evaluation = try readLoader("eval_loader", model)
+        try checkPositions(model, [data, evaluation.settings].compactMap { $0 })
         let optimizer = try readOptimizer()
         let schedule = try readSchedule(maximum: maxDuration)
         let checkpoints = try readCheckpoints(maximum: maxDuration, model)
@@ -82,6 +83,20 @@ struct RecipeReader {
     private func noticesInOrder() -> [String] {
         guard !impliedKeys.isEmpty else { return notices }
         return notices + ["inert, as it is always so here: \(impliedKeys.joined(separator: ", "))"]
+    }
+
+    /// A checkpoint whose configuration has fewer positions than it was trained on would be cut short by its readers.
+    private func checkPositions(_ model: RecipeModel, _ data: [DataSettings]) throws {
+        let positions = model.configuration.maxPositionEmbeddings
+        let config = try top.section("model", PretrainingSchema.model).section("model_config", ModelConfigReader.keys)
+        guard config.has("max_position_embeddings"),
+            let length = data.map(\.maxSequenceLength).first(where: { $0 > positions })
+        else { return }
+        throw config.problem(
+            "max_position_embeddings",
+            "is \(positions), but max_seq_len is \(length)",
+            "at least as many"
+        )
     }
 
     // MARK: - Times
