@@ -116,12 +116,13 @@ let package = Package(
             dependencies: ["EttinInference", "EttinModel", "EttinPrimitives", "EttinTokenizer", "Torch"],
             swiftSettings: settings
         ),
-        // Floor 6: the command `ettin`.
+        // Floor 6: the command `ettin`, and what it does before libraries are initialised.
+        .target(name: "CStartup"),
         .executableTarget(
             name: "EttinCommand",
             dependencies: [
                 "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinHub", "EttinCorpus", "EttinModel",
-                "EttinInference", "EttinTraining", "EttinConversion", "EttinPretraining",
+                "EttinInference", "EttinTraining", "EttinConversion", "EttinPretraining", "CStartup",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings

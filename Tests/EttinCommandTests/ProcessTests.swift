@@ -58,6 +58,36 @@ struct ProcessTests {
         }
     }
 
+    #if os(Linux)
+        @Test("A signal while libraries are being initialised waits for the command", .timeLimit(.minutes(1)))
+        func earlyInterruption() throws {
+            let interrupt = UInt64(1) << (UInt64(SIGINT) - 1)
+            for number in [SIGINT, SIGTERM] {
+                let process = Process()
+                process.executableURL = Command.binary
+                // Without the signal it would go on: standard input is never closed.
+                process.arguments = ["tokenize", try TinyModels.shared().encoder, "--input", "-"]
+                let input = Pipe()
+                process.standardInput = input
+                (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
+                try process.run()
+                var isBlocked = false
+                while !isBlocked, process.isRunning {
+                    let path = "/proc/\(process.processIdentifier)/status"
+                    let status = try String(contentsOfFile: path, encoding: .utf8)
+                    let line = status.split(separator: "\n").first { $0.hasPrefix("SigBlk:") }
+                    let mask = line.flatMap { UInt64($0.dropFirst(7).drop(while: \.isWhitespace), radix: 16) } ?? 0
+                    isBlocked = mask & interrupt != 0
+                }
+                kill(process.processIdentifier, number)
+                process.waitUntilExit()
+                #expect(process.terminationReason == .exit)
+                #expect(process.terminationStatus == 128 + number)
+                withExtendedLifetime(input) {}
+            }
+        }
+    #endif
+
     @Test("An interrupted generation ends after a token with 130", .timeLimit(.minutes(1)))
     func drainedGeneration() throws {
         let models = try TinyModels.shared()

@@ -1,3 +1,4 @@
+import CStartup
 import Dispatch
 import EttinFiles
 import EttinModel
@@ -48,13 +49,20 @@ enum Interruption {
 
     /// Makes SIGINT and SIGTERM remove unfinished files and exit with 128 and the signal's number, unless work drains.
     ///
+    /// The signals are blocked, on Linux since before libraries were initialised: one that has come since then waits, and
+    /// is handled now.
+    ///
     /// - Returns: What must be kept for as long as the signals are to be handled.
     static func handle() -> [any DispatchSourceSignal] {
         // A closed pipe and a file that may not grow further are reported by `write` instead.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
+        ettin_block_signals()
         return [SIGINT, SIGTERM].map { number in
-            signal(number, SIG_IGN)
+            #if canImport(Darwin)
+                // There sources see signals that are ignored; on Linux ignoring one drops what is waiting.
+                signal(number, SIG_IGN)
+            #endif
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
                 let (drains, notice) = state.withLock { state in
