@@ -16,6 +16,9 @@ struct PairFacts: Hashable, Sendable {
     /// The seed of weights, masks and dropout, where the recipe says it.
     let seed: Int?
 
+    /// The order data set whose batches are taken as they are; nil for an order that is computed.
+    let orderPath: String?
+
     /// Reads `run.json`.
     init(_ run: RunFolder) throws {
         let path = run.description
@@ -51,6 +54,7 @@ struct PairFacts: Hashable, Sendable {
         let stored = object["recipe"]?["train_loader"]?["dataset"]
         let folder = FilePath.lastComponent(of: try stored?["local"]?.stringValue ?? text("data"))
         dataset = stored?["split"]?.stringValue.map { FilePath.joined(folder, $0) } ?? folder
+        orderPath = stored?["order_path"]?.stringValue
         maxSequenceLength = try optional("max_seq_len")
         shuffleSeed = try optional("train_loader", "dataset", "shuffle_seed")
         seed = try optional("seed")

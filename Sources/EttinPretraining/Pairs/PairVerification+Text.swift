@@ -31,6 +31,15 @@ extension PairVerification {
             findings.append("step \(step) is the first that differs: \(difference.text)")
         case .broken(_, let reason): findings.append(reason)
         }
+        if let ordered = runs.first(where: { $0.orderPath != nil }), let path = ordered.orderPath,
+            let computed = runs.first(where: { $0.orderPath == nil })
+        {
+            findings.append(
+                "\(ordered.folder) reads the order \(path), which numbers samples from its own start, and "
+                    + "\(computed.folder) numbers those of the data: the ledgers differ even where the samples are the "
+                    + "same; train both from the order"
+            )
+        }
         return findings
     }
 

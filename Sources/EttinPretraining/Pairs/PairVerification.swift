@@ -60,6 +60,8 @@ public struct PairVerification: Hashable, Sendable {
         public let tokens: Int
         /// The chain of the last of them.
         public let head: SHA256Digest
+        /// The order data set whose batches it takes as they are; nil for an order that it computes.
+        public let orderPath: String?
     }
 
     /// The two runs, as they were given.
@@ -103,7 +105,8 @@ public struct PairVerification: Hashable, Sendable {
                 objective: run.0.objective,
                 steps: run.1?.entries.count ?? 0,
                 tokens: run.1?.tokens ?? 0,
-                head: run.1?.head ?? .zero
+                head: run.1?.head ?? .zero,
+                orderPath: run.0.orderPath
             )
         }
         conflicts = Self.conflicts(facts[0], facts[1])

@@ -52,6 +52,17 @@ struct PairVerificationTests {
         #expect(verification.json["difference"] == "data")
     }
 
+    @Test("A run from an order and one that computes its order are told why they are no pair")
+    func importedOrder() throws {
+        let recipe: JSONValue = ["max_seq_len": 64, "train_loader": ["dataset": ["order_path": "orders/a"]]]
+        let verification = try verify(changes: ["recipe": recipe]) { batches in
+            batches[0][0] = TokenSample(reference: SampleReference(index: 9, pass: 0), ids: batches[0][0].ids)
+        }
+        #expect(!verification.isPair)
+        #expect(verification.text.contains("decoder reads the order orders/a, which numbers samples from its own"))
+        #expect(verification.text.contains("train both from the order"))
+    }
+
     @Test("The order of two samples of a batch names the step")
     func sampleOrder() throws {
         #expect(try verify { $0[0].swapAt(0, 2) }.verdict == .differ(step: 0, .data))
