@@ -47,7 +47,7 @@ def content(folder):
 @pytest.mark.parametrize(
     "overrides, code, message",
     [
-        (["max_duraton=3ba"], 1, "max_duraton: is no key of a recipe.*did you mean max_duration"),
+        (["max_duraton=3ba"], 1, "max_duraton: is not a key of a recipe.*did you mean max_duration"),
         (["train_loader.dataset.shufle=true"], 1, "dataset.shufle: .*did you mean train_loader.dataset.shuffle"),
         (["optimizer.lr=quick"], 1, 'optimizer.lr: is "quick"; expected a number'),
         (["max_duration=3"], 1, 'max_duration: is "3"; expected a number with a unit'),
@@ -72,7 +72,7 @@ def content(folder):
         (["save_folder=../corpus.txt/run"], 1, "corpus.txt: cannot be made a folder"),
         (["save_folder=/dev/null/run"], 1, "/dev/null: cannot be made a folder"),
         (["save_folder="], 1, "save_folder"),
-        (["load_path=../nowhere"], 1, 'load_path: is "../nowhere", which is no folder and no file'),
+        (["load_path=../nowhere"], 1, 'load_path: is "../nowhere", which is neither a folder nor a file'),
         (["load_path=../tokenizer"], 1, 'load_path: is "../tokenizer", which holds no checkpoint'),
         (["load_path=../corpus.txt"], 1, "corpus.txt"),
     ],
@@ -122,7 +122,7 @@ def begun(place):
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        (["seed=6"], "seed: is 6, but the run that would go on from run/step10 has 5"),
+        (["seed=6"], "seed: is 6, but the run resumed from run/step10 has 5"),
         (["max_seq_len=32"], "max_seq_len: is 32, but"),
         (["train_loader.dataset.shuffle_seed=8"], "shuffle_seed: is 8, but"),
         (["train_loader.dataset.shuffle=false"], "the order of the samples: is "),
@@ -162,7 +162,12 @@ def test_data_of_another_tokenizer_are_named_by_sample(place):
           place / "foreign/train")
     run = Run(place, "foreign-run", kinds=["encoder"])
     error = refused(run, "data_local=../foreign", "eval_loader.dataset.local=../data")
-    assert re.search(r"\.\./foreign: sample \d+ holds the id 1[01]\d\d; expected ids .* vocab_size, 1000", error)
+    assert "../foreign/train: was made with another tokenizer" in error and "has 1000 tokens" in error
+    # Without the manifest the ids say it, and nothing was written either.
+    (place / "foreign/train/manifest.json").unlink()
+    error = refused(run, "data_local=../foreign", "eval_loader.dataset.local=../data")
+    assert re.search(r"\.\./foreign/train: sample \d+ holds the id 1[01]\d\d; expected ids .* vocab_size, 1000", error)
+    assert not list(run.folder.iterdir())
     # Nothing was trained, so that the right data need no other folder.
     run.to_the_end("max_duration=2ba", "autoresume=false")
 
@@ -180,7 +185,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_what_can_be_saved(place, rat
         assert all(math.isfinite(value) for _, values in weights(folder) for value in values)
         assert state(folder)["clock"]["batch"] == int(found[2]) - 1
     else:
-        assert "no numbers either, and there is no checkpoint" in error
+        assert "are NaN or infinite too, and there is no checkpoint" in error
         assert run.checkpoints(0) == run.checkpoints(1) == []
     assert not run.leftovers()
 
@@ -189,7 +194,7 @@ def test_a_model_of_the_other_kind_is_no_beginning(place, begun):
     run = Run(place, "wrong-kind", kinds=["decoder"])
     for override in ("load_weights_only=true", "load_weights_only=false"):
         error = refused(run, "load_path=../begun/run", override)
-        assert "load_path: is ../begun/run/step10, which holds a model of the kind encoder" in error
+        assert "load_path: is ../begun/run/step10, which holds an encoder" in error
     assert not list(run.folder.iterdir())
 
 

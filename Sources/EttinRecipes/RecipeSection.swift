@@ -10,7 +10,7 @@ package struct RecipeSection {
     private let schema: [String]
     private let document: RecipeSchema
 
-    /// Takes a mapping that has no keys but known ones.
+    /// Takes a mapping that has only known keys.
     ///
     /// - Throws: `RecipeError` naming the first unknown key and the one that may have been meant.
     package init(
@@ -37,7 +37,7 @@ package struct RecipeSection {
             throw RecipeError(
                 .unsupported,
                 Self.place(name, value.line, Self.joined(path, Self.shownKey(key))),
-                found: "is no key of \(path.isEmpty ? document.document : path)",
+                found: "is not a key of \(path.isEmpty ? document.document : path)",
                 expected: Self.expectation(for: key, path, schema, document)
             )
         }

@@ -50,7 +50,7 @@ package struct RecipeTree {
             throw RecipeError(
                 .invalidOption,
                 quoted(text),
-                found: "is no override",
+                found: "is not an override",
                 expected: "key=value, such as optimizer.lr=1e-3"
             )
         }

@@ -1,7 +1,7 @@
 import EttinFiles
 package import Yams
 
-/// Reads the one document of a YAML file, with an error that names file and line for whatever is no YAML.
+/// Reads the one document of a YAML file, with an error that names file and line for whatever is not YAML.
 package struct YAMLDocument {
     /// The file, for messages.
     package let name: String
@@ -40,7 +40,7 @@ package struct YAMLDocument {
             .malformed,
             name,
             item: mark.map { "line \($0.line)" },
-            found: "is no YAML: \(found)",
+            found: "is not YAML: \(found)",
             expected: expected
         )
     }

@@ -34,7 +34,7 @@ package struct YAMLNode: Sendable {
     ///   - bytes: The text.
     ///   - name: The file, for messages.
     ///   - expected: What the document is to be, for messages.
-    /// - Throws: `RecipeError` for what is no YAML, and for keys that are no texts.
+    /// - Throws: `RecipeError` for what is not YAML, and for keys that are no texts.
     package init(parsing bytes: [UInt8], name: String, expected: String) throws {
         let root = try YAMLDocument(name: name, expected: expected).root(bytes)
         var count = 0

@@ -21,7 +21,7 @@ package struct AxisScale: Hashable, Sendable {
     /// An axis along which equal steps are equally long.
     ///
     /// - Parameters:
-    ///   - values: The values to show; those that are no numbers count for nothing.
+    ///   - values: The values to show; NaN and infinities are ignored.
     ///   - tickCount: About how many ticks are wanted.
     ///   - includesZero: Whether the axis begins at zero.
     ///   - isExact: Whether it ends with the values instead of at the next tick.

@@ -181,7 +181,7 @@ package struct LineChart: Sendable {
         return (x, min(max(y, plot.top - 4), plot.bottom + 4))
     }
 
-    /// A path through the points, interrupted where there is no number.
+    /// A path through the points, interrupted at NaN.
     private func path(_ series: MetricSeries, _ plot: Plot) -> HTML {
         var parts: [HTML] = []
         var isDown = false

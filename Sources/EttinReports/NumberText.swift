@@ -1,6 +1,6 @@
 /// Numbers for people.
 package enum NumberText {
-    /// A number with so many digits behind the point.
+    /// A number with this many decimals.
     package static func fixed(_ value: Double, places: Int) -> String {
         guard value.isFinite else { return nonFinite(value) }
         var scale = 1.0
@@ -13,7 +13,7 @@ package enum NumberText {
         return "\(sign)\(whole)." + padded(fraction, to: places)
     }
 
-    /// A number with so many digits that matter, such as `0.000800`, `8.00e-05` or `12.3`.
+    /// A number with this many significant digits, such as `0.000800`, `8.00e-05` or `12.3`.
     package static func significant(_ value: Double, digits: Int) -> String {
         guard value.isFinite, value != 0 else { return value == 0 ? "0" : nonFinite(value) }
         var exponent = 0
@@ -30,7 +30,7 @@ package enum NumberText {
         return fixed(value, places: max(0, digits - 1 - exponent))
     }
 
-    /// A number in at most four digits that matter and no zeros behind them: `0.0008`, `8e-05`.
+    /// A number in at most four significant digits, without trailing zeros: `0.0008`, `8e-05`.
     package static func shortest(_ value: Double) -> String { trimmed(significant(value, digits: 4)) }
 
     /// A count with a letter for thousands, millions, billions or trillions: `12.3k`.

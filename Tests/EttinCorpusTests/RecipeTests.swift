@@ -99,7 +99,7 @@ struct RecipeTests {
     @Test(
         "A mistake is named with file, line, key, what was found and what was expected",
         arguments: [
-            ("", "r.yaml: is no YAML: there is no document; expected a mapping with the key \"sources\""),
+            ("", "r.yaml: is not YAML: there is no document; expected a mapping with the key \"sources\""),
             ("a: [", "r.yaml: line "),
             ("3", "r.yaml: line 1, the recipe is \"3\"; expected a mapping"),
             ("description: x", "r.yaml: \"sources\" is not there; expected a list"),
@@ -134,7 +134,7 @@ struct RecipeTests {
                 "total_tokens: 5\nsources:\n- {name: a, percent: 5}\n- name: b",
                 "r.yaml: line 4, sources[1] has no percent, but sources[0] has; expected percent for every source"
             ),
-            ("sources:\n- {name: a, name: b}", "r.yaml: line 2 is no YAML: \"name\" occurs twice"),
+            ("sources:\n- {name: a, name: b}", "r.yaml: line 2 is not YAML: \"name\" occurs twice"),
             ("sources: [{name: &a [*a]}]", "r.yaml: line 1"),
         ]
     )

@@ -49,7 +49,7 @@ struct RecipeTreeTests {
         arguments: [
             (
                 "a: [1",
-                "r.yaml: line 2 is no YAML: did not find expected ',' or ']'; expected a mapping of a recipe's keys"
+                "r.yaml: line 2 is not YAML: did not find expected ',' or ']'; expected a mapping of a recipe's keys"
             ),
             ("- 1", "r.yaml: is a list; expected a mapping of a recipe's keys"),
             (
@@ -82,15 +82,15 @@ struct RecipeTreeTests {
         }
         #expect(
             message { try read("nam: 1") }
-                == "r.yaml:1: nam: is no key of a recipe; expected a known key; did you mean name?"
+                == "r.yaml:1: nam: is not a key of a recipe; expected a known key; did you mean name?"
         )
         #expect(
             message { try read("width: 1") }
-                == "r.yaml:1: width: is no key of a recipe; expected a known key; did you mean size.width?"
+                == "r.yaml:1: width: is not a key of a recipe; expected a known key; did you mean size.width?"
         )
         #expect(
             message { try read("size: {colour: 1}") }
-                == "r.yaml:1: size.colour: is no key of size; expected one of width, rate"
+                == "r.yaml:1: size.colour: is not a key of size; expected one of width, rate"
         )
     }
 

@@ -24,7 +24,7 @@ struct LineChartTests {
         #expect(svg.contains(#"data-plot="32 12 409 232" data-domain="0.0 100.0 0.0 10.0""#))
     }
 
-    @Test("a curve is interrupted where there is no number")
+    @Test("a curve is interrupted at NaN")
     func gaps() {
         let curve = LineChart.Curve(
             label: "a",

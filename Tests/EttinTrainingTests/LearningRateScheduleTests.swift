@@ -233,7 +233,7 @@ struct LearningRateScheduleTests {
             (OptimizerSettings(beta1: 1), "optimizer.betas[0]: is 1.0; expected from 0 to below 1"),
             (OptimizerSettings(beta2: -0.5), "optimizer.betas[1]: is -0.5; expected from 0 to below 1"),
             (OptimizerSettings(epsilon: 0), "optimizer.eps: is 0.0; expected a number above 0"),
-            (OptimizerSettings(weightDecay: -1), "optimizer.weight_decay: is -1.0; expected a number from 0 up"),
+            (OptimizerSettings(weightDecay: -1), "optimizer.weight_decay: is -1.0; expected a number of 0 or more"),
         ]
     )
     func optimizer(_ settings: OptimizerSettings, message: String) {

@@ -58,7 +58,7 @@ public struct DataLedger: Hashable, Sendable {
     ///   those before it.
     public init(path: String) throws { try self.init(path: path, steps: .max) }
 
-    /// Reads the first steps of a file and nothing behind them.
+    /// Reads the first steps of a file and nothing after them.
     init(path: String, steps: Int) throws {
         let file = try TrainingError.translating { try MappedFile(path: path) }
         var entries: [Entry] = []
@@ -86,7 +86,7 @@ public struct DataLedger: Hashable, Sendable {
         }
         func number(_ key: String) throws -> Int {
             guard let value = object[key]?.intValue, value >= 0 else {
-                throw broken("has no whole \"\(key)\"", expected: "a number from 0 up")
+                throw broken("has no integer \"\(key)\"", expected: "a number of 0 or more")
             }
             return value
         }

@@ -13,13 +13,13 @@ public final class DataLedgerWriter {
     /// The chain of the last step.
     public private(set) var head: SHA256Digest
 
-    /// Begins a ledger, or goes on with that of a run that is resumed.
+    /// Begins a ledger, or continues that of a run that is resumed.
     ///
     /// Lines of later steps are cut off, and so is a last line that a kill left incomplete.
     ///
     /// - Parameters:
     ///   - path: The file.
-    ///   - batches: How many batches the checkpoint has behind it that the run goes on from; nil to begin anew, whatever
+    ///   - batches: The number of batches of the checkpoint that is resumed; nil to begin anew, whatever
     ///     the file holds.
     ///   - expected: The chain of the last of those batches; nil where it is not known.
     /// - Throws: `TrainingError` when the file cannot be written, or does not hold an unbroken chain of those batches that
@@ -35,7 +35,7 @@ public final class DataLedgerWriter {
                     .missing,
                     path,
                     found: "has \(ledger.entries.count) steps",
-                    expected: "the \(batches) of the checkpoint that the run goes on from"
+                    expected: "the \(batches) of the checkpoint that is resumed"
                 )
             }
             guard expected == nil || expected == ledger.head else {
@@ -43,7 +43,7 @@ public final class DataLedgerWriter {
                     .malformed,
                     path,
                     found: "has the chain \(ledger.head) at step \(batches - 1)",
-                    expected: "that of the checkpoint that the run goes on from, \(expected ?? .zero)"
+                    expected: "that of the checkpoint that is resumed, \(expected ?? .zero)"
                 )
             }
             kept = ledger.lineLengths.reduce(0, +)

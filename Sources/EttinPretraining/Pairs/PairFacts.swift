@@ -31,7 +31,7 @@ struct PairFacts: Hashable, Sendable {
         }
         func text(_ key: String) throws -> String {
             guard let text = object[key]?.stringValue, !text.isEmpty else {
-                throw TrainingError(.malformed, path, found: "has no text \"\(key)\"", expected: "what a run writes")
+                throw TrainingError(.malformed, path, found: "has no text \"\(key)\"", expected: "the run.json that a run writes")
             }
             return text
         }
@@ -46,7 +46,7 @@ struct PairFacts: Hashable, Sendable {
             return number
         }
         guard let vocabularySize = object["vocab_size"]?.intValue else {
-            throw TrainingError(.malformed, path, found: "has no whole \"vocab_size\"", expected: "what a run writes")
+            throw TrainingError(.malformed, path, found: "has no integer \"vocab_size\"", expected: "the run.json that a run writes")
         }
         self.vocabularySize = vocabularySize
         kind = try text("kind")

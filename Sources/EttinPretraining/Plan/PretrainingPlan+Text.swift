@@ -25,7 +25,7 @@ extension PretrainingPlan {
 
     private func describeModel(_ lines: inout PlanLines) {
         let model = recipe.model
-        lines.heading(recipe.runName ?? "a run without a name")
+        lines.heading(recipe.runName ?? "unnamed run")
         var objective =
             switch recipe.objective {
             case .masked(let probability): "encoder, masked language modeling of \(percent(probability))"
@@ -41,7 +41,7 @@ extension PretrainingPlan {
             "\(model.layerCount) layers of \(model.hiddenSize)\(size), MLP \(model.intermediateSize), "
                 + "\(model.attentionHeads) heads of \(model.headDimensions)"
         )
-        let assumed = recipe.takesVocabularyFromTokenizer ? ", until the tokenizer says otherwise" : ""
+        let assumed = recipe.takesVocabularyFromTokenizer ? ", unless the tokenizer has another number" : ""
         lines.add("vocabulary", NumberText.grouped(model.vocabularySize) + assumed)
         lines.add(
             "parameters",
@@ -79,7 +79,7 @@ extension PretrainingPlan {
             switch sequenceLength.source {
             case .measured: "\(mean) tokens on average, in \(NumberText.grouped(sequenceLength.samplesRead)) samples"
             case .given: "\(mean) tokens on average, as given"
-            case .assumed: "\(mean) tokens assumed, the most there may be (\(sequenceLength.problem ?? "no data"))"
+            case .assumed: "\(mean) tokens assumed, the maximum (\(sequenceLength.problem ?? "no data"))"
             }
         lines.add("sequence", "at most \(NumberText.grouped(recipe.data.maxSequenceLength)); \(text)")
     }
@@ -98,7 +98,7 @@ extension PretrainingPlan {
         case .permutation: "permutation of all samples, seed \(recipe.data.shuffleSeed)"
         case .streaming(let settings):
             "streaming's \(settings.algorithm.rawValue) over \(settings.canonicalNodes) nodes, seed \(recipe.data.shuffleSeed)"
-        case .sequential: "as stored"
+        case .sequential: "in storage order"
         case .explicit(let path): "given by \(path)"
         }
     }
@@ -118,16 +118,16 @@ extension PretrainingPlan {
             let steps = batchSizes.map { "\($0.sequences) from \(compact(Double($0.tokens)))" }
             lines.add("batch growth", steps.joined(separator: ", "))
         }
-        lines.add("steps", steps.map { "about \(NumberText.grouped($0))" } ?? "not known without the data")
+        lines.add("steps", steps.map { "about \(NumberText.grouped($0))" } ?? "unknown without the data")
         if let tokens { lines.add("tokens", "about \(compact(tokens))") }
-        if let batchesPerEpoch { lines.add("pass", "\(NumberText.grouped(batchesPerEpoch)) steps over the data") }
+        if let batchesPerEpoch { lines.add("epoch", "\(NumberText.grouped(batchesPerEpoch)) steps") }
         let optimizer = recipe.optimizer
         lines.add(
             "optimizer",
             "\(optimizer.name.rawValue), betas \(NumberText.shortest(optimizer.beta1)) "
                 + "\(NumberText.shortest(optimizer.beta2)), eps \(NumberText.shortest(optimizer.epsilon)), "
                 + "weight decay \(NumberText.shortest(optimizer.weightDecay))"
-                + (optimizer.filtersBiasAndNorm ? " but on biases and norms" : "")
+                + (optimizer.filtersBiasAndNorm ? " except on biases and norms" : "")
         )
         if let norm = recipe.gradientClipping {
             lines.add("clipping", "gradient norm at most \(NumberText.shortest(norm))")
@@ -209,7 +209,7 @@ extension PretrainingPlan {
         }
         if let path = settings.loadPath {
             let parts = [
-                settings.loadWeightsOnly ? "weights only" : nil, settings.resetTime ? "the clock at zero" : nil,
+                settings.loadWeightsOnly ? "weights only" : nil, settings.resetTime ? "clock reset" : nil,
                 settings.restartOverride ? "with this recipe's rate" : nil,
             ].compactMap { $0 }
             lines.add("starts from", ([path] + parts).joined(separator: ", "))
@@ -221,14 +221,14 @@ extension PretrainingPlan {
     }
 
     private func describeMemory(_ lines: inout PlanLines) {
-        lines.heading("memory of one device, roughly")
+        lines.heading("memory per device, estimated")
         lines.add("parameters", NumberText.bytes(memory.weights))
         lines.add("gradients", NumberText.bytes(memory.gradients))
         lines.add("optimizer", NumberText.bytes(memory.optimizer))
-        let perToken = "\(NumberText.bytes(memory.activationsPerToken)) a token"
+        let perToken = "\(NumberText.bytes(memory.activationsPerToken)) per token"
         lines.add("activations", memory.activations.map { "\(NumberText.bytes($0)), \(perToken)" } ?? perToken)
         lines.add(
-            "together",
+            "total",
             NumberText.bytes(memory.total) + (memory.activations == nil ? " without activations" : "")
         )
     }
@@ -248,7 +248,7 @@ extension PretrainingPlan {
         let unit =
             switch time.unit {
             case .iteration, .batch: "steps"
-            case .epoch: "passes"
+            case .epoch: "epochs"
             case .sample: "sequences"
             case .token: "tokens"
             case .second: "seconds"

@@ -11,7 +11,7 @@ public enum PretrainingPhase: String, Hashable, Sendable, CaseIterable {
     case decay
 }
 
-/// What a recipe says of saving, loading and going on.
+/// What a recipe says of saving, loading and resuming.
 public struct CheckpointSettings: Hashable, Sendable {
     /// The folder of the run, nil for none in the recipe; `save_folder`.
     public var saveFolder: String?
@@ -27,7 +27,7 @@ public struct CheckpointSettings: Hashable, Sendable {
     public var loadPath: String?
     /// Whether only its weights are taken; `load_weights_only`.
     public var loadWeightsOnly: Bool
-    /// Whether to go on with the newest checkpoint of the folder, if there is one; `autoresume`.
+    /// Whether to resume from the newest checkpoint of the folder, if there is one; `autoresume`.
     public var autoresume: Bool
     /// Whether the counters start at zero after loading; `reset_time`.
     public var resetTime: Bool
@@ -36,7 +36,7 @@ public struct CheckpointSettings: Hashable, Sendable {
     /// The phase, whose name begins the tags; `phase`.
     public var phase: PretrainingPhase
 
-    /// Creates settings; the training code's defaults unless given.
+    /// Creates settings, by default those of the training code.
     ///
     /// - Parameters:
     ///   - saveFolder: The folder of the run.
@@ -46,7 +46,7 @@ public struct CheckpointSettings: Hashable, Sendable {
     ///   - overwrite: Whether files of an earlier run may be replaced.
     ///   - loadPath: The checkpoint to start from.
     ///   - loadWeightsOnly: Whether only its weights are taken.
-    ///   - autoresume: Whether to go on with the newest checkpoint of the folder.
+    ///   - autoresume: Whether to resume from the newest checkpoint of the folder.
     ///   - resetTime: Whether the counters start at zero after loading.
     ///   - restartOverride: Whether learning rate and weight decay of the recipe replace the loaded ones.
     ///   - phase: The phase.

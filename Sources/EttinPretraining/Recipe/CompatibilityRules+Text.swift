@@ -32,12 +32,12 @@ extension CompatibilityRules {
                 "reset_time",
                 resetTime,
                 literal: "reset_time sets the clock to zero whenever a run is resumed",
-                intended: "reset_time sets the clock to zero after load_path alone"
+                intended: "reset_time sets the clock to zero after load_path only"
             ),
             entry(
                 "batch_size_warmup",
                 batchSizeWarmup,
-                literal: "batches grow inside the packer alone",
+                literal: "batches grow inside the packer only",
                 intended: "batches grow with and without packing"
             ),
             entry(

@@ -24,7 +24,7 @@ public struct DataSettings: Hashable, Sendable {
         /// `shuffle_block_size`; nil for the library's default.
         public var blockSize: Int?
 
-        /// Creates settings; the training code's unless given.
+        /// Creates settings, by default those of the training code.
         ///
         /// - Parameters:
         ///   - algorithm: The algorithm.
@@ -105,7 +105,7 @@ public struct DataSettings: Hashable, Sendable {
     ///   - split: The sub-folder.
     ///   - maxSequenceLength: The most tokens of a sequence.
     ///   - shuffle: Whether samples are shuffled.
-    ///   - shuffleSeed: The seed of the order; mosaicml-streaming's default unless given.
+    ///   - shuffleSeed: The seed of the order; by default that of mosaicml-streaming.
     ///   - order: The order of the samples; nil for the permutation, or the stored one without shuffling.
     ///   - dropLast: Whether the samples at the end of an epoch that fill no batch are left out.
     ///   - workerCount: Threads that prepare batches.

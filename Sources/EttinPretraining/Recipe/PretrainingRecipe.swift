@@ -99,7 +99,7 @@ public struct PretrainingRecipe: Sendable {
     public var gradientCheckpointing: Bool
     /// An average of weights; `algorithms.ema`, `average_last_checkpoints`.
     public var averaging: CheckpointAveraging?
-    /// Saving, loading and going on.
+    /// Saving, loading and resuming.
     public var checkpoints: CheckpointSettings
     /// A smaller model whose weights this one starts from; `init_from_checkpoint`.
     public var initFromCheckpoint: SmallerModelSettings?
@@ -146,7 +146,7 @@ public struct PretrainingRecipe: Sendable {
     ///   - gradientClipping: The largest norm of the gradient.
     ///   - gradientCheckpointing: Whether activations are computed again for the gradient.
     ///   - averaging: An average of weights.
-    ///   - checkpoints: Saving, loading and going on.
+    ///   - checkpoints: Saving, loading and resuming.
     ///   - initFromCheckpoint: A smaller model whose weights this one starts from.
     ///   - rules: Where the training code did something else than was meant.
     ///   - device: Where to compute.

@@ -70,7 +70,7 @@ struct RunRecord: Sendable {
             let bytes = try TrainingError.translating { try MappedFile(path: path).withUnsafeBytes { Array($0) } }
             value = try JSONValue(parsing: bytes)
         } catch let error as JSONError {
-            throw TrainingError(.malformed, path, found: "is no JSON: \(error)")
+            throw TrainingError(.malformed, path, found: "is not JSON: \(error)")
         }
         guard let object = value.objectValue else {
             throw TrainingError(.malformed, path, found: "is a JSON \(value.kind.rawValue)", expected: "an object")

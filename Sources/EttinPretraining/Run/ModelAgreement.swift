@@ -7,7 +7,7 @@ enum ModelAgreement {
     enum Extent {
         /// The shapes of the weights: what another phase may compute with them is its own affair.
         case shape
-        /// All that decides what the model computes, as for a run that goes on.
+        /// All that decides what the model computes, as for a run that is resumed.
         case all
     }
 

@@ -22,7 +22,7 @@ enum PairAgreement {
                 .invalidOption,
                 key,
                 found: "is \(one) for the \(first.kind.name) and \(other) for the \(second.kind.name)",
-                expected: "the same, as both are to see the same data"
+                expected: "the same, as both halves see the same data"
             )
         }
         try same("seed") { $0.seed }

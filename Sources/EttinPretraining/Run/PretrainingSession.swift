@@ -13,7 +13,7 @@ public import Torch
 /// ```
 /// The halves of a pair take each step on the same samples, one after the other, and save at the same batches.
 public final class PretrainingSession {
-    /// What a session is given besides its recipes.
+    /// What a session is given together withs its recipes.
     public struct Options {
         /// The tokenizer that is written into checkpoints and names the special tokens; nil for the suite's ids.
         public var tokenizer: Tokenizer?
@@ -218,7 +218,7 @@ public final class PretrainingSession {
             throw TrainingError(
                 .missing,
                 "model.model_config.vocab_size",
-                found: "is to be that of the tokenizer, and there is none",
+                found: "is \"tokenizer\", but there is no tokenizer",
                 expected: "tokenizer_name: the folder of one, or a number"
             )
         }
@@ -284,7 +284,7 @@ public final class PretrainingSession {
         return facts
     }
 
-    /// The checkpoints to go on from: the newest that all runs have.
+    /// The checkpoints to resume from: the newest that all runs have.
     ///
     /// - Throws: `TrainingError` when a folder holds what may neither be continued nor replaced.
     private static func resumed(
@@ -299,7 +299,7 @@ public final class PretrainingSession {
             return entries.map { $0.first { $0.batch == batch } }
         }
         for (index, recipe) in recipes.enumerated() where !recipe.checkpoints.overwrite {
-            // What a run leaves that was killed before its first checkpoint is nothing to go on with.
+            // What a run leaves that was killed before its first checkpoint is nothing to resume.
             let others = try PretrainingPhase.allCases.flatMap {
                 try CheckpointStore(folder: folders[index].path, tag: $0.rawValue).entries()
             }
@@ -310,7 +310,7 @@ public final class PretrainingSession {
                 .invalidOption,
                 "save_folder",
                 found: "is \(folders[index].path), which holds \(isResumed ? "another" : "a") run\(newest)",
-                expected: (isResumed ? "" : "autoresume=true to go on with it, ")
+                expected: (isResumed ? "" : "autoresume=true to resume it, ")
                     + "save_overwrite=true to replace it, or another folder"
             )
         }

@@ -2,7 +2,7 @@ import EttinCorpus
 import EttinTokenizer
 import EttinTraining
 
-/// What a run is given besides its recipe and its start.
+/// What a run is given together withs its recipe and its start.
 struct RunContext {
     /// Where its files go.
     let folder: RunFolder
@@ -18,6 +18,6 @@ struct RunContext {
     let heldOut: HeldOutEvaluation?
     /// Whether the `run.json` that is there stays under another name.
     let keepsDescription: Bool
-    /// Facts that a run which goes on must share.
+    /// What a run that is resumed must share.
     let facts: [String: String]
 }

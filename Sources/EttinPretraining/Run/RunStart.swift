@@ -10,7 +10,7 @@ import Torch
 ///
 /// Making one reads and checks, and writes nothing.
 struct RunStart {
-    /// How far the ledger is that goes on.
+    /// How far the ledger is that is continued.
     struct Ledger: Hashable {
         let steps: Int
         /// The chain of the last of these steps.
@@ -29,8 +29,8 @@ struct RunStart {
     /// - Parameters:
     ///   - recipe: The recipe.
     ///   - configuration: The model's shape, with the vocabulary it is to have.
-    ///   - entry: The checkpoint to go on from; nil for none.
-    ///   - facts: What a checkpoint to go on from must share.
+    ///   - entry: The checkpoint to resume from; nil for none.
+    ///   - facts: What the checkpoint must share.
     /// - Throws: `TrainingError`, `CheckpointError` or `StateDictionaryError` when what it names does not fit.
     init(
         _ recipe: PretrainingRecipe,
@@ -51,7 +51,7 @@ struct RunStart {
         }
     }
 
-    // MARK: Going on
+    // MARK: Resuming
 
     private mutating func goOn(
         from entry: CheckpointStore.Entry,
@@ -120,7 +120,7 @@ struct RunStart {
                 throw TrainingError(
                     .missing,
                     folder,
-                    found: "has no \(TrainerState.fileName), so no optimizer to go on with",
+                    found: "has no \(TrainerState.fileName), so there is no optimizer state to resume",
                     expected: "a checkpoint of a run, or load_weights_only: true"
                 )
             }
@@ -153,7 +153,7 @@ struct RunStart {
                 .missing,
                 path,
                 found: "holds no optimizer",
-                expected: "one to go on with, or load_weights_only: true"
+                expected: "an optimizer state, or load_weights_only: true"
             )
         }
         guard optimizer.name == recipe.optimizer.name.loggedName else {
@@ -218,8 +218,8 @@ struct RunStart {
         throw TrainingError(
             .invalidOption,
             "load_path",
-            found: "is \(path), which holds a model of the kind \(kind.name)",
-            expected: "a model of the kind \(recipe.startKind.name), with which model.name begins"
+            found: "is \(path), which holds \(kind == .encoder ? "an encoder" : "a decoder")",
+            expected: "\(recipe.startKind == .encoder ? "an encoder" : "a decoder"), from which model.name starts"
         )
     }
 
@@ -229,7 +229,7 @@ struct RunStart {
             throw TrainingError(
                 .missing,
                 "load_path",
-                found: "is \"\(path)\", which is no folder and no file",
+                found: "is \"\(path)\", which is neither a folder nor a file",
                 expected: "a checkpoint, the folder of a run, or a raw training checkpoint (.pt)"
             )
         }

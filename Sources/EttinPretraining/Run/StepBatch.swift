@@ -8,7 +8,7 @@ public struct StepBatch: Sendable {
     let fingerprint: BatchFingerprint
     /// The microbatches of each half.
     package let halves: [[TrainingBatch]]
-    /// Where the data goes on.
+    /// Where the data continues.
     let positionAfter: DataPosition
     /// The pass over the data that the next batch belongs to.
     let nextEpoch: Int

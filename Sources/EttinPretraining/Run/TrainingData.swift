@@ -13,7 +13,7 @@ struct TrainingData: Sendable {
 
     let samples: Samples
     let settings: DataSettings
-    /// What a run that goes on must find again, by names for messages.
+    /// What a run that is resumed must find again, by names for messages.
     let facts: [String: String]
 
     /// Opens what a recipe names.

@@ -4,7 +4,7 @@ public import EttinModel
 import EttinRecipes
 import EttinTraining
 
-/// Several runs as one file describes them: sizes × kinds × phases, each phase going on from the one before.
+/// Several runs as one file describes them: sizes × kinds × phases, each phase starting from the one before.
 ///
 /// ```yaml
 /// name: ettin                  # models are called NAME-encoder-SIZE, as the published ones
@@ -14,8 +14,8 @@ import EttinTraining
 /// kinds: [encoder, decoder]
 /// phases: [pretrain, extension, decay]
 /// cross: true                  # each finished model trained on as the other kind, too
-/// tokenizer: path              # for all recipes; theirs unless given
-/// data: {pretrain: data/a, extension: data/b, decay: data/c}   # or one for all; theirs unless given
+/// tokenizer: path              # for all recipes; by default their own
+/// data: {pretrain: data/a, extension: data/b, decay: data/c}   # or one for all; by default their own
 /// set: [device=cuda]           # for all recipes, as on the command line
 /// ```
 public struct SuiteFile: Hashable, Sendable {

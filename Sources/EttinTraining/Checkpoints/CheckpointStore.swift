@@ -88,10 +88,10 @@ public struct CheckpointStore: Hashable, Sendable {
         try remove(try entries().dropLast(max(1, last)).filter { try !isKept(TrainerState(folder: $0.path)) })
     }
 
-    /// Prepares the folder for a run that goes on from a checkpoint of it, or begins: what a process that was killed had
+    /// Prepares the folder for a run that resumes from a checkpoint of it, or begins: what a process that was killed had
     /// begun to write goes, later checkpoints go, and `latest` leads to the newest again.
     ///
-    /// - Parameter batch: The batches of the checkpoint that the run goes on from; nil for a run that begins, with which
+    /// - Parameter batch: The batches of the checkpoint that is resumed; nil for a run that begins, with which
     ///   all checkpoints go.
     /// - Throws: `TrainingError` when something cannot be removed.
     public func takeBack(toBatch batch: Int?) throws {

@@ -1,7 +1,7 @@
 import EttinFiles
 public import EttinJSON
 
-/// What a run needs besides weights and moments to go on; `trainer_state.json` of a checkpoint.
+/// What a run needs besides weights and moments to be resumed; `trainer_state.json` of a checkpoint.
 ///
 /// There is no state of random generators: everything random is a function of seed, step and sample.
 public struct TrainerState: Hashable, Sendable {
@@ -44,7 +44,7 @@ public struct TrainerState: Hashable, Sendable {
     public var baseRate: Double
     /// The rate that decoupled weight decay refers to.
     public var referenceRate: Double
-    /// Facts that a run which goes on must share, by the keys of its recipe.
+    /// What a run that is resumed must share, by the keys of its recipe.
     public var facts: [String: String]
     /// What was last measured on held-out data, for the model cards of later checkpoints.
     public var evaluation: [Measurement]
@@ -63,7 +63,7 @@ public struct TrainerState: Hashable, Sendable {
     ///   - nextRate: The rate of the next step, where it was determined with the last one.
     ///   - baseRate: The rate that the schedule multiplies.
     ///   - referenceRate: The rate that decoupled weight decay refers to.
-    ///   - facts: Facts that a run which goes on must share.
+    ///   - facts: What a run that is resumed must share.
     ///   - evaluation: What was last measured on held-out data.
     ///   - best: The best evaluation so far.
     public init(

@@ -112,7 +112,7 @@ package struct SmoothedSeries: Sendable {
     /// The average; NaN before the first value.
     package var value: Double { weight > 0 ? sum / weight : .nan }
 
-    /// Counts a value, unless it is no number.
+    /// Counts a value, unless it is NaN or infinite.
     package mutating func add(_ value: Double) {
         guard value.isFinite else { return }
         sum = decay * sum + (1 - decay) * value

@@ -17,7 +17,7 @@ public final class JSONLinesLogger: TrainingLogger {
     ///
     /// - Parameters:
     ///   - path: The file; it is created where there is none.
-    ///   - batch: The batch after which the run goes on: lines of later batches go, and so does a last line that is not
+    ///   - batch: The batch after which the run is resumed: lines of later batches go, and so does a last line that is not
     ///     complete. Nil for a run that begins, which keeps nothing.
     /// - Throws: `TrainingError` when the file cannot be opened, or has a line that is not ours.
     public init(path: String, continuingAfterBatch batch: Int?) throws {

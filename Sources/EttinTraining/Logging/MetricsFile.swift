@@ -41,7 +41,7 @@ package enum MetricsFile {
         do {
             value = try JSONValue(parsing: bytes, options: JSONParsingOptions(allowsNonFiniteNumbers: true))
         } catch {
-            throw TrainingError(.malformed, place, found: "is no JSON: \(error.reason)", expected: "an object")
+            throw TrainingError(.malformed, place, found: "is not JSON: \(error.reason)", expected: "an object")
         }
         guard let object = value.objectValue else {
             throw TrainingError(.malformed, place, found: "is a JSON \(value.kind.rawValue)", expected: "an object")

@@ -41,7 +41,7 @@ public struct OptimizerSettings: Hashable, Sendable {
     /// Whether norms of the gradient are recorded; `log_grad_norm`.
     public var logsGradientNorm: Bool
 
-    /// Creates settings; those the suite was trained with unless given.
+    /// Creates settings, by default those the suite was trained with.
     ///
     /// - Parameters:
     ///   - name: Which optimizer.
@@ -86,6 +86,6 @@ public struct OptimizerSettings: Hashable, Sendable {
         try check("betas[0]", beta1, "from 0 to below 1") { 0 <= $0 && $0 < 1 }
         try check("betas[1]", beta2, "from 0 to below 1") { 0 <= $0 && $0 < 1 }
         try check("eps", epsilon, "a number above 0") { $0 > 0 }
-        try check("weight_decay", weightDecay, "a number from 0 up") { $0 >= 0 }
+        try check("weight_decay", weightDecay, "a number of 0 or more") { $0 >= 0 }
     }
 }

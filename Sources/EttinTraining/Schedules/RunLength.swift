@@ -19,7 +19,7 @@ public struct RunLength: Hashable, Sendable {
             throw TrainingError(
                 .invalidOption,
                 "max_duration",
-                found: "is \(maximum) of a data order, which has no passes",
+                found: "is \(maximum) of an order data set, which has no epochs",
                 expected: "a length in ba or tok"
             )
         }

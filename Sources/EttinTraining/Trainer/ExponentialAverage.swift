@@ -51,7 +51,7 @@ public final class ExponentialAverage {
         Tensor.average(state.map(\.tensor), toward: parameters.map(\.tensor), keeping: smoothing)
     }
 
-    /// Goes on from a saved state.
+    /// Resumes from a saved state.
     ///
     /// - Parameter saved: What ``state`` was.
     /// - Throws: `TrainingError` when tensors are missing, unknown or of another shape; nothing has changed then.

@@ -105,7 +105,7 @@ extension Trainer {
     private func saved(insteadOf batch: Int, among trainers: [Trainer]) throws -> String {
         guard try hasFiniteWeights() else {
             let newest = try store.newest().map { "the newest checkpoint is \($0.path)" }
-            return "the weights before it are no numbers either, and " + (newest ?? "there is no checkpoint")
+            return "the weights before it are NaN or infinite too, and " + (newest ?? "there is no checkpoint")
         }
         for trainer in trainers where trainer.clock.batch < batch { try trainer.save() }
         return "the state before it is saved in \(store.path(batch: batch - 1))"

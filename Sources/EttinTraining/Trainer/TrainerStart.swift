@@ -77,7 +77,7 @@ public struct TrainerStart {
             throw TrainingError(
                 .invalidOption,
                 key,
-                found: "is \(value), but the run that would go on from \(folder) has \(stored)",
+                found: "is \(value), but the run resumed from \(folder) has \(stored)",
                 expected: "the same, or another save_folder"
             )
         }

@@ -100,7 +100,7 @@ struct DataLedgerTests {
             #expect {
                 try DataLedgerWriter(path: path, continuingAfterBatch: 4)
             } throws: {
-                "\($0)".hasSuffix("has 3 steps; expected the 4 of the checkpoint that the run goes on from")
+                "\($0)".hasSuffix("has 3 steps; expected the 4 of the checkpoint that is resumed")
             }
             #expect(try folder.read("ledger.jsonl") == bytes)
             #expect(throws: TrainingError.self) {
@@ -114,8 +114,8 @@ struct DataLedgerTests {
         arguments: [
             ("\"tokens\":15,\"data\":\"", "\"tokens\":15,\"data\":\"x", 1, "has no hash \"data\"; expected 64"),
             ("\"step\":2", "\"step\":3", 3, "is step 3; expected step 2"),
-            ("\"step\":1", "\"step\":-1", 2, "has no whole \"step\""),
-            ("{\"step\":1", "{\"stop\":1", 2, "has no whole \"step\""),
+            ("\"step\":1", "\"step\":-1", 2, "has no integer \"step\""),
+            ("{\"step\":1", "{\"stop\":1", 2, "has no integer \"step\""),
             ("{\"step\":1", "[\"step\":1", 2, "is not JSON"),
             ("\"chain\":\"", "\"chain\":\"0", 1, "has no hash \"chain\""),
         ]

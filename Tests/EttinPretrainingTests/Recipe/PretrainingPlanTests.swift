@@ -37,13 +37,13 @@ struct PretrainingPlanTests {
         let plan = try PretrainingPlan(RecipeText.recipe())
         #expect(plan.sequenceLength.source == .assumed)
         #expect(plan.sequenceLength.mean == 128)
-        #expect(plan.text.contains("128 tokens assumed, the most there may be"))
+        #expect(plan.text.contains("128 tokens assumed, the maximum"))
         for length in ["2ep", "60sec"] {
             let recipe = try RecipeText.recipe(["max_duration=\(length)", "scheduler.t_warmup=0.1dur"])
             let plan = try PretrainingPlan(recipe)
             #expect(plan.steps == nil)
             #expect(plan.checkpoints == nil)
-            #expect(plan.text.contains("not known without the data"))
+            #expect(plan.text.contains("unknown without the data"))
         }
     }
 

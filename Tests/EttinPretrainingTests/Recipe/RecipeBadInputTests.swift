@@ -20,16 +20,16 @@ struct RecipeBadInputTests {
         arguments: [
             Case(
                 "max_duratoin=5ba",
-                message: "max_duratoin: is no key of a recipe; expected a known key; did you mean max_duration?"
+                message: "max_duratoin: is not a key of a recipe; expected a known key; did you mean max_duration?"
             ),
-            Case("lr=1", message: "lr: is no key of a recipe; expected a known key; did you mean optimizer.lr?"),
+            Case("lr=1", message: "lr: is not a key of a recipe; expected a known key; did you mean optimizer.lr?"),
             Case(
                 "optimizer.learning=1",
-                message: "optimizer.learning: is no key of optimizer; expected one of name, lr, betas"
+                message: "optimizer.learning: is not a key of optimizer; expected one of name, lr, betas"
             ),
             Case(
                 "model.model_config.attn_type=x",
-                message: "model.model_config.attn_type: is no key of model.model_config"
+                message: "model.model_config.attn_type: is not a key of model.model_config"
             ),
             Case("max_duration=", message: "max_duration: is empty; expected a time"),
             Case("max_duration=1000", message: "max_duration: is \"1000\"; expected a number with a unit: iter, ep"),
@@ -37,7 +37,7 @@ struct RecipeBadInputTests {
                 "max_duration=0.5dur",
                 message: "max_duration: is 0.5dur; expected a time in iter, ep, ba, sp, tok, sec"
             ),
-            Case("max_duration=0tok", message: "max_duration: is 0tok; expected more than nothing"),
+            Case("max_duration=0tok", message: "max_duration: is 0tok; expected a length above 0"),
             Case("optimizer.lr=fast", message: "optimizer.lr: is \"fast\"; expected a number"),
             Case("optimizer.lr='3e-3'", message: "optimizer.lr: is the text \"3e-3\"; expected a number"),
             Case("optimizer.lr=0x1p3", message: "optimizer.lr: is \"0x1p3\"; expected a number"),
@@ -142,14 +142,14 @@ struct RecipeBadInputTests {
             Case(
                 "load_path=x",
                 "init_from_checkpoint.checkpoint_load_path=y",
-                message: "init_from_checkpoint: is given beside load_path"
+                message: "init_from_checkpoint: is given together with load_path"
             ),
             Case(
                 "average_last_checkpoints=5",
                 "algorithms.ema={}",
-                message: "average_last_checkpoints: is given beside algorithms.ema"
+                message: "average_last_checkpoints: is given together with algorithms.ema"
             ),
-            Case("algorithms.ema={half_life: 5ba, smoothing: 0.9}", message: "smoothing: is given beside half_life"),
+            Case("algorithms.ema={half_life: 5ba, smoothing: 0.9}", message: "smoothing: is given together with half_life"),
             Case("train_loader.dataset.max_seq_len=64", message: "max_seq_len: is 64, but max_seq_len is 128"),
             Case(
                 "train_loader.dataset.mlm_probability=0.1",
@@ -174,7 +174,7 @@ struct RecipeBadInputTests {
                 message: "tokenizer_name: is \"other\", but tokenizer_name is \"tokenizer\""
             ),
             Case("train_loader.dataset.order_path=x", message: "order_path: is \"x\", but shuffle is true"),
-            Case("train_loader.dataset.streams={a: {local: x}}", message: "streams: is given beside local"),
+            Case("train_loader.dataset.streams={a: {local: x}}", message: "streams: is given together with local"),
             Case(
                 "model.model_config.sliding_window=-1",
                 message: "sliding_window: is -1, but global_attn_every_n_layers is 3"
@@ -238,12 +238,12 @@ struct RecipeBadInputTests {
     @Test(
         "overrides that are none are refused",
         arguments: [
-            Case("max_duration", message: "\"max_duration\": is no override; expected key=value"),
-            Case("=5", message: "\"=5\": is no override"),
+            Case("max_duration", message: "\"max_duration\": is not an override; expected key=value"),
+            Case("=5", message: "\"=5\": is not an override"),
             Case("a..b=5", message: "\"a..b=5\": has an empty part in its key"),
             Case("optimizer.betas.2=5", message: "override of optimizer.betas.2: asks for \"2\" of a list of 2"),
             Case("optimizer.lr.x=5", message: "override of optimizer.lr.x: asks for \"x\" of \"3e-3\""),
-            Case("optimizer.betas=[1", message: "override of optimizer.betas: line 2 is no YAML"),
+            Case("optimizer.betas=[1", message: "override of optimizer.betas: line 2 is not YAML"),
         ]
     )
     func overrides(_ wrong: Case) {
@@ -254,14 +254,14 @@ struct RecipeBadInputTests {
     @Test(
         "files that are no recipes are refused with the line",
         arguments: [
-            ("", "r.yaml: is no YAML: there is no document; expected a mapping of a recipe's keys"),
+            ("", "r.yaml: is not YAML: there is no document; expected a mapping of a recipe's keys"),
             ("- a\n", "r.yaml: is a list; expected a mapping of a recipe's keys"),
-            ("a: 1\na: 2\n", "r.yaml: line 1 is no YAML: \"a\" occurs twice"),
-            ("a: [1\n", "is no YAML"),
+            ("a: 1\na: 2\n", "r.yaml: line 1 is not YAML: \"a\" occurs twice"),
+            ("a: [1\n", "is not YAML"),
             ("1: 2\n{}: 3\n", "r.yaml: line 2 has no text for a key; expected a name"),
             (
                 "seed: 5\nmax_seq: 7\n",
-                "r.yaml:2: max_seq: is no key of a recipe; expected a known key; did you mean max_seq_len?"
+                "r.yaml:2: max_seq: is not a key of a recipe; expected a known key; did you mean max_seq_len?"
             ),
             ("optimizer:\n  lr: x\n  \"a\\nb\": 1\n", "r.yaml:"),
             (String(repeating: "[", count: 1000), "is nested too deep"),

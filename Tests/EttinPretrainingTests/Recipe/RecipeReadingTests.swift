@@ -99,7 +99,7 @@ struct RecipeReadingTests {
         #expect(recipe.startKind == .decoder)
         #expect(
             RecipeText.message(RecipeText.encoder, ["model.name=flex_gpt_to_bert"])
-                == "r.yaml: model.name: is flex_gpt_to_bert, but there is no load_path; expected the model to go on from"
+                == "r.yaml: model.name: is flex_gpt_to_bert, but there is no load_path; expected the model to start from"
         )
     }
 

@@ -180,7 +180,7 @@ struct RunReportTests {
             try FileManager.default.removeItem(atPath: "\(run)/metrics.jsonl")
             #expect(message([run]).hasPrefix("\(run)/metrics.jsonl: cannot be opened"))
             for (text, expected) in [
-                ("{", "is no JSON: line 1"), ("[]", "is a JSON array; expected an object"),
+                ("{", "is not JSON: line 1"), ("[]", "is a JSON array; expected an object"),
                 ("{}", "has no \"name\"; expected a text"), ("{\"name\":1}", "\"name\" is 1; expected a text"),
                 ("{\"name\":\"a\",\"kind\":\"x\"}", "\"kind\" is \"x\"; expected \"encoder\" or \"decoder\""),
             ] {

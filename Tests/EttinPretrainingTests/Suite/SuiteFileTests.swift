@@ -97,9 +97,9 @@ struct SuiteFileTests {
             ("phases=[step]", "phases: has \"step\"; expected pretrain, extension, decay"),
             (
                 "data={pretrian: x}",
-                "data.pretrian: is no key of data; expected a known key; did you mean data.pretrain?"
+                "data.pretrian: is not a key of data; expected a known key; did you mean data.pretrain?"
             ),
-            ("size=[a]", "size: is no key of a suite; expected a known key; did you mean sizes?"),
+            ("size=[a]", "size: is not a key of a suite; expected a known key; did you mean sizes?"),
             ("set={a: 1}", "set: is a mapping; expected a list"),
         ]
     )

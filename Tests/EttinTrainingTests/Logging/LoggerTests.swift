@@ -81,7 +81,7 @@ struct JSONLinesLoggerTests {
     @Test(
         "a line that is not ours is named by file and number",
         arguments: [
-            ("{\"time/batch\":1,", "m:2: is no JSON: "), ("[1]", "m:2: is a JSON array; expected an object"),
+            ("{\"time/batch\":1,", "m:2: is not JSON: "), ("[1]", "m:2: is a JSON array; expected an object"),
             ("{}", "m:2: has no \"time/batch\"; expected a count"),
             ("{\"time/batch\":-1}", "m:2: \"time/batch\" is -1; expected a count"),
             ("{\"time/batch\":1,\"time/token\":2,\"x\":\"y\"}", "m:2: \"x\" is a string; expected a number or null"),

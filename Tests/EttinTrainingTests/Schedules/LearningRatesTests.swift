@@ -128,7 +128,7 @@ struct RunLengthTests {
             try RunLength(TrainingTime(2, .epoch), schedule: Self.constant, batchesPerEpoch: nil)
         }
         #expect(error?.kind == .invalidOption && error?.place == "max_duration")
-        #expect(error?.found == "is 2ep of a data order, which has no passes")
+        #expect(error?.found == "is 2ep of an order data set, which has no epochs")
         for maximum in [TrainingTime(7, .batch), TrainingTime(7, .token), TrainingTime(7, .second)] {
             #expect(try RunLength(maximum, schedule: Self.constant, batchesPerEpoch: nil).maximum == maximum)
         }

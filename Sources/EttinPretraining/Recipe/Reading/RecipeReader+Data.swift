@@ -132,7 +132,7 @@ extension RecipeReader {
     private func readStreams(_ dataset: RecipeSection) throws -> [DataSettings.Stream] {
         guard let node = dataset.node("streams") else { return [] }
         guard !dataset.has("local") else {
-            throw dataset.problem("streams", "is given beside local", "one of the two")
+            throw dataset.problem("streams", "is given together with local", "one of the two")
         }
         guard case .mapping(let members) = node.content, !members.isEmpty else {
             throw dataset.problem("streams", "is \(node.shownText)", "a mapping of names to data sets")
@@ -142,7 +142,7 @@ extension RecipeReader {
             let stream = try section.section(member.key, PretrainingSchema.stream)
             let weights = ["proportion", "repeat", "choose"].filter { stream.has($0) }
             guard weights.count <= 1 else {
-                throw stream.problem(weights[1], "is given beside \(weights[0])", "one of the two")
+                throw stream.problem(weights[1], "is given together with \(weights[0])", "one of the two")
             }
             var weight = MDSStreams.Weight.once
             if let share = try stream.double("proportion", "a number above 0", where: { $0 > 0 }) {

@@ -26,10 +26,10 @@ extension RecipeReader {
             )
         }
         if section.has("pretrained_model_name") {
-            notices.append("ignored: model.pretrained_model_name (it only supplies defaults, which are written here)")
+            notices.append("ignored: model.pretrained_model_name (it only supplies defaults, which the recipe states itself)")
         }
         if try section.bool("disable_train_metrics") == false {
-            notices.append("ignored: model.disable_train_metrics: false (metrics of training are the loss alone)")
+            notices.append("ignored: model.disable_train_metrics: false (the loss is the only training metric)")
         }
         let config = try section.section("model_config", ModelConfigReader.keys)
         var model = RecipeModel(
@@ -54,7 +54,7 @@ extension RecipeReader {
         do {
             try model.configuration.validate(file: "model.model_config")
         } catch let error as CheckpointError {
-            throw section.problem("model_config", "makes no model: \(error)", nil)
+            throw section.problem("model_config", "is not a valid model: \(error)", nil)
         }
         return model
     }
@@ -70,7 +70,7 @@ extension RecipeReader {
             throw section.problem("name", "is \(quoted(name))", "one of \(expected)")
         }
         guard entry.kind == entry.start || top.has("load_path") else {
-            throw section.problem("name", "is \(name), but there is no load_path", "the model to go on from")
+            throw section.problem("name", "is \(name), but there is no load_path", "the model to start from")
         }
         return (entry.kind, entry.start)
     }
@@ -83,14 +83,14 @@ extension RecipeReader {
         if try reader.isAlways(false, "init_small_embedding") { impliedKeys.append("init_small_embedding") }
         if let causal = try config.bool("causal_mask"), causal != (kind == .decoder) {
             let other = kind == .decoder ? "a decoder" : "an encoder"
-            throw config.problem("causal_mask", "is \(causal), but model.name makes \(other)", "the two to agree")
+            throw config.problem("causal_mask", "is \(causal), but model.name makes \(other)", "the same value for both")
         }
         if let loss = try config.string("loss_function") {
             guard ["fa_cross_entropy", "cross_entropy"].contains(loss) else {
                 throw config.problem(
                     "loss_function",
                     "is \(quoted(loss))",
-                    "cross_entropy or fa_cross_entropy, which are one here"
+                    "cross_entropy or fa_cross_entropy, which mean the same here"
                 )
             }
             impliedKeys.append("loss_function")
@@ -139,7 +139,7 @@ extension RecipeReader {
         ]
         .compactMap { $0 }
         if let first = deviations.first, let last = deviations.last, first != last {
-            throw config.problem("init_std", "is \(first), but initializer_range is \(last)", "the two to agree")
+            throw config.problem("init_std", "is \(first), but initializer_range is \(last)", "the same value for both")
         }
         model.configuration.initializerRange = deviations.first ?? 0.02
         model.configuration.initializerCutoffFactor =
@@ -151,7 +151,7 @@ extension RecipeReader {
         if let reduction = try loss.string("reduction"), reduction != "mean" {
             throw loss.problem("reduction", "is \(quoted(reduction))", "mean")
         }
-        model.zLoss = try loss.double("lse_square_scale", "a number from 0 up") { $0 >= 0 } ?? 0
+        model.zLoss = try loss.double("lse_square_scale", "a number of 0 or more") { $0 >= 0 } ?? 0
         for key in ["inplace_backward", "return_z_loss"] where loss.has(key) {
             notices.append("ignored: model.model_config.loss_kwargs.\(key)")
         }

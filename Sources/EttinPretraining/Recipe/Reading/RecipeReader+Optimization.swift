@@ -118,7 +118,7 @@ extension RecipeReader {
         }
         try section.naming { try schedule.check(maximum: maximum) }
         if case .warmupStableDecay(_, let decay, let final) = schedule, decay.value == 0, final != 1 {
-            notices.append("inert: scheduler.alpha_f with t_decay 0, after which nothing is left of the run")
+            notices.append("inert: scheduler.alpha_f with t_decay 0: the rate does not decay")
         }
         return schedule
     }
@@ -148,7 +148,7 @@ extension RecipeReader {
         let algorithms = try top.section("algorithms", PretrainingSchema.algorithms)
         guard algorithms.has("ema") else { return last.map { .lastCheckpoints($0) } }
         if last != nil {
-            throw top.problem("average_last_checkpoints", "is given beside algorithms.ema", "one of the two")
+            throw top.problem("average_last_checkpoints", "is given together with algorithms.ema", "one of the two")
         }
         let section = try algorithms.section("ema", PretrainingSchema.averaging)
         let interval = try section.time("update_interval", in: [.batch]) ?? TrainingTime(1, .batch)
@@ -158,7 +158,7 @@ extension RecipeReader {
         let half = try section.time("half_life", in: [.batch])
         if let smoothing = try section.double("smoothing", "a number from 0 to below 1", where: { 0 <= $0 && $0 < 1 }) {
             guard half == nil else {
-                throw section.problem("smoothing", "is given beside half_life", "one of the two")
+                throw section.problem("smoothing", "is given together with half_life", "one of the two")
             }
             return .ema(ExponentialAveraging(smoothing: smoothing, updateInterval: interval, start: start))
         }

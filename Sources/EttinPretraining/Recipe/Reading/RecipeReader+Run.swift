@@ -29,7 +29,7 @@ extension RecipeReader {
         settings.phase = try readPhase()
         if settings.autoresume {
             if settings.saveFolder == nil {
-                throw top.problem("autoresume", "is true, but there is no save_folder", "the folder to go on in")
+                throw top.problem("autoresume", "is true, but there is no save_folder", "the folder to resume in")
             }
             if settings.overwrite {
                 throw top.problem("autoresume", "is true, but so is save_overwrite", "one of the two")
@@ -53,7 +53,7 @@ extension RecipeReader {
         }
         if !settings.loadWeightsOnly, !settings.resetTime {
             notices.append(
-                "load_path without reset_time: the loaded run's clock goes on, and max_duration counts from its start"
+                "load_path without reset_time: the loaded run's clock continues, and max_duration counts from its start"
             )
         }
     }

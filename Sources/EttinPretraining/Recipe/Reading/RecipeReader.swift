@@ -32,7 +32,7 @@ struct RecipeReader {
         let rules = try readRules()
         let model = try readModel()
         let maxDuration = try top.require("max_duration", try duration("max_duration"), "a time such as 1_000_000tok")
-        guard maxDuration.value > 0 else { throw top.problem("max_duration", "is \(maxDuration)", "more than nothing") }
+        guard maxDuration.value > 0 else { throw top.problem("max_duration", "is \(maxDuration)", "a length above 0") }
         let training = try readLoader("train_loader", model)
         guard let data = training.settings else {
             throw top.missing("train_loader", "a mapping with the data to train on")
@@ -82,7 +82,7 @@ struct RecipeReader {
 
     private func noticesInOrder() -> [String] {
         guard !impliedKeys.isEmpty else { return notices }
-        return notices + ["inert, as it is always so here: \(impliedKeys.joined(separator: ", "))"]
+        return notices + ["inert, always the case here: \(impliedKeys.joined(separator: ", "))"]
     }
 
     /// A checkpoint whose configuration has fewer positions than it was trained on would be cut short by its readers.
@@ -171,7 +171,7 @@ struct RecipeReader {
     private func readSmallerModel() throws -> SmallerModelSettings? {
         guard top.has("init_from_checkpoint") else { return nil }
         if top.has("load_path") {
-            throw top.problem("init_from_checkpoint", "is given beside load_path", "one of the two to start from")
+            throw top.problem("init_from_checkpoint", "is given together with load_path", "one of the two to start from")
         }
         let section = try top.section("init_from_checkpoint", PretrainingSchema.initFromCheckpoint)
         var path = try section.require(
