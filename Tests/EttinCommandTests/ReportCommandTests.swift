@@ -122,6 +122,9 @@ struct ReportCommandTests {
             try FileManager.default.removeItem(atPath: "\(folder)/held-out")
             let arguments = ["--tokenizer", "\(folder)/other", "-o", "\(folder)/held-out"]
             try Command.succeed(["data", "tokenize", corpus] + arguments)
+            try Command.fail(["report", "\(folder)/pair", "--json"], saying: "was made with another tokenizer")
+            // Without the manifest the ids say it.
+            try FileManager.default.removeItem(atPath: "\(folder)/held-out/manifest.json")
             try Command.fail(["report", "\(folder)/pair", "--json"], saying: "but the tokenizer has ")
         }
     }

@@ -87,7 +87,7 @@ public struct PairVerification: Hashable, Sendable {
         for folder in folders where FilePath.kind(of: folder.path) != .folder {
             throw TrainingError(.missing, folder.path, found: "is not a folder", expected: "the folder of a run")
         }
-        let facts = try folders.map(PairFacts.init)
+        let facts = try folders.map(PairedRun.init)
         var ledgers: [DataLedger?] = []
         var broken: Verdict?
         for (index, folder) in folders.enumerated() {
@@ -151,7 +151,7 @@ public struct PairVerification: Hashable, Sendable {
         return .differ(step: step, .data)
     }
 
-    private static func conflicts(_ first: PairFacts, _ second: PairFacts) -> [Conflict] {
+    private static func conflicts(_ first: PairedRun, _ second: PairedRun) -> [Conflict] {
         func text(_ number: Int?) -> String { number.map { "\($0)" } ?? "not given" }
         let same = [
             ("vocab_size", "\(first.vocabularySize)", "\(second.vocabularySize)"),

@@ -20,7 +20,7 @@ enum ModelAgreement {
         in folder: String,
         _ extent: Extent
     ) throws {
-        let values = zip(facts(own, extent), facts(stored, extent))
+        let values = zip(comparedValues(own, extent), comparedValues(stored, extent))
         guard let (first, second) = values.first(where: { $0.value != $1.value }) else { return }
         throw TrainingError(
             .invalidOption,
@@ -30,7 +30,9 @@ enum ModelAgreement {
         )
     }
 
-    private static func facts(_ model: ModernBERTConfiguration, _ extent: Extent) -> [(key: String, value: String)] {
+    private static func comparedValues(_ model: ModernBERTConfiguration, _ extent: Extent) -> [(
+        key: String, value: String
+    )] {
         let shape = [
             ("vocab_size", "\(model.vocabularySize)"), ("num_hidden_layers", "\(model.layerTypes.count)"),
             ("hidden_size", "\(model.hiddenSize)"), ("intermediate_size", "\(model.intermediateSize)"),

@@ -16,11 +16,11 @@ public final class PretrainingRun: TrainingTask {
     /// Where its files are.
     public let folder: RunFolder
     /// What a run that is resumed must share with its checkpoint.
-    public let facts: [String: String]
+    public let runIdentity: [String: String]
 
     package let languageModel: LanguageModel
-    private let context: RunContext
-    private let ledgerStart: RunStart.Ledger?
+    private let context: RunResources
+    private let ledgerStart: InitialRunState.Ledger?
     /// Opened with the other files of the run.
     private var ledger: DataLedgerWriter?
     private var position: DataPosition
@@ -32,11 +32,11 @@ public final class PretrainingRun: TrainingTask {
     ///   - recipe: What to train, and how.
     ///   - start: Weights and state to begin with.
     ///   - context: What runs of one process share.
-    init(_ recipe: PretrainingRecipe, _ start: RunStart, _ context: RunContext) {
+    init(_ recipe: PretrainingRecipe, _ start: InitialRunState, _ context: RunResources) {
         self.recipe = recipe
         self.context = context
         folder = context.folder
-        facts = context.facts
+        runIdentity = context.runIdentity
         languageModel = start.model
         position = start.position
         batchCount = start.trainer.clock.batch

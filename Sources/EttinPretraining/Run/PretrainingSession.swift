@@ -13,7 +13,7 @@ public import Torch
 /// ```
 /// The halves of a pair take each step on the same samples, one after the other, and save at the same batches.
 public final class PretrainingSession {
-    /// What a session is given together withs its recipes.
+    /// What a session is given besides its recipes.
     public struct Options {
         /// The tokenizer that is written into checkpoints and names the special tokens; nil for the suite's ids.
         public var tokenizer: Tokenizer?
@@ -67,15 +67,15 @@ public final class PretrainingSession {
         let stores = zip(recipes, folders).map {
             CheckpointStore(folder: $1.path, tag: $0.checkpoints.phase.rawValue)
         }
-        let facts = recipes.map { Self.facts($0, data) }
+        let runIdentity = recipes.map { Self.runIdentity($0, data) }
         let resumed = try Self.resumed(recipes, stores, folders)
         var changesAreKept = [Bool](repeating: false, count: recipes.count)
         let starts = try recipes.indices.map { index in
-            var start = try RunStart(
+            var start = try InitialRunState(
                 recipes[index],
                 configuration: configurations[index],
                 resumingAt: resumed[index],
-                facts: facts[index]
+                runIdentity: runIdentity[index]
             )
             if let tokenizer = options.tokenizer {
                 try start.check(tokenizer, from: options.tokenizerFolder ?? "tokenizer_name")
@@ -116,7 +116,7 @@ public final class PretrainingSession {
             return PretrainingRun(
                 recipe,
                 starts[index],
-                RunContext(
+                RunResources(
                     folder: folders[index],
                     batches: batches,
                     half: index,
@@ -124,7 +124,7 @@ public final class PretrainingSession {
                     tokenizerFolder: options.tokenizerFolder,
                     heldOut: evaluation,
                     keepsDescription: changesAreKept[index],
-                    facts: facts[index]
+                    runIdentity: runIdentity[index]
                 )
             )
         }
@@ -272,16 +272,16 @@ public final class PretrainingSession {
     }
 
     /// What decides the data of a run besides its length, which may be changed, and what starts its generators.
-    private static func facts(_ recipe: PretrainingRecipe, _ data: TrainingData) -> [String: String] {
-        var facts = [
+    private static func runIdentity(_ recipe: PretrainingRecipe, _ data: TrainingData) -> [String: String] {
+        var runIdentity = [
             "model": recipe.kind.name, "objective": recipe.objective.name, "seed": "\(recipe.seed)",
             "max_seq_len": "\(recipe.data.maxSequenceLength)",
             "global_train_batch_size": "\(recipe.globalTrainBatchSize)",
             "batch_size_warmup": recipe.batchSizeGrowth, "optimizer.name": recipe.optimizer.name.rawValue,
             "rules.token_counting": recipe.rules.tokenCounting.rawValue,
         ]
-        facts.merge(data.facts) { $1 }
-        return facts
+        runIdentity.merge(data.runIdentity) { $1 }
+        return runIdentity
     }
 
     /// The checkpoints to resume from: the newest that all runs have.

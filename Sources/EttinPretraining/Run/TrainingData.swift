@@ -14,7 +14,7 @@ struct TrainingData: Sendable {
     let samples: Samples
     let settings: DataSettings
     /// What a run that is resumed must find again, by names for messages.
-    let facts: [String: String]
+    let runIdentity: [String: String]
 
     /// Opens what a recipe names.
     ///
@@ -32,21 +32,21 @@ struct TrainingData: Sendable {
         if case .explicit(let path) = settings.order {
             let dataset = try MDSDataset(folder: path)
             samples = .explicit(dataset)
-            facts = Self.facts(settings, dataset.index.shards)
+            runIdentity = Self.runIdentity(settings, dataset.index.shards)
             return
         }
         if settings.streams.isEmpty {
             let dataset = try MDSDataset(folder: settings.localPath, split: settings.split)
             let shards = dataset.index.shards
             samples = .ordered(dataset, try Self.order(settings, shards: shards, count: dataset.sampleCount))
-            facts = Self.facts(settings, shards)
+            runIdentity = Self.runIdentity(settings, shards)
             return
         }
         let datasets = try settings.streams.map {
             (dataset: try MDSDataset(folder: $0.localPath, split: $0.split ?? settings.split), weight: $0.weight)
         }
         let streams = try MDSStreams(datasets)
-        facts = Self.facts(settings, datasets.flatMap(\.dataset.index.shards))
+        runIdentity = Self.runIdentity(settings, datasets.flatMap(\.dataset.index.shards))
         guard settings.streams.contains(where: { $0.weight != .once }) else {
             let shards = datasets.flatMap(\.dataset.index.shards)
             samples = .ordered(streams, try Self.order(settings, shards: shards, count: streams.sampleCount))
@@ -79,7 +79,7 @@ struct TrainingData: Sendable {
     }
 
     /// The content is known by sizes and hashes of the shards as the index has them, before any compression.
-    private static func facts(_ settings: DataSettings, _ shards: [MDSShardDescription]) -> [String: String] {
+    private static func runIdentity(_ settings: DataSettings, _ shards: [MDSShardDescription]) -> [String: String] {
         let parts = shards.map { shard in
             let hashes = shard.raw.hashes.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             return "\(shard.sampleCount) \(shard.raw.byteCount) \(hashes.joined(separator: " "))"
@@ -87,13 +87,13 @@ struct TrainingData: Sendable {
         let digest = SHA256Digest(of: Array(parts.joined(separator: "\n").utf8))
         let count = shards.reduce(0) { $0 + $1.sampleCount }
         let weights = settings.streams.map { "\($0.weight)" }.joined(separator: ", ")
-        var facts = [
+        var runIdentity = [
             "the data set": "\(count) samples with the digest \("\(digest)".prefix(12))",
             "the order of the samples": settings.orderName + (weights.isEmpty ? "" : " with the weights \(weights)"),
             "drop_last": "\(settings.dropLast)",
         ]
-        if settings.shuffle { facts["shuffle_seed"] = "\(settings.shuffleSeed)" }
-        return facts
+        if settings.shuffle { runIdentity["shuffle_seed"] = "\(settings.shuffleSeed)" }
+        return runIdentity
     }
 
     /// What a loader of these data makes of them, but for the vocabulary.

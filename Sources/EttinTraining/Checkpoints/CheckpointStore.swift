@@ -94,7 +94,7 @@ public struct CheckpointStore: Hashable, Sendable {
     /// - Parameter batch: The batches of the checkpoint that is resumed; nil for a run that begins, with which
     ///   all checkpoints go.
     /// - Throws: `TrainingError` when something cannot be removed.
-    public func takeBack(toBatch batch: Int?) throws {
+    public func rollBack(toBatch batch: Int?) throws {
         guard FilePath.kind(of: folder) == .folder else { return }
         try TrainingError.translating {
             for name in try FilePath.names(inFolder: folder) where name.hasPrefix(".") && name.hasSuffix(".tmp") {

@@ -45,7 +45,7 @@ public struct TrainerState: Hashable, Sendable {
     /// The rate that decoupled weight decay refers to.
     public var referenceRate: Double
     /// What a run that is resumed must share, by the keys of its recipe.
-    public var facts: [String: String]
+    public var runIdentity: [String: String]
     /// What was last measured on held-out data, for the model cards of later checkpoints.
     public var evaluation: [Measurement]
     /// The best evaluation so far, where a run looks for one.
@@ -63,7 +63,7 @@ public struct TrainerState: Hashable, Sendable {
     ///   - nextRate: The rate of the next step, where it was determined with the last one.
     ///   - baseRate: The rate that the schedule multiplies.
     ///   - referenceRate: The rate that decoupled weight decay refers to.
-    ///   - facts: What a run that is resumed must share.
+    ///   - runIdentity: What a run that is resumed must share.
     ///   - evaluation: What was last measured on held-out data.
     ///   - best: The best evaluation so far.
     public init(
@@ -76,7 +76,7 @@ public struct TrainerState: Hashable, Sendable {
         nextRate: Double?,
         baseRate: Double,
         referenceRate: Double,
-        facts: [String: String],
+        runIdentity: [String: String],
         evaluation: [Measurement] = [],
         best: BestEvaluation? = nil
     ) {
@@ -90,7 +90,7 @@ public struct TrainerState: Hashable, Sendable {
         self.nextRate = nextRate
         self.baseRate = baseRate
         self.referenceRate = referenceRate
-        self.facts = facts
+        self.runIdentity = runIdentity
         self.evaluation = evaluation
         self.best = best
     }
@@ -121,7 +121,9 @@ public struct TrainerState: Hashable, Sendable {
             "next_lr": nextRate.map { JSONValue($0) } ?? .null, "base_lr": JSONValue(baseRate),
             "reference_lr": JSONValue(referenceRate),
         ]
-        object["facts"] = .object(JSONObject(facts.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
+        object["facts"] = .object(
+            JSONObject(runIdentity.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
+        )
         object["evaluation"] = .object(JSONObject(evaluation.map { ($0.key, JSONValue($0.value)) }))
         if let best {
             object["best"] = [
@@ -181,8 +183,8 @@ public struct TrainerState: Hashable, Sendable {
         nextRate = next == nil || next == .null ? nil : try fields.number("optimizer", "next_lr")
         baseRate = try fields.number("optimizer", "base_lr")
         referenceRate = try fields.number("optimizer", "reference_lr")
-        facts = [:]
-        for member in value["facts"]?.objectValue ?? [:] { facts[member.key] = member.value.stringValue }
+        runIdentity = [:]
+        for member in value["facts"]?.objectValue ?? [:] { runIdentity[member.key] = member.value.stringValue }
         evaluation = (value["evaluation"]?.objectValue ?? [:]).map {
             Measurement(key: $0.key, value: $0.value.doubleValue ?? .nan)
         }

@@ -6,7 +6,7 @@ import Torch
 /// ```swift
 /// let store = CheckpointStore(folder: settings.folder, tag: settings.checkpointTag)
 /// let newest = try store.newest()
-/// let start = try newest.map { try TrainerStart(resuming: $0, facts: facts) } ?? TrainerStart(settings.optimizer)
+/// let start = try newest.map { try InitialTrainerState(resuming: $0, runIdentity: runIdentity) } ?? InitialTrainerState(settings.optimizer)
 /// let task = try Regression(weights: newest?.path, position: start.task)
 /// let trainer = try Trainer(task, settings, from: start)
 /// let outcome = try trainer.run(while: { !isInterrupted })
@@ -35,8 +35,8 @@ public final class Trainer<Task: TrainingTask> {
     private let trained: StateDictionary
     private let rates: LearningRates
     private let average: WeightAverage?
-    private let facts: [String: String]
-    private let startFiles: TrainerStart.Files
+    private let runIdentity: [String: String]
+    private let startFiles: InitialTrainerState.Files
     private let startClock: TrainingClock
     private var previousClock: TrainingClock
     private var speed: SpeedMonitor
@@ -61,8 +61,8 @@ public final class Trainer<Task: TrainingTask> {
     ///   - settings: How.
     ///   - start: What the run begins with.
     /// - Throws: `TrainingError` or `CheckpointError` when the model has nothing to train, or a stored state does not fit
-    ///   it, the facts of the task or the optimizer.
-    public init(_ task: Task, _ settings: TrainerSettings, from start: TrainerStart) throws {
+    ///   it, the identity of the run or the optimizer.
+    public init(_ task: Task, _ settings: TrainerSettings, from start: InitialTrainerState) throws {
         self.task = task
         self.settings = settings
         store = CheckpointStore(folder: settings.folder, tag: settings.checkpointTag)
@@ -71,8 +71,8 @@ public final class Trainer<Task: TrainingTask> {
         // The best by another metric says nothing of this one.
         best = start.best.flatMap { $0.settings == settings.best ? $0 : nil }
         evaluation = start.evaluation.map { ($0.key, $0.value) }
-        facts = task.facts
-        try start.check(facts, settings.optimizer)
+        runIdentity = task.runIdentity
+        try start.check(runIdentity, settings.optimizer)
         try start.check(settings.length.maximum)
         trained = task.model.trainedParameters
         guard !trained.isEmpty else {
@@ -123,14 +123,14 @@ public final class Trainer<Task: TrainingTask> {
         try lock()
         switch startFiles {
         case .begin:
-            try store.takeBack(toBatch: nil)
+            try store.rollBack(toBatch: nil)
             try task.openFiles(isResumed: false)
         case .resume:
             try task.openFiles(isResumed: true)
-            try store.takeBack(toBatch: clock.batch)
+            try store.rollBack(toBatch: clock.batch)
         case .beginAgain(let entry):
             // The weights stay on the disk until they are there as the new beginning.
-            try store.takeBack(toBatch: entry.batch)
+            try store.rollBack(toBatch: entry.batch)
             try task.openFiles(isResumed: false)
         }
         let batch = startFiles == .resume ? clock.batch : nil
@@ -268,7 +268,7 @@ public final class Trainer<Task: TrainingTask> {
             nextRate: rates.next,
             baseRate: rates.base,
             referenceRate: rates.reference,
-            facts: facts,
+            runIdentity: runIdentity,
             evaluation: evaluation.map { TrainerState.Measurement(key: $0.key, value: $0.value) },
             best: best
         )

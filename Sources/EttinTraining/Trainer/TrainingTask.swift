@@ -24,7 +24,7 @@ public protocol TrainingTask: AnyObject {
     /// The model. Parameters that require gradients are trained, the others stay as they are.
     var model: Module { get }
     /// What a run that is resumed must share with its checkpoint, by the keys of its recipe.
-    var facts: [String: String] { get }
+    var runIdentity: [String: String] { get }
     /// What a checkpoint holds of the task besides files, such as its position in the data, by names of its own.
     var state: JSONObject { get }
 
@@ -149,8 +149,8 @@ public struct RunProgress: Sendable {
 
 // What a task need not say.
 extension TrainingTask {
-    /// No facts.
-    public var facts: [String: String] { [:] }
+    /// Nothing that a resumed run must share.
+    public var runIdentity: [String: String] { [:] }
 
     /// No state.
     public var state: JSONObject { [:] }

@@ -176,7 +176,9 @@ struct PairVerificationTests {
             #expect {
                 try PairVerification(encoder, decoder)
             } throws: {
-                "\($0)".hasSuffix("decoder/run.json: has no integer \"vocab_size\"; expected the run.json that a run writes")
+                "\($0)".hasSuffix(
+                    "decoder/run.json: has no integer \"vocab_size\"; expected the run.json of a run"
+                )
             }
         }
     }

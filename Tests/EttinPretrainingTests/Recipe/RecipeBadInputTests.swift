@@ -54,6 +54,10 @@ struct RecipeBadInputTests {
             Case("global_train_batch_size=99999999999", message: "expected a whole number, 1 to 16777216"),
             Case("seed=-1", message: "seed: is \"-1\"; expected a whole number, 0 or more"),
             Case(
+                "model.model_config.max_position_embeddings=64",
+                message: "max_position_embeddings: is 64, but max_seq_len is 128; expected at least as many"
+            ),
+            Case(
                 "train_loader.drop_last=maybe",
                 message: "train_loader.drop_last: is \"maybe\"; expected true or false"
             ),
@@ -91,7 +95,7 @@ struct RecipeBadInputTests {
             Case("model.model_config.attention_layer=base", message: "attention_layer: is \"base\"; expected rope"),
             Case("model.model_config.embed_norm=false", message: "embed_norm: is false; expected true"),
             Case("model.model_config.rotary_emb_dim=32", message: "rotary_emb_dim: is not supported; expected null"),
-            Case("model.model_config.num_attention_heads=3", message: "model.model_config: makes no model"),
+            Case("model.model_config.num_attention_heads=3", message: "model.model_config: is not a valid model"),
             Case("model.model_config.hidden_size=null", message: "hidden_size: is empty; expected a whole number"),
             Case("model.model_config.mlp_in_bias=true", message: "mlp_in_bias: is true, but mlp_out_bias is false"),
             Case("model.model_config.loss_kwargs={reduction: sum}", message: "reduction: is \"sum\"; expected mean"),
@@ -149,7 +153,10 @@ struct RecipeBadInputTests {
                 "algorithms.ema={}",
                 message: "average_last_checkpoints: is given together with algorithms.ema"
             ),
-            Case("algorithms.ema={half_life: 5ba, smoothing: 0.9}", message: "smoothing: is given together with half_life"),
+            Case(
+                "algorithms.ema={half_life: 5ba, smoothing: 0.9}",
+                message: "smoothing: is given together with half_life"
+            ),
             Case("train_loader.dataset.max_seq_len=64", message: "max_seq_len: is 64, but max_seq_len is 128"),
             Case(
                 "train_loader.dataset.mlm_probability=0.1",

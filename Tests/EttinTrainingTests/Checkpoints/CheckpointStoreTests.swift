@@ -85,7 +85,7 @@ struct CheckpointStoreTests {
             try folder.write("{", ".run.json.abc.tmp")
             try FileManager.default.createSymbolicLink(atPath: folder.file("latest.tmp"), withDestinationPath: "step10")
             try folder.write("kept", "ledger.jsonl")
-            try store.takeBack(toBatch: batch)
+            try store.rollBack(toBatch: batch)
             let left = [5, 10].filter { $0 <= batch ?? 0 }.map { "step\($0)" }
             #expect(try Set(folder.names) == Set(left + (left.isEmpty ? [] : ["latest"]) + ["ledger.jsonl"]))
             if let newest = left.last { #expect(try folder.target(of: "latest") == newest) }
@@ -173,7 +173,7 @@ extension TrainerState {
             nextRate: nil,
             baseRate: 1,
             referenceRate: 1,
-            facts: ["seed": "5"]
+            runIdentity: ["seed": "5"]
         )
     }
 }

@@ -21,14 +21,14 @@ final class Plane: Module {
 final class LineTask: TrainingTask {
     let name = "line"
     let model: Module
-    let facts: [String: String]
+    let runIdentity: [String: String]
     private let plane = Plane()
     private(set) var seen: Int
     /// What the squared error is multiplied by at a step, for those that are to fail.
     var factor: (Int) -> Double = { _ in 1 }
 
     init(resuming folder: String? = nil, state: JSONObject = [:], points: Int = 8) throws {
-        (model, facts) = (plane, ["points": "\(points)"])
+        (model, runIdentity) = (plane, ["points": "\(points)"])
         seen = state["seen"]?.intValue ?? 0
         guard let folder else { return }
         let file = try SafetensorsFile(path: FilePath.joined(folder, "model.safetensors"))
@@ -94,9 +94,9 @@ extension LineTask {
     static func trainer(_ settings: TrainerSettings, points: Int = 8) throws -> Trainer<LineTask> {
         let store = CheckpointStore(folder: settings.folder, tag: settings.checkpointTag)
         guard let newest = try store.newest() else {
-            return try Trainer(LineTask(points: points), settings, from: TrainerStart(settings.optimizer))
+            return try Trainer(LineTask(points: points), settings, from: InitialTrainerState(settings.optimizer))
         }
-        let start = try TrainerStart(resuming: newest, facts: ["points": "\(points)"])
+        let start = try InitialTrainerState(resuming: newest, runIdentity: ["points": "\(points)"])
         return try Trainer(LineTask(resuming: newest.path, state: start.task, points: points), settings, from: start)
     }
 

@@ -54,7 +54,7 @@ struct TrainerTests {
         #expect(try stopped.store.newest()?.batch == batches)
     }
 
-    @Test("A run is not resumed with other facts, nor by a second process")
+    @Test("A run is not resumed as another, nor by a second process")
     func refusals() throws {
         try withTemporaryFolder { folder in
             let settings = try LineTask.settings(folder.file("run"))
@@ -165,7 +165,7 @@ struct TrainerTests {
             let task = try LineTask()
             task.model.setRequiresGradient(false)
             let error = #expect(throws: TrainingError.self) {
-                try Trainer(task, settings, from: TrainerStart(settings.optimizer))
+                try Trainer(task, settings, from: InitialTrainerState(settings.optimizer))
             }
             #expect(error?.description.hasPrefix("line: has no parameter that is trained") == true)
             #expect(!FilePath.exists(folder.file("run")))

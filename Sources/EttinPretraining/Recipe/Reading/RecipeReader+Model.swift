@@ -26,7 +26,9 @@ extension RecipeReader {
             )
         }
         if section.has("pretrained_model_name") {
-            notices.append("ignored: model.pretrained_model_name (it only supplies defaults, which the recipe states itself)")
+            notices.append(
+                "ignored: model.pretrained_model_name (it only supplies defaults that the recipe states)"
+            )
         }
         if try section.bool("disable_train_metrics") == false {
             notices.append("ignored: model.disable_train_metrics: false (the loss is the only training metric)")
@@ -83,7 +85,11 @@ extension RecipeReader {
         if try reader.isAlways(false, "init_small_embedding") { impliedKeys.append("init_small_embedding") }
         if let causal = try config.bool("causal_mask"), causal != (kind == .decoder) {
             let other = kind == .decoder ? "a decoder" : "an encoder"
-            throw config.problem("causal_mask", "is \(causal), but model.name makes \(other)", "the same value for both")
+            throw config.problem(
+                "causal_mask",
+                "is \(causal), but model.name makes \(other)",
+                "the same value for both"
+            )
         }
         if let loss = try config.string("loss_function") {
             guard ["fa_cross_entropy", "cross_entropy"].contains(loss) else {

@@ -171,7 +171,11 @@ struct RecipeReader {
     private func readSmallerModel() throws -> SmallerModelSettings? {
         guard top.has("init_from_checkpoint") else { return nil }
         if top.has("load_path") {
-            throw top.problem("init_from_checkpoint", "is given together with load_path", "one of the two to start from")
+            throw top.problem(
+                "init_from_checkpoint",
+                "is given together with load_path",
+                "one of the two to start from"
+            )
         }
         let section = try top.section("init_from_checkpoint", PretrainingSchema.initFromCheckpoint)
         var path = try section.require(

@@ -2,8 +2,8 @@ import EttinCorpus
 import EttinTokenizer
 import EttinTraining
 
-/// What a run is given together withs its recipe and its start.
-struct RunContext {
+/// What a run is given besides its recipe and its start.
+struct RunResources {
     /// Where its files go.
     let folder: RunFolder
     /// Where its batches come from, both halves' of a pair.
@@ -19,5 +19,5 @@ struct RunContext {
     /// Whether the `run.json` that is there stays under another name.
     let keepsDescription: Bool
     /// What a run that is resumed must share.
-    let facts: [String: String]
+    let runIdentity: [String: String]
 }

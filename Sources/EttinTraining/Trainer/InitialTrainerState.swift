@@ -5,7 +5,7 @@ public import Torch
 /// What a run begins with besides the weights, which are in its model already.
 ///
 /// Making one reads and checks, and writes nothing.
-public struct TrainerStart {
+public struct InitialTrainerState {
     /// What becomes of the files in the run's folder.
     public enum Files: Hashable, Sendable {
         /// They are replaced.
@@ -31,7 +31,7 @@ public struct TrainerStart {
     /// The best evaluation so far.
     public var best: BestEvaluation?
     /// What a run that is resumed must share with its checkpoint; nil for a run that begins.
-    private var stored: (facts: [String: String], optimizer: OptimizerSettings.Name, folder: String)?
+    private var stored: (runIdentity: [String: String], optimizer: OptimizerSettings.Name, folder: String)?
     /// How far the run that is resumed had come a batch before its checkpoint.
     private var previousClock: TrainingClock?
     /// What the task had kept; empty for a run that begins.
@@ -53,26 +53,26 @@ public struct TrainerStart {
     ///
     /// - Parameters:
     ///   - entry: The checkpoint, whose weights the caller loads.
-    ///   - facts: What the run must share with it, by the keys of its recipe, as far as that is known before the weights
+    ///   - runIdentity: What the run must share with it, by the keys of its recipe, as far as that is known before the weights
     ///     are loaded; ``Trainer`` checks those of its task.
-    /// - Throws: `TrainingError` when the checkpoint is broken, or names another fact.
-    public init(resuming entry: CheckpointStore.Entry, facts: [String: String]) throws {
+    /// - Throws: `TrainingError` when the checkpoint is broken, or is of another run.
+    public init(resuming entry: CheckpointStore.Entry, runIdentity: [String: String]) throws {
         let state = try TrainerState(folder: entry.path)
-        try Self.check(facts, against: state.facts, of: entry.path)
+        try Self.check(runIdentity, against: state.runIdentity, of: entry.path)
         (baseRate, referenceRate, nextRate) = (state.baseRate, state.referenceRate, state.nextRate)
         take(state, of: entry.path)
         (evaluation, best) = (state.evaluation, state.best)
-        stored = (state.facts, state.optimizer, entry.path)
+        stored = (state.runIdentity, state.optimizer, entry.path)
         previousClock = state.previousClock
         files = .resume
     }
 
     private static func check(
-        _ facts: [String: String],
+        _ runIdentity: [String: String],
         against known: [String: String],
         of folder: String
     ) throws {
-        for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
+        for (key, value) in runIdentity.sorted(by: { $0.key < $1.key }) {
             guard let stored = known[key], stored != value else { continue }
             throw TrainingError(
                 .invalidOption,
@@ -85,11 +85,11 @@ public struct TrainerStart {
 
     /// Checks that a run which is resumed is the one of its checkpoint.
     ///
-    /// - Throws: `TrainingError` for another fact or another optimizer.
-    func check(_ facts: [String: String], _ optimizer: OptimizerSettings) throws {
+    /// - Throws: `TrainingError` for another run or another optimizer.
+    func check(_ runIdentity: [String: String], _ optimizer: OptimizerSettings) throws {
         guard let stored else { return }
         let known = ["optimizer.name": stored.optimizer.rawValue]
-        try Self.check(facts, against: stored.facts, of: stored.folder)
+        try Self.check(runIdentity, against: stored.runIdentity, of: stored.folder)
         try Self.check(["optimizer.name": optimizer.name.rawValue], against: known, of: stored.folder)
     }
 

@@ -9,7 +9,7 @@ import Torch
 /// What a run begins with: weights, state, time.
 ///
 /// Making one reads and checks, and writes nothing.
-struct RunStart {
+struct InitialRunState {
     /// How far the ledger is that is continued.
     struct Ledger: Hashable {
         let steps: Int
@@ -19,7 +19,7 @@ struct RunStart {
 
     let model: LanguageModel
     /// Time, rates, moments.
-    private(set) var trainer: TrainerStart
+    private(set) var trainer: InitialTrainerState
     private(set) var position = DataPosition()
     /// Nil for a ledger that begins.
     private(set) var ledger: Ledger?
@@ -30,19 +30,19 @@ struct RunStart {
     ///   - recipe: The recipe.
     ///   - configuration: The model's shape, with the vocabulary it is to have.
     ///   - entry: The checkpoint to resume from; nil for none.
-    ///   - facts: What the checkpoint must share.
+    ///   - runIdentity: What the checkpoint must share.
     /// - Throws: `TrainingError`, `CheckpointError` or `StateDictionaryError` when what it names does not fit.
     init(
         _ recipe: PretrainingRecipe,
         configuration: ModernBERTConfiguration,
         resumingAt entry: CheckpointStore.Entry?,
-        facts: [String: String]
+        runIdentity: [String: String]
     ) throws {
-        trainer = TrainerStart(recipe.optimizer)
+        trainer = InitialTrainerState(recipe.optimizer)
         let rule = recipe.rules.decoderWindow
         model = try withRecovery { LanguageModel(configuration, windowRule: rule) }
         if let entry {
-            try goOn(from: entry, recipe, facts: facts)
+            try goOn(from: entry, recipe, runIdentity: runIdentity)
         } else if let path = recipe.checkpoints.loadPath {
             try start(from: path, recipe)
         } else {
@@ -56,10 +56,10 @@ struct RunStart {
     private mutating func goOn(
         from entry: CheckpointStore.Entry,
         _ recipe: PretrainingRecipe,
-        facts: [String: String]
+        runIdentity: [String: String]
     ) throws {
         let folder = entry.path
-        trainer = try TrainerStart(resuming: entry, facts: facts)
+        trainer = try InitialTrainerState(resuming: entry, runIdentity: runIdentity)
         let (position, ledger) = try Self.task(trainer.taskFields(folder: folder))
         let stored = try ModernBERTConfiguration(folder: folder)
         try ModelAgreement.check(model.configuration, stored: stored, in: folder, .all)

@@ -3,7 +3,7 @@ import EttinJSON
 import EttinTraining
 
 /// What `run.json` says about a run that its ledger cannot: whether the two halves of a pair were trained alike.
-struct PairFacts: Hashable, Sendable {
+struct PairedRun: Hashable, Sendable {
     let kind: String
     let objective: String
     let vocabularySize: Int
@@ -15,7 +15,6 @@ struct PairFacts: Hashable, Sendable {
     let shuffleSeed: Int?
     /// The seed of weights, masks and dropout, where the recipe says it.
     let seed: Int?
-
     /// The order data set whose batches are taken as they are; nil for an order that is computed.
     let orderPath: String?
 
@@ -31,7 +30,12 @@ struct PairFacts: Hashable, Sendable {
         }
         func text(_ key: String) throws -> String {
             guard let text = object[key]?.stringValue, !text.isEmpty else {
-                throw TrainingError(.malformed, path, found: "has no text \"\(key)\"", expected: "the run.json that a run writes")
+                throw TrainingError(
+                    .malformed,
+                    path,
+                    found: "has no text \"\(key)\"",
+                    expected: "the run.json of a run"
+                )
             }
             return text
         }
@@ -46,7 +50,12 @@ struct PairFacts: Hashable, Sendable {
             return number
         }
         guard let vocabularySize = object["vocab_size"]?.intValue else {
-            throw TrainingError(.malformed, path, found: "has no integer \"vocab_size\"", expected: "the run.json that a run writes")
+            throw TrainingError(
+                .malformed,
+                path,
+                found: "has no integer \"vocab_size\"",
+                expected: "the run.json of a run"
+            )
         }
         self.vocabularySize = vocabularySize
         kind = try text("kind")
