@@ -17,9 +17,10 @@ struct AxisScaleTests {
     @Test(
         "values at the ends of their range have an axis of finite ticks",
         arguments: [
-            [1.7e308, 1.7e308], [5e-324, 5e-324], [-1.7e308, 1.7e308], [0, 1.7e308], [0.5, 1e307], [1, 1 + 0x1p-52],
-            [-0.0, 5e-324], [1e-300, 1e300],
-        ],
+            [1.7e308, 1.7e308], [.leastNonzeroMagnitude, .leastNonzeroMagnitude], [-1.7e308, 1.7e308], [0, 1.7e308],
+            [0.5, 1e307], [1, 1 + 0x1p-52],
+            [-0.0, .leastNonzeroMagnitude], [1e-300, 1e300],
+        ] as [[Double]],
         [AxisScale.Format.plain, .compact, .percent, .scientific]
     )
     func extremes(values: [Double], format: AxisScale.Format) {

@@ -153,7 +153,8 @@ indirect enum Pickle {
         if dice.chance(0.15) { return Self.anything(&dice) }
         switch self {
         case .integer: return .integer(dice.pick(Hostile.integers))
-        case .float: return .float(dice.pick([0, -1, .nan, .infinity, 1e308, 5e-324, 0x1p63, -0.0, 1e19, 0.5]))
+        case .float:
+            return .float(dice.pick([0, -1, .nan, .infinity, 1e308, .leastNonzeroMagnitude, 0x1p63, -0.0, 1e19, 0.5]))
         case .text(let text): return .text(dice.pick([text + "x", dice.pick(Hostile.words), "model." + text]))
         case .bool(let flag): return .bool(!flag)
         case .tensor(var tensor):

@@ -65,7 +65,8 @@ extension FuzzReader {
                 ? JSONValue(dice.pick([0, 1, 1 << 40, 1 << 53, 5]))
                 : JSONValue(
                     dice.pick([
-                        1.7e308, -1.7e308, 5e-324, 0, -0.0, 1e-300, 1e19, 0x1p63, 0.5, 1, .nan, .infinity, 1e300,
+                        1.7e308, -1.7e308, .leastNonzeroMagnitude, 0, -0.0, 1e-300, 1e19, 0x1p63, 0.5, 1, .nan,
+                        .infinity, 1e300,
                     ])
                 )
         }
