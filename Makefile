@@ -5,17 +5,16 @@ export PKG_CONFIG_PATH := $(CURDIR)/.deps/pkgconfig:$(PKG_CONFIG_PATH)
 LIBDIR = $(shell sed -n 's/^libdir=//p' .deps/pkgconfig/libtorch.pc)
 # Real data beside the repository, which some checks use where it is there.
 SHARED = $(wildcard $(abspath ../shared))
-# One optimised build serves programs and tests alike. The run path lets executables find libtorch where it is.
-SWIFT_FLAGS = -c release -Xswiftc -enable-testing -debug-info-format none -Xlinker -rpath -Xlinker $(LIBDIR)
+# One optimised build serves programs and tests alike, without debug information, which takes time and a hundred megabytes.
+# The run paths let executables find libtorch where it is; once installed, in PREFIX/lib/ettin first, which is the user's to
+# fill, and Swift's own libraries in the folder below.
+SWIFT_FLAGS = -c release -Xswiftc -enable-testing -debug-info-format none \
+    -Xlinker -rpath -Xlinker '$$ORIGIN/../lib/ettin' -Xlinker -rpath -Xlinker '$$ORIGIN/../lib/ettin/swift' \
+    -Xlinker -rpath -Xlinker $(LIBDIR)
 
 # Where `make install` puts the command; DESTDIR goes before it, for packages.
 PREFIX ?= /usr/local
 DESTDIR ?=
-# What is installed: without symbols, and with Swift's own libraries inside, so that it outlives the toolchain. It looks
-# for libtorch in PREFIX/lib/ettin, which is nobody's but yours to fill, and then where the build has found it.
-INSTALLED = .build/installed/ettin
-INSTALL_FLAGS = -c release -Xswiftc -enable-testing -debug-info-format none --static-swift-stdlib -Xlinker -s \
-    -Xlinker -rpath -Xlinker '$$ORIGIN/../lib/ettin' -Xlinker -rpath -Xlinker $(LIBDIR)
 
 # mosaicml-streaming needs older libraries than the other originals, so its checks have an environment of their own.
 CORPUS_CHECKS = $(wildcard Interop/test_corpus.py Interop/test_order.py Interop/test_streaming.py \
@@ -72,16 +71,11 @@ docs: build ## Build the documentation
 consumer: build ## Build and run an application that depends on this package by version
 	@./scripts/check-consumer
 
-$(INSTALLED): Package.swift $(shell find Sources -type f)
-	@./scripts/setup
-	swift build $(INSTALL_FLAGS) --product ettin
-	@mkdir -p $(@D)
-	cp .build/release/ettin $@
+# Builds nothing, so that `sudo make install` needs no toolchain.
+install: ## Install what `make` has built, completions and manual; PREFIX=/usr/local, DESTDIR=
+	@./scripts/install .build/release/ettin "$(PREFIX)" "$(DESTDIR)"
 
-install: $(INSTALLED) ## Install the command, completions and manual; PREFIX=/usr/local, DESTDIR=
-	@./scripts/install $(INSTALLED) "$(PREFIX)" "$(DESTDIR)"
-
-check-install: ## Install to a temporary folder, try everything there, uninstall
+check-install: build ## Install to a temporary folder, try everything there, uninstall
 	@./scripts/check-install
 
 uninstall: ## Remove what `make install` has put there
