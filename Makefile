@@ -21,7 +21,7 @@ $(INTEROP) .deps/interop/bin/python -m pytest -m $(1) $(filter-out $(CORPUS_CHEC
 $(INTEROP) .deps/interop-corpus/bin/python -m pytest -m $(1) $(CORPUS_CHECKS)
 endef
 
-.PHONY: help setup build demo test interop interop-slow compare consumer docs lint clean
+.PHONY: help setup build demo test interop interop-slow compare consumer api docs lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ compare: build ## Run our models and the peers' in turn, and print the ratios
 
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Interop/Probe
+
+api: build ## Compare the public declarations with the lists in API/
+	@./scripts/check-api
 
 docs: build ## Build the documentation of the libraries
 	@./scripts/build-docs
