@@ -1,7 +1,7 @@
 import EttinModel
 public import Torch
 
-/// The type that inference computes in.
+/// The dtype that inference computes in.
 public enum InferenceDType: String, Sendable, Hashable, CaseIterable {
     /// 32-bit floating point.
     case float32
@@ -16,14 +16,14 @@ public enum InferenceDType: String, Sendable, Hashable, CaseIterable {
 public struct ComputeOptions: Sendable, Hashable {
     /// The device that holds the model.
     public var device: Device
-    /// The type to compute in; nil for that of the files.
+    /// The dtype to compute in; nil for that of the checkpoint.
     public var dtype: InferenceDType?
 
     /// Creates options.
     ///
     /// - Parameters:
     ///   - device: The device that holds the model.
-    ///   - dtype: The type to compute in; nil for that of the files.
+    ///   - dtype: The dtype to compute in; nil for that of the checkpoint.
     public init(device: Device = .cpu, dtype: InferenceDType? = nil) {
         self.device = device
         self.dtype = dtype

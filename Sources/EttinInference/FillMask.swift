@@ -2,7 +2,7 @@ public import EttinModel
 public import EttinTokenizer
 import Torch
 
-/// Fills the masks of texts with the most probable tokens.
+/// Predicts the most likely tokens for the masks of texts, as transformers' `fill-mask` pipeline does.
 ///
 /// ```swift
 /// let fillMask = try FillMask(folder: "models/ettin-encoder-17m")
@@ -26,9 +26,9 @@ public final class FillMask {
 
     /// The predictions for one text.
     public struct Result: Sendable, Hashable {
-        /// For each mask, in order, its predictions, most probable first.
+        /// For each mask, in order, its predictions, most likely first.
         public let masks: [[Prediction]]
-        /// Whether the text was shortened.
+        /// Whether the text was truncated.
         public let isTruncated: Bool
     }
 
@@ -36,7 +36,7 @@ public final class FillMask {
     public let model: LanguageModel
     /// The tokenizer.
     public let tokenizer: Tokenizer
-    /// Makes of texts what ``predictions(for:topK:maxBatchTokens:)`` takes, on any thread.
+    /// Prepares texts for ``predictions(for:topK:maxBatchTokens:)``, on any thread.
     public let preparer: Preparer
     private let maskTokenID: Int32
 
@@ -71,8 +71,8 @@ public final class FillMask {
     /// - Parameters:
     ///   - texts: Each with at least one mask token.
     ///   - topK: How many predictions for each mask; at most the whole vocabulary.
-    ///   - overlong: What becomes of texts that are too long.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - overlong: Whether texts longer than the context are refused or truncated.
+    ///   - maxBatchTokens: Maximum number of tokens in one forward pass.
     /// - Returns: One result for each text.
     /// - Throws: ``InferenceError`` for a text without a mask, one that is too long or an option out of range;
     ///   `TorchError` when memory or device fails.
@@ -97,7 +97,7 @@ public final class FillMask {
     /// - Parameters:
     ///   - texts: Texts that ``preparer`` made, of one request or of several.
     ///   - topK: How many predictions for each mask; at most the whole vocabulary.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - maxBatchTokens: Maximum number of tokens in one forward pass.
     /// - Returns: One result for each text.
     /// - Throws: ``InferenceError`` for texts that another model's preparer made or an option out of range; `TorchError`
     ///   when memory or device fails; `CancellationError`.
@@ -162,7 +162,7 @@ public final class FillMask {
     }
 }
 
-/// How many tokens are computed at once unless told otherwise: enough to fill matrix products, little memory.
+/// The default number of tokens in one forward pass: enough to fill matrix products, with little memory.
 public let defaultMaxBatchTokens = 8192
 
 /// Checks an option against a range.

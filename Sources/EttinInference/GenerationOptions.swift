@@ -2,29 +2,29 @@ public import EttinModel
 
 /// How tokens are chosen and when generation ends, with transformers' names and meanings.
 public struct GenerationOptions: Sendable, Hashable {
-    /// The most tokens to generate; `max_new_tokens`.
+    /// Maximum number of new tokens; `max_new_tokens`.
     public var maxNewTokens = 128
-    /// Divides the logits before a token is drawn; 0 takes the most probable token each time; `temperature`.
+    /// Sampling temperature; 0 is greedy; `temperature`.
     public var temperature = 0.0
-    /// Draw among this many most probable tokens only; 0 for all; `top_k`.
+    /// Sample from the k most likely tokens; 0 disables; `top_k`.
     public var topK = 50
-    /// Draw among the most probable tokens that make up this much probability; `top_p`.
+    /// Nucleus (top-p) sampling threshold, above 0 and at most 1; 1 disables; `top_p`.
     public var topP = 1.0
-    /// Makes tokens that occur in prompt or text less probable when above 1; `repetition_penalty`.
+    /// Repetition penalty; above 1 makes tokens of prompt and text less likely, 1 disables; `repetition_penalty`.
     public var repetitionPenalty = 1.0
-    /// The key of the random generator.
+    /// Random seed.
     public var seed: UInt64 = 0
-    /// Texts that end generation; they are not part of the result.
+    /// Stop sequences: texts that end generation and are not part of the result.
     public var stopTexts: [String] = []
-    /// Tokens that end generation; nil for the model's own.
+    /// Ids of the tokens that end generation; nil for the model's own; `eos_token_id`.
     public var endTokenIDs: [Int]?
 
-    /// Creates options that take the most probable token each time.
+    /// Creates options for greedy decoding.
     public init() {}
 
     /// Creates the options of a model's `generation_config.json`.
     ///
-    /// Without `do_sample` the most probable token is taken each time, whatever temperature the file gives.
+    /// Without `do_sample` decoding is greedy, whatever temperature the file gives.
     ///
     /// - Parameter configuration: The content of the file.
     public init(_ configuration: GenerationConfiguration) {

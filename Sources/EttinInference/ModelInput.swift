@@ -2,7 +2,7 @@ import EttinModel
 import EttinTokenizer
 import Torch
 
-/// What becomes of a text with more tokens than the model serves.
+/// How texts longer than the model's context are handled.
 public enum OverlongTextRule: String, Sendable, Hashable, CaseIterable {
     /// It is an error.
     case refuse

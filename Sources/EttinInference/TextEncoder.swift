@@ -33,7 +33,7 @@ public final class TextEncoder {
     public let model: EmbeddingModel
     /// The tokenizer.
     public let tokenizer: Tokenizer
-    /// Makes of texts what ``embeddings(of:normalize:truncateDimension:maxBatchTokens:)`` takes, on any thread.
+    /// Prepares texts for ``embeddings(of:normalize:truncateDimension:maxBatchTokens:)``, on any thread.
     public let preparer: Preparer
 
     /// Loads a model.
@@ -74,8 +74,8 @@ public final class TextEncoder {
     ///   - prompt: What to put before each text.
     ///   - normalize: Whether to scale vectors to length 1, beyond what the folder's own modules do.
     ///   - truncateDimension: How many leading dimensions to keep, before normalising; nil for what the folder says.
-    ///   - overlong: What becomes of texts that are too long.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - overlong: Whether texts longer than the context are refused or truncated.
+    ///   - maxBatchTokens: Maximum number of tokens in one forward pass.
     /// - Returns: One vector for each text, in order.
     /// - Throws: ``InferenceError`` for a text that is too long, a prompt that does not exist or an option out of range;
     ///   `TorchError` when memory or device fails.
@@ -105,7 +105,7 @@ public final class TextEncoder {
     ///   - texts: Texts that ``preparer`` made, of one request or of several.
     ///   - normalize: Whether to scale vectors to length 1, beyond what the folder's own modules do.
     ///   - truncateDimension: How many leading dimensions to keep, before normalising; nil for what the folder says.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - maxBatchTokens: Maximum number of tokens in one forward pass.
     /// - Returns: One vector for each text, in order.
     /// - Throws: ``InferenceError`` for texts that another model's preparer made or an option out of range; `TorchError`
     ///   when memory or device fails; `CancellationError`.
@@ -148,11 +148,11 @@ public final class TextEncoder {
 
 /// Vectors of texts, row by row.
 public struct TextEmbeddings: Sendable, Hashable {
-    /// All values, row-major.
+    /// All values, row-major: `[count, dimensions]`.
     public let values: [Float]
     /// The width of a vector.
     public let dimensions: Int
-    /// Whether each text was shortened.
+    /// Whether each text was truncated.
     public let isTruncated: [Bool]
 
     /// The number of vectors.

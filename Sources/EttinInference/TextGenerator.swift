@@ -17,9 +17,9 @@ public final class TextGenerator {
     public struct Result: Sendable, Hashable {
         /// Why generation ended.
         public enum FinishReason: String, Sendable, Hashable {
-            /// The model ended the text, or a stop text was reached.
+            /// The model generated an end token, or the text reached a stop sequence.
             case stop
-            /// As many tokens as asked for, or as the model serves.
+            /// `maxNewTokens` or the model's context was reached.
             case length
         }
 
@@ -31,7 +31,7 @@ public final class TextGenerator {
         public let finishReason: FinishReason
         /// The number of tokens of the prompt.
         public let promptTokenCount: Int
-        /// Whether the prompt was shortened.
+        /// Whether the prompt was truncated.
         public let isTruncated: Bool
     }
 
@@ -41,7 +41,7 @@ public final class TextGenerator {
     public let tokenizer: Tokenizer
     /// What the model's `generation_config.json` says, with defaults for the rest.
     public let defaultOptions: GenerationOptions
-    /// Makes of prompts what ``generate(from:options:batchSize:onText:shouldStop:)`` takes, on any thread.
+    /// Prepares prompts for ``generate(from:options:batchSize:onText:shouldStop:)``, on any thread.
     public let preparer: Preparer
     private let endTokenIDs: [Int]
 
@@ -68,13 +68,13 @@ public final class TextGenerator {
     /// Continues texts.
     ///
     /// Each continuation depends on its own prompt, number and the options alone, not on the others. Special tokens
-    /// that the tokenizer puts behind a text are left out, so that the model can go on.
+    /// that the tokenizer appends to a text are left out, so that the model can continue it.
     ///
     /// - Parameters:
     ///   - prompts: The texts to continue.
     ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
-    ///   - overlong: What becomes of prompts that leave no room for a token.
-    ///   - batchSize: How many prompts to continue at once.
+    ///   - overlong: Whether prompts that leave no room for a new token are refused or truncated.
+    ///   - batchSize: Maximum number of prompts decoded at the same time.
     ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
     ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     /// - Returns: One continuation for each prompt.
@@ -105,7 +105,7 @@ public final class TextGenerator {
     /// - Parameters:
     ///   - prompts: Prompts that ``preparer`` made, of one request or of several.
     ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
-    ///   - batchSize: How many prompts to continue at once.
+    ///   - batchSize: Maximum number of prompts decoded at the same time.
     ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
     ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     /// - Returns: One continuation for each prompt.

@@ -3,11 +3,11 @@ import CTorch
 /// One forward pass of training: what its dropout is a function of.
 ///
 /// Dropout masks depend on the seed, the step, the place in the model and the place of the element among those of the
-/// step, not on a generator's state: a run that goes on repeats them, and microbatches of any size draw the same.
+/// step, not on a generator's state: a resumed run draws the same masks, and so do microbatches of any size.
 public struct TrainingPass: Sendable, Hashable {
-    /// The key of all masks.
+    /// The random seed of all dropout masks.
     public let seed: UInt64
-    /// The number of the step.
+    /// The training step, from 0.
     public let step: Int
     /// The tokens of the step before those of this pass: of the microbatches before it.
     public let precedingTokens: Int
@@ -17,8 +17,8 @@ public struct TrainingPass: Sendable, Hashable {
     /// Describes a pass.
     ///
     /// - Parameters:
-    ///   - seed: The key of all masks.
-    ///   - step: The number of the step.
+    ///   - seed: The random seed of all dropout masks.
+    ///   - step: The training step, from 0.
     ///   - precedingTokens: The tokens of the step before those of this pass.
     ///   - recomputesActivations: Whether layers keep only their inputs and are computed again for their gradients.
     public init(seed: UInt64 = 0, step: Int = 0, precedingTokens: Int = 0, recomputesActivations: Bool = false) {
@@ -30,7 +30,7 @@ public struct TrainingPass: Sendable, Hashable {
 }
 
 extension Tensor {
-    /// Zeroes elements with the given probability and scales the others by what is kept.
+    /// Dropout: zeroes elements with probability `p` and scales the others by `1 / (1 − p)`.
     ///
     /// - Parameters:
     ///   - probability: A multiple of 2⁻¹⁶, to which others are rounded; 0 changes nothing.

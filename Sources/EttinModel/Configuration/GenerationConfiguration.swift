@@ -1,7 +1,7 @@
 import EttinFiles
 public import EttinJSON
 
-/// How a decoder generates unless it is told otherwise, as `generation_config.json` states it.
+/// A decoder's generation defaults: `generation_config.json`.
 public struct GenerationConfiguration: Hashable, Sendable {
     /// Begin of sequence; `bos_token_id`.
     public var bosTokenID: Int?
@@ -11,24 +11,24 @@ public struct GenerationConfiguration: Hashable, Sendable {
     public var padTokenID: Int?
     /// Whether keys and values are kept between steps, true by default; `use_cache`.
     public var usesCache = true
-    /// Whether to draw from the distribution instead of taking the most probable token; `do_sample`.
+    /// Whether to sample instead of decoding greedily; `do_sample`.
     public var samples: Bool?
-    /// Divides the logits before drawing, above 0; `temperature`.
+    /// Sampling temperature, above 0; `temperature`.
     public var temperature: Double?
-    /// Draw among this many most probable tokens only, 0 for all; `top_k`.
+    /// Sample from the k most likely tokens; 0 disables; `top_k`.
     public var topK: Int?
-    /// Draw among the most probable tokens that make up this much probability, 0 to 1; `top_p`.
+    /// Nucleus (top-p) sampling threshold, 0 to 1; `top_p`.
     public var topP: Double?
-    /// Makes tokens that occurred less probable when above 1; `repetition_penalty`.
+    /// Repetition penalty; above 1 makes tokens that have occurred less likely; `repetition_penalty`.
     public var repetitionPenalty: Double?
-    /// The most tokens to generate; `max_new_tokens`.
+    /// Maximum number of new tokens; `max_new_tokens`.
     public var maxNewTokens: Int?
     /// Whether the values were derived from the model's configuration; `_from_model_config`.
     public var isFromModelConfiguration = false
     /// Every other key, in the order of the file; written back unchanged.
     public var otherKeys = JSONObject()
 
-    /// Creates a configuration without tokens.
+    /// Creates a configuration without token ids.
     public init() {}
 
     /// Derives a configuration from a model's, as transformers does when it saves a decoder.

@@ -6,7 +6,7 @@ import EttinJSON
 /// ```
 /// {"time/batch":1,"time/token":4096,"time/sample":8,"time/epoch":0,"time/seconds":0.61,"loss/train/total":7.62}
 /// ```
-/// A line reaches the file at once and whole. What is not a number is `null`.
+/// A line is written at once and whole. NaN and infinities are written as `null`.
 public final class JSONLinesLogger: TrainingLogger {
     /// The name of the file in the folder of a run.
     public static let fileName = "metrics.jsonl"
@@ -17,8 +17,8 @@ public final class JSONLinesLogger: TrainingLogger {
     ///
     /// - Parameters:
     ///   - path: The file; it is created where there is none.
-    ///   - batch: The batch after which the run goes on: lines of later batches go, and so does a last line that is not
-    ///     complete. Nil for a run that begins, which keeps nothing.
+    ///   - batch: The batch after which the run resumes: later lines and an incomplete last line are removed.
+    ///     Nil for a new run, which replaces the file.
     /// - Throws: `TrainingError` when the file cannot be opened, or has a line that is not ours.
     public init(path: String, continuingAfterBatch batch: Int?) throws {
         var keptBytes = 0

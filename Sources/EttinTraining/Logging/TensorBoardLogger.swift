@@ -10,7 +10,7 @@ import EttinFiles
 
 /// Keeps what a run measures as event files, which TensorBoard opens.
 ///
-/// The step of a value is the number of batches. A run that goes on writes a new file, which begins by declaring void
+/// The step of a value is the number of batches. A resumed run writes a new file, which begins by declaring void
 /// what earlier files say of later batches: TensorBoard then shows one curve.
 public final class TensorBoardLogger: TrainingLogger {
     /// The name of the folder of event files in that of a run.
@@ -23,7 +23,7 @@ public final class TensorBoardLogger: TrainingLogger {
     ///
     /// - Parameters:
     ///   - folder: The folder of event files; it is made where there is none.
-    ///   - batch: The batch after which the run goes on; nil for a run that begins, which voids all that earlier files in
+    ///   - batch: The batch after which the run resumes; nil for a new run, which voids all that earlier files in
     ///     the folder say.
     /// - Throws: `TrainingError` when the file cannot be created.
     public convenience init(folder: String, continuingAfterBatch batch: Int?) throws {

@@ -6,7 +6,7 @@
     import Musl
 #endif
 
-/// A learning rate that falls along a quarter of a cosine, goes on with the inverse square root, and cools down.
+/// A learning rate that falls along a quarter of a cosine, then with the inverse square root, and cools down.
 ///
 /// With `u` the time after the warm-up `w`, `c` the cosine's span, `k` the cool-down and `T` the run's length, the factor
 /// is `α + (1−α)·½(1+cos(½π·u/c))` up to `c` and `γ/√(u+δ)` after it, with
