@@ -29,7 +29,7 @@ $(INTEROP) .deps/interop/bin/python -m pytest -m $(1) $(filter-out $(CORPUS_CHEC
 $(INTEROP) .deps/interop-corpus/bin/python -m pytest -m $(1) $(CORPUS_CHECKS)
 endef
 
-.PHONY: help setup build demo test interop interop-slow compare consumer docs fuzz lint install check-install uninstall clean
+.PHONY: help setup build demo test interop interop-slow compare consumer api docs fuzz lint install check-install uninstall clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ fuzz: setup ## Fuzz the readers; RUNS=1000000 READER=mds SEED=1
 
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Interop/Probe Fuzz
+
+api: build ## Compare the public declarations with the lists in API/
+	@./scripts/check-api
 
 docs: build ## Build the documentation
 	@./scripts/build-docs

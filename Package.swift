@@ -16,6 +16,7 @@ let package = Package(
         .library(name: "EttinConversion", targets: ["EttinConversion"]),
         .library(name: "EttinCorpus", targets: ["EttinCorpus"]),
         .library(name: "EttinHub", targets: ["EttinHub"]),
+        .library(name: "EttinJSON", targets: ["EttinJSON"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinPretraining", targets: ["EttinPretraining"]),
         .library(name: "EttinPrimitives", targets: ["EttinPrimitives"]),

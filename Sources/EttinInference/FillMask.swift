@@ -26,7 +26,7 @@ public final class FillMask {
 
     /// The predictions for one text.
     public struct Result: Sendable, Hashable {
-        /// For each mask, in order, its predictions, most probable first.
+        /// For each mask, in order, its predictions, most likely first.
         public let masks: [[Prediction]]
         /// Whether the text was truncated.
         public let isTruncated: Bool

@@ -157,7 +157,7 @@ public final class TextEncoder {
 
 /// Vectors of texts, row by row.
 public struct TextEmbeddings: Sendable, Hashable {
-    /// All values, row-major.
+    /// All values, row-major: `[count, dimensions]`.
     public let values: [Float]
     /// The width of a vector.
     public let dimensions: Int

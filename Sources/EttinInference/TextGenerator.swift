@@ -17,7 +17,7 @@ public final class TextGenerator {
     public struct Result: Sendable, Hashable {
         /// Why generation ended.
         public enum FinishReason: String, Sendable, Hashable {
-            /// The model ended the text, or a stop text was reached.
+            /// The model generated an end token, or the text reached a stop sequence.
             case stop
             /// The limit on tokens, or the model's context, was reached.
             case length
@@ -86,7 +86,7 @@ public final class TextGenerator {
     /// Continues texts.
     ///
     /// Each continuation depends on its own prompt, number and the options alone, not on the others. Special tokens
-    /// that the tokenizer puts behind a text are left out, so that the model can go on.
+    /// that the tokenizer appends to a text are left out, so that the model can continue it.
     ///
     /// - Parameters:
     ///   - prompts: The texts to continue.

@@ -2,11 +2,11 @@
 public struct Encoding: Sendable {
     /// The token ids.
     public internal(set) var ids: [Int32] = []
-    /// The part that each token belongs to, as the tokenizer's template numbers the parts.
+    /// The token type ids (segment ids) that the tokenizer's template assigns.
     public internal(set) var typeIDs: [Int32] = []
     /// Where each token lies in its text, in Unicode scalars (Python characters) of the text as it was given.
     ///
-    /// Tokens that were added by the template have `0..<0`. Characters that normalisation joins count to the first of
+    /// Tokens that were added by the template have `0..<0`. Characters that normalisation joins count as the first of
     /// them. These are the offsets of the `tokenizers` library.
     public internal(set) var offsets: [Range<Int>] = []
     /// Whether each token was added by the template.

@@ -208,13 +208,13 @@ public struct Tokenizer: Sendable {
     public var maskTokenID: Int32? { specialID("mask_token") }
     /// Id of the padding token.
     public var padTokenID: Int32? { specialID("pad_token") }
-    /// Id of the classification token in front of a text.
+    /// Id of the classification token, which begins a text.
     public var clsTokenID: Int32? { specialID("cls_token") }
-    /// Id of the token between and behind texts.
+    /// Id of the separator token, which ends a text.
     public var sepTokenID: Int32? { specialID("sep_token") }
-    /// Id of the token in front of a sequence, for decoders.
+    /// Id of the beginning-of-sequence token, for decoders.
     public var bosTokenID: Int32? { specialID("bos_token") }
-    /// Id of the token behind a sequence, for decoders.
+    /// Id of the end-of-sequence token, for decoders.
     public var eosTokenID: Int32? { specialID("eos_token") }
     /// Id of the token for unknown text; byte-level models never produce it.
     public var unkTokenID: Int32? { specialID("unk_token") }
@@ -227,7 +227,7 @@ public struct Tokenizer: Sendable {
 
     /// Maximum number of tokens the model takes; nil when the files set no limit.
     ///
-    /// `encode` never shortens a text; callers compare and decide.
+    /// `encode` never truncates a text; callers compare and decide.
     public var modelMaxLength: Int? { settings.modelMaxLength }
 
     /// Whether `truncation_side` of the model's files is `left`: what is too long loses its beginning.

@@ -14,7 +14,7 @@ public struct TrainingError: Error, Hashable, Sendable, CustomStringConvertible 
         case unsupported
         /// An option or a key of a recipe has an impossible value.
         case invalidOption
-        /// Training itself went wrong, such as a loss that is not a number.
+        /// Training diverged: a loss or a gradient is NaN or infinite.
         case diverged
     }
 

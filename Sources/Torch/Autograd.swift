@@ -14,29 +14,31 @@ extension Tensor {
     /// Whether operations on this tensor are recorded for ``backward()``.
     public var requiresGradient: Bool { handle.map { ct_autograd_requires_gradient($0) } ?? false }
 
-    /// Starts or stops recording operations on this leaf tensor; all copies of the value share the setting.
+    /// Sets whether operations on this leaf tensor are recorded; all copies of the value share the setting.
+    ///
+    /// - Parameter required: Whether ``backward()`` computes a gradient for it.
     public func setRequiresGradient(_ required: Bool) {
         _ = succeeded(ct_autograd_set_requires_gradient(handle, required), "setRequiresGradient", [self])
     }
 
-    /// Adds the derivatives of this scalar to ``gradient`` of every leaf tensor it depends on.
+    /// Computes the gradients of this scalar and adds them to ``gradient`` of every leaf tensor it depends on.
     public func backward() {
         _ = succeeded(ct_autograd_backward(handle), "backward", [self])
     }
 
-    /// The accumulated derivative, in the shape of this tensor; nil when there is none.
+    /// The accumulated gradient, of this tensor's shape, dtype and device; nil before the first ``backward()``.
     public var gradient: Tensor? {
         var result: OpaquePointer?
         guard succeeded(ct_autograd_gradient(handle, &result), "gradient", [self]) else { return nil }
         return result.map(Tensor.init(owning:))
     }
 
-    /// Forgets ``gradient``.
+    /// Sets ``gradient`` to nil.
     public func clearGradient() {
         _ = succeeded(ct_autograd_clear_gradient(handle), "clearGradient", [self])
     }
 
-    /// The same values, cut off from the recorded operations.
+    /// A tensor over the same storage that is detached from the autograd graph.
     public func detached() -> Tensor {
         makeTensor("detached", [self]) { ct_autograd_detached(handle, $0) }
     }

@@ -20,7 +20,7 @@ public enum DType: String, CaseIterable, Sendable, Hashable {
     /// 8-bit floating point with 5 exponent and 2 mantissa bits.
     case float8E5M2 = "float8_e5m2"
 
-    /// The size of one element.
+    /// The size of one element in bytes.
     public var byteCount: Int {
         switch self {
         case .bool, .uint8, .int8, .float8E4M3, .float8E5M2: 1

@@ -7,7 +7,7 @@ import CTorch
 public struct DropoutContext: Sendable, Hashable {
     /// Random seed of all masks.
     public let seed: UInt64
-    /// The number of the step.
+    /// The training step, from 0.
     public let step: Int
     /// The number of tokens in the earlier microbatches of the step.
     public let precedingTokens: Int
@@ -30,7 +30,7 @@ public struct DropoutContext: Sendable, Hashable {
 }
 
 extension Tensor {
-    /// Zeroes elements with the given probability and scales the others by what is kept.
+    /// Dropout: zeroes elements with probability `p` and scales the others by `1 / (1 − p)`.
     ///
     /// - Parameters:
     ///   - probability: A multiple of 2⁻¹⁶, to which others are rounded; 0 changes nothing.

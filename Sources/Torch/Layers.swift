@@ -34,13 +34,13 @@ public final class Linear: Module {
     }
 }
 
-/// Layer normalisation over the last dimension.
+/// Layer normalisation over the last dimension: `(x − mean) / √(biased variance + ε) · weight + bias`.
 public final class LayerNorm: Module {
     /// `[width]`.
     @Parameter("weight") public var weight: Tensor
     /// `[width]`.
     @Parameter("bias") public var bias: Tensor?
-    /// What is added to the variance.
+    /// Added to the variance.
     public let epsilon: Double
 
     /// Creates a layer with uninitialised parameters.

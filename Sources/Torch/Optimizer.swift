@@ -32,9 +32,9 @@ public final class OptimizerState {
     /// Replaces the state by that of a resumed run.
     ///
     /// - Parameters:
-    ///   - stepCount: The number of steps it had taken.
-    ///   - firstMoments: Its running means, one for each parameter.
-    ///   - secondMoments: Those of the squares.
+    ///   - stepCount: The number of steps taken.
+    ///   - firstMoments: The running means of the gradients, one for each parameter and of its shape.
+    ///   - secondMoments: The running means of their squares.
     public func restore(stepCount: Int, firstMoments: [Tensor], secondMoments: [Tensor]) {
         precondition(
             firstMoments.count == self.firstMoments.count && secondMoments.count == self.secondMoments.count,
@@ -88,13 +88,13 @@ extension Optimizer {
     /// The parameters, float32 leaves that require gradients.
     public var parameters: [Tensor] { groups.parameters }
 
-    /// η of the next step; that of each group is this times its factor.
+    /// The learning rate of the next step; each group's is this times its `rateFactor`.
     public var learningRate: Double {
         get { groups.learningRate }
         set { groups.learningRate = newValue }
     }
 
-    /// Forgets the gradients of all parameters.
+    /// Sets the gradients of all parameters to nil.
     public func clearGradients() {
         for parameter in parameters { parameter.clearGradient() }
     }
@@ -114,7 +114,7 @@ extension Optimizer {
 
     /// Multiplies all gradients by a number.
     ///
-    /// - Parameter factor: The number.
+    /// - Parameter factor: The factor, such as `clippingNorm / gradientNorms().l2`.
     public func scaleGradients(by factor: Double) {
         let gradients = parameters.compactMap(\.gradient)
         let status = withExtendedLifetime(gradients) {

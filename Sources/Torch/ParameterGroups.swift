@@ -1,6 +1,6 @@
 /// Parameters that share a learning rate and a weight decay.
 public struct ParameterGroup: Hashable, Sendable {
-    /// What the learning rate of the whole is multiplied by for this group.
+    /// The group's learning rate relative to that of the optimizer.
     public let rateFactor: Double
     /// λ.
     public let weightDecay: Double
@@ -38,7 +38,7 @@ public struct ParameterGroups {
     /// The number of the group of each parameter.
     public let membership: [Int]
 
-    /// η of the next step; that of each group is this times its factor.
+    /// The learning rate of the next step; each group's is this times its `rateFactor`.
     public var learningRate: Double {
         didSet {
             for index in groups.indices { groups[index].learningRate = learningRate * groups[index].rateFactor }

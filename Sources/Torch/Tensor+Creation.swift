@@ -48,7 +48,12 @@ extension Tensor {
         }
     }
 
-    /// Copies raw row-major elements into a tensor.
+    /// Copies raw row-major elements into a tensor in host memory.
+    ///
+    /// - Parameters:
+    ///   - bytes: Exactly the bytes of the shape in the dtype.
+    ///   - shape: The shape.
+    ///   - dtype: The element type.
     public init(bytes: UnsafeRawBufferPointer, shape: [Int], dtype: DType) {
         self = makeTensor("init(bytes:)") {
             ct_tensor_from_bytes(

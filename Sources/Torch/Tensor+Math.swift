@@ -108,7 +108,7 @@ extension Tensor {
         makeTensor("argmax", [self]) { ct_math_argmax(handle, Int64(dimension), $0) }
     }
 
-    /// The largest values along the last dimension, in falling order, and their int64 indices.
+    /// The largest values along the last dimension, in descending order, and their int64 indices, both `[…, count]`.
     public func topK(_ count: Int) -> (values: Tensor, indices: Tensor) {
         var values: OpaquePointer?
         var indices: OpaquePointer?
@@ -119,7 +119,7 @@ extension Tensor {
 
     // MARK: Products and comparison
 
-    /// The matrix product, batched over leading dimensions.
+    /// The matrix product of `[…, m, k]` and `[…, k, n]`; leading dimensions broadcast, as in `torch.matmul`.
     public func matmul(_ other: Tensor) -> Tensor {
         makeTensor("matmul", [self, other]) { ct_math_matmul(handle, other.handle, $0) }
     }

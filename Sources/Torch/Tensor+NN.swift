@@ -1,7 +1,7 @@
 import CTorch
 
 extension Tensor {
-    /// The rows of this `[vocabulary, width]` table that `ids` names.
+    /// Looks up rows of this `[vocabulary, width]` table.
     ///
     /// - Parameters:
     ///   - ids: int64, any shape.

@@ -36,7 +36,7 @@ extension Tensor {
         }
     }
 
-    /// The slices of one dimension that an int64 tensor `[n]` names.
+    /// The slices of one dimension at the indices in an int64 tensor `[n]`, as `torch.index_select`.
     public func selecting(_ indices: Tensor, along dimension: Int = 0) -> Tensor {
         makeTensor("selecting", [self, indices]) {
             ct_shape_index_select(handle, Int64(dimension), indices.handle, $0)

@@ -8,7 +8,7 @@ public struct RankBatch: Sendable, Hashable {
     public let samples: [TokenSample]
     /// This rank's microbatches, for each reading.
     public let readings: [[TrainingBatch]]
-    /// Where the run stands when this batch is done; a loader made from it goes on with the next one.
+    /// Where the run stands after this batch; a loader made from it continues with the next one.
     public let positionAfter: DataPosition
     /// The pass over the data that the next batch belongs to.
     public let nextEpoch: Int

@@ -10,7 +10,7 @@ public struct SamplePreparation: Sendable, Hashable {
     /// Creates a preparation.
     ///
     /// - Parameters:
-    ///   - maxTokens: The most tokens of a sequence; at least 2.
+    ///   - maxTokens: Maximum number of tokens of a sequence, `max_seq_len`; at least 2.
     ///   - appendsEnd: Whether a sequence ends with the end token.
     ///   - specials: The ids of the special tokens.
     public init(maxTokens: Int, appendsEnd: Bool, specials: SpecialTokens = SpecialTokens()) {

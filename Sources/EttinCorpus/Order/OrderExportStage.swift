@@ -11,7 +11,7 @@ public struct OrderExportStage: Sendable {
         case keyed
         /// The permutation that Ettin was trained in.
         case permutation
-        /// The samples as they lie.
+        /// The samples in storage order.
         case sequential
         /// Those of streaming's loader, by the names of its shuffles.
         case naive, py1s, py1e, py1br, py2s

@@ -20,7 +20,7 @@ public struct SampleReference: Sendable, Hashable {
 
 /// The order in which the samples of a data set are seen, for every epoch.
 ///
-/// The order is global: it knows neither ranks nor workers, which take their parts of it (``RankPositions``).
+/// The order is global: it knows neither ranks nor workers, which take their parts of it.
 public protocol SampleOrder: Sendable {
     /// The number of positions of an epoch.
     var count: Int { get }

@@ -50,7 +50,7 @@ public struct StoredSequence: SampleSequence {
 
 /// NumPy's permutation of all samples, seeded with the sum of seed and epoch.
 ///
-/// With `PCG64DXSM` this is the order that Ettin was trained in; with `default_rng` it is streaming's `naive`.
+/// It is drawn by `PCG64DXSM`; this is the order that Ettin was trained in.
 public struct NumPyPermutationOrder: SampleOrder, Hashable {
     /// The number of positions of an epoch.
     public let count: Int
@@ -62,8 +62,15 @@ public struct NumPyPermutationOrder: SampleOrder, Hashable {
     /// - Parameters:
     ///   - count: The number of samples.
     ///   - seed: The `shuffle_seed` of the recipe.
-    ///   - variant: The generator.
-    public init(count: Int, seed: UInt64, variant: PCG64.Variant = .dxsm) {
+    public init(count: Int, seed: UInt64) { self.init(count: count, seed: seed, variant: .dxsm) }
+
+    /// Creates an order.
+    ///
+    /// - Parameters:
+    ///   - count: The number of samples.
+    ///   - seed: The `shuffle_seed` of the recipe.
+    ///   - variant: The generator; with that of `default_rng` the order is streaming's `naive`.
+    package init(count: Int, seed: UInt64, variant: PCG64.Variant) {
         precondition(count >= 0, "NumPyPermutationOrder: \(count) samples")
         self.count = count
         self.seed = seed

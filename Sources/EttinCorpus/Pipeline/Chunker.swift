@@ -31,7 +31,7 @@ public struct ChunkOptions: Hashable, Sendable {
     /// Creates options; the defaults are those of the published pre-training data.
     ///
     /// - Parameters:
-    ///   - chunkSize: The most ids of a chunk, special tokens included.
+    ///   - chunkSize: Maximum number of tokens of a chunk, including special tokens.
     ///   - minimumSize: Pieces below this length are short.
     ///   - alwaysSkipSize: Pieces below this length are left out, unless they are a document's first.
     ///   - backfills: Whether a short piece is filled up from the chunk before it.

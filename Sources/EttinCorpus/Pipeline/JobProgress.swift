@@ -13,7 +13,7 @@ public struct JobProgress: Hashable, Sendable {
     public internal(set) var workTotal: Int?
 }
 
-/// What all stages of the pipeline are told.
+/// Options common to all stages of the pipeline.
 public struct StageOptions {
     /// The folder to write; it is made, or an unfinished run in it is continued.
     public var output: String
@@ -23,7 +23,7 @@ public struct StageOptions {
     public var writing: MDSWriter.Options
     /// How many threads tokenise.
     public var threads: Int
-    /// Called now and then on the calling thread; what it throws stops the stage, which a later run continues.
+    /// Called from time to time on the calling thread; what it throws stops the stage, which a later run resumes.
     public var progress: (JobProgress) throws -> Void
 
     /// Creates options.
@@ -31,7 +31,7 @@ public struct StageOptions {
     /// - Parameters:
     ///   - output: The folder to write.
     ///   - part: The part of the job to do.
-    ///   - writing: How shards are written; Zstandard and `xxh64` unless told otherwise.
+    ///   - writing: How shards are written; the default is Zstandard with `xxh64` hashes.
     ///   - threads: How many threads tokenise.
     ///   - progress: Called now and then on the calling thread; what it throws stops the stage.
     public init(

@@ -7,7 +7,7 @@ public import EttinJSON
 public struct SampleStage: Sendable {
     /// The order in which samples are taken.
     public enum Order: Hashable, Sendable {
-        /// As they lie.
+        /// In storage order.
         case given
         /// Shards in random order, and the samples of each in random order: needs one shard in memory at a time.
         case shards(seed: UInt64)

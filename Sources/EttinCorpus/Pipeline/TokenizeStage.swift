@@ -4,7 +4,7 @@ public import EttinTokenizer
 /// Turns documents into token ids: the second stage of the published pipeline.
 ///
 /// Each document becomes one sample with the columns `id`, `input_ids` and `len`. The tokenizer puts its special tokens
-/// around each text and, unless told otherwise, a space in front of it.
+/// around each text and, by default, a space in front of it.
 public struct TokenizeStage: Sendable {
     /// Files, folders and patterns to read.
     public var inputs: [String]
@@ -86,7 +86,7 @@ public struct TokenizeStage: Sendable {
     /// - Parameter options: Output, part, threads.
     /// - Returns: The manifest: what was read, with which parameters, and the counts.
     /// - Throws: `CorpusError` when an input is missing or malformed or the output cannot be written. Complete shards
-    ///   stay, and a later run goes on behind them.
+    ///   stay, and a later run resumes after them.
     @discardableResult
     public func run(_ options: StageOptions) throws -> JSONValue {
         let found = try CorpusInput.find(inputs, format: reading.format)

@@ -48,7 +48,7 @@ public struct GenerationConfiguration: Hashable, Sendable {
     /// The file that the values come from, for messages.
     package private(set) var file = "generation_config.json"
 
-    /// Creates a configuration without tokens.
+    /// Creates a configuration without token ids.
     public init() {}
 
     /// Derives a configuration from a model's, as transformers does when it saves a decoder.

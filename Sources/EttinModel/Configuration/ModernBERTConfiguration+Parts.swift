@@ -7,7 +7,7 @@ public enum ModelKind: String, Hashable, Sendable, CaseIterable {
     /// Causal attention; trained to continue text.
     case decoder = "modernbert-decoder"
 
-    /// The word for it.
+    /// `encoder` or `decoder`.
     public var name: String { self == .encoder ? "encoder" : "decoder" }
 
     /// The Python class that Ettin's published weights are for.
@@ -109,7 +109,7 @@ public struct LayerWindow: Hashable, Sendable {
     }
 }
 
-/// Whose reading of a decoder's local window to follow.
+/// How wide a decoder's local window is; the originals differ.
 public enum WindowRule: Hashable, Sendable {
     /// The query and `w − 1` tokens before it, as transformers computes; the default.
     case transformers

@@ -1,7 +1,7 @@
 public import EttinJSON
 public import Torch
 
-/// The shape and behaviour of a ModernBERT encoder or decoder, as `config.json` states it.
+/// The configuration of a ModernBERT encoder or decoder: `config.json`.
 ///
 /// Both formats of transformers are read and written: the one of version 4, in which Ettin was published, and the one
 /// of version 5. Defaults are those of transformers 5.23.0.
@@ -127,7 +127,7 @@ extension ModernBERTConfiguration {
 
     /// Half the local window, `sliding_window`: −1 when there is none.
     ///
-    /// See `window(layer:rule:)` for what it means, which differs between encoder and decoder.
+    /// An encoder's token sees as many on each side; a decoder's, itself and `slidingWindow − 1` earlier ones.
     public var slidingWindow: Int {
         if kind == .decoder, let slidingWindowOverride { return slidingWindowOverride }
         guard let localAttention, localAttention > 0 else { return kind == .decoder ? -1 : 0 }

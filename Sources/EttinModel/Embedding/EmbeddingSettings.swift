@@ -27,7 +27,7 @@ public struct EmbeddingSettings: Sendable, Hashable {
     public var similarity = EmbeddingSimilarity.cosine
     /// How many leading dimensions an embedding keeps; nil for all.
     public var truncateDimension: Int?
-    /// The most tokens of a text; nil where the tokenizer and `config.json` decide alone.
+    /// Maximum number of tokens of a text; nil where only the tokenizer and `config.json` limit it; `max_seq_length`.
     public var maxSequenceLength: Int?
     /// What the files say that has no effect, a sentence each.
     package private(set) var notices: [String] = []

@@ -62,7 +62,7 @@ struct FeatureNames {
 }
 
 extension Tensor {
-    /// Rows divided by their Euclidean norm, which counts as at least 10⁻¹².
+    /// L2-normalises each row of `[rows, width]`: `x / max(‖x‖₂, 10⁻¹²)`, as `torch.nn.functional.normalize`.
     public func normalized() -> Tensor {
         self / norm(along: -1, keepingDimensions: true).clamped(min: 1e-12)
     }

@@ -1,4 +1,4 @@
-public import EttinFiles
+package import EttinFiles
 
 /// A safetensors file, mapped into memory.
 ///
@@ -17,11 +17,17 @@ public final class SafetensorsFile: TensorContainer {
 
     /// Maps a file and checks its header.
     ///
+    /// - Parameter path: The file.
+    /// - Throws: `CheckpointError` with everything that is wrong with the header.
+    public convenience init(path: String) throws { try self.init(path: path, access: .readOnly) }
+
+    /// Maps a file and checks its header.
+    ///
     /// - Parameters:
     ///   - path: The file.
     ///   - access: What stores into the values do; see `MappedFile.Access`.
     /// - Throws: `CheckpointError` with everything that is wrong with the header.
-    public init(path: String, access: MappedFile.Access = .readOnly) throws {
+    package init(path: String, access: MappedFile.Access) throws {
         let file = try CheckpointError.translating { try MappedFile(path: path, access: access) }
         let header = try file.withUnsafeBytes {
             try SafetensorsHeader($0, path: path, file: FilePath.lastComponent(of: path))

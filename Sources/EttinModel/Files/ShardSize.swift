@@ -1,6 +1,6 @@
 import EttinFiles
 
-/// The most bytes that one file of a sharded checkpoint should hold.
+/// The maximum size of one file of a sharded checkpoint, transformers' `max_shard_size`.
 ///
 /// A tensor that is larger gets a file of its own.
 public struct ShardSize: Hashable, Sendable, CustomStringConvertible {

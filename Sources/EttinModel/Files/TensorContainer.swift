@@ -30,7 +30,8 @@ public struct TensorDescriptor: Hashable, Sendable {
     }
 }
 
-/// The values of one tensor in memory together with what keeps that memory alive.
+/// The values of one tensor in memory together with what keeps that memory alive, for the library itself; callers use
+/// ``TensorContainer/tensor(_:)`` or ``TensorContainer/withBytes(_:_:)``.
 public struct TensorBytes: @unchecked Sendable {
     // Unchecked: the pointer addresses constant memory that `owner`, itself safe to share, keeps alive.
 

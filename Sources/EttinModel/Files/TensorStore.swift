@@ -1,12 +1,10 @@
-public import EttinFiles
+package import EttinFiles
 
 /// A model's tensors, whatever files hold them.
 ///
 /// ```swift
 /// let store = try TensorStore.open(folder: path)
-/// for name in store.names {
-///     let values = try store.bytes(name)  // no copy; keep `values.owner` while the pointer is used
-/// }
+/// let embeddings = try store.tensor("model.embeddings.tok_embeddings.weight")  // over the file's memory, no copy
 /// ```
 /// A folder is read in the order of transformers: `model.safetensors`, `model.safetensors.index.json`,
 /// `pytorch_model.bin`, `pytorch_model.bin.index.json`; the first that exists is used and the rest ignored.
@@ -61,14 +59,21 @@ public final class TensorStore: TensorContainer {
     ///
     /// Only headers are read; a tensor's values are read from disk when they are first touched.
     ///
+    /// - Parameter folder: A folder as `save_pretrained` writes it.
+    /// - Returns: The tensors of the folder.
+    /// - Throws: `CheckpointError` with everything that is wrong: no weights, missing shards, broken files, a tensor of
+    ///   which two shards hold different values.
+    public static func open(folder: String) throws -> TensorStore { try open(folder: folder, access: .readOnly) }
+
+    /// Opens the weights of a folder.
+    ///
     /// - Parameters:
     ///   - folder: A folder as `save_pretrained` writes it.
     ///   - access: What stores into the values do; tensors over them are not trained in place in either case, for which
     ///     see ``PretrainedModel/loadForTraining(folder:device:allowingUnknown:newHeadSeed:)``.
     /// - Returns: The tensors of the folder.
-    /// - Throws: `CheckpointError` with everything that is wrong: no weights, missing shards, broken files, a tensor of
-    ///   which two shards hold different values.
-    public static func open(folder: String, access: MappedFile.Access = .readOnly) throws -> TensorStore {
+    /// - Throws: `CheckpointError`, as ``open(folder:)``.
+    package static func open(folder: String, access: MappedFile.Access) throws -> TensorStore {
         guard FilePath.kind(of: folder) == .folder else {
             let found = FilePath.kind(of: folder) == .file ? "is a file" : "does not exist"
             throw CheckpointError(.missing, file: folder, found: found, expected: "a folder with a model")
@@ -89,13 +94,20 @@ public final class TensorStore: TensorContainer {
 
     /// Opens one file of weights by its own name.
     ///
+    /// - Parameter file: A safetensors file, or a file from `torch.save` such as `pytorch_model.bin`.
+    /// - Returns: The tensors of the file.
+    /// - Throws: `CheckpointError` when the file is of another kind or broken.
+    public static func open(file: String) throws -> TensorStore { try open(file: file, access: .readOnly) }
+
+    /// Opens one file of weights by its own name.
+    ///
     /// - Parameters:
     ///   - file: A safetensors file, or a file from `torch.save` such as `pytorch_model.bin` or a raw training state.
     ///   - access: What stores into the values do; see `MappedFile.Access`.
     ///   - unknownNames: What to do with Python names in a pickle that weights do not need; `.kept` for training states.
     /// - Returns: The tensors of the file.
     /// - Throws: `CheckpointError` when the file is of another kind or broken.
-    public static func open(
+    package static func open(
         file: String,
         access: MappedFile.Access = .readOnly,
         unknownNames: PyTorchArchive.UnknownNames = .refused

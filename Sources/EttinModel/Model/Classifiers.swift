@@ -27,7 +27,7 @@ final class ClassifierHead: Module {
 
 // MARK: -
 
-/// Scores classes for each sequence.
+/// A classifier of sequences.
 ///
 /// An encoder pools its hidden states as `classifierPooling` says, then applies the prediction head; a decoder applies
 /// the head to every token and takes the scores of the last one that is not padding.
@@ -60,7 +60,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
         head = ClassifierHead(configuration)
     }
 
-    /// The scores of every class for each sequence.
+    /// The logits of each sequence.
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids, none of them empty.
@@ -95,7 +95,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
 
 // MARK: -
 
-/// Scores classes for each token, encoders only.
+/// A classifier of tokens, encoders only.
 ///
 /// > Source: transformers `ModernBertForTokenClassification`.
 public final class TokenClassifier: Module, PretrainedModel {
@@ -125,7 +125,7 @@ public final class TokenClassifier: Module, PretrainedModel {
         head = ClassifierHead(configuration)
     }
 
-    /// The scores of every class for each token.
+    /// The logits of each token.
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids.
@@ -144,7 +144,7 @@ public final class TokenClassifier: Module, PretrainedModel {
 
 // MARK: -
 
-/// Scores each token as the start and as the end of an answer, encoders only.
+/// Extractive question answering: each token's logits as start and as end of the answer, encoders only.
 ///
 /// > Source: transformers `ModernBertForQuestionAnswering`.
 public final class QuestionAnswering: Module, PretrainedModel {
@@ -175,7 +175,7 @@ public final class QuestionAnswering: Module, PretrainedModel {
         head = ClassifierHead(configuration, outputs: 2)
     }
 
-    /// The scores of each token as start and end.
+    /// The logits of each token as start and end of the answer.
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids, question and context in one.

@@ -26,14 +26,14 @@ public struct CachedSequence: Sendable, Hashable, CustomStringConvertible {
 
 /// The keys and values of some sequences in every layer of a decoder.
 ///
-/// Sequences join, grow by forward passes in any company, fork and leave independently of each other:
+/// Sequences join, grow, fork and leave independently of each other; a forward pass takes any of them:
 ///
 /// ```swift
-/// let cache = KVCache(for: model.model)
+/// let cache = KVCache(for: model.trunk)
 /// let prompt = cache.join()
 /// _ = try model.nextTokenLogits(CachedBatch([prompt], tokens: [promptIDs]), cache: cache)
 /// let choices = try cache.fork(prompt, count: 2)
-/// let hidden = try model.model(CachedBatch(choices, tokens: [firstIDs, secondIDs]), cache: cache)
+/// let hidden = try model.trunk(CachedBatch(choices, tokens: [firstIDs, secondIDs]), cache: cache)
 /// ```
 ///
 /// Not `Sendable`: a cache serves one pass at a time. Different caches of one model serve passes on different threads.
@@ -110,7 +110,7 @@ public final class KVCache {
         return sequence
     }
 
-    /// Forgets a sequence; its memory is for the next to come.
+    /// Removes a sequence; its memory is reused by later ones.
     ///
     /// - Parameter sequence: A sequence of this cache.
     /// - Throws: ``KVCacheError/unknownSequence(_:)``.
@@ -126,7 +126,7 @@ public final class KVCache {
     /// - Parameters:
     ///   - sequence: A sequence of this cache, of any length.
     ///   - count: The number of forks.
-    /// - Returns: The forks, which differ from other sequences in nothing.
+    /// - Returns: The forks, sequences like any other.
     /// - Throws: ``KVCacheError/unknownSequence(_:)``. Without memory, the enclosing recovery scope fails, and there are
     ///   no forks.
     public func fork(_ sequence: CachedSequence, count: Int = 1) throws -> [CachedSequence] {

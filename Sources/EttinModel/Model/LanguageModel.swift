@@ -72,13 +72,13 @@ public final class LanguageModel: Module, PretrainedModel {
         decoder = VocabularyProjection(configuration)
     }
 
-    /// The scores of every vocabulary entry at each token.
+    /// The logits at each token.
     ///
     /// - Parameter batch: Sequences of token ids.
-    /// - Returns: `[tokens, vocabularySize]`.
+    /// - Returns: `[tokens, vocabularySize]`, in the dtype of the hidden states.
     public func callAsFunction(_ batch: PackedBatch) -> Tensor { logits(model(batch)) }
 
-    /// The scores of every vocabulary entry as the next token of each sequence, going on from a cache.
+    /// The logits of the next token of each sequence, continuing from a cache.
     ///
     /// - Parameters:
     ///   - batch: New tokens; see ``ModernBERT/callAsFunction(_:cache:)``, which gives the states of all of them.
@@ -155,7 +155,7 @@ public final class LanguageModel: Module, PretrainedModel {
         return LanguageModelLoss(loss: loss, tokenLosses: rowLosses, labelledCount: places.count)
     }
 
-    /// The scores for some hidden states.
+    /// The logits of some hidden states.
     ///
     /// - Parameter hidden: `[rows, hiddenSize]`, from the trunk.
     /// - Returns: `[rows, vocabularySize]`.

@@ -73,7 +73,7 @@ extension PretrainedModel {
     ///
     /// - Parameters:
     ///   - scheme: How weights are drawn.
-    ///   - seed: The key of the random generator.
+    ///   - seed: The random seed.
     public func initialize(_ scheme: WeightInitialization, seed: UInt64) {
         initialize(scheme, seed: seed) { _ in true }
     }

@@ -7,7 +7,7 @@ import EttinTraining
 /// let verification = try PairVerification("runs/pair/encoder", "runs/pair/decoder")
 /// print(verification.text)
 /// ```
-/// The proof is that of the ledgers (``DataLedger``), whose chains are computed anew. `run.json` must agree in
+/// The proof is that of the runs' ledgers (`ledger.jsonl`), whose hash chains are recomputed. `run.json` must agree in
 /// vocabulary, data set, seed of the order and longest sequence, and differ in the objective.
 public struct PairVerification: Hashable, Sendable {
     /// What the ledgers say.

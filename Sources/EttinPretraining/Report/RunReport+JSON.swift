@@ -8,7 +8,7 @@ extension RunReport {
     /// Every number of the report, for programs.
     ///
     /// `runs` has the facts and the whole series of each run, `pairs` the verdicts of the ledgers, `samples` what the
-    /// models filled and continued, `warnings` what limits the report. A value that is not a number is null.
+    /// models filled and continued, `warnings` what limits the report. NaN and infinities are null.
     public var json: JSONValue {
         [
             "runs": .array(runs.indices.map(document)),

@@ -8,12 +8,12 @@ public import Torch
 /// Trains a model, or both halves of a pair from one stream of data.
 ///
 /// ```swift
-/// let session = try PretrainingSession([encoder, decoder], tokenizer: tokenizer)
+/// let session = try PretrainingSession([encoder, decoder])
 /// let outcome = try session.run()
 /// ```
 /// The halves of a pair take each step on the same samples, one after the other, and save at the same batches.
 public final class PretrainingSession {
-    /// What a session is given besides its recipes.
+    /// Options of a session.
     public struct Options {
         /// The tokenizer that is written into checkpoints and names the special tokens; nil for the suite's ids.
         public var tokenizer: Tokenizer?
@@ -41,7 +41,7 @@ public final class PretrainingSession {
     ///
     /// - Parameters:
     ///   - recipes: One recipe, or those of both halves of a pair, which must agree in all that decides the data.
-    ///   - options: What else there is to say.
+    ///   - options: Tokenizer, device and callbacks.
     /// - Throws: `TrainingError` for contradictions, `CorpusError` for the data, `CheckpointError` for models.
     public init(_ recipes: [PretrainingRecipe], _ options: Options = Options()) throws {
         precondition(1...2 ~= recipes.count, "a session of \(recipes.count) recipes")
@@ -165,7 +165,7 @@ public final class PretrainingSession {
     /// - Throws: `TrainingError` when a folder cannot be read.
     public func newestCheckpoints() throws -> [String?] { try trainers.map { try $0.store.newest()?.path } }
 
-    /// Trains until the runs have their full length, or it is asked to stop.
+    /// Trains until the runs reach their length, or the session is asked to stop.
     ///
     /// - Returns: How it ended.
     /// - Throws: As ``/EttinTraining/Trainer/run(while:)``.

@@ -6,7 +6,7 @@ import EttinJSON
 /// ```
 /// {"time/batch":1,"time/token":4096,"time/sample":8,"time/epoch":0,"time/seconds":0.61,"loss/train/total":7.62}
 /// ```
-/// A line reaches the file at once and whole. What is not a number is `null`.
+/// A line is written at once and whole. NaN and infinities are written as `null`.
 public final class JSONLinesLogger: TrainingLogger {
     /// The name of the file in the folder of a run.
     public static let fileName = "metrics.jsonl"

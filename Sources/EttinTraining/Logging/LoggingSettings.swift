@@ -1,4 +1,4 @@
-/// What a recipe says of logging.
+/// What a run logs, and how often.
 public struct LoggingSettings: Hashable, Sendable {
     /// How often a line appears on the console, nil for never; `console_log_interval`.
     public var consoleInterval: TrainingTime?

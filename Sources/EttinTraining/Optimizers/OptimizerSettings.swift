@@ -1,4 +1,4 @@
-/// What a recipe says of the optimizer.
+/// The optimizer and its hyperparameters; `optimizer` in a recipe.
 public struct OptimizerSettings: Hashable, Sendable {
     /// The optimizers, by their names in recipes.
     public enum Name: String, Hashable, Sendable, CaseIterable {
@@ -24,7 +24,7 @@ public struct OptimizerSettings: Hashable, Sendable {
         }
     }
 
-    /// Which one; `name`.
+    /// The optimizer; `name`.
     public var name: Name
     /// The peak learning rate; `lr`.
     public var learningRate: Double

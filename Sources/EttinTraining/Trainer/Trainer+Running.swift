@@ -1,18 +1,18 @@
 /// How a run ended.
 public enum TrainingOutcome: Hashable, Sendable {
-    /// It has its full length.
+    /// The run reached its length.
     case finished
-    /// It was asked to stop, and everything is saved.
+    /// The run was asked to stop, and saved a checkpoint.
     case interrupted
 }
 
 extension Trainer {
-    /// Trains until the run has its full length, or it is asked to stop.
+    /// Trains until the run reaches its length, or it is asked to stop.
     ///
     /// - Parameter shouldGoOn: Asked between steps; when it says no, a checkpoint is saved and the run ends.
     /// - Returns: How it ended.
-    /// - Throws: `TrainingError` when a loss is not a number, and whatever reading data, evaluating and writing checkpoints
-    ///   throw. The state before a step whose loss is not a number or whose batch cannot be read is saved, and so is that
+    /// - Throws: `TrainingError` when a loss is NaN or infinite, and what reading data, evaluating and saving
+    ///   throw. The state before a step that diverges or whose batch cannot be read is saved, and so is that
     ///   of an evaluation that fails; the checkpoints that are complete stay in any case.
     public func run(while shouldGoOn: () -> Bool = { true }) throws -> TrainingOutcome {
         try Self.runTogether([self], while: shouldGoOn)

@@ -16,7 +16,7 @@ import Torch
 public final class Trainer<Task: TrainingTask> {
     /// What is trained.
     public let task: Task
-    /// How.
+    /// The settings of the run.
     public let settings: TrainerSettings
     /// The checkpoints of the run.
     public let store: CheckpointStore
@@ -58,7 +58,7 @@ public final class Trainer<Task: TrainingTask> {
     ///
     /// - Parameters:
     ///   - task: What is trained; its model has the weights to begin with.
-    ///   - settings: How.
+    ///   - settings: The settings of the run.
     ///   - start: What the run begins with.
     /// - Throws: `TrainingError` or `CheckpointError` when the model has nothing to train, or a stored state does not fit
     ///   it, the identity of the run or the optimizer.
@@ -150,7 +150,7 @@ public final class Trainer<Task: TrainingTask> {
         try store.keepOnly(try save())
     }
 
-    /// Whether the run has its full length.
+    /// Whether the run has reached its length.
     public var isFinished: Bool { clock.count(in: settings.length.maximum.unit) >= settings.length.maximum.value }
 
     // MARK: Steps

@@ -15,8 +15,8 @@ public typealias GradientReduction = (_ loss: Double, _ parameters: [Tensor]) th
 
 /// One optimizer step over the microbatches of a batch: losses, gradients, clipping, update.
 ///
-/// Nothing changes when a loss or a gradient is not a number, or memory runs out before the update: parameters and moments
-/// are those of the step before, and can be saved.
+/// Nothing changes when a loss or gradient is NaN or infinite, or memory runs out before the update: parameters and
+/// moments are those of the step before, and can be saved.
 public final class TrainingStep {
     /// What a step found.
     public struct Result: Hashable, Sendable {

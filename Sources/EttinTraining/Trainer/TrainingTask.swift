@@ -21,7 +21,7 @@ public protocol TrainingTask: AnyObject {
 
     /// What messages call the task, such as `encoder`.
     var name: String { get }
-    /// The model. Parameters that require gradients are trained, the others stay as they are.
+    /// The model. Parameters that require gradients are trained, the others are frozen.
     var model: Module { get }
     /// What a run that is resumed must share with its checkpoint, by the keys of its recipe.
     var runIdentity: [String: String] { get }
@@ -53,10 +53,10 @@ public protocol TrainingTask: AnyObject {
     /// - Returns: What the clock counts, and the number of microbatches.
     func size(of batch: Batch) -> BatchSize
 
-    /// How much the loss of each microbatch counts in that of the batch.
+    /// The weight of each microbatch's loss in that of the batch.
     ///
     /// - Parameter batch: The batch.
-    /// - Returns: A weight for each microbatch.
+    /// - Returns: A weight for each microbatch; they sum to 1 where the loss is a mean.
     func weights(of batch: Batch) -> [Double]
 
     /// The loss of a microbatch, before its weight.
@@ -65,7 +65,7 @@ public protocol TrainingTask: AnyObject {
     ///   - microbatch: The number of the microbatch; they are asked for in order.
     ///   - batch: The batch.
     ///   - clock: How far the run has come before this batch.
-    /// - Returns: A scalar with its gradient's graph.
+    /// - Returns: A scalar that `backward()` can be called on.
     /// - Throws: What the task throws; nothing has changed then.
     func loss(of microbatch: Int, in batch: Batch, at clock: TrainingClock) throws -> Tensor
 

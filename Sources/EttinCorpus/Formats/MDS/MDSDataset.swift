@@ -74,6 +74,9 @@ public final class MDSDataset: Sendable {
 
     // MARK: - Samples
 
+    /// The number of samples of each shard, from which a ``StreamingOrder`` is made.
+    public var shardSizes: [Int] { index.shards.map(\.sampleCount) }
+
     /// The shard of a sample and the position there.
     ///
     /// - Parameter sample: The position in the data set.

@@ -31,7 +31,7 @@ public final class MDSWriter {
         /// - Parameters:
         ///   - compression: How shards are compressed; nil for not at all.
         ///   - hashes: The hashes to record in the index.
-        ///   - sizeLimit: The most bytes of a shard; nil for one shard.
+        ///   - sizeLimit: Maximum size of a shard in bytes; nil for a single shard.
         public init(
             compression: Compression? = nil,
             hashes: [HashAlgorithm] = [],

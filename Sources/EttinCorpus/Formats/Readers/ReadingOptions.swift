@@ -52,7 +52,7 @@ public struct ReadingOptions: Hashable, Sendable {
     ///   - idField: The field or column with the document's id.
     ///   - invalidText: What happens to text that is not UTF-8.
     ///   - emptyDocuments: What happens to documents without text.
-    ///   - longestDocumentBytes: The most bytes of a document.
+    ///   - longestDocumentBytes: Maximum size of a document in bytes.
     public init(
         format: CorpusInput.Format? = nil,
         splitting: Splitting = .file,
