@@ -62,7 +62,7 @@ public struct ChunkStage: Sendable {
     /// - Parameter options: Output, part, threads.
     /// - Returns: The manifest: what was read, with which parameters, and the counts.
     /// - Throws: `CorpusError` when the input is missing or malformed, was made with another tokenizer, holds ids that the
-    ///   tokenizer does not know, or the output cannot be written. Complete shards stay, and a later run goes on behind them.
+    ///   tokenizer does not know, or the output cannot be written. Complete shards stay, and a later run resumes after them.
     @discardableResult
     public func run(_ options: StageOptions) throws -> JSONValue {
         let found = try CorpusInput.mdsDataset(input)

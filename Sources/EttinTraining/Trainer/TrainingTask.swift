@@ -23,7 +23,7 @@ public protocol TrainingTask: AnyObject {
     var name: String { get }
     /// The model. Parameters that require gradients are trained, the others are frozen.
     var model: Module { get }
-    /// What a run that is resumed must share with its checkpoint, by the keys of its recipe.
+    /// What a resumed run must have in common with its checkpoint, by the keys of its recipe.
     var runIdentity: [String: String] { get }
     /// What a checkpoint holds of the task besides files, such as its position in the data, by names of its own.
     var state: JSONObject { get }
