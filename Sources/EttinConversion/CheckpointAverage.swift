@@ -14,7 +14,7 @@ import Torch
 /// ```
 public struct CheckpointAverage {
     /// The folders in the order in which they are summed.
-    public let folders: [String]
+    package let folders: [String]
     /// The folder given last, whose tokenizer and settings the average gets.
     private let last: String
     private var configuration: ModernBERTConfiguration

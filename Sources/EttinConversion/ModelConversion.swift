@@ -22,7 +22,7 @@ import Torch
 /// ```
 public struct ModelConversion {
     /// What the model is.
-    public let source: ModelKind
+    package let source: ModelKind
     /// The configuration of what it becomes.
     public let configuration: ModernBERTConfiguration
     private let folder: String

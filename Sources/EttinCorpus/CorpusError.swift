@@ -23,9 +23,9 @@ public struct CorpusError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The line, sample, column or field, already quoted; nil when the whole file is meant.
     public let item: String?
     /// What was found, as the predicate of a sentence.
-    public let found: String
+    package let found: String
     /// What would have been accepted, or the next step; nil when `found` says it all.
-    public let expected: String?
+    package let expected: String?
 
     /// Creates an error.
     ///
@@ -35,7 +35,7 @@ public struct CorpusError: Error, Hashable, Sendable, CustomStringConvertible {
     ///   - item: The line, sample, column or field, quoted.
     ///   - found: What was found, as the predicate of a sentence.
     ///   - expected: What would have been accepted.
-    public init(_ kind: Kind, file: String, item: String? = nil, found: String, expected: String? = nil) {
+    package init(_ kind: Kind, file: String, item: String? = nil, found: String, expected: String? = nil) {
         self.kind = kind
         self.file = file
         self.item = item

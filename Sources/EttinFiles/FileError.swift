@@ -9,9 +9,9 @@
 /// Why a file cannot be opened, mapped, written or put in place.
 ///
 /// The targets above turn it into their own error, which says what the file was for.
-public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
+package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The families of problems.
-    public enum Kind: String, Hashable, Sendable {
+    package enum Kind: String, Hashable, Sendable {
         /// There is no such file.
         case missing
         /// The operating system refused.
@@ -21,13 +21,13 @@ public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The family of the problem.
-    public let kind: Kind
+    package let kind: Kind
     /// The file, as the caller named it.
-    public let file: String
+    package let file: String
     /// What was found, as the predicate of a sentence.
-    public let found: String
+    package let found: String
     /// What would have been accepted; nil when `found` says it all.
-    public let expected: String?
+    package let expected: String?
 
     /// What the system says about its failure; nil where it was not asked.
     package let reason: String?
@@ -56,5 +56,5 @@ public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     package static func systemReason() -> String { String(cString: strerror(errno)) }
 
     /// `file: found; expected …` on one line.
-    public var description: String { problemText(file, found: found, expected: expected) }
+    package var description: String { problemText(file, found: found, expected: expected) }
 }

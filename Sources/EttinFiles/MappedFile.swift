@@ -11,12 +11,12 @@
 /// Pages are read from disk when they are first touched, so opening costs nothing however large the file is. Nobody may
 /// shorten the file while it is mapped: touching a page beyond the new end kills the process. Replacing it by rename,
 /// as every writer of this library does, is safe.
-public final class MappedFile: @unchecked Sendable {
+package final class MappedFile: @unchecked Sendable {
     // Unchecked: all stored properties are constants; the mapped bytes change only through a caller's own pointer into
     // a copy-on-write mapping.
 
     /// What stores through a pointer into the mapping do.
-    public enum Access: Sendable {
+    package enum Access: Sendable {
         /// Stores fault. The default.
         case readOnly
         /// Stores change private copies of the pages, never the file.
@@ -24,9 +24,9 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     /// The path as it was given.
-    public let path: String
+    package let path: String
     /// The length of the file in bytes.
-    public let count: Int
+    package let count: Int
     private let base: UnsafeMutableRawPointer?
 
     /// Maps a regular file.
@@ -35,7 +35,7 @@ public final class MappedFile: @unchecked Sendable {
     ///   - path: The file; symbolic links are followed.
     ///   - access: What stores into the mapping do.
     /// - Throws: `FileError` when there is no such file, it is not a regular file, or it cannot be mapped.
-    public init(path: String, access: Access = .readOnly) throws {
+    package init(path: String, access: Access = .readOnly) throws {
         guard !path.utf8.contains(0) else {
             throw FileError(.missing, file: quoted(path), found: "contains a NUL character")
         }
@@ -80,7 +80,7 @@ public final class MappedFile: @unchecked Sendable {
     /// - Parameter body: Receives the bytes; must not let the pointer escape.
     /// - Returns: What `body` returns.
     /// - Throws: What `body` throws.
-    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try withExtendedLifetime(self) { try body(buffer) }
     }
 
@@ -89,7 +89,7 @@ public final class MappedFile: @unchecked Sendable {
     /// - Parameter range: Byte positions.
     /// - Returns: The slice.
     /// - Throws: `FileError` when `range` leaves the file.
-    public func slice(_ range: Range<Int>) throws -> MappedSlice {
+    package func slice(_ range: Range<Int>) throws -> MappedSlice {
         guard range.lowerBound >= 0, range.upperBound <= count else {
             throw FileError(
                 .outOfRange,
@@ -103,11 +103,11 @@ public final class MappedFile: @unchecked Sendable {
 }
 
 /// A part of a mapped file that keeps the mapping alive.
-public struct MappedSlice: Sendable {
+package struct MappedSlice: Sendable {
     /// The file.
-    public let file: MappedFile
+    package let file: MappedFile
     /// Byte positions in the file, always inside it.
-    public let range: Range<Int>
+    package let range: Range<Int>
 
     fileprivate init(file: MappedFile, range: Range<Int>) {
         self.file = file
@@ -115,14 +115,14 @@ public struct MappedSlice: Sendable {
     }
 
     /// The number of bytes.
-    public var count: Int { range.count }
+    package var count: Int { range.count }
 
     /// Calls `body` with the bytes of the slice.
     ///
     /// - Parameter body: Receives the bytes; must not let the pointer escape.
     /// - Returns: What `body` returns.
     /// - Throws: What `body` throws.
-    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try file.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 }

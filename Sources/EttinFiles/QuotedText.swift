@@ -2,7 +2,7 @@
 ///
 /// - Parameters:
 ///   - text: Any text.
-///   - limit: The most characters to show.
+///   - limit: Maximum number of characters to show.
 /// - Returns: The text in double quotes, on one line.
 package func quoted(_ text: String, limit: Int = 200) -> String {
     var result = "\""

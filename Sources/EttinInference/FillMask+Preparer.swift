@@ -11,7 +11,7 @@ extension FillMask {
             self.maskTokenID = maskTokenID
         }
 
-        /// Maximum number of tokens per text, special tokens included.
+        /// Maximum number of tokens per text, including special tokens.
         public var limit: Int { preparation.limit }
 
         /// Prepares texts, on all threads.

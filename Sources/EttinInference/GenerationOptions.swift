@@ -67,7 +67,7 @@ public struct GenerationOptions: Sendable, Hashable {
     /// Checks that every option is in its range.
     ///
     /// - Throws: ``InferenceError/invalidOption(name:found:expected:)``.
-    public func validate() throws {
+    package func validate() throws {
         try check("max-new-tokens", maxNewTokens, in: 1...Int.max)
         if let maxLength { try check("max-length", maxLength, in: 1...Int.max) }
         try check("min-new-tokens", minNewTokens, in: 0...Int.max)

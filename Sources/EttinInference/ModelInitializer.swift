@@ -1,7 +1,7 @@
 import EttinFiles
-public import EttinModel
-public import EttinTokenizer
-public import Torch
+package import EttinModel
+package import EttinTokenizer
+package import Torch
 
 /// Makes a new language model with random weights: a folder that training, inference and transformers read.
 ///
@@ -10,22 +10,22 @@ public import Torch
 /// try initializer.adopt(Tokenizer(folder: "tokenizer"))
 /// try initializer.write(toFolder: "encoder")
 /// ```
-public struct ModelInitializer {
+package struct ModelInitializer {
     /// The shape of the model.
-    public var configuration: ModernBERTConfiguration
+    package var configuration: ModernBERTConfiguration
     /// How weights are drawn.
-    public var scheme = WeightInitialization.fullMegatron
+    package var scheme = WeightInitialization.fullMegatron
     /// The seed; an encoder and a decoder of one shape and seed start from the same weights.
-    public var seed: UInt64 = 0
+    package var seed: UInt64 = 0
     /// The type the weights are stored in.
-    public var dtype = DType.float32
+    package var dtype = DType.float32
     /// The tokenizer that is written beside the weights.
-    public private(set) var tokenizer: Tokenizer?
+    package private(set) var tokenizer: Tokenizer?
 
     /// Creates an initializer without a tokenizer.
     ///
     /// - Parameter configuration: The shape of the model.
-    public init(configuration: ModernBERTConfiguration) {
+    package init(configuration: ModernBERTConfiguration) {
         self.configuration = configuration
     }
 
@@ -35,7 +35,7 @@ public struct ModelInitializer {
     ///
     /// - Parameter tokenizer: The tokenizer.
     /// - Throws: `TokenizerError` for a decoder when the tokenizer names no token that could begin a sequence.
-    public mutating func adopt(_ tokenizer: Tokenizer) throws {
+    package mutating func adopt(_ tokenizer: Tokenizer) throws {
         let tokenizer = configuration.kind == .decoder ? try tokenizer.forDecoder() : tokenizer
         self.tokenizer = tokenizer
         configuration.vocabularySize = tokenizer.vocabularySize
@@ -49,7 +49,7 @@ public struct ModelInitializer {
     /// - Throws: `CheckpointError` for an impossible configuration, a folder that holds something and failures of the
     ///   file system; `TokenizerError` when the tokenizer cannot be written; `TorchError` when memory runs out.
     @discardableResult
-    public func write(toFolder folder: String) throws -> Int {
+    package func write(toFolder folder: String) throws -> Int {
         try configuration.validate()
         let output = try CheckpointError.translating { try AtomicFolder(path: folder) }
         let model = try withRecovery {

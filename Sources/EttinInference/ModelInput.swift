@@ -15,7 +15,7 @@ public enum OverlongTextRule: String, Sendable, Hashable, CaseIterable {
 /// Turns texts into token ids of lengths that a model serves.
 struct TextPreparation: Sendable {
     let tokenizer: Tokenizer
-    /// Maximum number of tokens per text, special tokens included.
+    /// Maximum number of tokens per text, including special tokens.
     let limit: Int
     private let isOpenEnded: Bool
     /// The process's setting, which other threads than this one may not see.
@@ -27,7 +27,7 @@ struct TextPreparation: Sendable {
     ///
     /// - Parameters:
     ///   - tokenizer: The model's tokenizer.
-    ///   - limit: Maximum number of tokens per text, special tokens included.
+    ///   - limit: Maximum number of tokens per text, including special tokens.
     ///   - isOpenEnded: Whether special tokens behind a text are left out, so that a decoder can continue it.
     init(tokenizer: Tokenizer, limit: Int, isOpenEnded: Bool = false) {
         self.tokenizer = tokenizer

@@ -3,7 +3,7 @@
 /// A value, so that a queue can stand between the two: prepare on any thread, collect what several callers prepared, and
 /// compute it together where the model is.
 public struct PreparedText: Sendable, Hashable {
-    /// The token ids, special ones included.
+    /// The token ids, including special tokens.
     public let tokenIDs: [Int32]
     /// Whether tokens of the text were left out.
     public let isTruncated: Bool
@@ -26,7 +26,7 @@ extension [PreparedText] {
     ///   - maxTokens: Maximum number of tokens per batch; a longer text is a batch of its own.
     ///   - maxSequences: Maximum number of texts per batch.
     /// - Returns: The indices of the texts of each batch.
-    public func batches(maxTokens: Int = defaultMaxBatchTokens, maxSequences: Int = .max) -> [[Int]] {
+    package func batches(maxTokens: Int = defaultMaxBatchTokens, maxSequences: Int = .max) -> [[Int]] {
         LengthBatches.split(map(\.tokenIDs.count), maxTokens: maxTokens, maxSequences: maxSequences)
     }
 

@@ -3,7 +3,7 @@ import EttinJSON
 import EttinModel
 
 /// The formats in which embeddings are stored.
-public enum EmbeddingFileFormat: String, Sendable, Hashable, CaseIterable {
+package enum EmbeddingFileFormat: String, Sendable, Hashable, CaseIterable {
     /// One JSON object per text, with `embedding` and `truncated`.
     case jsonl
     /// A float32 array `[count, dimensions]` as `numpy.load` reads it.
@@ -14,7 +14,7 @@ public enum EmbeddingFileFormat: String, Sendable, Hashable, CaseIterable {
     /// The format that a file's name ends in.
     ///
     /// - Parameter path: Such as `out.npy`.
-    public init?(path: String) {
+    package init?(path: String) {
         guard let format = Self.allCases.first(where: { path.hasSuffix(".\($0.rawValue)") }) else { return nil }
         self = format
     }
@@ -27,7 +27,7 @@ extension TextEmbeddings {
     ///   - path: The file to create or replace.
     ///   - format: The format.
     /// - Throws: `CheckpointError` when the file cannot be written.
-    public func write(to path: String, format: EmbeddingFileFormat) throws {
+    package func write(to path: String, format: EmbeddingFileFormat) throws {
         switch format {
         case .jsonl:
             try CheckpointError.translating {

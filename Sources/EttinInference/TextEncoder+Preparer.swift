@@ -16,7 +16,7 @@ extension TextEncoder {
             self.includesPrompt = includesPrompt
         }
 
-        /// Maximum number of tokens per text, special tokens included.
+        /// Maximum number of tokens per text, including special tokens.
         public var limit: Int { preparation.limit }
 
         /// Prepares texts, on all threads.

@@ -38,7 +38,7 @@ public struct JSONNumber: Sendable, Hashable {
     /// Creates a number from its spelling, or nil when that is not a number in JSON syntax.
     ///
     /// - Parameter spelling: A number in JSON syntax.
-    public init?(spelling: String) {
+    package init?(spelling: String) {
         guard (try? JSONValue(parsing: spelling)) == .number(JSONNumber(checkedSpelling: spelling)) else { return nil }
         self.spelling = spelling
     }
@@ -59,7 +59,7 @@ public struct JSONNumber: Sendable, Hashable {
     }
 
     /// Whether the number is finite, which is all that standard JSON can say.
-    public var isFinite: Bool {
+    package var isFinite: Bool {
         switch spelling {
         case "NaN", "Infinity", "-Infinity": false
         default: true
@@ -67,7 +67,7 @@ public struct JSONNumber: Sendable, Hashable {
     }
 
     /// Whether the number is written as an integer, of any size.
-    public var isIntegral: Bool {
+    package var isIntegral: Bool {
         spelling.utf8.allSatisfy { $0 == UInt8(ascii: "-") || ($0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9")) }
     }
 }

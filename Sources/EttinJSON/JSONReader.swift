@@ -17,7 +17,7 @@
 /// options reject them; `JSONValue` always does.
 ///
 /// `begin…`, `next…` calls must be properly nested. A wrong nesting in the calling code, unlike one in the text, traps.
-public struct JSONReader: ~Copyable {
+package struct JSONReader: ~Copyable {
     let source: UnsafeBufferPointer<UInt8>
     let options: JSONParsingOptions
     var position: Int
@@ -36,7 +36,7 @@ public struct JSONReader: ~Copyable {
     /// - Parameters:
     ///   - source: The text. The caller keeps the memory alive and unchanged while the reader is used.
     ///   - options: What to accept beyond the standard.
-    public init(_ source: UnsafeBufferPointer<UInt8>, options: JSONParsingOptions = JSONParsingOptions()) {
+    package init(_ source: UnsafeBufferPointer<UInt8>, options: JSONParsingOptions = JSONParsingOptions()) {
         self.source = source
         self.options = options
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
@@ -44,14 +44,14 @@ public struct JSONReader: ~Copyable {
     }
 
     /// Offset of the next byte to read.
-    public var offset: Int { position }
+    package var offset: Int { position }
 
     // MARK: - Looking ahead
 
     /// The kind of the next value, judged by its first byte; nothing is consumed but white space.
     ///
     /// - Throws: `JSONError` when no value starts here.
-    public mutating func peekKind() throws(JSONError) -> JSONKind {
+    package mutating func peekKind() throws(JSONError) -> JSONKind {
         skipWhitespace()
         guard position < source.count else { throw error("expected a value, found the end of the text") }
         switch source[position] {
@@ -71,14 +71,14 @@ public struct JSONReader: ~Copyable {
     /// Enters an object; continue with `nextKey()`.
     ///
     /// - Throws: `JSONError` when the next value is not an object or is nested too deeply.
-    public mutating func beginObject() throws(JSONError) {
+    package mutating func beginObject() throws(JSONError) {
         try begin(UInt8(ascii: "{"), isObject: true)
     }
 
     /// Enters an array; continue with `nextElement()`.
     ///
     /// - Throws: `JSONError` when the next value is not an array or is nested too deeply.
-    public mutating func beginArray() throws(JSONError) {
+    package mutating func beginArray() throws(JSONError) {
         try begin(UInt8(ascii: "["), isObject: false)
     }
 
@@ -87,7 +87,7 @@ public struct JSONReader: ~Copyable {
     /// - Returns: The decoded key, valid until the next string or key is read; nil when the object has ended. After a
     ///   key, exactly one value must be read or skipped.
     /// - Throws: `JSONError` when the text is malformed.
-    public mutating func nextKey() throws(JSONError) -> UnsafeBufferPointer<UInt8>? {
+    package mutating func nextKey() throws(JSONError) -> UnsafeBufferPointer<UInt8>? {
         guard try advance(inObject: true) else { return nil }
         guard position < source.count, source[position] == UInt8(ascii: "\"") else {
             throw error("expected a key in quotes, found \(found())")
@@ -114,14 +114,14 @@ public struct JSONReader: ~Copyable {
     ///
     /// - Returns: Whether there is an element; if so, exactly one value must be read or skipped.
     /// - Throws: `JSONError` when the text is malformed.
-    public mutating func nextElement() throws(JSONError) -> Bool {
+    package mutating func nextElement() throws(JSONError) -> Bool {
         try advance(inObject: false)
     }
 
     /// Checks that only white space is left.
     ///
     /// - Throws: `JSONError` when anything follows the document.
-    public mutating func finish() throws(JSONError) {
+    package mutating func finish() throws(JSONError) {
         precondition(containers.isEmpty, "JSONReader.finish() inside an object or array")
         skipWhitespace()
         guard position == source.count else {
@@ -171,7 +171,7 @@ public struct JSONReader: ~Copyable {
     /// Reads `null`.
     ///
     /// - Throws: `JSONError` when the next value is something else.
-    public mutating func readNull() throws(JSONError) {
+    package mutating func readNull() throws(JSONError) {
         skipWhitespace()
         guard accept("null") else { throw error("expected null, found \(found())") }
     }
@@ -179,7 +179,7 @@ public struct JSONReader: ~Copyable {
     /// Reads `true` or `false`.
     ///
     /// - Throws: `JSONError` when the next value is something else.
-    public mutating func readBool() throws(JSONError) -> Bool {
+    package mutating func readBool() throws(JSONError) -> Bool {
         skipWhitespace()
         if accept("true") { return true }
         if accept("false") { return false }
@@ -191,7 +191,7 @@ public struct JSONReader: ~Copyable {
     /// - Returns: The decoded UTF-8 bytes, valid until the next string or key is read. They lie in the source when the
     ///   string has no escapes.
     /// - Throws: `JSONError` when the next value is not a string or is malformed.
-    public mutating func readStringBytes() throws(JSONError) -> UnsafeBufferPointer<UInt8> {
+    package mutating func readStringBytes() throws(JSONError) -> UnsafeBufferPointer<UInt8> {
         skipWhitespace()
         guard position < source.count, source[position] == UInt8(ascii: "\"") else {
             throw error("expected a string, found \(found())")
@@ -202,14 +202,14 @@ public struct JSONReader: ~Copyable {
     /// Reads a string.
     ///
     /// - Throws: `JSONError` when the next value is not a string or is malformed.
-    public mutating func readString() throws(JSONError) -> String {
+    package mutating func readString() throws(JSONError) -> String {
         String(decoding: try readStringBytes(), as: UTF8.self)
     }
 
     /// Reads a number of any size.
     ///
     /// - Throws: `JSONError` when the next value is not a number or is malformed.
-    public mutating func readNumber() throws(JSONError) -> JSONNumber {
+    package mutating func readNumber() throws(JSONError) -> JSONNumber {
         let range = try scanNumber()
         return JSONNumber(checkedSpelling: String(decoding: source[range], as: UTF8.self))
     }
@@ -217,7 +217,7 @@ public struct JSONReader: ~Copyable {
     /// Reads a number that is written as an integer and fits `Int`.
     ///
     /// - Throws: `JSONError` when the next value is something else.
-    public mutating func readInt() throws(JSONError) -> Int {
+    package mutating func readInt() throws(JSONError) -> Int {
         let range = try scanNumber()
         let isNegative = source[range.lowerBound] == UInt8(ascii: "-")
         var value = 0
@@ -243,7 +243,7 @@ public struct JSONReader: ~Copyable {
     /// - Returns: The bytes of the value in the source.
     /// - Throws: `JSONError` when the value is malformed.
     @discardableResult
-    public mutating func skipValue() throws(JSONError) -> Range<Int> {
+    package mutating func skipValue() throws(JSONError) -> Range<Int> {
         let outer = containers.count
         skipWhitespace()
         let start = position
@@ -268,7 +268,7 @@ public struct JSONReader: ~Copyable {
     /// Reads the next value whole; keys that repeat in one object are an error.
     ///
     /// - Throws: `JSONError` when the value is malformed.
-    public mutating func readValue() throws(JSONError) -> JSONValue {
+    package mutating func readValue() throws(JSONError) -> JSONValue {
         switch try peekKind() {
         case .null:
             try readNull()
@@ -303,7 +303,7 @@ public struct JSONReader: ~Copyable {
     ///   - reason: What was expected and what was found.
     ///   - offset: Offset of the byte; the current position when nil.
     /// - Returns: The error to throw.
-    public func error(_ reason: String, at offset: Int? = nil) -> JSONError {
+    package func error(_ reason: String, at offset: Int? = nil) -> JSONError {
         JSONError(offset: offset ?? position, in: source, reason: reason)
     }
 }

@@ -3,16 +3,16 @@ public struct JSONParsingOptions: Sendable, Hashable {
     /// The deepest nesting allowed unless stated otherwise.
     public static let defaultMaximumDepth = 512
     /// The deepest nesting that can be asked for; values are built recursively and the stack is finite.
-    public static let largestMaximumDepth = 1000
+    package static let largestMaximumDepth = 1000
 
     /// The deepest nesting of objects and arrays, at most `largestMaximumDepth`.
-    public let maximumDepth: Int
+    package let maximumDepth: Int
     /// Whether the words `NaN`, `Infinity` and `-Infinity`, which Python writes, are numbers.
-    public let allowsNonFiniteNumbers: Bool
+    package let allowsNonFiniteNumbers: Bool
     /// Whether half a surrogate pair (`\ud800`) is read as U+FFFD instead of rejected.
     ///
     /// Python's `json` keeps such halves in its strings, but can then neither encode nor tokenise them.
-    public let replacesLoneSurrogates: Bool
+    package let replacesLoneSurrogates: Bool
     /// Whether `JSONReader` rejects a key that occurs twice in one object; `JSONValue` always does.
     public let rejectsDuplicateKeys: Bool
 
@@ -43,7 +43,7 @@ extension JSONValue {
     ///   - bytes: UTF-8, with or without a byte order mark.
     ///   - options: What to accept beyond the standard.
     /// - Throws: `JSONError` with position, expectation and finding. Duplicate keys are errors.
-    public init(
+    package init(
         parsing bytes: UnsafeBufferPointer<UInt8>,
         options: JSONParsingOptions = JSONParsingOptions()
     ) throws(JSONError) {
@@ -58,7 +58,7 @@ extension JSONValue {
     ///   - bytes: UTF-8, with or without a byte order mark.
     ///   - options: What to accept beyond the standard.
     /// - Throws: `JSONError` with position, expectation and finding. Duplicate keys are errors.
-    public init(
+    package init(
         parsing bytes: UnsafeRawBufferPointer,
         options: JSONParsingOptions = JSONParsingOptions()
     ) throws(JSONError) {

@@ -73,7 +73,7 @@ public enum JSONValue: Sendable {
     }
 
     /// The kind of value.
-    public var kind: JSONKind {
+    package var kind: JSONKind {
         switch self {
         case .null: .null
         case .bool: .bool
@@ -86,7 +86,7 @@ public enum JSONValue: Sendable {
 }
 
 /// The six kinds of JSON value; their raw values are the words to use in messages.
-public enum JSONKind: String, Sendable, Hashable, CaseIterable {
+package enum JSONKind: String, Sendable, Hashable, CaseIterable {
     /// The literal `null`.
     case null
     /// `true` or `false`.

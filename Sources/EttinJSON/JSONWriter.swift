@@ -11,14 +11,14 @@ public enum JSONLayout: Sendable, Hashable {
 /// How values become text.
 public struct JSONWritingOptions: Sendable, Hashable {
     /// The layout.
-    public var layout: JSONLayout
+    package var layout: JSONLayout
     /// Whether members are sorted by the code points of their keys, as Python's `sort_keys=True`.
-    public var sortsKeys: Bool
+    package var sortsKeys: Bool
     /// Whether everything outside ASCII is escaped, as Python does unless `ensure_ascii=False`.
-    public var escapesNonASCII: Bool
+    package var escapesNonASCII: Bool
     /// Whether non-finite numbers are spelled `NaN` and `Infinity` as Python does, which standard parsers reject;
     /// otherwise they become `null`.
-    public var writesNonFiniteNumbers: Bool
+    package var writesNonFiniteNumbers: Bool
 
     /// Creates options.
     ///
@@ -75,9 +75,9 @@ extension JSONValue: CustomStringConvertible {
 /// writer.endObject()
 /// ```
 /// Calls that do not make a well-formed text trap. `sortsKeys` applies to values written whole.
-public struct JSONWriter {
+package struct JSONWriter {
     /// The text so far.
-    public private(set) var bytes: [UInt8] = []
+    package private(set) var bytes: [UInt8] = []
     private let options: JSONWritingOptions
     private var containers: [Container] = []
     private var awaitsValue = false
@@ -90,34 +90,34 @@ public struct JSONWriter {
     /// Creates a writer with an empty text.
     ///
     /// - Parameter options: Layout and escaping.
-    public init(options: JSONWritingOptions = JSONWritingOptions()) {
+    package init(options: JSONWritingOptions = JSONWritingOptions()) {
         self.options = options
     }
 
     /// Starts an object, to be ended by `endObject()`.
-    public mutating func beginObject() {
+    package mutating func beginObject() {
         begin(UInt8(ascii: "{"), isObject: true)
     }
 
     /// Starts an array, to be ended by `endArray()`.
-    public mutating func beginArray() {
+    package mutating func beginArray() {
         begin(UInt8(ascii: "["), isObject: false)
     }
 
     /// Ends the current object.
-    public mutating func endObject() {
+    package mutating func endObject() {
         end(UInt8(ascii: "}"), isObject: true)
     }
 
     /// Ends the current array.
-    public mutating func endArray() {
+    package mutating func endArray() {
         end(UInt8(ascii: "]"), isObject: false)
     }
 
     /// Writes the key of the next member; one value must follow.
     ///
     /// - Parameter key: The key.
-    public mutating func key(_ key: String) {
+    package mutating func key(_ key: String) {
         beginKey()
         appendQuoted(key)
         endKey()
@@ -126,7 +126,7 @@ public struct JSONWriter {
     /// Writes the key of the next member; one value must follow.
     ///
     /// - Parameter bytes: The key in valid UTF-8; ill-formed parts become U+FFFD.
-    public mutating func key(utf8 bytes: UnsafeBufferPointer<UInt8>) {
+    package mutating func key(utf8 bytes: UnsafeBufferPointer<UInt8>) {
         beginKey()
         appendQuoted(bytes)
         endKey()
@@ -135,7 +135,7 @@ public struct JSONWriter {
     /// Writes a string value.
     ///
     /// - Parameter bytes: The string in valid UTF-8; ill-formed parts become U+FFFD.
-    public mutating func write(utf8 bytes: UnsafeBufferPointer<UInt8>) {
+    package mutating func write(utf8 bytes: UnsafeBufferPointer<UInt8>) {
         beginValue()
         appendQuoted(bytes)
     }
@@ -143,7 +143,7 @@ public struct JSONWriter {
     /// Writes a value whole.
     ///
     /// - Parameter value: The value.
-    public mutating func write(_ value: JSONValue) {
+    package mutating func write(_ value: JSONValue) {
         switch value {
         case .null:
             beginValue()

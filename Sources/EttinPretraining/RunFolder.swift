@@ -13,26 +13,26 @@ import EttinTraining
 /// RUN/latest                  a link to the newest of them
 /// PAIR/encoder/, PAIR/decoder/  the two runs of a pair trained in lockstep
 /// ```
-public struct RunFolder: Hashable, Sendable {
+package struct RunFolder: Hashable, Sendable {
     /// The folder.
-    public let path: String
+    package let path: String
 
     /// Names a run's folder.
     ///
     /// - Parameter path: The folder, which need not exist.
-    public init(_ path: String) { self.path = path }
+    package init(_ path: String) { self.path = path }
 
     /// What the run is.
-    public var description: String { FilePath.joined(path, "run.json") }
+    package var description: String { FilePath.joined(path, "run.json") }
     /// What the run was before changes of its recipe were accepted.
     ///
     /// - Parameter number: The number of the change, from 1.
     /// - Returns: The file.
-    public func earlierDescription(_ number: Int) -> String { FilePath.joined(path, "run.\(number).json") }
+    package func earlierDescription(_ number: Int) -> String { FilePath.joined(path, "run.\(number).json") }
     /// What was measured.
-    public var metrics: String { FilePath.joined(path, JSONLinesLogger.fileName) }
+    package var metrics: String { FilePath.joined(path, JSONLinesLogger.fileName) }
     /// What data each step saw.
-    public var ledger: String { FilePath.joined(path, "ledger.jsonl") }
+    package var ledger: String { FilePath.joined(path, "ledger.jsonl") }
     /// The folder of event files.
-    public var events: String { FilePath.joined(path, TensorBoardLogger.folderName) }
+    package var events: String { FilePath.joined(path, TensorBoardLogger.folderName) }
 }

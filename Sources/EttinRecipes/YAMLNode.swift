@@ -15,7 +15,7 @@ package struct YAMLNode: Sendable {
         case mapping([(key: String, value: YAMLNode)])
     }
 
-    /// The most nodes of a document; aliases make many of few.
+    /// Maximum number of nodes of a document; aliases make many of few.
     private static let limit = 100_000
 
     /// What the node is.

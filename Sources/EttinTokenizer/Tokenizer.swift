@@ -169,7 +169,7 @@ public struct Tokenizer: Sendable {
     }
 
     /// Whether a text that does not begin with a space gets one.
-    public var addsPrefixSpace: Bool { file.splitting.addsPrefixSpace }
+    package var addsPrefixSpace: Bool { file.splitting.addsPrefixSpace }
 
     // MARK: - Tokens
 
@@ -234,13 +234,13 @@ public struct Tokenizer: Sendable {
     public var truncatesLeft: Bool { settings.truncatesLeft }
 
     /// The `truncation` member of `tokenizer.json`; read, never applied.
-    public var truncation: JSONValue { file.header["truncation"] ?? .null }
+    package var truncation: JSONValue { file.header["truncation"] ?? .null }
 
     /// The `padding` member of `tokenizer.json`; read, never applied.
-    public var padding: JSONValue { file.header["padding"] ?? .null }
+    package var padding: JSONValue { file.header["padding"] ?? .null }
 
     /// The content of `tokenizer_config.json`; empty when there was none.
-    public var configuration: JSONObject { settings.configuration }
+    package var configuration: JSONObject { settings.configuration }
 }
 
 /// Workers that wait for their next text; a thread takes one, so caches stay warm without being shared.

@@ -23,9 +23,9 @@ public struct TrainingError: Error, Hashable, Sendable, CustomStringConvertible 
     /// The file or folder as the caller named it, or the key of the recipe.
     public let place: String
     /// What was found, as the predicate of a sentence.
-    public let found: String
+    package let found: String
     /// What would have been accepted, or the next step; nil when `found` says it all.
-    public let expected: String?
+    package let expected: String?
 
     /// Creates an error.
     ///
@@ -34,7 +34,7 @@ public struct TrainingError: Error, Hashable, Sendable, CustomStringConvertible 
     ///   - place: The file or folder, or the key of the recipe.
     ///   - found: What was found, as the predicate of a sentence.
     ///   - expected: What would have been accepted.
-    public init(_ kind: Kind, _ place: String, found: String, expected: String? = nil) {
+    package init(_ kind: Kind, _ place: String, found: String, expected: String? = nil) {
         self.kind = kind
         self.place = place
         self.found = found

@@ -20,7 +20,7 @@ public enum Activation: String, Hashable, Sendable, CaseIterable {
     case sigmoid
 
     /// Those a gated linear unit may have.
-    public static let gates: [Activation] = [.gelu, .geluNew, .geluTanh, .relu, .silu]
+    package static let gates: [Activation] = [.gelu, .geluNew, .geluTanh, .relu, .silu]
 
     /// Applies the function to every element.
     public func callAsFunction(_ x: Tensor) -> Tensor {

@@ -1,4 +1,4 @@
-/// A small trained addition to a ``Linear`` layer whose own weight stays as it is.
+/// A small trainable module that adds to the output of a frozen ``Linear`` layer.
 ///
 /// A kind of adapter is a ``Module`` with parameters of its own; ``LowRankAdapter`` is the first. Once it is attached with
 /// ``Linear/attach(_:as:rows:)``, its parameters are part of the tree of the model, below the key of the layer:
@@ -26,7 +26,7 @@ public protocol Adapter: Module {
     /// - Returns: `[…, outputSize]`, in the type of the input.
     func callAsFunction(_ input: Tensor, training: DropoutContext?) -> Tensor
 
-    /// What would have to be added to the weight of the layer for the same effect, dropout aside.
+    /// The change of the layer's weight that has the same effect, without dropout.
     ///
     /// - Returns: `[outputSize, inputSize]`.
     func weightChange() -> Tensor
@@ -61,10 +61,10 @@ extension Linear {
     public var outputSize: Int { weight.size(0) }
 
     /// Whether an adapter is attached.
-    public var hasAdapters: Bool { !adapters.isEmpty }
+    package var hasAdapters: Bool { !adapters.isEmpty }
 
     /// Whether the weight has what the adapters add in it.
-    public var adaptersAreMerged: Bool { unmergedWeight != nil }
+    package var adaptersAreMerged: Bool { unmergedWeight != nil }
 
     /// Attaches an adapter to all outputs of the layer or to a range of them.
     ///
@@ -97,7 +97,7 @@ extension Linear {
     }
 
     /// The weight with what the adapters add, in its own type; the products are taken in that of the adapters.
-    public var adaptedWeight: Tensor {
+    package var adaptedWeight: Tensor {
         guard hasAdapters, !adaptersAreMerged else { return weight }
         return withoutGradients {
             parts(of: weight.detached(), along: 0) { part, adapter in
@@ -167,7 +167,7 @@ extension Module {
     }
 
     /// Whether a layer of the tree has an adapter that is not merged into its weight.
-    public final var hasUnmergedAdapters: Bool {
+    package final var hasUnmergedAdapters: Bool {
         modules().contains { ($0.module as? Linear).map { $0.hasAdapters && !$0.adaptersAreMerged } ?? false }
     }
 

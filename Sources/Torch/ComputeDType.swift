@@ -11,7 +11,7 @@ public enum ComputeDType: String, Sendable, Hashable, CaseIterable {
     case int8
 
     /// The dtype of activations between products.
-    public var activationDType: DType { self == .float32 ? .float32 : .bfloat16 }
+    package var activationDType: DType { self == .float32 ? .float32 : .bfloat16 }
 
     var cValue: CTPrecision {
         switch self {

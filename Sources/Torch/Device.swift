@@ -92,9 +92,9 @@ extension Device.Kind {
 /// A device name that is unknown or that this machine cannot serve.
 public struct DeviceError: Error, Hashable, CustomStringConvertible {
     /// The name as given.
-    public let name: String
+    package let name: String
     /// What is wrong and what was expected.
-    public let problem: String
+    package let problem: String
 
     /// The name and kind, for people.
     public var description: String { "device \"\(name)\": \(problem)" }

@@ -1,7 +1,7 @@
 import CTorch
 
 /// What a processor offers the project's own CPU kernels, from the least to the most.
-public enum InstructionSet: Int32, Sendable, CaseIterable {
+package enum InstructionSet: Int32, Sendable, CaseIterable {
     /// What every processor of the build's kind has: SSE2 or NEON.
     case portable = 0
     /// AVX2 and FMA.
@@ -13,7 +13,7 @@ public enum InstructionSet: Int32, Sendable, CaseIterable {
 
     /// The set the kernels run with: the best of this processor, or a lesser one that libtorch's `ATEN_CPU_CAPABILITY`
     /// (`avx2`, `default`) asks for.
-    public static var current: InstructionSet {
+    package static var current: InstructionSet {
         InstructionSet(rawValue: Int32(ct_kernels_instruction_set().rawValue)) ?? .portable
     }
 

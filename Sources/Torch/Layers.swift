@@ -67,7 +67,7 @@ public final class LayerNorm: Module {
     ///   - delta: `[rows, width]`.
     ///   - residual: `[rows, width]`, to which `delta` is added.
     /// - Returns: The sum, and its norm in the type of `delta`.
-    public func callAsFunction(adding delta: Tensor, to residual: Tensor) -> (sum: Tensor, normed: Tensor) {
+    package func callAsFunction(adding delta: Tensor, to residual: Tensor) -> (sum: Tensor, normed: Tensor) {
         residual.addingNormalized(delta, weight: weight, bias: bias, epsilon: epsilon)
     }
 }

@@ -16,7 +16,7 @@ public final class LowRankAdapter: Module, Adapter {
     @Parameter("A") public var down: Tensor
     /// `[out, rank]`.
     @Parameter("B") public var up: Tensor
-    /// What the product is multiplied by.
+    /// The factor of the product; PEFT's `lora_alpha / r`.
     public let scale: Double
     /// The probability that an element of the input is dropped.
     public let dropout: Double
@@ -34,12 +34,12 @@ public final class LowRankAdapter: Module, Adapter {
     ///   - inputSize: The width of the layer's input.
     ///   - outputSize: The width of the outputs it adds to.
     ///   - rank: The width between `A` and `B`.
-    ///   - scale: What the product is multiplied by.
+    ///   - scale: The factor of the product; PEFT's `lora_alpha / r`.
     ///   - dropout: The probability that an element of the input is dropped. Masks go by the row of the input: those on a
     ///     trunk's layers, whose rows are tokens, do not depend on how a batch is split into microbatches, those on a
     ///     head, whose rows are labelled places or sequences, do.
     ///   - dropoutPlace: One of ``dropoutPlaces`` that no other adapter of the model has.
-    ///   - generator: What `A` is drawn with.
+    ///   - generator: The random generator of `A`.
     public init(
         _ inputSize: Int,
         _ outputSize: Int,

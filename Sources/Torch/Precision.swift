@@ -10,7 +10,7 @@ public enum Precision: String, Sendable, Hashable, CaseIterable {
     ///
     /// - Parameter parameters: The type of the parameters, which for mixed precision are float32.
     /// - Returns: The type in which products are taken.
-    public func activationType(for parameters: DType) -> DType {
+    package func activationType(for parameters: DType) -> DType {
         self == .mixedBFloat16 ? .bfloat16 : parameters
     }
 }

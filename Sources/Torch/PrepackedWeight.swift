@@ -3,10 +3,10 @@ import CTorch
 /// The weight of a linear layer in the order this processor's kernels read it.
 ///
 /// A copy: later changes of the tensor it was made from do not reach it. It has no gradient.
-public final class PrepackedWeight {
+package final class PrepackedWeight {
     let handle: OpaquePointer?
     /// The precision of products with it.
-    public let precision: ComputeDType
+    package let precision: ComputeDType
 
     /// Packs a weight.
     ///
@@ -15,7 +15,7 @@ public final class PrepackedWeight {
     ///   - bias: `[outputs]`, or nil.
     ///   - precision: The number type of products.
     ///   - isGated: Whether the first half of the outputs is activated and multiplied by the second, their gates.
-    public init(_ weight: Tensor, bias: Tensor? = nil, precision: ComputeDType, isGated: Bool = false) {
+    package init(_ weight: Tensor, bias: Tensor? = nil, precision: ComputeDType, isGated: Bool = false) {
         self.precision = precision
         var packed: OpaquePointer?
         let status = ct_fused_pack(weight.handle, bias?.handle, precision.cValue, isGated, &packed)
@@ -29,7 +29,7 @@ public final class PrepackedWeight {
 
 extension TorchRuntime {
     /// The instruction set the fused CPU kernels use, such as `AVX-512 with BF16 and VNNI`.
-    public static var kernelInstructionSet: String {
+    package static var kernelInstructionSet: String {
         switch ct_kernels_instruction_set() {
         case CT_AVX2: "AVX2"
         case CT_AVX512: "AVX-512"

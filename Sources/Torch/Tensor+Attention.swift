@@ -96,7 +96,7 @@ extension Tensor {
     ///   - rotation: How queries and keys are turned before they meet, or nil.
     ///   - dropout: The probability that an attention weight is dropped.
     /// - Returns: `[tokens, heads, headDimensions]`.
-    public static func variableLengthAttention(
+    package static func variableLengthAttention(
         projections: Tensor,
         lengths: SequenceLengths,
         window: AttentionWindow,

@@ -2,7 +2,7 @@ import CTorch
 
 extension Tensor {
     /// Uninitialised memory of the given shape, to be overwritten before it is read.
-    public static func uninitialized(_ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu) -> Tensor {
+    package static func uninitialized(_ shape: [Int], _ dtype: DType = .float32, on device: Device = .cpu) -> Tensor {
         makeTensor("uninitialized") {
             ct_tensor_empty(shape.int64, Int32(shape.count), dtype.cValue, device.cValue, $0)
         }
@@ -75,7 +75,7 @@ extension Tensor {
     ///   - owner: Kept alive as long as any tensor over the memory.
     ///   - shape: The shape of the tensor.
     ///   - dtype: The type of its elements.
-    public init(borrowing bytes: UnsafeRawBufferPointer, owner: AnyObject, shape: [Int], dtype: DType) {
+    package init(borrowing bytes: UnsafeRawBufferPointer, owner: AnyObject, shape: [Int], dtype: DType) {
         let retained = Unmanaged.passRetained(owner).toOpaque()
         self = makeTensor("init(borrowing:)") {
             ct_tensor_borrow(

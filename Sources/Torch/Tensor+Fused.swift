@@ -2,7 +2,7 @@
 import CTorch
 
 /// The parameters of a layer norm as fused steps take them.
-public struct FusedNorm {
+package struct FusedNorm {
     let weight: Tensor
     let bias: Tensor?
     let epsilon: Double
@@ -13,7 +13,7 @@ public struct FusedNorm {
     ///   - weight: `[hidden]`.
     ///   - bias: `[hidden]`, or nil.
     ///   - epsilon: What is added to the variance.
-    public init(weight: Tensor, bias: Tensor?, epsilon: Double) {
+    package init(weight: Tensor, bias: Tensor?, epsilon: Double) {
         self.weight = weight.detached().to(.float32, .cpu).contiguous()
         self.bias = bias?.detached().to(.float32, .cpu).contiguous()
         self.epsilon = epsilon
@@ -25,7 +25,7 @@ public struct FusedNorm {
 }
 
 /// What follows attention in one layer: output projection, residual, norm, gated MLP, residual.
-public struct FusedFeedForward {
+package struct FusedFeedForward {
     let output: PrepackedWeight
     let norm: FusedNorm
     let input: PrepackedWeight
@@ -40,7 +40,7 @@ public struct FusedFeedForward {
     ///   - input: The MLP's gated input projection.
     ///   - activation: What is applied to the MLP's values before their gates.
     ///   - down: The MLP's output projection.
-    public init(
+    package init(
         output: PrepackedWeight,
         norm: FusedNorm,
         input: PrepackedWeight,
@@ -56,7 +56,7 @@ public struct FusedFeedForward {
 }
 
 /// The tokens of a batch between the layers of a model: the residual stream, in float32, changed in place.
-public struct FusedResidual {
+package struct FusedResidual {
     let rows: Tensor
 
     /// Looks up and normalises the embeddings of a batch.
@@ -65,14 +65,14 @@ public struct FusedResidual {
     ///   - ids: Token ids below the number of rows of `embeddings`.
     ///   - embeddings: `[vocabulary, hidden]`, float32 or bfloat16, on the CPU.
     ///   - norm: The norm after the embedding.
-    public init(embedding ids: [Int32], in embeddings: Tensor, norm: FusedNorm) {
+    package init(embedding ids: [Int32], in embeddings: Tensor, norm: FusedNorm) {
         rows = makeTensor("FusedResidual", [embeddings]) {
             ct_fused_embed(embeddings.handle, ids, Int64(ids.count), norm.cValue, $0)
         }
     }
 
     /// A copy of the stream as it is now, `[tokens, hidden]`, float32.
-    public var copy: Tensor { rows.copy() }
+    package var copy: Tensor { rows.copy() }
 
     /// Finishes one layer and projects for the attention of the next.
     ///
@@ -82,7 +82,7 @@ public struct FusedResidual {
     ///   - norm: The norm before the next attention; nil for none.
     ///   - projection: The next layer's projection to queries, keys and values.
     /// - Returns: Queries, keys and values of each token, `[tokens, 3 · hidden]`, in the activation dtype.
-    public func project(
+    package func project(
         _ mixed: Tensor?,
         through feedForward: FusedFeedForward?,
         norm: FusedNorm?,
@@ -99,7 +99,7 @@ public struct FusedResidual {
     ///   - norm: The final norm.
     ///   - dtype: float32, or the activation dtype of the packed weights.
     /// - Returns: `[tokens, hidden]` in `dtype`.
-    public func finish(
+    package func finish(
         _ mixed: Tensor,
         through feedForward: FusedFeedForward,
         norm: FusedNorm,
@@ -138,7 +138,7 @@ extension Tensor {
     ///
     /// - Parameter norm: The parameters.
     /// - Returns: As `self`, which is float32.
-    public func layerNorm(_ norm: FusedNorm) -> Tensor {
+    package func layerNorm(_ norm: FusedNorm) -> Tensor {
         layerNorm(weight: norm.weight, bias: norm.bias, epsilon: norm.epsilon)
     }
 
@@ -149,7 +149,7 @@ extension Tensor {
     ///   - activation: What is applied to the product; nil for nothing.
     ///   - dtype: float32, or the activation dtype of the weight.
     /// - Returns: `[rows, outputs]` for `[rows, inputs]`.
-    public func linear(_ weight: PrepackedWeight, activation: Activation? = nil, dtype: DType) -> Tensor {
+    package func linear(_ weight: PrepackedWeight, activation: Activation? = nil, dtype: DType) -> Tensor {
         makeTensor("linear", [self]) {
             ct_fused_linear(handle, weight.handle, activation?.gate ?? CT_GATE_NONE, dtype == .float32, $0)
         }

@@ -64,7 +64,7 @@ extension Tensor {
     /// The tanh approximation of ``gelu()``.
     public func geluTanh() -> Tensor { unary(CT_GELU_TANH, "geluTanh") }
     /// Elementwise inverse error function.
-    public func inverseErrorFunction() -> Tensor { unary(CT_ERFINV, "inverseErrorFunction") }
+    package func inverseErrorFunction() -> Tensor { unary(CT_ERFINV, "inverseErrorFunction") }
     /// Elementwise absolute value.
     public func absolute() -> Tensor { unary(CT_ABS, "absolute") }
     /// Whether each element is neither infinite nor NaN, as bool.

@@ -54,7 +54,7 @@ extension Tensor {
     /// - Parameter segments: Rows of this tensor, `[rows, width]`.
     /// - Returns: `[segments.count, width]`; zeros for an empty range. The gradient of a maximum goes to the first row that
     ///   has it; on other devices than the CPU, rows that share it share the gradient.
-    public func max(ofRows segments: [Range<Int>]) -> Tensor {
+    package func max(ofRows segments: [Range<Int>]) -> Tensor {
         makeTensor("max(ofRows:)", [self]) {
             ct_shape_segment_max(
                 handle,
@@ -72,7 +72,7 @@ extension Tensor {
     ///   - groups: int64, `[size(0)]`.
     ///   - count: The number of groups, rows of the result.
     /// - Returns: `[count, …]`; zero for groups without rows.
-    public func sum(byGroups groups: Tensor, count: Int) -> Tensor {
+    package func sum(byGroups groups: Tensor, count: Int) -> Tensor {
         makeTensor("sum(byGroups:)", [self, groups]) { ct_shape_index_add(handle, groups.handle, Int64(count), $0) }
     }
 }

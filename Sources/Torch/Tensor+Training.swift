@@ -15,7 +15,7 @@ extension Tensor {
     /// The rows that int64 `indices`, none of them twice, name.
     ///
     /// As ``selecting(_:along:)`` of rows, with a faster backward pass.
-    public func selecting(distinctRows indices: Tensor) -> Tensor {
+    package func selecting(distinctRows indices: Tensor) -> Tensor {
         makeTensor("selecting(distinctRows:)", [self, indices]) {
             ct_training_select_rows(handle, indices.handle, $0)
         }
@@ -29,7 +29,7 @@ extension Tensor {
     ///   - bias: `[width]`, or nil.
     ///   - epsilon: Added to the variance.
     /// - Returns: The sum, in the wider type of both, and its norm in the type of `delta`.
-    public func addingNormalized(
+    package func addingNormalized(
         _ delta: Tensor,
         weight: Tensor,
         bias: Tensor?,

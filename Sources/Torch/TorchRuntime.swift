@@ -6,21 +6,21 @@ public enum TorchRuntime {
     public static var version: String { String(cString: ct_device_torch_version()) }
 
     /// libtorch's own description of how it was built, several lines.
-    public static var buildSummary: String { String(cString: ct_device_build_summary()) }
+    package static var buildSummary: String { String(cString: ct_device_build_summary()) }
 
     /// The instruction set libtorch's CPU kernels chose, such as `AVX512`.
-    public static var cpuCapability: String { String(cString: ct_device_cpu_capability()) }
+    package static var cpuCapability: String { String(cString: ct_device_cpu_capability()) }
 
     /// The instruction-set extensions of the processor by libtorch's names, such as `avx2`, sorted.
-    public static var cpuFeatures: [String] {
+    package static var cpuFeatures: [String] {
         String(cString: ct_device_cpu_features()).split(separator: " ").map(String.init)
     }
 
     /// The folder libtorch was loaded from.
-    public static var libraryFolder: String { String(cString: ct_device_library_folder()) }
+    package static var libraryFolder: String { String(cString: ct_device_library_folder()) }
 
     /// The number of CUDA devices, after loading the CUDA libraries when there are any.
-    public static var cudaDeviceCount: Int {
+    package static var cudaDeviceCount: Int {
         ct_device_is_available(CT_CUDA) ? Int(ct_device_count(CT_CUDA)) : 0
     }
 

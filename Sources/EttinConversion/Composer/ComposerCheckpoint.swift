@@ -24,19 +24,19 @@ public struct ComposerCheckpoint {
     /// How far the run had come; nil when the file does not say.
     public let clock: TrainingClock?
     /// What the optimizer remembers; nil when the file holds none.
-    public let optimizer: ComposerOptimizerState?
+    package let optimizer: ComposerOptimizerState?
     /// The learning rates that the schedule multiplies, one for each group.
-    public let baseLearningRates: [Double]
+    package let baseLearningRates: [Double]
     /// Where a run on streaming data stood; nil on other data.
-    public let dataset: StreamingState?
+    package let dataset: StreamingState?
     /// The seed of the first process.
-    public let seed: Int?
+    package let seed: Int?
     /// The name of the run.
     public let runName: String?
     /// The training code's configuration of the model; nil when the file holds none.
-    public let modelConfig: JSONObject?
+    package let modelConfig: JSONObject?
     /// The content of the tokenizer's files by their names; empty when the file holds none.
-    public let tokenizerFiles: JSONObject
+    package let tokenizerFiles: JSONObject
     /// What was found and passed over, a sentence each.
     public let notices: [String]
     /// Whether the output matrix is the embedding, as the file stores them.

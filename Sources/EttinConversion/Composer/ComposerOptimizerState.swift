@@ -1,47 +1,47 @@
 import EttinModel
-public import Torch
+package import Torch
 
 /// The state of an optimizer in a raw training checkpoint, under our names of the parameters.
 ///
 /// Composer stores it by the parameters' names, or in older versions by their numbers, which follow the groups: first
 /// the parameters without weight decay (of one dimension, or biases), then all others, each in the order of the model.
-public struct ComposerOptimizerState {
+package struct ComposerOptimizerState {
     /// Parameters with settings of their own.
-    public struct Group: Hashable, Sendable {
+    package struct Group: Hashable, Sendable {
         /// The parameters.
-        public let keys: [String]
+        package let keys: [String]
         /// The learning rate of the last step; `lr`.
-        public let learningRate: Double
+        package let learningRate: Double
         /// The rate that schedules multiply; `initial_lr`.
-        public let initialLearningRate: Double?
+        package let initialLearningRate: Double?
         /// The rate to which decoupled weight decay is relative; `max_lr`.
-        public let maximumLearningRate: Double?
+        package let maximumLearningRate: Double?
         /// λ; `weight_decay`.
-        public let weightDecay: Double
+        package let weightDecay: Double
         /// β₁ and β₂; `beta1` and `beta2`, or `betas`.
-        public let betas: [Double]
+        package let betas: [Double]
         /// ε; `eps`.
-        public let epsilon: Double
+        package let epsilon: Double
     }
 
     /// What the optimizer keeps for one parameter.
-    public struct Moments {
+    package struct Moments {
         /// The parameter.
-        public let key: String
+        package let key: String
         /// The number of steps taken.
-        public let step: Int
+        package let step: Int
         /// The mean of gradients; `exp_avg`.
-        public let first: Tensor
+        package let first: Tensor
         /// The mean of squared gradients; `exp_avg_sq`.
-        public let second: Tensor
+        package let second: Tensor
     }
 
     /// The class, such as `StableAdamW`.
-    public let name: String
+    package let name: String
     /// The groups, those without weight decay first.
-    public let groups: [Group]
+    package let groups: [Group]
     /// The moments in the order of the groups.
-    public let moments: [Moments]
+    package let moments: [Moments]
 
     /// Reads the first optimizer of a training state; nil when it has none.
     init?(_ values: ComposerValues, _ weights: ComposerWeights) throws {

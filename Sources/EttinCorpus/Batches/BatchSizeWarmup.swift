@@ -4,13 +4,13 @@
 /// originals this lives inside the packer and had no effect without it; here it works with and without.
 public struct BatchSizeWarmup: Sendable, Hashable {
     /// The size at the start.
-    public let smallest: Int
+    package let smallest: Int
     /// The size at the end.
-    public let largest: Int
+    package let largest: Int
     /// The number of tokens from which on the largest size is used.
-    public let tokens: Int
+    package let tokens: Int
     /// The number of tokens up to which each size but the largest is used.
-    public let thresholds: [Int]
+    package let thresholds: [Int]
 
     /// Creates a warm-up.
     ///
@@ -54,7 +54,7 @@ public struct BatchSizeWarmup: Sendable, Hashable {
     ///
     /// - Parameter tokens: The number of tokens seen before it.
     /// - Returns: The size.
-    public func size(afterTokens tokens: Int) -> Int {
+    package func size(afterTokens tokens: Int) -> Int {
         if tokens >= self.tokens { return largest }
         var (low, high) = (0, thresholds.count)
         while low < high {

@@ -20,7 +20,7 @@ public struct CausalObjective: LanguageModelObjective, Hashable {
     ///
     /// - Parameter packed: The sequences.
     /// - Returns: A label for each token.
-    public func labels(_ packed: PackedBatch) -> [Int32] {
+    package func labels(_ packed: PackedBatch) -> [Int32] {
         var labels = Array(packed.inputIDs.dropFirst())
         if packed.tokenCount > 0 { labels.append(TrainingBatch.ignoredLabel) }
         for end in packed.cuSeqlens.dropFirst() where end > 0 { labels[Int(end) - 1] = TrainingBatch.ignoredLabel }

@@ -32,7 +32,7 @@ extension DataPosition {
     ///   - batchSize: The samples of a batch.
     ///   - sampleCount: The samples of an epoch, at least a batch.
     ///   - remainder: What happens to the samples at the end of an epoch that fill no batch.
-    public init(step: Int, batchSize: Int, sampleCount: Int, remainder: GlobalBatches.Remainder) {
+    package init(step: Int, batchSize: Int, sampleCount: Int, remainder: GlobalBatches.Remainder) {
         precondition(batchSize > 0 && sampleCount > 0, "DataPosition: \(batchSize) of \(sampleCount) samples")
         let whole = sampleCount / batchSize
         let perEpoch = max(1, remainder == .kept && sampleCount % batchSize > 0 ? whole + 1 : whole)
@@ -54,7 +54,7 @@ public struct GlobalBatches {
     private let remainder: Remainder
     private var sequence: any SampleSequence
     /// Where the next batch starts.
-    public private(set) var position: DataPosition
+    package private(set) var position: DataPosition
 
     /// Creates batches.
     ///
@@ -84,7 +84,7 @@ public struct GlobalBatches {
     /// - Parameter size: The number of samples.
     /// - Returns: The samples, all of one epoch.
     /// - Throws: `CorpusError` when an epoch has fewer samples than the batch and the remainder is dropped.
-    public mutating func next(size: Int) throws -> [SampleReference] {
+    package mutating func next(size: Int) throws -> [SampleReference] {
         precondition(size > 0, "GlobalBatches: a batch of \(size) samples")
         try Self.check(size, sampleCount: order.count, remainder)
         let needed = remainder == .dropped ? size : 1
@@ -128,5 +128,5 @@ public struct GlobalBatches {
     /// Counts the tokens of the batch that was taken last.
     ///
     /// - Parameter tokens: The number of tokens of all ranks.
-    public mutating func count(tokens: Int) { position.tokens += tokens }
+    package mutating func count(tokens: Int) { position.tokens += tokens }
 }

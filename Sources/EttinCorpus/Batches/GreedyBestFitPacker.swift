@@ -3,22 +3,22 @@
 // trained without it; it is here for recipes that name it.
 
 /// Rows of equal length, filled with sequences and padded, as the originals' packer gives them.
-public struct PaddedRows: Sendable, Hashable {
+package struct PaddedRows: Sendable, Hashable {
     /// The token ids of each row, all rows equally long.
-    public let inputIDs: [[Int32]]
+    package let inputIDs: [[Int32]]
     /// The cumulative lengths of each row's segments; the padding of a row is its last segment.
-    public let cuSeqlens: [[Int32]]
+    package let cuSeqlens: [[Int32]]
 
     /// The number of tokens of the longest segment of each row.
-    public var maxSeqlens: [Int] {
+    package var maxSeqlens: [Int] {
         cuSeqlens.map { ends in zip(ends, ends.dropFirst()).reduce(0) { max($0, Int($1.1 - $1.0)) } }
     }
 }
 
 /// The originals' greedy packer: each sequence goes into the row that it fills most.
-public struct GreedyBestFitPacker {
+package struct GreedyBestFitPacker {
     /// The number of tokens of a row.
-    public let rowTokens: Int
+    package let rowTokens: Int
     private let fullRows: Int
     private let sourceBatch: Int
     private let capacity: Int
@@ -33,12 +33,12 @@ public struct GreedyBestFitPacker {
     /// - Parameters:
     ///   - deviceBatch: The number of sequences of a batch of the source.
     ///   - microbatch: The number of sequences whose greatest length is the length of a row; it divides `deviceBatch`.
-    ///   - maxTokens: The most tokens of a sequence, `max_seq_len`.
+    ///   - maxTokens: Maximum number of tokens of a sequence, `max_seq_len`.
     ///   - capacity: The number of sequences of the buffer, `packing_buffer_size`; nil for five batches.
     ///   - padding: The padding token.
     ///   - pull: Gives the next batch of the source, nil at the end.
     /// - Throws: `CorpusError` for sizes that do not divide, or a buffer that holds no batch.
-    public init(
+    package init(
         deviceBatch: Int,
         microbatch: Int,
         maxTokens: Int,
@@ -76,7 +76,7 @@ public struct GreedyBestFitPacker {
     /// - Parameter rows: The number of rows, for a batch-size warm-up; nil for a full batch.
     /// - Returns: The rows; nil at the end, when what is left does not reach every row and is dropped.
     /// - Throws: `CorpusError` for a sequence longer than a row; what reading the source throws.
-    public mutating func next(rows: Int? = nil) throws -> PaddedRows? {
+    package mutating func next(rows: Int? = nil) throws -> PaddedRows? {
         var ids = [[Int32]](repeating: [], count: rows ?? fullRows)
         var ends = [[Int32]](repeating: [0], count: ids.count)
         var skipped: [[Int32]] = []
@@ -132,13 +132,13 @@ public struct GreedyBestFitPacker {
 }
 
 /// The masks that the originals' packer makes, bit for bit: special tokens and padding are masked like all others.
-public struct PackedRowMasking: Sendable {
+package struct PackedRowMasking: Sendable {
     /// What the model reads, and what it is to predict.
-    public struct Rows: Sendable, Hashable {
+    package struct Rows: Sendable, Hashable {
         /// The token ids of each row after masking.
-        public let inputIDs: [[Int32]]
+        package let inputIDs: [[Int32]]
         /// The label of each token, ``TrainingBatch/ignoredLabel`` where nothing is to be predicted.
-        public let labels: [[Int32]]
+        package let labels: [[Int32]]
     }
 
     private var random: NumPyGenerator
@@ -152,7 +152,7 @@ public struct PackedRowMasking: Sendable {
     ///   - seed: The seed of the run.
     ///   - epoch: The number of the epoch, from 0.
     ///   - specials: The ids of the mask and padding tokens.
-    public init(probability: Double, seed: UInt64, epoch: Int, specials: SpecialTokens = SpecialTokens()) {
+    package init(probability: Double, seed: UInt64, epoch: Int, specials: SpecialTokens = SpecialTokens()) {
         random = NumPyGenerator(seed: seed + UInt64(epoch))
         self.probability = probability
         self.specials = specials
@@ -162,7 +162,7 @@ public struct PackedRowMasking: Sendable {
     ///
     /// - Parameter rows: The packed rows.
     /// - Returns: Inputs and labels.
-    public mutating func masked(_ rows: PaddedRows) -> Rows {
+    package mutating func masked(_ rows: PaddedRows) -> Rows {
         let draws = rows.inputIDs.map { row in row.map { _ in random.random() } }
         var inputs = rows.inputIDs
         var labels = rows.inputIDs

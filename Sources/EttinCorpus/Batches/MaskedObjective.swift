@@ -7,22 +7,22 @@ import EttinPrimitives
 /// sample and the pass: it depends neither on the batch nor on the rank, and changes from pass to pass.
 public struct MaskedObjective: LanguageModelObjective, Hashable {
     /// The probability that a token is chosen.
-    public let probability: Double
+    package let probability: Double
     /// The share of the chosen that become the mask token.
-    public let maskedShare: Double
+    package let maskedShare: Double
     /// The share of the chosen that become a random token.
-    public let randomShare: Double
+    package let randomShare: Double
     /// Random tokens are drawn from the ids below this.
-    public let vocabularySize: Int
+    package let vocabularySize: Int
     /// The ids of the special tokens, which are never chosen.
-    public let specials: SpecialTokens
+    package let specials: SpecialTokens
     private let seed: UInt64
 
     /// Creates an objective.
     ///
     /// - Parameters:
     ///   - probability: The probability that a token is chosen, `mlm_probability`.
-    ///   - seed: The seed of all masks.
+    ///   - seed: Random seed of all masks.
     ///   - vocabularySize: Random tokens are drawn from the ids below this; the suite's is the default.
     ///   - specials: The ids of the special tokens.
     ///   - maskedShare: The share of the chosen that become the mask token.

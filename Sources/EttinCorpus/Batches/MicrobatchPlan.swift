@@ -16,7 +16,7 @@ public struct MicrobatchPlan: Sendable, Hashable {
     /// The places in the global batch of the samples of each microbatch of each rank.
     ///
     /// A rank has no microbatch when there are fewer samples than ranks, as at the end of an epoch.
-    public let ranks: [[[Int]]]
+    package let ranks: [[[Int]]]
 
     /// Divides a global batch.
     ///
@@ -25,7 +25,7 @@ public struct MicrobatchPlan: Sendable, Hashable {
     ///   - worldSize: The number of ranks.
     ///   - size: The size of a microbatch.
     /// - Throws: `CorpusError` for an impossible size, or a sample longer than a microbatch.
-    public init(lengths: [Int], worldSize: Int, size: Size) throws {
+    package init(lengths: [Int], worldSize: Int, size: Size) throws {
         switch size {
         case .sequences(let count): try self.init(count: lengths.count, worldSize: worldSize, sequences: count)
         case .tokens(let count): try self.init(lengths: lengths, worldSize: worldSize, tokens: count)

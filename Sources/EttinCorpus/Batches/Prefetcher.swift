@@ -5,15 +5,15 @@ import Foundation
 /// At most `capacity` elements wait: then the thread pauses until one is taken. An error is given to the consumer after
 /// the elements that were made before it, and ends the sequence. The thread stops at ``cancel()`` or with the object.
 /// Where the system refuses a thread, elements are made when they are asked for.
-public final class Prefetcher<Element: Sendable>: Sendable {
+package final class Prefetcher<Element: Sendable>: Sendable {
     private let queue: PrefetchQueue<Element>
 
     /// Starts a thread.
     ///
     /// - Parameters:
-    ///   - capacity: The most elements that wait; at least 1.
+    ///   - capacity: Maximum number of elements that wait; at least 1.
     ///   - make: Makes the next element, nil at the end. It is called on the thread only, one call after the other.
-    public convenience init(capacity: Int, make: sending @escaping () throws -> Element?) {
+    package convenience init(capacity: Int, make: sending @escaping () throws -> Element?) {
         self.init(capacity: capacity, work: PrefetchWork(make: make), startThread: DetachedThread.start)
     }
 
@@ -40,18 +40,18 @@ public final class Prefetcher<Element: Sendable>: Sendable {
     ///
     /// - Returns: The element; nil at the end and after ``cancel()``.
     /// - Throws: The error that making it ended with.
-    public func next() throws -> Element? { try queue.take() }
+    package func next() throws -> Element? { try queue.take() }
 
     /// Stops making elements and throws away those that wait.
     ///
     /// Whoever waits for an element gets nil.
-    public func cancel() { queue.cancel() }
+    package func cancel() { queue.cancel() }
 
     /// The number of elements that wait.
-    public var waitingCount: Int { queue.waitingCount }
+    package var waitingCount: Int { queue.waitingCount }
 
     /// How often the consumer had to wait for an element: above a few, making them is the bottleneck.
-    public var starvedCount: Int { queue.starvedCount }
+    package var starvedCount: Int { queue.starvedCount }
 }
 
 /// What the thread runs.

@@ -5,7 +5,7 @@ public struct RankBatch: Sendable, Hashable {
     /// The samples of the global batch, in its order and the same on all ranks; empty where only this rank's were read.
     ///
     /// They are what the readings have in common, without the end tokens that only some append.
-    public let samples: [TokenSample]
+    package let samples: [TokenSample]
     /// This rank's microbatches, for each reading.
     public let readings: [[TrainingBatch]]
     /// Where the run stands after this batch; a loader made from it continues with the next one.

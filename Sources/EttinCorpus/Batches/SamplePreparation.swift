@@ -1,11 +1,11 @@
 /// What the training code does to a stored sample before it is batched: start token, length limit, end token.
 public struct SamplePreparation: Sendable, Hashable {
-    /// The most tokens of a sequence, `max_seq_len`.
-    public let maxTokens: Int
+    /// Maximum number of tokens of a sequence, `max_seq_len`.
+    package let maxTokens: Int
     /// Whether a sequence ends with the end token: the encoder's do, the decoder's end as they are stored.
-    public let appendsEnd: Bool
+    package let appendsEnd: Bool
     /// The ids of the special tokens.
-    public let specials: SpecialTokens
+    package let specials: SpecialTokens
 
     /// Creates a preparation.
     ///
@@ -27,7 +27,7 @@ public struct SamplePreparation: Sendable, Hashable {
     ///   - sample: The number of the sample, for messages.
     /// - Returns: At most `maxTokens` ids, the first of them the start token.
     /// - Throws: `CorpusError` when the sample holds padding.
-    public func prepared(_ ids: [Int32], sample: Int) throws -> [Int32] {
+    package func prepared(_ ids: [Int32], sample: Int) throws -> [Int32] {
         guard !ids.contains(specials.padding) else {
             throw CorpusError(
                 .malformed,

@@ -38,7 +38,7 @@ public struct SpecialTokens: Sendable, Hashable, Codable {
     /// - Parameter id: A token id.
     /// - Returns: True for each of the five.
     @inline(__always)
-    public func contains(_ id: Int32) -> Bool {
+    package func contains(_ id: Int32) -> Bool {
         id == unknown || id == start || id == end || id == padding || id == mask
     }
 }

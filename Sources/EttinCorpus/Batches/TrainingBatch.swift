@@ -4,14 +4,14 @@ public import EttinPrimitives
 public struct TokenSample: Sendable, Hashable {
     /// Which sample it is, and which visit to it.
     public let reference: SampleReference
-    /// Its token ids, special ones included.
+    /// Its token ids, including special tokens.
     public let ids: [Int32]
 
     /// Creates a sample.
     ///
     /// - Parameters:
     ///   - reference: Which sample it is, and which visit to it.
-    ///   - ids: Its token ids, special ones included.
+    ///   - ids: Its token ids, including special tokens.
     public init(reference: SampleReference, ids: [Int32]) {
         self.reference = reference
         self.ids = ids
@@ -28,7 +28,7 @@ public struct TrainingBatch: Sendable, Hashable {
     /// The token to predict at each place, or ``ignoredLabel``; as many as there are tokens.
     public let labels: [Int32]
     /// The tokens at which something is to be predicted, in order.
-    public let labelledPlaces: [Int64]
+    package let labelledPlaces: [Int64]
 
     /// Creates a batch.
     ///
@@ -50,7 +50,7 @@ public struct TrainingBatch: Sendable, Hashable {
     public var labelledCount: Int { labelledPlaces.count }
 
     /// What is to be predicted at those tokens.
-    public var targets: [Int64] { labelledPlaces.map { Int64(labels[Int($0)]) } }
+    package var targets: [Int64] { labelledPlaces.map { Int64(labels[Int($0)]) } }
 }
 
 /// What a model is trained to predict.

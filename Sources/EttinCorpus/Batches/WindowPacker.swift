@@ -6,17 +6,17 @@
 /// Nothing is padded: a bin whose gap nothing fills has fewer tokens.
 ///
 /// - Complexity: O(window) for an item.
-public struct WindowPacker<Item> {
+package struct WindowPacker<Item> {
     private struct Waiting {
         let number: Int
         let tokens: Int
         let item: Item
     }
 
-    /// The most tokens of a bin.
-    public let tokensPerBin: Int
+    /// Maximum number of tokens of a bin.
+    package let tokensPerBin: Int
     /// The number of items among which those that fill gaps are looked for.
-    public let window: Int
+    package let window: Int
     // By tokens, among equals the latest first: the longest that fits and came first is the last that fits.
     private var waiting: [Waiting] = []
     private var nextNumber = 0
@@ -29,9 +29,9 @@ public struct WindowPacker<Item> {
     /// Creates a packer.
     ///
     /// - Parameters:
-    ///   - tokensPerBin: The most tokens of a bin.
+    ///   - tokensPerBin: Maximum number of tokens of a bin.
     ///   - window: The number of items among which those that fill gaps are looked for.
-    public init(tokensPerBin: Int, window: Int) {
+    package init(tokensPerBin: Int, window: Int) {
         precondition(tokensPerBin > 0 && window > 0, "WindowPacker: \(tokensPerBin) tokens, window \(window)")
         self.tokensPerBin = tokensPerBin
         self.window = window
@@ -39,7 +39,7 @@ public struct WindowPacker<Item> {
     }
 
     /// The number of items that wait, those of the open bin not among them.
-    public var waitingCount: Int { waiting.count }
+    package var waitingCount: Int { waiting.count }
 
     /// Adds an item.
     ///
@@ -48,7 +48,7 @@ public struct WindowPacker<Item> {
     ///   - tokens: Its number of tokens.
     /// - Returns: A bin that this completed, in the order in which its items came; else nil.
     /// - Throws: `CorpusError` for an item that fits no bin.
-    public mutating func append(_ item: Item, tokens: Int) throws -> [Item]? {
+    package mutating func append(_ item: Item, tokens: Int) throws -> [Item]? {
         guard 0...tokensPerBin ~= tokens else {
             throw CorpusError(
                 .invalidOption,
@@ -73,7 +73,7 @@ public struct WindowPacker<Item> {
     /// Completes a bin without waiting for more items; at the end of the items, until there is none.
     ///
     /// - Returns: A bin, in the order in which its items came; nil when there are no more items.
-    public mutating func next() -> [Item]? {
+    package mutating func next() -> [Item]? {
         while !waiting.isEmpty {
             if let bin = placeOne() { return bin }
         }
@@ -139,11 +139,11 @@ public struct WindowPacker<Item> {
     ///
     /// - Parameters:
     ///   - items: Items with their numbers of tokens.
-    ///   - tokensPerBin: The most tokens of a bin.
-    ///   - window: The most items that wait.
+    ///   - tokensPerBin: Maximum number of tokens of a bin.
+    ///   - window: Maximum number of items that wait.
     /// - Returns: The bins.
     /// - Throws: `CorpusError` for an item that fits no bin.
-    public static func bins(
+    package static func bins(
         _ items: some Sequence<(item: Item, tokens: Int)>,
         tokensPerBin: Int,
         window: Int

@@ -3,7 +3,7 @@ extension LengthHistogram {
     ///
     /// - Parameter limit: The most ranges; their width is the smallest power of two with which so many suffice.
     /// - Returns: The ranges from that of length 0 to that of the longest, with their counts; empty without sequences.
-    public func ranges(limit: Int = 16) -> [(lengths: Range<Int>, count: Int)] {
+    package func ranges(limit: Int = 16) -> [(lengths: Range<Int>, count: Int)] {
         precondition(limit > 0, "LengthHistogram: \(limit) ranges")
         guard let longest = counts.keys.max() else { return [] }
         var width = 1

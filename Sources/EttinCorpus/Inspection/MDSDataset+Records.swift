@@ -11,7 +11,7 @@ extension MDSDataset {
     ///   - sampleCount: The number of samples that were found.
     ///   - tokenCount: The number of tokens that were found; nil when they were not counted.
     /// - Returns: Everything that differs.
-    public func recordProblems(sampleCount: Int, tokenCount: Int?) -> [CorpusError] {
+    package func recordProblems(sampleCount: Int, tokenCount: Int?) -> [CorpusError] {
         var problems: [CorpusError] = []
         if FilePath.exists(FilePath.joined(folder, StageJournal.fileName)) {
             problems.append(

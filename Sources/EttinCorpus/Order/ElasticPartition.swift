@@ -6,13 +6,13 @@ public struct ElasticPartition: Sendable, Hashable {
     /// The machines and the batches of a run.
     public struct Shape: Sendable, Hashable {
         /// The number of machines.
-        public let physicalNodes: Int
+        package let physicalNodes: Int
         /// The number of ranks of each machine.
-        public let ranksPerNode: Int
+        package let ranksPerNode: Int
         /// The number of loader workers of each rank.
-        public let workersPerRank: Int
+        package let workersPerRank: Int
         /// The number of samples of a batch of one rank.
-        public let batchSize: Int
+        package let batchSize: Int
 
         /// Creates a shape.
         ///
@@ -40,9 +40,9 @@ public struct ElasticPartition: Sendable, Hashable {
     }
 
     /// The machines and the batches.
-    public let shape: Shape
+    package let shape: Shape
     /// The number of batches of each worker.
-    public let batchesPerWorker: Int
+    package let batchesPerWorker: Int
     // The division that is computed; another shape only re-divides its batches.
     private let divided: Shape
     private let rows: CanonicalRows
@@ -60,7 +60,7 @@ public struct ElasticPartition: Sendable, Hashable {
     ///   - initialPhysicalNodes: The number of machines that the run started with. It lets a run go on with a number of
     ///     machines that neither divides nor is divided by that of canonical nodes (`relaxed` in the library).
     /// - Throws: `CorpusError` for numbers that do not divide each other, or a place behind the end of the epoch.
-    public init(
+    package init(
         samples: Int,
         canonicalNodes: Int,
         shape: Shape,
@@ -100,7 +100,7 @@ public struct ElasticPartition: Sendable, Hashable {
     }
 
     /// The number of batches of a rank.
-    public var batchesPerRank: Int { batchesPerWorker * shape.workersPerRank }
+    package var batchesPerRank: Int { batchesPerWorker * shape.workersPerRank }
 
     /// The number of positions of all ranks, those that repeat a sample included.
     var count: Int { samplesPerRank * divided.worldSize }
@@ -121,7 +121,7 @@ public struct ElasticPartition: Sendable, Hashable {
     ///   - node: The machine.
     ///   - rank: The rank on that machine.
     /// - Returns: Positions of the shuffled order; fewer than a batch at the end of the epoch.
-    public func positions(batch: Int, node: Int, rank: Int) -> [Int] {
+    package func positions(batch: Int, node: Int, rank: Int) -> [Int] {
         let (turn, worker) = batch.quotientAndRemainder(dividingBy: shape.workersPerRank)
         // Nothing lies behind the samples of a rank, however large its batches are.
         let slots = divided == shape ? min(shape.batchSize, samplesPerRank) : shape.batchSize
@@ -139,7 +139,7 @@ public struct ElasticPartition: Sendable, Hashable {
     ///   - batch: Which of the worker's batches.
     ///   - slot: The place in the batch.
     /// - Returns: A position of the shuffled order, or nil where the last batches are not full.
-    public func position(node: Int, rank: Int, worker: Int, batch: Int, slot: Int) -> Int? {
+    package func position(node: Int, rank: Int, worker: Int, batch: Int, slot: Int) -> Int? {
         precondition(
             0..<shape.physicalNodes ~= node && 0..<shape.ranksPerNode ~= rank && 0..<shape.workersPerRank ~= worker
                 && 0..<batchesPerWorker ~= batch && 0..<shape.batchSize ~= slot,

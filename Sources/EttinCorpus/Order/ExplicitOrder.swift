@@ -1,29 +1,29 @@
 /// A sample of an order data set: its tokens, and the step of the run that it belongs to.
-public struct OrderRow: Sendable, Hashable {
+package struct OrderRow: Sendable, Hashable {
     /// The step, counted from the start of the phase.
-    public let step: Int
+    package let step: Int
     /// The token ids, before masking.
-    public let inputIDs: [Int32]
+    package let inputIDs: [Int32]
 
     /// Creates a row.
     ///
     /// - Parameters:
     ///   - step: The step, counted from the start of the phase.
     ///   - inputIDs: The token ids, before masking.
-    public init(step: Int, inputIDs: [Int32]) {
+    package init(step: Int, inputIDs: [Int32]) {
         self.step = step
         self.inputIDs = inputIDs
     }
 }
 
 /// All samples of a step, in the order of the global batch.
-public struct OrderedStep: Sendable, Hashable {
+package struct OrderedStep: Sendable, Hashable {
     /// The step, counted from the start of the phase.
-    public let step: Int
+    package let step: Int
     /// The number of the first sample, counted from the start of the order.
-    public let firstRow: Int
+    package let firstRow: Int
     /// The token ids of each sample.
-    public let samples: [[Int32]]
+    package let samples: [[Int32]]
 }
 
 /// An order that is given and not computed: the rows of an order data set, gathered into steps.
@@ -46,7 +46,7 @@ public struct ExplicitOrder {
     /// - Parameters:
     ///   - name: What the rows are read from, for messages.
     ///   - rows: Gives the next row, nil at the end; all rows of a step follow each other, and steps rise.
-    public init(name: String, rows: @escaping () throws -> OrderRow?) {
+    package init(name: String, rows: @escaping () throws -> OrderRow?) {
         self.name = name
         self.rows = rows
     }
@@ -55,7 +55,7 @@ public struct ExplicitOrder {
     ///
     /// - Returns: Its samples; nil at the end.
     /// - Throws: `CorpusError` when steps fall; what reading throws.
-    public mutating func next() throws -> OrderedStep? {
+    package mutating func next() throws -> OrderedStep? {
         try start()
         guard let first = pending else { return nil }
         var samples = [first.inputIDs]
@@ -71,11 +71,11 @@ public struct ExplicitOrder {
         return OrderedStep(step: first.step, firstRow: rowsBefore, samples: samples)
     }
 
-    /// Passes over the steps before one, to go on with a run there.
+    /// Passes over the steps before one, to resume with a run there.
     ///
     /// - Parameter step: The step to stand before.
     /// - Throws: What reading throws; `CorpusError` when the order ends or leaves the step out.
-    public mutating func skip(toStep step: Int) throws {
+    package mutating func skip(toStep step: Int) throws {
         try start()
         while let row = pending, row.step < step {
             pending = try nextRow()

@@ -24,7 +24,7 @@ public struct KeyedOrder: SampleOrder, Hashable {
     ///
     /// - Parameter epoch: The number of the epoch, from 0.
     /// - Returns: The permutation.
-    public func permutation(epoch: Int) -> KeyedPermutation {
+    package func permutation(epoch: Int) -> KeyedPermutation {
         KeyedPermutation(
             count: count,
             random: RandomPurpose.order.generator(seed: seed, stream: 0),

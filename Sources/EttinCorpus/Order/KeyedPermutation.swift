@@ -9,18 +9,18 @@
 // - A shuffle that works on any range without walking (swap or not) needs some six rounds per bit, so about 240 for
 //   10^12 samples.
 
-public import EttinPrimitives
+package import EttinPrimitives
 
 /// A random permutation of `0..<count` that is computed, not stored.
 ///
 /// Each position is found in constant time and memory, whatever the count, and so is its inverse.
-public struct KeyedPermutation: Sendable, Hashable {
+package struct KeyedPermutation: Sendable, Hashable {
     private static let rounds = 8
     // Shorter halves have too few round functions: with 4 bits, the 24 orders of four samples are not equally likely.
     private static let smallestWidth = 8
 
     /// The number of elements.
-    public let count: Int
+    package let count: Int
     private let lowWidth: UInt64
     private let highWidth: UInt64
     private let keys: SIMD8<UInt64>
@@ -31,7 +31,7 @@ public struct KeyedPermutation: Sendable, Hashable {
     ///   - count: The number of elements.
     ///   - random: Where the keys are drawn from.
     ///   - number: Which permutation under the same generator.
-    public init(count: Int, random: Philox, number: UInt64 = 0) {
+    package init(count: Int, random: Philox, number: UInt64 = 0) {
         precondition(count >= 0, "KeyedPermutation: \(count) elements")
         self.count = count
         let width = max(Self.smallestWidth, Int.bitWidth - max(0, count - 1).leadingZeroBitCount)
@@ -52,7 +52,7 @@ public struct KeyedPermutation: Sendable, Hashable {
     /// - Returns: The element.
     /// - Complexity: O(1); on average less than two passes through the network from 128 elements on.
     @inline(__always)
-    public func index(at position: Int) -> Int {
+    package func index(at position: Int) -> Int {
         precondition(0 <= position && position < count, "position is not among the elements")
         var value = UInt64(position)
         repeat { value = forward(value) } while value >= UInt64(count)
@@ -65,7 +65,7 @@ public struct KeyedPermutation: Sendable, Hashable {
     /// - Returns: Its position.
     /// - Complexity: O(1).
     @inline(__always)
-    public func position(of index: Int) -> Int {
+    package func position(of index: Int) -> Int {
         precondition(0 <= index && index < count, "index is not among the elements")
         var value = UInt64(index)
         repeat { value = backward(value) } while value >= UInt64(count)

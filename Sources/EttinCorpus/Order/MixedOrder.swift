@@ -14,13 +14,13 @@ import EttinPrimitives
 ///
 /// The samples of all sources are numbered consecutively, in the order of the sources. A source continues in the next
 /// epoch where it stopped, and no sample of it comes again before all others came; each pass has its own permutation.
-public struct MixedOrder: SampleOrder, Hashable {
+package struct MixedOrder: SampleOrder, Hashable {
     /// The number of positions of an epoch.
-    public let count: Int
+    package let count: Int
     /// The sources.
-    public let sources: [MixtureSource]
+    package let sources: [MixtureSource]
     /// The number of the first sample of each source.
-    public let offsets: [Int]
+    package let offsets: [Int]
     private let seed: UInt64
 
     /// Creates an order.
@@ -28,7 +28,7 @@ public struct MixedOrder: SampleOrder, Hashable {
     /// - Parameters:
     ///   - sources: The sources.
     ///   - seed: The seed of all permutations.
-    public init(_ sources: [MixtureSource], seed: UInt64) {
+    package init(_ sources: [MixtureSource], seed: UInt64) {
         self.sources = sources
         self.seed = seed
         count = sources.reduce(0) { $0 + $1.drawn }
@@ -43,7 +43,7 @@ public struct MixedOrder: SampleOrder, Hashable {
     ///
     /// - Parameter epoch: The number of the epoch, from 0.
     /// - Returns: Its samples.
-    public func sequence(epoch: Int) -> any SampleSequence { Epoch(order: self, epoch: epoch) }
+    package func sequence(epoch: Int) -> any SampleSequence { Epoch(order: self, epoch: epoch) }
 
     fileprivate func permutation(source: Int, pass: Int) -> KeyedPermutation {
         KeyedPermutation(
@@ -58,7 +58,7 @@ public struct MixedOrder: SampleOrder, Hashable {
     /// - Parameter positions: Positions of the epoch.
     /// - Returns: One number of a source for each position.
     /// - Complexity: O(S·log N) to find the first of N positions of S sources, O(S) for each further one.
-    public func drawnSources(at positions: Range<Int>) -> [Int] {
+    package func drawnSources(at positions: Range<Int>) -> [Int] {
         guard !positions.isEmpty else { return [] }
         var cursor = cursor(at: positions.lowerBound)
         return positions.map { _ in cursor.next().source }

@@ -1,9 +1,9 @@
 /// A source of a mixture: how many samples it has, and how many of them an epoch takes.
-public struct MixtureSource: Sendable, Hashable {
+package struct MixtureSource: Sendable, Hashable {
     /// The number of samples of the source.
-    public let count: Int
+    package let count: Int
     /// The number of samples that an epoch takes; more than `count` repeats the source.
-    public let drawn: Int
+    package let drawn: Int
 
     /// Creates a source.
     ///
@@ -11,7 +11,7 @@ public struct MixtureSource: Sendable, Hashable {
     ///   - count: The number of samples of the source.
     ///   - drawn: The number of samples that an epoch takes.
     /// - Throws: `CorpusError` for a negative number, or samples of an empty source.
-    public init(count: Int, drawn: Int) throws {
+    package init(count: Int, drawn: Int) throws {
         guard count >= 0, drawn >= 0 else {
             throw CorpusError(
                 .invalidOption,
@@ -41,7 +41,7 @@ public struct MixtureSource: Sendable, Hashable {
     /// - Returns: The sources, whose `drawn` sum to `total`.
     /// - Throws: `CorpusError` for weights that are not finite, negative or all zero, or that are not one for each
     ///   source.
-    public static func weighted(counts: [Int], weights: [Double], total: Int) throws -> [MixtureSource] {
+    package static func weighted(counts: [Int], weights: [Double], total: Int) throws -> [MixtureSource] {
         let sum = weights.reduce(0, +)
         guard weights.count == counts.count, sum > 0, sum.isFinite, weights.allSatisfy({ $0 >= 0 }), total >= 0 else {
             throw CorpusError(

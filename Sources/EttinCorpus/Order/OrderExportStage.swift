@@ -22,9 +22,9 @@ public struct OrderExportStage: Sendable {
     /// A data set of the run.
     public struct Input: Sendable, Hashable {
         /// Its folder.
-        public var path: String
+        package var path: String
         /// How much of it an epoch takes; other than once, only in the orders of streaming.
-        public var weight: MDSStreams.Weight
+        package var weight: MDSStreams.Weight
 
         /// Names a data set.
         ///
@@ -40,15 +40,15 @@ public struct OrderExportStage: Sendable {
     /// What only the orders of streaming depend on.
     public struct Streaming: Sendable, Hashable {
         /// The `num_canonical_nodes`; nil for the library's default.
-        public var canonicalNodes: Int?
+        package var canonicalNodes: Int?
         /// The `shuffle_block_size`; nil for the library's default.
-        public var blockSize: Int?
+        package var blockSize: Int?
         /// The number of machines.
-        public var physicalNodes: Int
+        package var physicalNodes: Int
         /// The number of ranks of each machine.
-        public var ranksPerNode: Int
+        package var ranksPerNode: Int
         /// How samples are drawn where an epoch does not take all of them once.
-        public var sampling: StreamingSampling
+        package var sampling: StreamingSampling
 
         /// Creates settings; one process and the library's defaults unless given.
         ///
@@ -74,21 +74,21 @@ public struct OrderExportStage: Sendable {
     }
 
     /// The data sets of the run, whose samples are numbered through.
-    public var inputs: [Input]
+    package var inputs: [Input]
     /// The samples of a step, over all ranks.
-    public var batchSize: Int
+    package var batchSize: Int
     /// The first step to write, from 1.
-    public var firstStep: Int
+    package var firstStep: Int
     /// How many steps to write; nil for one epoch.
-    public var steps: Int?
+    package var steps: Int?
     /// The order of the samples.
-    public var order: Order
+    package var order: Order
     /// The seed of the order.
-    public var seed: UInt64
+    package var seed: UInt64
     /// What only the orders of streaming depend on.
-    public var streaming: Streaming
+    package var streaming: Streaming
     /// What happens to the samples at the end of an epoch that fill no batch.
-    public var remainder: GlobalBatches.Remainder
+    package var remainder: GlobalBatches.Remainder
 
     /// Prepares the stage.
     ///

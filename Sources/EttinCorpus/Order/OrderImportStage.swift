@@ -7,15 +7,15 @@ public import EttinTokenizer
 /// reads the rows of the steps before and passes over them.
 public struct OrderImportStage: Sendable {
     /// Folders and files in the order of their steps.
-    public var inputs: [String]
+    package var inputs: [String]
     /// The tokenizer whose ids are allowed; nil for any ids.
-    public var tokenizer: Tokenizer?
+    package var tokenizer: Tokenizer?
     /// Where the tokenizer comes from, for messages.
-    public var tokenizerName = "the tokenizer"
+    package var tokenizerName = "the tokenizer"
     /// The first step to take; nil for the first there is.
-    public var firstStep: Int?
+    package var firstStep: Int?
     /// The steps to take, counted by their numbers; nil for all.
-    public var steps: Int?
+    package var steps: Int?
 
     /// Prepares the stage.
     ///

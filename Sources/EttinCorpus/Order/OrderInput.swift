@@ -7,7 +7,7 @@ extension ExplicitOrder {
     /// - Parameter path: The folder or file.
     /// - Returns: The order from its first step.
     /// - Throws: `CorpusError` when it cannot be opened.
-    public static func opened(_ path: String) throws -> ExplicitOrder { try opened([path]) }
+    package static func opened(_ path: String) throws -> ExplicitOrder { try opened([path]) }
 
     /// Opens several order data sets as one, as a phase of the published order lies in a folder for each checkpoint.
     ///

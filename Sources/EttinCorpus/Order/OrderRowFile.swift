@@ -2,7 +2,7 @@ import EttinFiles
 import EttinJSON
 
 /// Reads an order data set from JSON Lines: an object with `input_ids` and `step` on each line.
-public final class OrderRowFile {
+package final class OrderRowFile {
     private static let longestLine = 1 << 30
 
     private let path: String
@@ -13,14 +13,14 @@ public final class OrderRowFile {
     ///
     /// - Parameter path: The file.
     /// - Throws: `CorpusError` when it cannot be read.
-    public init(path: String) throws {
+    package init(path: String) throws {
         self.path = path
         let stream = try ByteStream(OrderInput.file(path, .jsonLines))
         lines = RecordSplitter(stream, path: path, separator: [0x0A], longestRecord: Self.longestLine)
     }
 
     /// The order of the file, from where it was read to.
-    public var order: ExplicitOrder { ExplicitOrder(name: path) { try self.next() } }
+    package var order: ExplicitOrder { ExplicitOrder(name: path) { try self.next() } }
 
     /// Where the next row begins in the file.
     var offset: Int { lines.offset }
@@ -29,7 +29,7 @@ public final class OrderRowFile {
     ///
     /// - Returns: The row; nil at the end.
     /// - Throws: `CorpusError` for a line that is no row.
-    public func next() throws -> OrderRow? {
+    package func next() throws -> OrderRow? {
         try lines.next { content in
             line += 1
             return try Self.row(content, path, isFirst: line == 1) { line }

@@ -2,9 +2,9 @@
 ///
 /// All ranks together take consecutive positions, so a global batch holds the same samples at every world size that
 /// divides it.
-public struct RankPositions: Sendable, Hashable {
+package struct RankPositions: Sendable, Hashable {
     /// What happens to the positions that do not fill all ranks.
-    public enum Remainder: String, Sendable, Hashable {
+    package enum Remainder: String, Sendable, Hashable {
         /// They are left out (`drop_last: true`).
         case dropped
         /// They are completed by positions from the start (`drop_last: false`).
@@ -12,7 +12,7 @@ public struct RankPositions: Sendable, Hashable {
     }
 
     /// The number of positions that this rank takes.
-    public let count: Int
+    package let count: Int
     private let total: Int
     private let rank: Int
     private let worldSize: Int
@@ -24,7 +24,7 @@ public struct RankPositions: Sendable, Hashable {
     ///   - rank: The number of this rank.
     ///   - worldSize: The number of ranks.
     ///   - remainder: What happens to the positions that do not fill all ranks.
-    public init(of total: Int, rank: Int, worldSize: Int, remainder: Remainder = .dropped) {
+    package init(of total: Int, rank: Int, worldSize: Int, remainder: Remainder = .dropped) {
         precondition(total >= 0 && 0 <= rank && rank < worldSize, "rank \(rank) of \(worldSize), \(total) positions")
         self.total = total
         self.rank = rank
@@ -36,7 +36,7 @@ public struct RankPositions: Sendable, Hashable {
     ///
     /// - Parameter element: Which of this rank's elements, in `0..<count`.
     /// - Returns: A position in the epoch.
-    public subscript(element: Int) -> Int {
+    package subscript(element: Int) -> Int {
         precondition(0 <= element && element < count, "element \(element) of \(count)")
         return (rank + element * worldSize) % total
     }

@@ -1,7 +1,7 @@
 /// An order of an epoch that was computed as a whole, as the originals' are.
 ///
 /// - Complexity: Four bytes a sample, eight from 2³² samples on.
-public struct StoredSequence: SampleSequence {
+package struct StoredSequence: SampleSequence {
     private enum Storage: Sendable {
         case narrow([UInt32])
         case wide([Int])
@@ -21,7 +21,7 @@ public struct StoredSequence: SampleSequence {
     }
 
     /// The number of positions.
-    public var count: Int {
+    package var count: Int {
         switch storage {
         case .narrow(let indices): indices.count
         case .wide(let indices): indices.count
@@ -29,7 +29,7 @@ public struct StoredSequence: SampleSequence {
     }
 
     /// All samples in order.
-    public var indices: [Int] {
+    package var indices: [Int] {
         switch storage {
         case .narrow(let indices): indices.map { Int($0) }
         case .wide(let indices): indices
@@ -40,7 +40,7 @@ public struct StoredSequence: SampleSequence {
     ///
     /// - Parameter positions: Positions of the epoch.
     /// - Returns: One sample for each position.
-    public func samples(at positions: Range<Int>) -> [SampleReference] {
+    package func samples(at positions: Range<Int>) -> [SampleReference] {
         switch storage {
         case .narrow(let indices): indices[positions].map { SampleReference(index: Int($0), pass: pass) }
         case .wide(let indices): indices[positions].map { SampleReference(index: $0, pass: pass) }
@@ -81,7 +81,7 @@ public struct NumPyPermutationOrder: SampleOrder, Hashable {
     ///
     /// - Parameter epoch: The number of the epoch, from 0.
     /// - Returns: All samples in order.
-    public func permutation(epoch: Int) -> StoredSequence {
+    package func permutation(epoch: Int) -> StoredSequence {
         var generator = NumPyGenerator(seed: seed + UInt64(epoch), variant: variant)
         return count <= UInt32.max
             ? StoredSequence(generator.permutation(count, as: UInt32.self), pass: epoch)

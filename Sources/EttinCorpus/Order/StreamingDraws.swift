@@ -1,9 +1,9 @@
 /// A data set that a streaming order takes samples from.
 public struct StreamingSource: Sendable, Hashable {
     /// The number of samples of each shard.
-    public var shardSizes: [Int]
+    package var shardSizes: [Int]
     /// How much of it an epoch takes.
-    public var weight: MDSStreams.Weight
+    package var weight: MDSStreams.Weight
 
     /// Describes a data set.
     ///
@@ -27,11 +27,11 @@ public struct StreamingSampling: Sendable, Hashable {
     }
 
     /// The `sampling_method`.
-    public var method: Method
+    package var method: Method
     /// The `sampling_granularity`: how many samples of a shard are drawn at a time.
-    public var granularity: Int
+    package var granularity: Int
     /// The `epoch_size`: the samples of an epoch, for proportions; nil for as many as there are.
-    public var epochSize: Int?
+    package var epochSize: Int?
 
     /// Creates settings; the library's defaults unless given.
     ///

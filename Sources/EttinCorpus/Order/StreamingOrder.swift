@@ -96,7 +96,7 @@ public struct StreamingOrder: SampleOrder, Hashable {
     ///
     /// - Parameter canonicalNodes: The number of canonical nodes.
     /// - Returns: 4 000 000 samples over all nodes, at least 2¹⁸ for each.
-    public static func defaultBlockSize(canonicalNodes: Int) -> Int { max(4_000_000 / canonicalNodes, 1 << 18) }
+    package static func defaultBlockSize(canonicalNodes: Int) -> Int { max(4_000_000 / canonicalNodes, 1 << 18) }
 
     /// The library's default number of canonical nodes.
     ///
@@ -104,7 +104,7 @@ public struct StreamingOrder: SampleOrder, Hashable {
     ///   - algorithm: How to shuffle.
     ///   - physicalNodes: The number of machines.
     /// - Returns: The number of machines, 64 times as many for `py1s` and `py2s`.
-    public static func defaultCanonicalNodes(_ algorithm: Algorithm, physicalNodes: Int) -> Int {
+    package static func defaultCanonicalNodes(_ algorithm: Algorithm, physicalNodes: Int) -> Int {
         algorithm == .py1s || algorithm == .py2s ? 64 * physicalNodes : physicalNodes
     }
 
@@ -123,7 +123,7 @@ public struct StreamingOrder: SampleOrder, Hashable {
     ///   - shape: The machines and the batches that it continues with.
     /// - Returns: The samples that are left.
     /// - Throws: `CorpusError` when the shape does not fit, or the state is not in the epoch.
-    public func sequence(resuming state: StreamingState, shape: ElasticPartition.Shape) throws -> any SampleSequence {
+    package func sequence(resuming state: StreamingState, shape: ElasticPartition.Shape) throws -> any SampleSequence {
         guard state.epoch >= 0 else {
             throw CorpusError(
                 .invalidOption,

@@ -1,15 +1,15 @@
 /// Where a run stands in a streaming data set: the state that the library stores in its checkpoints.
-public struct StreamingState: Codable, Sendable, Hashable {
+package struct StreamingState: Codable, Sendable, Hashable {
     /// The number of the epoch, from 0.
-    public var epoch: Int
+    package var epoch: Int
     /// How many samples of the epoch all ranks together have seen.
-    public var sampleInEpoch: Int
+    package var sampleInEpoch: Int
     /// The number of parts that the order was shuffled in.
-    public var canonicalNodes: Int
+    package var canonicalNodes: Int
     /// The seed of the order.
-    public var shuffleSeed: UInt64
+    package var shuffleSeed: UInt64
     /// The number of machines that the run started with.
-    public var initialPhysicalNodes: Int?
+    package var initialPhysicalNodes: Int?
 
     /// Creates a state.
     ///
@@ -19,7 +19,7 @@ public struct StreamingState: Codable, Sendable, Hashable {
     ///   - canonicalNodes: The number of parts that the order was shuffled in.
     ///   - shuffleSeed: The seed of the order.
     ///   - initialPhysicalNodes: The number of machines that the run started with.
-    public init(
+    package init(
         epoch: Int,
         sampleInEpoch: Int,
         canonicalNodes: Int,
@@ -37,10 +37,10 @@ public struct StreamingState: Codable, Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - samples: The number of positions of a whole epoch.
-    ///   - shape: The machines and the batches that the run goes on with.
+    ///   - shape: The machines and the batches that the run resumes with.
     /// - Returns: The partition.
     /// - Throws: `CorpusError` when the shape does not fit, or the state is behind the end of the epoch.
-    public func partition(samples: Int, shape: ElasticPartition.Shape) throws -> ElasticPartition {
+    package func partition(samples: Int, shape: ElasticPartition.Shape) throws -> ElasticPartition {
         try ElasticPartition(
             samples: samples,
             canonicalNodes: canonicalNodes,

@@ -6,13 +6,13 @@ public import EttinTokenizer
 /// Each chunk becomes one sample with the columns `id`, that of its document, and `input_ids`.
 public struct ChunkStage: Sendable {
     /// The data set of tokenised documents.
-    public var input: String
+    package var input: String
     /// The tokenizer that made it.
-    public var tokenizer: Tokenizer
+    package var tokenizer: Tokenizer
     /// The sizes and rules.
-    public var chunking: ChunkOptions
+    package var chunking: ChunkOptions
     /// Where the tokenizer comes from, for messages.
-    public var tokenizerName = "the tokenizer"
+    package var tokenizerName = "the tokenizer"
 
     /// Prepares the stage.
     ///

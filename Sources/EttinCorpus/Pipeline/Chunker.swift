@@ -11,22 +11,22 @@ public struct ChunkOptions: Hashable, Sendable {
         case perDocument(seed: UInt64)
     }
 
-    /// The most ids of a chunk, special tokens included.
-    public var chunkSize: Int
+    /// Maximum number of ids of a chunk, including special tokens.
+    package var chunkSize: Int
     /// Pieces below this length are short.
-    public var minimumSize: Int
+    package var minimumSize: Int
     /// Pieces below this length are left out, unless they are a document's first.
-    public var alwaysSkipSize: Int
+    package var alwaysSkipSize: Int
     /// Whether a short piece is filled up from the chunk before it; otherwise it is left out.
-    public var backfills: Bool
+    package var backfills: Bool
     /// Whether the ids that fill up a short piece stay in the chunk before it too.
-    public var duplicatesBackfill: Bool
+    package var duplicatesBackfill: Bool
     /// Whether `alwaysSkipSize` holds for the first piece as well.
-    public var skipsShortFirst: Bool
+    package var skipsShortFirst: Bool
     /// Whether a document that does not end with the end token gets one.
-    public var addsEndToken: Bool
+    package var addsEndToken: Bool
     /// Where random numbers come from.
-    public var draws: Draws
+    package var draws: Draws
 
     /// Creates options; the defaults are those of the published pre-training data.
     ///
@@ -69,7 +69,7 @@ public struct ChunkOptions: Hashable, Sendable {
     }
 
     /// What the published pipeline appends to the name of a folder.
-    public var folderSuffix: String {
+    package var folderSuffix: String {
         let fill = backfills ? "backfill" : "no-backfill"
         return "chunked-\(chunkSize)-\(minimumSize)-\(alwaysSkipSize)-\(fill)-\(duplicatesBackfill ? "dups" : "nodups")"
     }
@@ -94,20 +94,20 @@ public struct ChunkOptions: Hashable, Sendable {
 /// Cuts documents into chunks, token for token as the published pipeline intends.
 ///
 /// > Source: the rules are those of the published chunking script, `chunk_instance` and `enforce_prefix_space`.
-public struct Chunker: Sendable {
+package struct Chunker: Sendable {
     /// The chunks of one document.
-    public struct Result: Hashable, Sendable {
+    package struct Result: Hashable, Sendable {
         /// The chunks in order.
-        public var chunks: [[Int32]] = []
+        package var chunks: [[Int32]] = []
         /// Ids that occur in two chunks.
-        public var duplicatedTokenCount = 0
+        package var duplicatedTokenCount = 0
         /// Ids that occur in none.
-        public var skippedTokenCount = 0
+        package var skippedTokenCount = 0
     }
 
     private let tokenizer: Tokenizer
     /// The sizes and rules.
-    public let options: ChunkOptions
+    package let options: ChunkOptions
     private let startToken: Int32
     private let endToken: Int32
 
@@ -117,7 +117,7 @@ public struct Chunker: Sendable {
     ///   - tokenizer: The tokenizer that made the ids; it is used with a prefix space.
     ///   - options: The sizes and rules.
     /// - Throws: `CorpusError` when the tokenizer has no tokens for start and end.
-    public init(tokenizer: Tokenizer, options: ChunkOptions) throws {
+    package init(tokenizer: Tokenizer, options: ChunkOptions) throws {
         guard
             let start = tokenizer.clsTokenID ?? tokenizer.bosTokenID,
             let end = tokenizer.sepTokenID ?? tokenizer.eosTokenID
@@ -143,10 +143,10 @@ public struct Chunker: Sendable {
     /// Cuts a document.
     ///
     /// - Parameters:
-    ///   - ids: The document's ids, special tokens included.
+    ///   - ids: The document's ids, including special tokens.
     ///   - draw: How many ids a short last piece takes from the chunk before it.
     /// - Returns: The chunks.
-    public func chunks(of ids: [Int32], draw: Int) -> Result {
+    package func chunks(of ids: [Int32], draw: Int) -> Result {
         var result = Result()
         for start in stride(from: 0, to: ids.count, by: options.contentSize) {
             let piece = ids[start..<min(ids.count, start + options.contentSize)]

@@ -11,7 +11,7 @@ public struct Inspection: Hashable, Sendable {
     }
 
     /// The number of shards.
-    public private(set) var shardCount = 0
+    package private(set) var shardCount = 0
     /// How long the sequences are.
     public private(set) var lengths = LengthHistogram()
     /// The sources in the order in which they appear.

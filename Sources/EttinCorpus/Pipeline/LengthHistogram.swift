@@ -10,12 +10,12 @@ public struct LengthHistogram: Hashable, Sendable {
     public private(set) var tokenCount = 0
 
     /// Creates an empty histogram.
-    public init() {}
+    package init() {}
 
     /// Counts a sequence.
     ///
     /// - Parameter length: The number of its tokens.
-    public mutating func add(_ length: Int) {
+    package mutating func add(_ length: Int) {
         counts[length, default: 0] += 1
         sequenceCount += 1
         tokenCount += length

@@ -19,13 +19,13 @@ public struct MixStage: Sendable {
     /// One data set of the mixture.
     public struct Source: Hashable, Sendable {
         /// The name of its folder in the mixture.
-        public var name: String
+        package var name: String
         /// The data set.
-        public var input: String
+        package var input: String
         /// How much is to come from it.
-        public var share: Share
+        package var share: Share
         /// How often a sample may be taken; nil for as often as the share needs.
-        public var repeatLimit: Int?
+        package var repeatLimit: Int?
 
         /// Names a source.
         ///
@@ -43,13 +43,13 @@ public struct MixStage: Sendable {
     }
 
     /// The sources in the order in which the mixture's index lists them.
-    public var sources: [Source]
+    package var sources: [Source]
     /// The tokens of all sources with a proportion together.
-    public var totalTokens: Int?
+    package var totalTokens: Int?
     /// The order in which samples are taken from each source.
-    public var order: SampleStage.Order
+    package var order: SampleStage.Order
     /// The type to store ids in; nil for each source's own.
-    public var tokenElement: MDSElement?
+    package var tokenElement: MDSElement?
 
     /// Prepares a mixture.
     ///

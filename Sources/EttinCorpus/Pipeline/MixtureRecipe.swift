@@ -93,7 +93,7 @@ public enum PublishedRecipe: String, CaseIterable, Sendable {
     case decay
 
     /// The YAML text.
-    public var text: String {
+    package var text: String {
         let bytes =
             switch self {
             case .pretraining: PackageResources.pretraining_yaml

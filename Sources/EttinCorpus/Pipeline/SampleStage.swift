@@ -17,19 +17,19 @@ public struct SampleStage: Sendable {
     }
 
     /// The data set.
-    public var input: String
+    package var input: String
     /// The tokens to reach; nil for every sample once.
-    public var targetTokens: Int?
+    package var targetTokens: Int?
     /// How often a sample may be taken; 1 for no repetition, nil for as often as the target needs.
-    public var repeatLimit: Int?
+    package var repeatLimit: Int?
     /// The order of the samples, the same in every repetition.
-    public var order: Order
+    package var order: Order
     /// The column of token ids.
-    public var tokenColumn: String
+    package var tokenColumn: String
     /// The columns to keep; nil for all.
-    public var columns: [String]?
+    package var columns: [String]?
     /// The type to store ids in; nil for the input's.
-    public var tokenElement: MDSElement?
+    package var tokenElement: MDSElement?
 
     /// Prepares the stage.
     ///

@@ -15,11 +15,11 @@ public struct SplitStage: Sendable {
     }
 
     /// The data set.
-    public var input: String
+    package var input: String
     /// The part of the documents to hold out.
-    public var fraction: Double
+    package var fraction: Double
     /// The seed of the choice.
-    public var seed: UInt64
+    package var seed: UInt64
 
     /// Prepares the stage.
     ///

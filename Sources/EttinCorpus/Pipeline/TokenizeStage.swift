@@ -7,11 +7,11 @@ public import EttinTokenizer
 /// around each text and, by default, a space in front of it.
 public struct TokenizeStage: Sendable {
     /// Files, folders and patterns to read.
-    public var inputs: [String]
+    package var inputs: [String]
     /// How documents are found.
-    public var reading: ReadingOptions
+    package var reading: ReadingOptions
     /// The tokenizer.
-    public var tokenizer: Tokenizer
+    package var tokenizer: Tokenizer
 
     /// Prepares the stage.
     ///

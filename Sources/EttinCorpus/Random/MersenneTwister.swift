@@ -1,7 +1,7 @@
 /// MT19937, the generator below `numpy.random.seed` and Python's `random`.
 ///
 /// > Source: Matsumoto and Nishimura, "Mersenne Twister", with the authors' two ways of seeding.
-public struct MersenneTwister: Sendable, Hashable {
+package struct MersenneTwister: Sendable, Hashable {
     private static let size = 624
     private static let offset = 397
 
@@ -11,7 +11,7 @@ public struct MersenneTwister: Sendable, Hashable {
     /// Seeds with one word (`init_genrand`), as `numpy.random.seed` does.
     ///
     /// - Parameter seed: The seed.
-    public init(seed: UInt32) {
+    package init(seed: UInt32) {
         state = [UInt32](repeating: seed, count: Self.size)
         for index in 1..<Self.size {
             let previous = state[index - 1]
@@ -22,7 +22,7 @@ public struct MersenneTwister: Sendable, Hashable {
     /// Seeds with several words (`init_by_array`), as Python does.
     ///
     /// - Parameter key: The words of the seed; at least one.
-    public init(key: [UInt32]) {
+    package init(key: [UInt32]) {
         precondition(!key.isEmpty, "MersenneTwister: the key has no words")
         self.init(seed: 19_650_218)
         var index = 1
@@ -49,7 +49,7 @@ public struct MersenneTwister: Sendable, Hashable {
     }
 
     /// The next 32 random bits.
-    public mutating func next32() -> UInt32 {
+    package mutating func next32() -> UInt32 {
         if position == Self.size { refill() }
         var value = state[position]
         position += 1

@@ -1,5 +1,5 @@
 /// `numpy.random.Generator`, bit for bit, for the draws that published data orders and masks are made of.
-public struct NumPyGenerator: Sendable, Hashable {
+package struct NumPyGenerator: Sendable, Hashable {
     private var bits: PCG64
     // The high half of the last word that was drawn for a 32-bit number.
     private var spare: UInt32?
@@ -9,17 +9,17 @@ public struct NumPyGenerator: Sendable, Hashable {
     /// - Parameters:
     ///   - seed: What `numpy.random.default_rng` or `PCG64DXSM` is given.
     ///   - variant: `rotated` for `default_rng`, `dxsm` for `Generator(PCG64DXSM(seed))`.
-    public init(seed: UInt64, variant: PCG64.Variant = .rotated) {
+    package init(seed: UInt64, variant: PCG64.Variant = .rotated) {
         bits = PCG64(seed: SeedSequence(seed), variant: variant)
     }
 
     /// The next 64 random bits; a 32-bit half that was put aside stays there.
     @inline(__always)
-    public mutating func next64() -> UInt64 { bits.next() }
+    package mutating func next64() -> UInt64 { bits.next() }
 
     /// The next 32 random bits: the low half of a word, then its high half.
     @inline(__always)
-    public mutating func next32() -> UInt32 {
+    package mutating func next32() -> UInt32 {
         if let value = spare {
             spare = nil
             return value
@@ -31,7 +31,7 @@ public struct NumPyGenerator: Sendable, Hashable {
 
     /// `random()`: a number in [0, 1).
     @inline(__always)
-    public mutating func random() -> Double { Double(bits.next() >> 11) * 0x1p-53 }
+    package mutating func random() -> Double { Double(bits.next() >> 11) * 0x1p-53 }
 
     /// `uniform(low, high)`: a number in [low, high).
     ///
@@ -40,13 +40,13 @@ public struct NumPyGenerator: Sendable, Hashable {
     ///   - high: The upper bound.
     /// - Returns: A number.
     @inline(__always)
-    public mutating func uniform(_ low: Double, _ high: Double) -> Double { low + (high - low) * random() }
+    package mutating func uniform(_ low: Double, _ high: Double) -> Double { low + (high - low) * random() }
 
     /// `integers(low, high)` of 64 bits: Lemire's multiplication with rejection.
     ///
     /// - Parameter range: The values that can occur, at least one; no number is drawn for exactly one.
     /// - Returns: One of the values.
-    public mutating func integer(in range: Range<Int>) -> Int {
+    package mutating func integer(in range: Range<Int>) -> Int {
         precondition(!range.isEmpty, "integer(in:): the range \(range) has no values")
         let last = UInt64(bitPattern: Int64(range.upperBound &- 1 &- range.lowerBound))
         return range.lowerBound &+ Int(truncatingIfNeeded: bounded(last))
@@ -95,7 +95,7 @@ public struct NumPyGenerator: Sendable, Hashable {
     /// `shuffle`: puts elements into random order.
     ///
     /// - Parameter elements: What to shuffle, in place.
-    public mutating func shuffle<Elements: MutableCollection & RandomAccessCollection>(_ elements: inout Elements)
+    package mutating func shuffle<Elements: MutableCollection & RandomAccessCollection>(_ elements: inout Elements)
     where Elements.Index == Int {
         let start = elements.startIndex
         var last = elements.count - 1
@@ -111,7 +111,7 @@ public struct NumPyGenerator: Sendable, Hashable {
     ///   - count: How many numbers.
     ///   - type: The type of the numbers; a narrow one that holds them saves memory and changes no number.
     /// - Returns: The permutation.
-    public mutating func permutation<Value: FixedWidthInteger>(
+    package mutating func permutation<Value: FixedWidthInteger>(
         _ count: Int,
         as type: Value.Type = Int.self
     ) -> [Value] {

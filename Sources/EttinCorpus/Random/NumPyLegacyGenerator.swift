@@ -1,11 +1,11 @@
 /// NumPy's global generator after `numpy.random.seed`, bit for bit.
-public struct NumPyLegacyGenerator: Sendable, Hashable {
+package struct NumPyLegacyGenerator: Sendable, Hashable {
     private var twister: MersenneTwister
 
     /// Seeds a generator.
     ///
     /// - Parameter seed: What `numpy.random.seed` is given.
-    public init(seed: UInt32) {
+    package init(seed: UInt32) {
         twister = MersenneTwister(seed: seed)
     }
 
@@ -13,7 +13,7 @@ public struct NumPyLegacyGenerator: Sendable, Hashable {
     ///
     /// - Parameter range: The values that can occur, at least one; no number is drawn for exactly one.
     /// - Returns: One of the values.
-    public mutating func integer(in range: Range<Int>) -> Int {
+    package mutating func integer(in range: Range<Int>) -> Int {
         precondition(!range.isEmpty, "integer(in:): the range \(range) has no values")
         let last = UInt64(bitPattern: Int64(range.upperBound &- 1 &- range.lowerBound))
         if last == 0 { return range.lowerBound }

@@ -2,9 +2,9 @@
 ///
 /// > Source: O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms"; NumPy's `PCG64` and
 /// > `PCG64DXSM`, which differ in the output function and, after seeding, in the multiplier.
-public struct PCG64: Sendable, Hashable {
+package struct PCG64: Sendable, Hashable {
     /// The output functions.
-    public enum Variant: Sendable, Hashable {
+    package enum Variant: Sendable, Hashable {
         /// Of `numpy.random.default_rng`: the xor of the halves, rotated; taken after the step.
         case rotated
         /// Of `numpy.random.PCG64DXSM`: double xorshift multiply; taken before the step.
@@ -24,7 +24,7 @@ public struct PCG64: Sendable, Hashable {
     /// - Parameters:
     ///   - seed: The hashed seed.
     ///   - variant: The output function.
-    public init(seed: SeedSequence, variant: Variant = .rotated) {
+    package init(seed: SeedSequence, variant: Variant = .rotated) {
         let words = seed.state(count: 4).map { UInt128($0) }
         self.variant = variant
         increment = (words[2] << 64 | words[3]) << 1 | 1
@@ -35,7 +35,7 @@ public struct PCG64: Sendable, Hashable {
 
     /// The next 64 random bits.
     @inline(__always)
-    public mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         switch variant {
         case .rotated:
             state = state &* multiplier &+ increment

@@ -1,17 +1,17 @@
 /// Python's `random.Random`, bit for bit, for an integer seed.
-public struct PythonGenerator: Sendable, Hashable {
+package struct PythonGenerator: Sendable, Hashable {
     private var twister: MersenneTwister
 
     /// Seeds a generator.
     ///
     /// - Parameter seed: What `random.seed` is given.
-    public init(seed: UInt64) {
+    package init(seed: UInt64) {
         let high = UInt32(truncatingIfNeeded: seed >> 32)
         twister = MersenneTwister(key: [UInt32(truncatingIfNeeded: seed)] + (high == 0 ? [] : [high]))
     }
 
     /// `random()`: a number in [0, 1).
-    public mutating func random() -> Double {
+    package mutating func random() -> Double {
         let high = twister.next32() >> 5
         let low = twister.next32() >> 6
         return (Double(high) * 0x1p26 + Double(low)) * 0x1p-53
@@ -21,7 +21,7 @@ public struct PythonGenerator: Sendable, Hashable {
     ///
     /// - Parameter count: How many bits, from 1 to 64.
     /// - Returns: A number of so many bits.
-    public mutating func bits(_ count: Int) -> UInt64 {
+    package mutating func bits(_ count: Int) -> UInt64 {
         precondition(1...64 ~= count, "bits(_:): \(count) bits are not between 1 and 64")
         if count <= 32 { return UInt64(twister.next32() >> UInt32(32 - count)) }
         let low = UInt64(twister.next32())
@@ -32,7 +32,7 @@ public struct PythonGenerator: Sendable, Hashable {
     ///
     /// - Parameter limit: One more than the largest number that can occur; at least 1.
     /// - Returns: A number from 0.
-    public mutating func integer(below limit: Int) -> Int {
+    package mutating func integer(below limit: Int) -> Int {
         precondition(limit > 0, "integer(below:): \(limit) is not positive")
         let width = Int.bitWidth - limit.leadingZeroBitCount
         while true {
@@ -45,14 +45,14 @@ public struct PythonGenerator: Sendable, Hashable {
     ///
     /// - Parameter elements: What to choose from; at least one.
     /// - Returns: The element.
-    public mutating func choice<Element>(_ elements: [Element]) -> Element {
+    package mutating func choice<Element>(_ elements: [Element]) -> Element {
         elements[integer(below: elements.count)]
     }
 
     /// `shuffle`: puts elements into random order.
     ///
     /// - Parameter elements: What to shuffle, in place.
-    public mutating func shuffle<Element>(_ elements: inout [Element]) {
+    package mutating func shuffle<Element>(_ elements: inout [Element]) {
         for last in stride(from: elements.count - 1, to: 0, by: -1) {
             elements.swapAt(last, integer(below: last + 1))
         }

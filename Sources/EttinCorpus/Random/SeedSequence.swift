@@ -1,13 +1,13 @@
 /// NumPy's way from one integer to the state of a generator: a pool of four words into which all entropy is hashed.
 ///
 /// > Source: `numpy.random.SeedSequence`; the hash is O'Neill's `seed_seq_fe`.
-public struct SeedSequence: Sendable, Hashable {
+package struct SeedSequence: Sendable, Hashable {
     private var pool: SIMD4<UInt32>
 
     /// Hashes a seed.
     ///
     /// - Parameter seed: The entropy, as `numpy.random.default_rng` takes it.
-    public init(_ seed: UInt64) {
+    package init(_ seed: UInt64) {
         let high = UInt32(truncatingIfNeeded: seed >> 32)
         self.init(words: [UInt32(truncatingIfNeeded: seed)] + (high == 0 ? [] : [high]))
     }
@@ -15,7 +15,7 @@ public struct SeedSequence: Sendable, Hashable {
     /// Hashes an integer of any size.
     ///
     /// - Parameter words: Its 32-bit digits, the lowest first and without zeros above the highest; none for 0.
-    public init(words: [UInt32]) {
+    package init(words: [UInt32]) {
         var constant: UInt32 = 0x43B0_D7E5
         func hashed(_ word: UInt32) -> UInt32 {
             var value = word ^ constant
@@ -41,7 +41,7 @@ public struct SeedSequence: Sendable, Hashable {
     ///
     /// - Parameter count: How many 64-bit words.
     /// - Returns: The same words at every call.
-    public func state(count: Int) -> [UInt64] {
+    package func state(count: Int) -> [UInt64] {
         var constant: UInt32 = 0x8B51_F9DD
         var position = 0
         func next() -> UInt64 {

@@ -94,7 +94,7 @@ package final class BenchmarkModel {
         }
     }
 
-    /// Continues prompts by the most probable token each time, whatever token it is.
+    /// Continues prompts by the most likely token each time, whatever token it is.
     ///
     /// - Parameters:
     ///   - prompts: Token ids, none empty.

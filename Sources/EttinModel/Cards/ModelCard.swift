@@ -25,17 +25,17 @@ public struct ModelCard: Sendable {
     /// A measured figure.
     public struct Metric: Sendable, Hashable {
         /// The task as the Hub names it, such as `text-retrieval`.
-        public var task: String
+        package var task: String
         /// The data set's name for people, such as `MS MARCO`.
-        public var dataset: String
+        package var dataset: String
         /// The data set's name on the Hub, when it has one.
-        public var datasetID: String?
+        package var datasetID: String?
         /// The split that was measured on.
-        public var split: String?
+        package var split: String?
         /// The name of the figure, such as `ndcg@10`.
-        public var name: String
+        package var name: String
         /// The figure.
-        public var value: Double
+        package var value: Double
 
         /// Creates a figure.
         ///
@@ -66,9 +66,9 @@ public struct ModelCard: Sendable {
     /// A heading of the table of the recipe, and what stands beside it.
     public struct Setting: Sendable, Hashable {
         /// What is set.
-        public var name: String
+        package var name: String
         /// What it is set to.
-        public var value: String
+        package var value: String
 
         /// Creates a line of the recipe.
         ///
@@ -118,7 +118,7 @@ public struct ModelCard: Sendable {
     }
 
     /// The name of the file.
-    public static let fileName = "README.md"
+    package static let fileName = "README.md"
 
     /// Writes the card beside a checkpoint, in place of one that is there.
     ///

@@ -16,7 +16,7 @@ public enum EttinSize: String, Hashable, Sendable, CaseIterable {
     case size1B = "1b"
 
     /// The name of the size in the published training recipes.
-    public var recipeName: String {
+    package var recipeName: String {
         switch self {
         case .size17M: "very_tiny"
         case .size32M: "tiny"

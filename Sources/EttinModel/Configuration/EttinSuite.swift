@@ -23,13 +23,13 @@ public enum EttinSuite {
         public let origin: Origin
 
         /// The name without the organization.
-        public var name: String { String(repository.dropFirst(EttinSuite.organization.count + 1)) }
+        package var name: String { String(repository.dropFirst(EttinSuite.organization.count + 1)) }
 
         /// The number of parameters with the language-model head.
-        public var parameterCount: Int { size.parameterCount }
+        package var parameterCount: Int { size.parameterCount }
 
         /// What the model is for, in one sentence.
-        public var purpose: String {
+        package var purpose: String {
             switch (origin, kind) {
             case (.pretrained, .encoder): "Understands text: the base for embedding, reranking and classification."
             case (.pretrained, .decoder): "Continues text: the base for generation and instruction tuning."

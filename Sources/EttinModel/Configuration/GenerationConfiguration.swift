@@ -42,7 +42,7 @@ public struct GenerationConfiguration: Hashable, Sendable {
     /// Sequences of tokens that are never completed; `bad_words_ids`.
     public var badWordsIDs: [[Int]] = []
     /// Whether the values were derived from the model's configuration; `_from_model_config`.
-    public var isFromModelConfiguration = false
+    package var isFromModelConfiguration = false
     /// Every other key, in the order of the file; written back unchanged.
     public var otherKeys = JSONObject()
     /// The file that the values come from, for messages.
@@ -54,7 +54,7 @@ public struct GenerationConfiguration: Hashable, Sendable {
     /// Derives a configuration from a model's, as transformers does when it saves a decoder.
     ///
     /// - Parameter model: The model's configuration.
-    public init(model: ModernBERTConfiguration) {
+    package init(model: ModernBERTConfiguration) {
         bosTokenID = model.bosTokenID
         eosTokenIDs = model.eosTokenIDs
         padTokenID = model.padTokenID
@@ -96,7 +96,7 @@ public struct GenerationConfiguration: Hashable, Sendable {
     ///   - object: The content of the file.
     ///   - file: The file's name for messages.
     /// - Throws: `CheckpointError` with everything that is wrong.
-    public init(_ object: JSONObject, file: String = "generation_config.json") throws {
+    package init(_ object: JSONObject, file: String = "generation_config.json") throws {
         self.file = file
         var fields = ConfigurationFields(object, file: file)
         fields.read("bos_token_id", into: &bosTokenID)
@@ -180,12 +180,12 @@ public struct GenerationConfiguration: Hashable, Sendable {
     /// The text of `generation_config.json`: two spaces, sorted keys, a line feed at the end.
     ///
     /// - Returns: UTF-8 text, as transformers writes it.
-    public func serialized() -> [UInt8] {
+    package func serialized() -> [UInt8] {
         JSONFile.serialized(.object(json))
     }
 
     /// The content of `generation_config.json`, in no particular order.
-    public var json: JSONObject {
+    package var json: JSONObject {
         var object = otherKeys
         if isFromModelConfiguration { object["_from_model_config"] = true }
         if let bosTokenID { object["bos_token_id"] = JSONValue(bosTokenID) }

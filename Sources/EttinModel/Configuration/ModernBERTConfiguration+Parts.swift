@@ -11,7 +11,7 @@ public enum ModelKind: String, Hashable, Sendable, CaseIterable {
     public var name: String { self == .encoder ? "encoder" : "decoder" }
 
     /// The Python class that Ettin's published weights are for.
-    public var languageModelArchitecture: String {
+    package var languageModelArchitecture: String {
         self == .encoder ? "ModernBertForMaskedLM" : "ModernBertDecoderForCausalLM"
     }
 }
@@ -92,18 +92,18 @@ public struct RotaryParameters: Hashable, Sendable {
 }
 
 /// How far a query sees to both sides, in tokens; the query itself is always seen.
-public struct LayerWindow: Hashable, Sendable {
+package struct LayerWindow: Hashable, Sendable {
     /// Tokens before the query; nil for all.
-    public let left: Int?
+    package let left: Int?
     /// Tokens after the query; nil for all.
-    public let right: Int?
+    package let right: Int?
 
     /// Creates a window.
     ///
     /// - Parameters:
     ///   - left: Tokens before the query; nil for all.
     ///   - right: Tokens after the query; nil for all.
-    public init(left: Int?, right: Int?) {
+    package init(left: Int?, right: Int?) {
         self.left = left
         self.right = right
     }

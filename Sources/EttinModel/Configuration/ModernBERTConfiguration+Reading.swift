@@ -29,7 +29,7 @@ extension ModernBERTConfiguration {
     ///   - json: UTF-8 text.
     ///   - file: The file's name for messages.
     /// - Throws: `CheckpointError` with everything that is wrong with the text.
-    public init(json: [UInt8], file: String = "config.json") throws {
+    package init(json: [UInt8], file: String = "config.json") throws {
         try self.init(json.withUnsafeBytes { try JSONFile.object($0, name: file) }, file: file)
     }
 
@@ -39,7 +39,7 @@ extension ModernBERTConfiguration {
     ///   - object: The content of the file.
     ///   - file: The file's name for messages.
     /// - Throws: `CheckpointError` with everything that is wrong with the object.
-    public init(_ object: JSONObject, file: String = "config.json") throws {
+    package init(_ object: JSONObject, file: String = "config.json") throws {
         var fields = ConfigurationFields(object, file: file)
         // Without a known type the meaning of the other keys is open, so nothing else is checked.
         let type = fields.value("model_type")

@@ -28,7 +28,7 @@ extension ModernBERTConfiguration {
     /// - Parameter format: The format.
     /// - Returns: UTF-8 text, as transformers writes it.
     /// - Throws: `CheckpointError` when the values make no model or the format cannot express them.
-    public func serialized(_ format: Format) throws -> [UInt8] {
+    package func serialized(_ format: Format) throws -> [UInt8] {
         JSONFile.serialized(.object(try json(format)))
     }
 
@@ -37,7 +37,7 @@ extension ModernBERTConfiguration {
     /// - Parameter format: The format.
     /// - Returns: All keys.
     /// - Throws: `CheckpointError` when the values make no model or the format cannot express them.
-    public func json(_ format: Format) throws -> JSONObject {
+    package func json(_ format: Format) throws -> JSONObject {
         try validate()
         var object = otherKeys
         writeShared(&object)

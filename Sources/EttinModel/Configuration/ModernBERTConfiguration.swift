@@ -47,7 +47,7 @@ public struct ModernBERTConfiguration: Hashable, Sendable {
     public var attentionDropout = 0.0
     /// Dropout on the attention output alone, where it differs from ``attentionDropout``: the suite was trained with 0.1,
     /// which no `config.json` records.
-    public var attentionOutputDropout: Double?
+    package var attentionOutputDropout: Double?
     /// Dropout on the embeddings; `embedding_dropout`.
     public var embeddingDropout = 0.0
     /// Dropout inside the MLP; `mlp_dropout`.
@@ -71,7 +71,7 @@ public struct ModernBERTConfiguration: Hashable, Sendable {
     /// The width of the local window in tokens, both sides together; nil or 0 only without local layers.
     public var localAttention: Int? = 128
     /// A decoder's `sliding_window` where the file states it, which overrides half of `localAttention`.
-    public var slidingWindowOverride: Int?
+    package var slidingWindowOverride: Int?
 
     /// How a sequence becomes one vector for classification, encoders only; `classifier_pooling`.
     public var classifierPooling = ClassifierPooling.cls
@@ -85,11 +85,11 @@ public struct ModernBERTConfiguration: Hashable, Sendable {
     /// Whether a decoder keeps keys and values while it generates; `use_cache`.
     public var usesCache = true
     /// Whether head and output matrix see labelled positions only, encoders only; `sparse_prediction`.
-    public var sparsePrediction = false
+    package var sparsePrediction = false
     /// The label that marks unlabelled positions; `sparse_pred_ignore_index`.
-    public var sparsePredictionIgnoreIndex = -100
+    package var sparsePredictionIgnoreIndex = -100
     /// Asks for reproducible flash attention, encoders only, without effect here; `deterministic_flash_attn`.
-    public var deterministicFlashAttention = false
+    package var deterministicFlashAttention = false
     /// Whether the output matrix is the embedding; `tie_word_embeddings`.
     public var tiesWordEmbeddings = true
 
@@ -138,7 +138,7 @@ extension ModernBERTConfiguration {
     ///
     /// - Parameter layer: The layer, from 0.
     /// - Returns: Base and scaling.
-    public func rope(layer: Int) -> RotaryParameters {
+    package func rope(layer: Int) -> RotaryParameters {
         layerTypes[layer] == .fullAttention ? globalRope : localRope
     }
 
@@ -146,7 +146,7 @@ extension ModernBERTConfiguration {
     ///
     /// - Parameter layer: The layer, from 0.
     /// - Returns: The base.
-    public func ropeTheta(layer: Int) -> Double {
+    package func ropeTheta(layer: Int) -> Double {
         rope(layer: layer).theta
     }
 
@@ -154,12 +154,12 @@ extension ModernBERTConfiguration {
     ///
     /// - Parameters:
     ///   - layer: The layer, from 0.
-    ///   - rule: Whose reading of the decoder's local window to follow.
+    ///   - rule: How wide a decoder's local window is.
     /// - Returns: The reach to both sides.
     ///
     /// With `w` = `slidingWindow`, an encoder's local layer sees `w` tokens on each side; a decoder's sees itself and
     /// `w − 1` before it, one fewer than the training code's attention did.
-    public func window(layer: Int, rule: WindowRule = .transformers) -> LayerWindow {
+    package func window(layer: Int, rule: WindowRule = .transformers) -> LayerWindow {
         switch (kind, layerTypes[layer]) {
         case (.encoder, .fullAttention): LayerWindow(left: nil, right: nil)
         case (.encoder, .slidingAttention): LayerWindow(left: slidingWindow, right: slidingWindow)
@@ -178,7 +178,7 @@ extension ModernBERTConfiguration {
     }
 
     /// The number of parameters without a head.
-    public var baseParameterCount: Int {
+    package var baseParameterCount: Int {
         let norms = (2 * layerCount + 1) * hiddenSize * (normBias ? 2 : 1)
         let attention = 4 * hiddenSize * hiddenSize + (attentionBias ? 4 * hiddenSize : 0)
         let mlp = 3 * hiddenSize * intermediateSize + (mlpBias ? 2 * intermediateSize + hiddenSize : 0)

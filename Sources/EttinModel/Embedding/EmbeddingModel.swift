@@ -21,7 +21,7 @@ public final class EmbeddingModel: Module {
     /// What the folder says about prompts, similarity and lengths.
     public var settings: EmbeddingSettings
     /// The folder of the transformer and its tokenizer; empty for a model that comes from no folder.
-    public let transformerFolder: String
+    package let transformerFolder: String
     /// The width of an embedding before any truncation.
     public let dimensions: Int
     private let transformer: TransformerModule
@@ -136,7 +136,7 @@ public final class EmbeddingModel: Module {
     ///   - batch: Sequences of token ids.
     ///   - promptTokenCounts: How many tokens at the start of each sequence belong to a prompt.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: In which types to compute.
+    ///   - precision: The precision to compute in.
     /// - Returns: `[sequences, dimensions]`, float32 where the precision is mixed.
     public func callAsFunction(
         _ batch: PackedBatch,

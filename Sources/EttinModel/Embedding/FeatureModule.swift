@@ -127,7 +127,7 @@ package protocol FeatureModule: Module, SendableMetatype {
     /// - Parameters:
     ///   - features: What the modules before have written, to which the module adds.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: In which types to compute.
+    ///   - precision: The precision to compute in.
     func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision)
 
     /// Writes what ``read(_:)`` reads.

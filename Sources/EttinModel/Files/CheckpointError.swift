@@ -25,9 +25,9 @@ public struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertibl
         /// The tensor, key or archive entry, already quoted; nil when the whole file is meant.
         public let item: String?
         /// What was found, as the predicate of a sentence.
-        public let found: String
+        package let found: String
         /// What would have been accepted, or the next step; nil when `found` says it all.
-        public let expected: String?
+        package let expected: String?
 
         /// Creates a problem.
         ///
@@ -37,7 +37,7 @@ public struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertibl
         ///   - item: The tensor, key or entry, quoted.
         ///   - found: What was found, as the predicate of a sentence.
         ///   - expected: What would have been accepted.
-        public init(_ kind: Kind, file: String, item: String? = nil, found: String, expected: String? = nil) {
+        package init(_ kind: Kind, file: String, item: String? = nil, found: String, expected: String? = nil) {
             self.kind = kind
             self.file = file
             self.item = item
@@ -55,7 +55,7 @@ public struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertibl
     /// Creates an error from all problems.
     ///
     /// - Parameter problems: What was found.
-    public init(_ problems: [Problem]) {
+    package init(_ problems: [Problem]) {
         self.problems = problems
     }
 
@@ -67,7 +67,7 @@ public struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertibl
     ///   - item: The tensor, key or entry, quoted.
     ///   - found: What was found, as the predicate of a sentence.
     ///   - expected: What would have been accepted.
-    public init(_ kind: Kind, file: String, item: String? = nil, found: String, expected: String? = nil) {
+    package init(_ kind: Kind, file: String, item: String? = nil, found: String, expected: String? = nil) {
         problems = [Problem(kind, file: file, item: item, found: found, expected: expected)]
     }
 

@@ -2,7 +2,7 @@ import EttinFiles
 import EttinJSON
 
 /// What the model in a folder was made for, by the names that `ettin info` and messages use.
-public enum FolderKind: String, Sendable, Hashable, CaseIterable {
+package enum FolderKind: String, Sendable, Hashable, CaseIterable {
     /// Fills masks.
     case maskedLM = "masked-lm"
     /// Continues texts.

@@ -3,7 +3,7 @@ import EttinFiles
 /// Writes arrays as `numpy.save` does: version 1.0, C order, little-endian.
 ///
 /// > Source: numpy 2.4, `numpy.lib.format`.
-public enum NumPyFile {
+package enum NumPyFile {
     /// Writes a float32 array to a file, which appears complete or not at all.
     ///
     /// - Parameters:
@@ -11,7 +11,7 @@ public enum NumPyFile {
     ///   - shape: The dimensions.
     ///   - path: The file to create or replace.
     /// - Throws: `CheckpointError` when there are more or fewer values and when the file cannot be written.
-    public static func write(_ values: [Float], shape: [Int], to path: String) throws {
+    package static func write(_ values: [Float], shape: [Int], to path: String) throws {
         guard elementCount(shape) == values.count else {
             let found = "was given \(values.count) values"
             throw CheckpointError(.malformed, file: path, found: found, expected: "those of shape \(spelled(shape))")

@@ -1,7 +1,7 @@
 // What the calls in a checkpoint's pickle mean: views of storages, a few containers, and descriptions of the rest.
 
 extension PickleMachine {
-    /// The most dimensions of a tensor, as in torch.
+    /// Maximum number of dimensions of a tensor, as in torch.
     private static let dimensionLimit = 64
 
     mutating func call(_ function: PickleGlobal, _ arguments: [Slot]) throws(PickleFault) -> Slot {

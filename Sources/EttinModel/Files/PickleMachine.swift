@@ -20,7 +20,7 @@ struct PickleFault: Error {
 
 /// What a pickle may ask for before it is refused.
 struct PickleLimits {
-    /// The most bytes of one pickle.
+    /// Maximum size in bytes of one pickle.
     var pickleBytes = 1 << 29
     /// The most values inside each other.
     var depth = 128
@@ -28,7 +28,7 @@ struct PickleLimits {
     var work = 1 << 22
     /// The most values of the result, shared parts counted each time they appear.
     var values = 1 << 24
-    /// The most bytes of one integer.
+    /// Maximum size in bytes of one integer.
     var integerBytes = 1024
     /// Whether names that are not on the list are kept as descriptions instead of refused.
     var keepsUnknownNames = false

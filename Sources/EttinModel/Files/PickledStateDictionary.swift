@@ -4,11 +4,11 @@ import EttinFiles
 ///
 /// Accepted are the dictionary itself, `{"state_dict": …}`, `{"model": …}` and a Composer training state
 /// `{"state": {"model": …}}`. Every value must be a tensor.
-public final class PickledStateDictionary: TensorContainer {
+package final class PickledStateDictionary: TensorContainer {
     /// The file.
-    public let archive: PyTorchArchive
+    package let archive: PyTorchArchive
     /// The names of all tensors, in the order of the dictionary.
-    public let names: [String]
+    package let names: [String]
     private let tensors: [ExactName: (tensor: PickledTensor, descriptor: TensorDescriptor)]
 
     /// Finds and checks the state dict of a file.
@@ -16,7 +16,7 @@ public final class PickledStateDictionary: TensorContainer {
     /// - Parameter archive: The file.
     /// - Throws: `CheckpointError` when there is no state dict, when it holds something that is no tensor, or when a
     ///   tensor's storage is missing or too small.
-    public init(_ archive: PyTorchArchive) throws {
+    package init(_ archive: PyTorchArchive) throws {
         let file = FilePath.lastComponent(of: archive.path)
         let entries = try Self.stateDictionary(archive.root, path: archive.path)
         var names: [String] = []
@@ -62,7 +62,7 @@ public final class PickledStateDictionary: TensorContainer {
     ///
     /// - Parameter name: The tensor's name.
     /// - Returns: Nil when there is no such tensor.
-    public func descriptor(_ name: String) -> TensorDescriptor? {
+    package func descriptor(_ name: String) -> TensorDescriptor? {
         tensors[ExactName(name)]?.descriptor
     }
 
@@ -71,7 +71,7 @@ public final class PickledStateDictionary: TensorContainer {
     /// - Parameter name: The tensor's name.
     /// - Returns: The values where they lie, or a copy when they are strided there.
     /// - Throws: `CheckpointError` when there is no such tensor, or a copy would be out of proportion.
-    public func bytes(_ name: String) throws -> TensorBytes {
+    package func bytes(_ name: String) throws -> TensorBytes {
         guard let tensor = tensors[ExactName(name)]?.tensor else {
             throw CheckpointError(.missing, file: archive.path, item: "tensor \(quoted(name))", found: "is not there")
         }

@@ -4,7 +4,7 @@ import EttinFiles
 ///
 /// Instances of classes are not rebuilt: what is not a plain value, a container or a tensor is kept as the name and the
 /// arguments that Python would have called.
-public indirect enum PickledValue: Sendable, Hashable {
+package indirect enum PickledValue: Sendable, Hashable {
     /// Python's `None`.
     case none
     /// A truth value.
@@ -39,18 +39,18 @@ public indirect enum PickledValue: Sendable, Hashable {
     case object(PickledObject)
 
     /// One entry of a dictionary.
-    public struct Entry: Sendable, Hashable {
+    package struct Entry: Sendable, Hashable {
         /// The key.
-        public let key: PickledValue
+        package let key: PickledValue
         /// The value.
-        public let value: PickledValue
+        package let value: PickledValue
     }
 
     /// The value of a string key, when this is a dictionary that has it; the last one when it has several.
     ///
     /// - Parameter key: The key.
     /// - Complexity: O(entries).
-    public subscript(key: String) -> PickledValue? {
+    package subscript(key: String) -> PickledValue? {
         guard case .dictionary(let entries) = self else { return nil }
         return entries.last { entry in
             guard case .string(let name) = entry.key else { return false }
@@ -59,13 +59,13 @@ public indirect enum PickledValue: Sendable, Hashable {
     }
 
     /// The entries, when this is a dictionary.
-    public var entries: [Entry]? {
+    package var entries: [Entry]? {
         guard case .dictionary(let entries) = self else { return nil }
         return entries
     }
 
     /// The elements, when this is a list, tuple or set.
-    public var elements: [PickledValue]? {
+    package var elements: [PickledValue]? {
         switch self {
         case .list(let items), .tuple(let items), .set(let items): items
         default: nil
@@ -73,13 +73,13 @@ public indirect enum PickledValue: Sendable, Hashable {
     }
 
     /// The integer, when this is one that fits.
-    public var integer: Int? {
+    package var integer: Int? {
         guard case .integer(let value) = self else { return nil }
         return value
     }
 
     /// The number, when this is one that a double holds.
-    public var double: Double? {
+    package var double: Double? {
         switch self {
         case .integer(let value): Double(value)
         case .float(let value): value
@@ -88,13 +88,13 @@ public indirect enum PickledValue: Sendable, Hashable {
     }
 
     /// The string, when this is one.
-    public var string: String? {
+    package var string: String? {
         guard case .string(let text) = self else { return nil }
         return text
     }
 
     /// What kind of value this is, for messages.
-    public var kind: String {
+    package var kind: String {
         switch self {
         case .none: "None"
         case .bool: "a bool"
@@ -116,26 +116,26 @@ public indirect enum PickledValue: Sendable, Hashable {
 }
 
 /// An object that Python would have built by a call; kept as the description of that call.
-public struct PickledObject: Sendable, Hashable {
+package struct PickledObject: Sendable, Hashable {
     /// The class or function, `module.name`.
-    public let name: String
+    package let name: String
     /// The arguments.
-    public let arguments: [PickledValue]
+    package let arguments: [PickledValue]
     /// The state that would have been set afterwards.
-    public let state: PickledValue?
+    package let state: PickledValue?
 }
 
 /// A run of values in a checkpoint that tensors refer to.
-public struct PickledStorage: Sendable, Hashable {
+package struct PickledStorage: Sendable, Hashable {
     /// The name of the storage inside its file.
-    public let key: String
+    package let key: String
     /// The type of the values; nil for an untyped storage, whose elements are bytes.
-    public let dtype: StoredDType?
+    package let dtype: StoredDType?
     /// The number of values, or of bytes when untyped.
-    public let elementCount: Int
+    package let elementCount: Int
 
     /// The number of bytes; nil when it overflows.
-    public var byteCount: Int? {
+    package var byteCount: Int? {
         guard let dtype else { return elementCount }
         return dtype.byteCount(of: [elementCount])
     }
@@ -144,19 +144,19 @@ public struct PickledStorage: Sendable, Hashable {
 /// A tensor as a view of a storage.
 ///
 /// Every index that shape and strides allow has been checked to lie inside the storage.
-public struct PickledTensor: Sendable, Hashable {
+package struct PickledTensor: Sendable, Hashable {
     /// The storage.
-    public let storage: PickledStorage
+    package let storage: PickledStorage
     /// The type of the values.
-    public let dtype: StoredDType
+    package let dtype: StoredDType
     /// The dimensions.
-    public let shape: [Int]
+    package let shape: [Int]
     /// The distance, in values, between neighbours along each dimension.
-    public let strides: [Int]
+    package let strides: [Int]
     /// The first value's position in the storage, in values.
-    public let offset: Int
+    package let offset: Int
     /// The number of bytes of the values in contiguous order.
-    public let byteCount: Int
+    package let byteCount: Int
 
     /// Checks a view.
     init(
@@ -201,7 +201,7 @@ public struct PickledTensor: Sendable, Hashable {
     }
 
     /// Whether the values stand in the storage one after the other in row-major order.
-    public var isContiguous: Bool {
+    package var isContiguous: Bool {
         guard byteCount > 0 else { return true }
         var expected = 1
         for (dimension, stride) in zip(shape, strides).reversed() where dimension != 1 {

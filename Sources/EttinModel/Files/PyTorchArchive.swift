@@ -1,14 +1,14 @@
-public import EttinFiles
+package import EttinFiles
 
 /// A file from `torch.save`, mapped into memory and read without executing anything.
 ///
 /// Both forms are understood: the ZIP archive of PyTorch 1.6 and later, and the older run of pickles. `root` is the
 /// saved object as a tree of plain values; `PickledStateDictionary` finds the weights in it.
-public final class PyTorchArchive: Sendable {
+package final class PyTorchArchive: Sendable {
     /// The path as it was given.
-    public let path: String
+    package let path: String
     /// The saved object.
-    public let root: PickledValue
+    package let root: PickledValue
     private let file: MappedFile
     /// Where each storage's bytes stand in the file.
     private let storages: [ExactName: Range<Int>]
@@ -16,7 +16,7 @@ public final class PyTorchArchive: Sendable {
     /// What becomes of classes and functions that are not on the list of harmless ones.
     ///
     /// Nothing is executed either way.
-    public enum UnknownNames: Hashable, Sendable {
+    package enum UnknownNames: Hashable, Sendable {
         /// They are errors: for weights, which need none of them. The default.
         case refused
         /// They are kept as descriptions: for raw training states, which hold metrics and callbacks of any class.
@@ -31,7 +31,7 @@ public final class PyTorchArchive: Sendable {
     ///   - unknownNames: What becomes of names that are not on the list of harmless ones.
     /// - Throws: `CheckpointError` when the file is not from `torch.save`, mentions a name that is not on the list of
     ///   harmless ones, or contradicts itself.
-    public init(
+    package init(
         path: String,
         access: MappedFile.Access = .readOnly,
         unknownNames: UnknownNames = .refused
@@ -59,7 +59,7 @@ public final class PyTorchArchive: Sendable {
     /// - Parameter tensor: A tensor from `root`.
     /// - Returns: The values where they lie if they are contiguous and aligned there, else a copy.
     /// - Throws: `CheckpointError` when the storage is missing or too small, or a copy would be out of proportion.
-    public func bytes(_ tensor: PickledTensor) throws -> TensorBytes {
+    package func bytes(_ tensor: PickledTensor) throws -> TensorBytes {
         let range = try storageRange(tensor)
         guard !tensor.isContiguous else {
             // The offset of an empty tensor has not been checked.

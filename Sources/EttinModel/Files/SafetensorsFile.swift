@@ -73,7 +73,7 @@ public final class SafetensorsFile: TensorContainer {
     ///   - body: Receives the values; must not let the pointer escape.
     /// - Returns: What `body` returns.
     /// - Throws: `CheckpointError` when there is no such tensor, and what `body` throws.
-    public func withUnsafeBytes<Result>(
+    package func withUnsafeBytes<Result>(
         of name: String,
         _ body: (UnsafeRawBufferPointer) throws -> Result
     ) throws -> Result {

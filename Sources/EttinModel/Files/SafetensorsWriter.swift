@@ -4,7 +4,7 @@ import EttinJSON
 /// A tensor to be written: what it is, and how to get at its values when their turn comes.
 public struct TensorToWrite {
     /// Takes a piece of a tensor's values.
-    public typealias Sink = (UnsafeRawBufferPointer) throws -> Void
+    package typealias Sink = (UnsafeRawBufferPointer) throws -> Void
 
     /// The tensor's name.
     public let name: String
@@ -23,7 +23,7 @@ public struct TensorToWrite {
     ///   - shape: Its dimensions.
     ///   - values: Called once while the file is written; passes all values, contiguous, row-major and little-endian,
     ///     to its argument in one or several pieces.
-    public init(name: String, dtype: StoredDType, shape: [Int], values: @escaping (Sink) throws -> Void) {
+    package init(name: String, dtype: StoredDType, shape: [Int], values: @escaping (Sink) throws -> Void) {
         self.name = name
         self.dtype = dtype
         self.shape = shape
@@ -48,7 +48,7 @@ public struct TensorToWrite {
     ///   - container: The source.
     ///   - newName: The name to write; the same unless given.
     /// - Throws: `CheckpointError` when the source has no such tensor.
-    public init(copying name: String, from container: any TensorContainer, as newName: String? = nil) throws {
+    package init(copying name: String, from container: any TensorContainer, as newName: String? = nil) throws {
         guard let tensor = container.descriptor(name) else {
             throw CheckpointError(.missing, file: "the source", item: "tensor \(quoted(name))", found: "is not there")
         }

@@ -5,7 +5,7 @@ import EttinFiles
 /// A tensor that is larger gets a file of its own.
 public struct ShardSize: Hashable, Sendable, CustomStringConvertible {
     /// The limit in bytes.
-    public let bytes: Int
+    package let bytes: Int
 
     /// The limit of transformers 5.x, `50GB`.
     public static let `default` = ShardSize(bytes: 50_000_000_000)

@@ -4,17 +4,17 @@ import EttinJSON
 /// Writes a model's tensors as one safetensors file, or as several with an index, as transformers does.
 ///
 /// > Source: transformers 5.23.0 `save_pretrained`; huggingface_hub `split_torch_state_dict_into_shards`.
-public enum ShardedSafetensorsWriter {
+package enum ShardedSafetensorsWriter {
     /// What was written.
-    public struct Summary: Hashable, Sendable {
+    package struct Summary: Hashable, Sendable {
         /// The names of the files with tensors, in order.
-        public let files: [String]
+        package let files: [String]
         /// The name of the index; nil when one file holds everything.
-        public let index: String?
+        package let index: String?
         /// The bytes of all tensors.
-        public let totalBytes: Int
+        package let totalBytes: Int
         /// The values of all tensors.
-        public let totalParameters: Int
+        package let totalParameters: Int
     }
 
     /// Writes tensors into a folder.
@@ -26,13 +26,13 @@ public enum ShardedSafetensorsWriter {
     /// - Parameters:
     ///   - tensors: The tensors in the order of the model; each shard takes them in this order.
     ///   - folder: An existing folder.
-    ///   - shardSize: The most bytes per file.
+    ///   - shardSize: Maximum size in bytes per file.
     ///   - stem: The beginning of the file names.
     ///   - metadata: Text entries for the `__metadata__` of each file.
     /// - Returns: What was written.
     /// - Throws: `CheckpointError`, and what a tensor's own `values` throws.
     @discardableResult
-    public static func write(
+    package static func write(
         _ tensors: [TensorToWrite],
         toFolder folder: String,
         shardSize: ShardSize = .default,

@@ -50,7 +50,7 @@ public enum StoredDType: String, Sendable, Hashable, CaseIterable {
     case uint64 = "U64"
 
     /// The width of one value in bits.
-    public var bitWidth: Int {
+    package var bitWidth: Int {
         switch self {
         case .float4: 4
         case .float6E2M3, .float6E3M2: 6
@@ -62,7 +62,7 @@ public enum StoredDType: String, Sendable, Hashable, CaseIterable {
     }
 
     /// The alignment in bytes that a pointer to such values needs.
-    public var alignment: Int {
+    package var alignment: Int {
         self == .complex64 ? 4 : max(1, bitWidth / 8)
     }
 
@@ -77,7 +77,7 @@ public enum StoredDType: String, Sendable, Hashable, CaseIterable {
     ///
     /// - Parameter shape: The dimensions, none negative.
     /// - Returns: Nil when a dimension is negative, the product overflows, or the values do not fill whole bytes.
-    public func byteCount(of shape: [Int]) -> Int? {
+    package func byteCount(of shape: [Int]) -> Int? {
         guard let values = elementCount(shape) else { return nil }
         let (bits, overflow) = values.multipliedReportingOverflow(by: bitWidth)
         guard !overflow, bits % 8 == 0 else { return nil }

@@ -11,11 +11,11 @@ public struct TensorDescriptor: Hashable, Sendable {
     /// The number of bytes of its values in contiguous, row-major order.
     public let byteCount: Int
     /// The name of the file that holds it.
-    public let file: String
+    package let file: String
     /// Where its values stand in that file.
     ///
     /// Nil when they are not contiguous there, which happens in pickled files only.
-    public let byteRange: Range<Int>?
+    package let byteRange: Range<Int>?
 
     /// The number of values.
     public var elementCount: Int { shape.reduce(1, *) }
@@ -38,11 +38,11 @@ public struct TensorBytes: @unchecked Sendable {
     /// The values, contiguous and row-major, little-endian, aligned for their type.
     ///
     /// Valid as long as `owner` is referenced.
-    public let pointer: UnsafeRawBufferPointer
+    package let pointer: UnsafeRawBufferPointer
     /// What must stay referenced while `pointer` is used: the mapping, or a private copy.
-    public let owner: any AnyObject & Sendable
+    package let owner: any AnyObject & Sendable
     /// Whether the values had to be copied out of the file, because they are strided or not aligned there.
-    public let isCopy: Bool
+    package let isCopy: Bool
 
     /// Whether every byte is that of another tensor.
     func hasSameValues(as other: TensorBytes) -> Bool {

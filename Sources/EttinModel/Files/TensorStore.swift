@@ -10,7 +10,7 @@ package import EttinFiles
 /// `pytorch_model.bin`, `pytorch_model.bin.index.json`; the first that exists is used and the rest ignored.
 public final class TensorStore: TensorContainer {
     /// The forms in which a folder can hold a model.
-    public enum Form: String, Sendable, Hashable, CaseIterable {
+    package enum Form: String, Sendable, Hashable, CaseIterable {
         /// One safetensors file.
         case safetensors = "model.safetensors"
         /// Several safetensors files and their index.
@@ -22,7 +22,7 @@ public final class TensorStore: TensorContainer {
     }
 
     /// The form that was found; nil when a single file was opened by its own name.
-    public let form: Form?
+    package let form: Form?
     /// The names of the files with tensors, in the order of the index.
     public let files: [String]
     /// The names of all tensors: in the order of the file or, when sharded, of the index.

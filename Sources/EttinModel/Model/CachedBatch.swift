@@ -3,9 +3,9 @@ public import Torch
 /// New tokens for some sequences of a ``KVCache``: whole prompts, parts of them, and single tokens, in any mixture.
 public struct CachedBatch: Sendable, Hashable {
     /// The sequences, each at most once.
-    public let sequences: [CachedSequence]
+    package let sequences: [CachedSequence]
     /// The new tokens of each.
-    public let tokens: PackedBatch
+    package let tokens: PackedBatch
 
     /// Creates a batch.
     ///

@@ -1,10 +1,10 @@
-public import Torch
+package import Torch
 
 /// The names under which checkpoint files store a model's tensors.
 ///
 /// The encoder's file names are our own. The decoder's call the head of a language model `lm_head` and store the three
 /// projections of attention apart. Files of a trunk alone lack the prefix `model.`.
-public enum CheckpointKeyMap {
+package enum CheckpointKeyMap {
     private static let fused = "attn.Wqkv."
     private static let parts = ["attn.q_proj.", "attn.k_proj.", "attn.v_proj."]
 
@@ -18,7 +18,7 @@ public enum CheckpointKeyMap {
     ///   - kind: Encoder or decoder.
     ///   - head: What the model has besides the trunk.
     /// - Returns: The tensors to store.
-    public static func exported(
+    package static func exported(
         _ state: StateDictionary,
         for kind: ModelKind,
         head: HeadNaming = .languageModel
@@ -41,7 +41,7 @@ public enum CheckpointKeyMap {
     ///   - state: The tensors of a file, of a model with a head or of a trunk alone.
     ///   - head: What the model to be loaded has besides the trunk.
     /// - Returns: The tensors by the model's own keys.
-    public static func imported(_ state: StateDictionary, for head: HeadNaming = .languageModel) -> StateDictionary {
+    package static func imported(_ state: StateDictionary, for head: HeadNaming = .languageModel) -> StateDictionary {
         let state = withoutOuterPrefix(state)
         let isTrunkAlone = !state.contains { $0.key.hasPrefix("model.") }
         return joined(state).compactMap { key, tensor in

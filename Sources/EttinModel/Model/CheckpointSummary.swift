@@ -1,45 +1,45 @@
 import EttinFiles
 
 /// What is in the folder of a model, without reading a weight.
-public struct CheckpointSummary: Hashable, Sendable {
+package struct CheckpointSummary: Hashable, Sendable {
     /// A file and its size.
-    public struct File: Hashable, Sendable {
+    package struct File: Hashable, Sendable {
         /// The name inside the folder.
-        public let name: String
+        package let name: String
         /// The size in bytes.
-        public let byteCount: Int
+        package let byteCount: Int
     }
 
     /// The configuration.
-    public let configuration: ModernBERTConfiguration
+    package let configuration: ModernBERTConfiguration
     /// The size of the suite with this shape; nil for any other shape.
-    public let size: EttinSize?
+    package let size: EttinSize?
     /// The number of values in the weights, a tied matrix counted once; without weights, that of the configuration.
-    public let parameterCount: Int
+    package let parameterCount: Int
     /// The types of the weights, most values first; empty without weights.
-    public let dtypes: [StoredDType]
+    package let dtypes: [StoredDType]
     /// The files of the folder, by name.
-    public let files: [File]
+    package let files: [File]
     /// What the model was made for; nil when no file tells.
-    public let kind: FolderKind?
+    package let kind: FolderKind?
     /// What the files say that has no effect, and weights that are NaN or infinite, a sentence each.
     ///
     /// Only small tensors are looked at: a run that diverges leaves no weight as it was.
-    public let notices: [String]
+    package let notices: [String]
 
     /// Whether the folder has weights.
-    public var hasWeights: Bool { !dtypes.isEmpty }
+    package var hasWeights: Bool { !dtypes.isEmpty }
     /// The number of values in the embedding matrix.
-    public var embeddingParameterCount: Int { configuration.embeddingParameterCount }
+    package var embeddingParameterCount: Int { configuration.embeddingParameterCount }
     /// The number of all other values.
-    public var nonEmbeddingParameterCount: Int { parameterCount - embeddingParameterCount }
+    package var nonEmbeddingParameterCount: Int { parameterCount - embeddingParameterCount }
 
     /// Describes a model of the suite that need not be here.
     ///
     /// - Parameters:
     ///   - size: The size.
     ///   - kind: Encoder or decoder.
-    public init(size: EttinSize, kind: ModelKind) {
+    package init(size: EttinSize, kind: ModelKind) {
         configuration = .ettin(size: size, kind: kind)
         self.size = size
         parameterCount = configuration.parameterCount
@@ -53,7 +53,7 @@ public struct CheckpointSummary: Hashable, Sendable {
     ///
     /// - Parameter folder: A folder with at least a configuration.
     /// - Throws: `CheckpointError` when the configuration or the weights are broken.
-    public init(folder: String) throws {
+    package init(folder: String) throws {
         let configuration = try ModernBERTConfiguration(folder: folder)
         self.configuration = configuration
         size = EttinSize(shapeOf: configuration)

@@ -35,7 +35,7 @@ final class ClassifierHead: Module {
 /// > Source: transformers `ModernBertForSequenceClassification`, `ModernBertDecoderForSequenceClassification`.
 public final class SequenceClassifier: Module, PretrainedModel {
     /// The trunk.
-    @Child("model") public var model: ModernBERT
+    @Child("model") package var model: ModernBERT
     @Child("") var head: ClassifierHead
 
     /// A prediction head and a classifier.
@@ -53,7 +53,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - configuration: A validated configuration; `labelCount` classes.
-    ///   - windowRule: Whose reading of a decoder's local window holds.
+    ///   - windowRule: How wide a decoder's local window is.
     public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
         super.init()
         model = ModernBERT(configuration, windowRule: windowRule)
@@ -65,7 +65,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids, none of them empty.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: In which types to compute.
+    ///   - precision: The precision to compute in.
     /// - Returns: `[sequences, labelCount]`, float32 where the precision is mixed.
     public func callAsFunction(
         _ batch: PackedBatch,
@@ -100,7 +100,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
 /// > Source: transformers `ModernBertForTokenClassification`.
 public final class TokenClassifier: Module, PretrainedModel {
     /// The trunk.
-    @Child("model") public var model: ModernBERT
+    @Child("model") package var model: ModernBERT
     @Child("") var head: ClassifierHead
 
     /// A prediction head and a classifier.
@@ -130,7 +130,7 @@ public final class TokenClassifier: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: In which types to compute.
+    ///   - precision: The precision to compute in.
     /// - Returns: `[tokens, labelCount]`, float32 where the precision is mixed.
     public func callAsFunction(
         _ batch: PackedBatch,
@@ -149,7 +149,7 @@ public final class TokenClassifier: Module, PretrainedModel {
 /// > Source: transformers `ModernBertForQuestionAnswering`.
 public final class QuestionAnswering: Module, PretrainedModel {
     /// The trunk.
-    @Child("model") public var model: ModernBERT
+    @Child("model") package var model: ModernBERT
     @Child("") var head: ClassifierHead
 
     /// A prediction head and a classifier of two outputs.
@@ -180,7 +180,7 @@ public final class QuestionAnswering: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids, question and context in one.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: In which types to compute.
+    ///   - precision: The precision to compute in.
     /// - Returns: Two tensors `[tokens]`, float32 where the precision is mixed.
     public func callAsFunction(
         _ batch: PackedBatch,
@@ -200,7 +200,7 @@ public final class QuestionAnswering: Module, PretrainedModel {
     ///   - starts: The position of the answer's first token in each sequence; one beyond it does not count.
     ///   - ends: The position of the answer's last token in each sequence; one beyond it does not count.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: In which types to compute.
+    ///   - precision: The precision to compute in.
     /// - Returns: A scalar; NaN when no position counts.
     public func loss(
         _ batch: PackedBatch,

@@ -46,7 +46,7 @@ final class VocabularyProjection: Module {
 /// trunk and in the checkpoint name of the head (`head` and `lm_head`).
 public final class LanguageModel: Module, PretrainedModel {
     /// The trunk.
-    @Child("model") public var model: ModernBERT
+    @Child("model") package var model: ModernBERT
     @Child("head") var head: PredictionHead
     @Child("decoder") var decoder: VocabularyProjection
     private var fusedHead: FusedHead?
@@ -64,7 +64,7 @@ public final class LanguageModel: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - configuration: A validated configuration.
-    ///   - windowRule: Whose reading of a decoder's local window holds.
+    ///   - windowRule: How wide a decoder's local window is.
     public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
         super.init()
         model = ModernBERT(configuration, windowRule: windowRule)
@@ -101,7 +101,7 @@ public final class LanguageModel: Module, PretrainedModel {
     ///   - batch: Sequences of token ids.
     ///   - labels: The token to predict at each place, or the ignored label; as many as there are tokens.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: In which types to compute.
+    ///   - precision: The precision to compute in.
     ///   - options: Reduction, ignored label and z-loss.
     /// - Returns: The loss and what it is made of.
     public func loss(
@@ -132,10 +132,10 @@ public final class LanguageModel: Module, PretrainedModel {
     ///   - targets: The token to predict at each of the places.
     ///   - places: Tokens of the batch, rising.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: In which types to compute.
+    ///   - precision: The precision to compute in.
     ///   - options: Reduction and z-loss.
     /// - Returns: The loss and what it is made of.
-    public func loss(
+    package func loss(
         _ batch: PackedBatch,
         targets: [Int64],
         at places: [Int64],

@@ -41,7 +41,7 @@ public final class ModernBERT: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - configuration: A validated configuration.
-    ///   - windowRule: Whose reading of a decoder's local window holds.
+    ///   - windowRule: How wide a decoder's local window is.
     public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
         self.configuration = configuration
         self.windowRule = windowRule
@@ -56,7 +56,7 @@ public final class ModernBERT: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids, none with more positions than the model serves.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: In which types to compute.
+    ///   - precision: The precision to compute in.
     /// - Returns: `[tokens, hiddenSize]` on the device of the parameters, in their dtype or the narrower one of a mixed
     ///   precision.
     public func callAsFunction(

@@ -13,7 +13,7 @@ public protocol PretrainedModel: Module {
     ///
     /// - Parameters:
     ///   - configuration: A validated configuration of a kind the model has an architecture for.
-    ///   - windowRule: Whose reading of a decoder's local window holds.
+    ///   - windowRule: How wide a decoder's local window is.
     init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule)
 
     /// The Python class that reads the model's checkpoints; nil when transformers has none for the kind.
@@ -154,7 +154,7 @@ extension PretrainedModel {
     }
 
     /// The parameters, without those of adapters, under the names of checkpoint files.
-    public var checkpointState: StateDictionary {
+    package var checkpointState: StateDictionary {
         CheckpointKeyMap.exported(baseParameters, for: configuration.kind, head: Self.headNaming)
     }
 }

@@ -78,7 +78,7 @@ extension PyTorchArchive {
     /// - Parameter tensor: A tensor from ``root``.
     /// - Returns: The tensor, which must not be changed in place.
     /// - Throws: `CheckpointError` when its values cannot be read or are of a type no tensor has.
-    public func tensor(_ tensor: PickledTensor) throws -> Tensor {
+    package func tensor(_ tensor: PickledTensor) throws -> Tensor {
         guard let dtype = tensor.dtype.torch else {
             throw CheckpointError(
                 .unsupported,

@@ -1,4 +1,4 @@
-public import EttinCorpus
+package import EttinCorpus
 
 /// What data a global batch is, in a few bytes.
 ///
@@ -8,13 +8,13 @@ public import EttinCorpus
 /// that only an encoder's samples get (``/EttinCorpus/SamplePreparation`` with `appendsEnd` false).
 ///
 /// Computing one is a pure function for any thread; our SHA-256 takes in 80 million tokens a second.
-public struct BatchFingerprint: Hashable, Sendable {
+package struct BatchFingerprint: Hashable, Sendable {
     /// The number of samples.
-    public let samples: Int
+    package let samples: Int
     /// The number of tokens that were hashed.
-    public let tokens: Int
+    package let tokens: Int
     /// The hash of all of them.
-    public let digest: SHA256Digest
+    package let digest: SHA256Digest
 
     /// Creates a fingerprint from its parts.
     ///
@@ -22,7 +22,7 @@ public struct BatchFingerprint: Hashable, Sendable {
     ///   - samples: The number of samples.
     ///   - tokens: The number of tokens.
     ///   - digest: The hash.
-    public init(samples: Int, tokens: Int, digest: SHA256Digest) {
+    package init(samples: Int, tokens: Int, digest: SHA256Digest) {
         self.samples = samples
         self.tokens = tokens
         self.digest = digest
@@ -31,7 +31,7 @@ public struct BatchFingerprint: Hashable, Sendable {
     /// Hashes a global batch.
     ///
     /// - Parameter samples: Its samples of all ranks, as both halves of a pair read them.
-    public init(_ samples: [TokenSample]) {
+    package init(_ samples: [TokenSample]) {
         self.samples = samples.count
         tokens = samples.reduce(0) { $0 + $1.ids.count }
         var bytes: [UInt8] = []

@@ -1,5 +1,5 @@
 import EttinFiles
-public import EttinJSON
+package import EttinJSON
 import EttinTraining
 
 /// What data each step of a run saw: a chain of fingerprints, so that two runs can be compared step by step.
@@ -7,15 +7,15 @@ import EttinTraining
 /// A file holds a line of JSON for each global batch:
 /// `{"step":0,"samples":8,"tokens":4096,"data":"<64 hex>","chain":"<64 hex>"}`. `chain` is SHA-256 over the chain of the
 /// line before (32 zero bytes for the first) and this line's `data`. A run that starts from an earlier phase begins anew.
-public struct DataLedger: Hashable, Sendable {
+package struct DataLedger: Hashable, Sendable {
     /// One step.
-    public struct Entry: Hashable, Sendable {
+    package struct Entry: Hashable, Sendable {
         /// The number of the batch, from 0.
-        public let step: Int
+        package let step: Int
         /// What data it was.
-        public let data: BatchFingerprint
+        package let data: BatchFingerprint
         /// The hash of all data up to this step.
-        public let chain: SHA256Digest
+        package let chain: SHA256Digest
 
         /// Chains a batch to those before it.
         ///
@@ -23,14 +23,14 @@ public struct DataLedger: Hashable, Sendable {
         ///   - step: The number of the batch, from 0.
         ///   - data: What data it is.
         ///   - previous: The chain of the step before, ``SHA256Digest/zero`` for the first.
-        public init(step: Int, data: BatchFingerprint, after previous: SHA256Digest) {
+        package init(step: Int, data: BatchFingerprint, after previous: SHA256Digest) {
             self.step = step
             self.data = data
             chain = SHA256Digest(of: previous.bytes + data.digest.bytes)
         }
 
         /// The line of the file, without its line feed.
-        public var json: JSONValue {
+        package var json: JSONValue {
             [
                 "step": JSONValue(step), "samples": JSONValue(data.samples), "tokens": JSONValue(data.tokens),
                 "data": .string("\(data.digest)"), "chain": .string("\(chain)"),
@@ -39,17 +39,17 @@ public struct DataLedger: Hashable, Sendable {
     }
 
     /// The steps, which form an unbroken chain.
-    public let entries: [Entry]
+    package let entries: [Entry]
     /// Whether the file ends with a line that is not complete, as a kill leaves it; the line is not among the entries.
-    public let endsTorn: Bool
+    package let endsTorn: Bool
     /// How many bytes each line takes with its line feed; what a writer keeps.
     let lineLengths: [Int]
 
     /// The chain of the last step: equal chains mean equal data in all steps.
-    public var head: SHA256Digest { entries.last?.chain ?? .zero }
+    package var head: SHA256Digest { entries.last?.chain ?? .zero }
 
     /// The tokens of all steps.
-    public var tokens: Int { entries.reduce(0) { $0 + $1.data.tokens } }
+    package var tokens: Int { entries.reduce(0) { $0 + $1.data.tokens } }
 
     /// The most samples or tokens that a line may give, which its chain does not cover.
     ///
@@ -61,7 +61,7 @@ public struct DataLedger: Hashable, Sendable {
     /// - Parameter path: The file.
     /// - Throws: `TrainingError` when it cannot be read, and for the first line that is no entry or does not follow from
     ///   those before it.
-    public init(path: String) throws { try self.init(path: path, steps: .max) }
+    package init(path: String) throws { try self.init(path: path, steps: .max) }
 
     /// Reads the first steps of a file and nothing after them.
     init(path: String, steps: Int) throws {

@@ -6,12 +6,12 @@ import EttinTraining
 ///
 /// A line is the operating system's as soon as `append` returns; ``synchronize()`` before a checkpoint makes sure that
 /// no checkpoint outlives the lines of its steps.
-public final class DataLedgerWriter {
+package final class DataLedgerWriter {
     private let file: AppendedFile
     /// The number of the next step.
-    public private(set) var nextStep: Int
+    package private(set) var nextStep: Int
     /// The chain of the last step.
-    public private(set) var head: SHA256Digest
+    package private(set) var head: SHA256Digest
 
     /// Begins a ledger, or continues that of a run that is resumed.
     ///
@@ -24,7 +24,8 @@ public final class DataLedgerWriter {
     ///   - expected: The chain of the last of those batches; nil where it is not known.
     /// - Throws: `TrainingError` when the file cannot be written, or does not hold an unbroken chain of those batches that
     ///   ends as expected; it is as it was then.
-    public init(path: String, continuingAfterBatch batches: Int? = nil, endingIn expected: SHA256Digest? = nil) throws {
+    package init(path: String, continuingAfterBatch batches: Int? = nil, endingIn expected: SHA256Digest? = nil) throws
+    {
         var kept = 0
         (nextStep, head) = (0, .zero)
         if let batches, batches > 0 {
@@ -58,7 +59,7 @@ public final class DataLedgerWriter {
     /// - Returns: The line that was written.
     /// - Throws: `TrainingError` when it cannot be written.
     @discardableResult
-    public func append(_ data: BatchFingerprint) throws -> DataLedger.Entry {
+    package func append(_ data: BatchFingerprint) throws -> DataLedger.Entry {
         let entry = DataLedger.Entry(step: nextStep, data: data, after: head)
         try TrainingError.translating { try file.append(entry.json.serialized() + [UInt8(ascii: "\n")]) }
         (nextStep, head) = (nextStep + 1, entry.chain)
@@ -68,7 +69,7 @@ public final class DataLedgerWriter {
     /// Waits until all lines are on the disk.
     ///
     /// - Throws: `TrainingError` when the file system refuses.
-    public func synchronize() throws {
+    package func synchronize() throws {
         try TrainingError.translating { try file.sync() }
     }
 }

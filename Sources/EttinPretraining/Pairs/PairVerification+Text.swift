@@ -72,7 +72,7 @@ extension PairVerification {
 
 extension PairVerification.Verdict {
     /// The verdict's name in JSON.
-    public var name: String {
+    package var name: String {
         switch self {
         case .agree: "agree"
         case .prefix: "prefix"
@@ -84,7 +84,7 @@ extension PairVerification.Verdict {
 
 extension PairVerification.Difference {
     /// The difference's name in JSON.
-    public var name: String {
+    package var name: String {
         switch self {
         case .sampleCount: "sample_count"
         case .tokenCount: "token_count"
@@ -94,7 +94,7 @@ extension PairVerification.Difference {
     }
 
     /// The difference as the end of a sentence.
-    public var text: String {
+    package var text: String {
         switch self {
         case .sampleCount(let first, let second): "\(first) and \(second) samples"
         case .tokenCount(let first, let second): "\(first) and \(second) tokens in as many samples"

@@ -11,7 +11,7 @@ import EttinTraining
 /// vocabulary, data set, seed of the order and longest sequence, and differ in the objective.
 public struct PairVerification: Hashable, Sendable {
     /// What the ledgers say.
-    public enum Verdict: Hashable, Sendable {
+    package enum Verdict: Hashable, Sendable {
         /// All steps agree, and both runs took as many.
         case agree
         /// All steps of one run agree with the first of the other: 0 or 1, which of the runs is shorter.
@@ -23,7 +23,7 @@ public struct PairVerification: Hashable, Sendable {
     }
 
     /// In what a step of two runs differs.
-    public enum Difference: Hashable, Sendable {
+    package enum Difference: Hashable, Sendable {
         /// The number of samples.
         case sampleCount(Int, Int)
         /// The number of tokens in as many samples.
@@ -35,41 +35,41 @@ public struct PairVerification: Hashable, Sendable {
     }
 
     /// A fact of `run.json` that speaks against a pair.
-    public struct Conflict: Hashable, Sendable {
+    package struct Conflict: Hashable, Sendable {
         /// The key.
-        public let key: String
+        package let key: String
         /// What the first run says.
-        public let first: String
+        package let first: String
         /// What the second run says.
-        public let second: String
+        package let second: String
         /// Whether the two should be the same; if not, they should differ.
-        public let shouldAgree: Bool
+        package let shouldAgree: Bool
     }
 
     /// One of the two runs.
-    public struct Run: Hashable, Sendable {
+    package struct Run: Hashable, Sendable {
         /// Its folder.
-        public let folder: String
+        package let folder: String
         /// `encoder` or `decoder`.
-        public let kind: String
+        package let kind: String
         /// `mlm` or `clm`.
-        public let objective: String
+        package let objective: String
         /// The steps of its ledger; 0 when its chain is broken.
-        public let steps: Int
+        package let steps: Int
         /// The tokens of those steps.
-        public let tokens: Int
+        package let tokens: Int
         /// The chain of the last of them.
-        public let head: SHA256Digest
+        package let head: SHA256Digest
         /// The order data set whose batches it takes as they are; nil for an order that it computes.
-        public let orderPath: String?
+        package let orderPath: String?
     }
 
     /// The two runs, as they were given.
-    public let runs: [Run]
+    package let runs: [Run]
     /// What the ledgers say.
-    public let verdict: Verdict
+    package let verdict: Verdict
     /// What `run.json` says against a pair.
-    public let conflicts: [Conflict]
+    package let conflicts: [Conflict]
     /// How many steps agree from the first on.
     public let agreeingSteps: Int
 

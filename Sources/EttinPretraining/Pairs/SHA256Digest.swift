@@ -1,21 +1,21 @@
 import EttinCorpus
 
 /// A SHA-256.
-public struct SHA256Digest: Hashable, Sendable, CustomStringConvertible {
+package struct SHA256Digest: Hashable, Sendable, CustomStringConvertible {
     /// The digest's bytes, the first in the most significant place.
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
     /// Hashes bytes.
     ///
     /// - Parameter bytes: What to hash.
-    public init(of bytes: [UInt8]) {
+    package init(of bytes: [UInt8]) {
         self.init(digest: bytes.withUnsafeBytes { HashAlgorithm.sha256.digest($0) })
     }
 
     /// Reads a digest.
     ///
     /// - Parameter text: 64 lower-case hexadecimal digits; nil for anything else.
-    public init?(hexadecimal text: String) {
+    package init?(hexadecimal text: String) {
         let digits = Array(text.utf8)
         guard digits.count == 64 else { return nil }
         var bytes: [UInt8] = []
@@ -36,23 +36,23 @@ public struct SHA256Digest: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// 32 zero bytes, which no content is known to hash to.
-    public static let zero = SHA256Digest(digest: [UInt8](repeating: 0, count: 32))
+    package static let zero = SHA256Digest(digest: [UInt8](repeating: 0, count: 32))
 
     /// The 32 bytes.
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         [words.0, words.1, words.2, words.3].flatMap { word in
             (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) }
         }
     }
 
     /// 64 lower-case hexadecimal digits.
-    public var description: String { HashAlgorithm.digits(bytes) }
+    package var description: String { HashAlgorithm.digits(bytes) }
 
     /// Whether two digests are the same.
-    public static func == (left: SHA256Digest, right: SHA256Digest) -> Bool { left.words == right.words }
+    package static func == (left: SHA256Digest, right: SHA256Digest) -> Bool { left.words == right.words }
 
     /// Feeds the digest to a hasher.
-    public func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         // A part of a digest is as well mixed as all of it.
         hasher.combine(words.0)
     }

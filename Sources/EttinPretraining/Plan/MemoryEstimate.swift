@@ -6,20 +6,20 @@ import Torch
 /// Activations are counted by what each layer saves: the residual stream in float32, the results of norms, projections,
 /// attention and MLP in the type of the products, and a byte for each dropped value. Libraries, buffers of the
 /// allocator and the batches that are prepared ahead come on top.
-public struct MemoryEstimate: Hashable, Sendable {
+package struct MemoryEstimate: Hashable, Sendable {
     /// The parameters, in bytes.
-    public let weights: Double
+    package let weights: Double
     /// Their gradients.
-    public let gradients: Double
+    package let gradients: Double
     /// The optimizer's two moments.
-    public let optimizer: Double
+    package let optimizer: Double
     /// What one token of a microbatch keeps.
-    public let activationsPerToken: Double
+    package let activationsPerToken: Double
     /// What a microbatch keeps; nil where its size is found at run time.
-    public let activations: Double?
+    package let activations: Double?
 
     /// Everything that has a number.
-    public var total: Double { weights + gradients + optimizer + (activations ?? 0) }
+    package var total: Double { weights + gradients + optimizer + (activations ?? 0) }
 
     init(_ recipe: PretrainingRecipe, microbatchTokens: Double?) {
         let parameters = Double(recipe.model.parameterCount)

@@ -4,57 +4,57 @@ import EttinTraining
 /// What a recipe amounts to before it is run: steps, rates, checkpoints, memory, and what in it has no effect.
 public struct PretrainingPlan: Sendable {
     /// The learning rate at a point of the run.
-    public struct Rate: Hashable, Sendable {
+    package struct Rate: Hashable, Sendable {
         /// The share of the run that is over.
-        public let share: Double
+        package let share: Double
         /// The time, in the unit of the run's length.
-        public let time: Double
+        package let time: Double
         /// The learning rate.
-        public let value: Double
+        package let value: Double
     }
 
     /// The size of a batch from some point on.
-    public struct BatchSize: Hashable, Sendable {
+    package struct BatchSize: Hashable, Sendable {
         /// The tokens seen before.
-        public let tokens: Int
+        package let tokens: Int
         /// The sequences of a batch.
-        public let sequences: Int
+        package let sequences: Int
     }
 
     /// The checkpoints of a run.
-    public struct Checkpoints: Hashable, Sendable {
+    package struct Checkpoints: Hashable, Sendable {
         /// How many are written, the one at the end included.
-        public let count: Int
+        package let count: Int
         /// Their tags where they are few, else the first two and the last.
-        public let tags: [String]
+        package let tags: [String]
         /// What one of them takes on disk, in bytes.
-        public let bytes: Double
+        package let bytes: Double
     }
 
     /// The recipe.
-    public let recipe: PretrainingRecipe
+    package let recipe: PretrainingRecipe
     /// The number of devices.
-    public let worldSize: Int
+    package let worldSize: Int
     /// The tokens of a sequence.
-    public let sequenceLength: SequenceLength
+    package let sequenceLength: SequenceLength
     /// The global batches of a pass over the data; nil where the data is not there.
-    public let batchesPerEpoch: Int?
+    package let batchesPerEpoch: Int?
     /// The steps of the run; nil where they depend on what is not known.
     public let steps: Int?
     /// The tokens of the run; nil where they depend on what is not known.
     public let tokens: Double?
     /// The learning rate at 0, 25, 50, 75 and 100 %.
-    public let rates: [Rate]
+    package let rates: [Rate]
     /// How the batch grows; empty where it does not.
-    public let batchSizes: [BatchSize]
+    package let batchSizes: [BatchSize]
     /// The checkpoints; nil where their number is not known.
-    public let checkpoints: Checkpoints?
+    package let checkpoints: Checkpoints?
     /// Memory of one device.
-    public let memory: MemoryEstimate
+    package let memory: MemoryEstimate
     private let pace: RunPace
 
     /// The tokens of a full batch, estimated.
-    public var tokensPerStep: Double { Double(recipe.globalTrainBatchSize) * sequenceLength.mean }
+    package var tokensPerStep: Double { Double(recipe.globalTrainBatchSize) * sequenceLength.mean }
 
     /// Plans a run.
     ///
@@ -131,7 +131,7 @@ public struct PretrainingPlan: Sendable {
     ///
     /// - Parameter count: The number of points, each in the middle of an equal part of the run.
     /// - Returns: The rates.
-    public func curve(_ count: Int) -> [Double] {
+    package func curve(_ count: Int) -> [Double] {
         (0..<count).map { pace.rate(at: (Double($0) + 0.5) / Double(count)) }
     }
 }

@@ -2,9 +2,9 @@ import EttinCorpus
 import EttinTraining
 
 /// How many tokens a sequence has on average, which tells how many steps a number of tokens takes.
-public struct SequenceLength: Hashable, Sendable {
+package struct SequenceLength: Hashable, Sendable {
     /// Where the number comes from.
-    public enum Source: String, Hashable, Sendable {
+    package enum Source: String, Hashable, Sendable {
         /// From samples of the data.
         case measured
         /// From whoever asked for the plan.
@@ -14,15 +14,15 @@ public struct SequenceLength: Hashable, Sendable {
     }
 
     /// Tokens of a sequence as the model reads it.
-    public let mean: Double
+    package let mean: Double
     /// Where the number comes from.
-    public let source: Source
+    package let source: Source
     /// The number of samples that were looked at.
-    public let samplesRead: Int
+    package let samplesRead: Int
     /// The number of samples of a pass over the data; nil where it is not there.
-    public let sampleCount: Int?
+    package let sampleCount: Int?
     /// Why the data could not be looked at; nil where it could.
-    public let problem: String?
+    package let problem: String?
 
     init(given mean: Double, sampleCount: Int? = nil) {
         self.init(mean: mean, source: .given, samplesRead: 0, sampleCount: sampleCount, problem: nil)

@@ -1,8 +1,8 @@
-public import EttinConversion
-public import EttinTraining
+package import EttinConversion
+package import EttinTraining
 
 /// The phases of the suite's training, by the tags of their checkpoints.
-public enum PretrainingPhase: String, Hashable, Sendable, CaseIterable {
+package enum PretrainingPhase: String, Hashable, Sendable, CaseIterable {
     /// The main pre-training.
     case step
     /// The context extension.
@@ -12,29 +12,29 @@ public enum PretrainingPhase: String, Hashable, Sendable, CaseIterable {
 }
 
 /// What a recipe says of saving, loading and resuming.
-public struct CheckpointSettings: Hashable, Sendable {
+package struct CheckpointSettings: Hashable, Sendable {
     /// The folder of the run, nil for none in the recipe; `save_folder`.
-    public var saveFolder: String?
+    package var saveFolder: String?
     /// How often to save; `save_interval`.
-    public var saveInterval: TrainingTime
+    package var saveInterval: TrainingTime
     /// How many of the newest checkpoints to keep; `save_num_checkpoints_to_keep`, nil for all.
-    public var keepLast: Int?
+    package var keepLast: Int?
     /// Checkpoints at multiples of this are kept in any case; `save_keep_every`.
-    public var keepEvery: TrainingTime?
+    package var keepEvery: TrainingTime?
     /// Whether files of an earlier run may be replaced; `save_overwrite`.
-    public var overwrite: Bool
+    package var overwrite: Bool
     /// The checkpoint to start from; `load_path`.
-    public var loadPath: String?
+    package var loadPath: String?
     /// Whether only its weights are taken; `load_weights_only`.
-    public var loadWeightsOnly: Bool
+    package var loadWeightsOnly: Bool
     /// Whether to resume from the newest checkpoint of the folder, if there is one; `autoresume`.
-    public var autoresume: Bool
+    package var autoresume: Bool
     /// Whether the counters start at zero after loading; `reset_time`.
-    public var resetTime: Bool
+    package var resetTime: Bool
     /// Whether learning rate and weight decay of the recipe replace the loaded ones; `restart_override`.
-    public var restartOverride: Bool
+    package var restartOverride: Bool
     /// The phase, whose name begins the tags; `phase`.
-    public var phase: PretrainingPhase
+    package var phase: PretrainingPhase
 
     /// Creates settings, by default those of the training code.
     ///
@@ -50,7 +50,7 @@ public struct CheckpointSettings: Hashable, Sendable {
     ///   - resetTime: Whether the counters start at zero after loading.
     ///   - restartOverride: Whether learning rate and weight decay of the recipe replace the loaded ones.
     ///   - phase: The phase.
-    public init(
+    package init(
         saveFolder: String? = nil,
         saveInterval: TrainingTime = TrainingTime(1000, .batch),
         keepLast: Int? = nil,
@@ -78,25 +78,25 @@ public struct CheckpointSettings: Hashable, Sendable {
 }
 
 /// A smaller model whose weights a new one starts from; `init_from_checkpoint`.
-public struct SmallerModelSettings: Hashable, Sendable {
+package struct SmallerModelSettings: Hashable, Sendable {
     /// The model; `checkpoint_load_path`, with `checkpoint_run_name` where it is given.
-    public var path: String
+    package var path: String
     /// Where the old weights go; `mode`.
-    public var mode: WeightTiling
+    package var mode: WeightTiling
 
     /// Names a smaller model.
     ///
     /// - Parameters:
     ///   - path: The model.
     ///   - mode: Where the old weights go.
-    public init(path: String, mode: WeightTiling = .tileWeightsFromMiddle) {
+    package init(path: String, mode: WeightTiling = .tileWeightsFromMiddle) {
         self.path = path
         self.mode = mode
     }
 }
 
 /// An average of weights that is kept or made beside the trained ones.
-public enum CheckpointAveraging: Hashable, Sendable {
+package enum CheckpointAveraging: Hashable, Sendable {
     /// An exponential moving average during training; `algorithms.ema`.
     case ema(ExponentialAveraging)
     /// The mean of the last checkpoints, at the end; `average_last_checkpoints`.

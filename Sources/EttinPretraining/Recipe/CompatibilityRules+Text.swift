@@ -1,9 +1,9 @@
-public import EttinJSON
+package import EttinJSON
 import EttinModel
 
 extension CompatibilityRules {
     /// The rules by their keys, for `run.json`.
-    public var json: JSONValue { .object(JSONObject(descriptions.map { ($0.key, .string($0.value)) })) }
+    package var json: JSONValue { .object(JSONObject(descriptions.map { ($0.key, .string($0.value)) })) }
 
     /// Each rule with its key, its value and what the value means.
     var descriptions: [(key: String, value: String, meaning: String)] {

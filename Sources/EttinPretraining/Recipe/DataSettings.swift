@@ -1,9 +1,9 @@
-public import EttinCorpus
+package import EttinCorpus
 
 /// What a recipe says of one source of batches: a data set, its order, how samples become batches.
-public struct DataSettings: Hashable, Sendable {
+package struct DataSettings: Hashable, Sendable {
     /// The order of the samples.
-    public enum Order: Hashable, Sendable {
+    package enum Order: Hashable, Sendable {
         /// NumPy's permutation of all samples, seeded with seed and epoch; what the suite was trained in
         /// (`streaming: false`, `shuffle: true`).
         case permutation
@@ -16,15 +16,15 @@ public struct DataSettings: Hashable, Sendable {
     }
 
     /// How mosaicml-streaming orders samples.
-    public struct StreamingSettings: Hashable, Sendable {
+    package struct StreamingSettings: Hashable, Sendable {
         /// `shuffle_algo`.
-        public var algorithm: StreamingOrder.Algorithm
+        package var algorithm: StreamingOrder.Algorithm
         /// `num_canonical_nodes`.
-        public var canonicalNodes: Int
+        package var canonicalNodes: Int
         /// `shuffle_block_size`; nil for the library's default.
-        public var blockSize: Int?
+        package var blockSize: Int?
         /// `sampling_method`, `sampling_granularity` and `epoch_size`, for streams of which an epoch takes parts.
-        public var sampling: StreamingSampling
+        package var sampling: StreamingSampling
 
         /// Creates settings, by default those of the training code.
         ///
@@ -33,7 +33,7 @@ public struct DataSettings: Hashable, Sendable {
         ///   - canonicalNodes: The number of parts that are shuffled apart.
         ///   - blockSize: The size of the blocks of `py1e` and `py1br`.
         ///   - sampling: How samples are drawn where an epoch does not take all of them once.
-        public init(
+        package init(
             algorithm: StreamingOrder.Algorithm = .py1s,
             canonicalNodes: Int = 128,
             blockSize: Int? = nil,
@@ -47,7 +47,7 @@ public struct DataSettings: Hashable, Sendable {
     }
 
     /// How sequences share rows.
-    public enum Packing: Hashable, Sendable {
+    package enum Packing: Hashable, Sendable {
         /// Not at all beyond a microbatch, which is unpadded anyway.
         case none
         /// The originals' greedy packer (`sequence_packing: true`); `bufferSize` is `packing_buffer_size`, nil for five
@@ -56,15 +56,15 @@ public struct DataSettings: Hashable, Sendable {
     }
 
     /// One of several data sets that are read as one.
-    public struct Stream: Hashable, Sendable {
+    package struct Stream: Hashable, Sendable {
         /// Its name in the recipe.
-        public var name: String
+        package var name: String
         /// The folder of the data set.
-        public var localPath: String
+        package var localPath: String
         /// The sub-folder; nil for the data set's own split.
-        public var split: String?
+        package var split: String?
         /// How much of it an epoch takes: `proportion`, `repeat` or `choose`.
-        public var weight: MDSStreams.Weight
+        package var weight: MDSStreams.Weight
 
         /// Creates a stream.
         ///
@@ -73,7 +73,7 @@ public struct DataSettings: Hashable, Sendable {
         ///   - localPath: The folder of the data set.
         ///   - split: The sub-folder.
         ///   - weight: How much of it an epoch takes.
-        public init(name: String, localPath: String, split: String? = nil, weight: MDSStreams.Weight = .once) {
+        package init(name: String, localPath: String, split: String? = nil, weight: MDSStreams.Weight = .once) {
             self.name = name
             self.localPath = localPath
             self.split = split
@@ -82,29 +82,29 @@ public struct DataSettings: Hashable, Sendable {
     }
 
     /// The folder of the data set, empty where the samples come from streams; `local`.
-    public var localPath: String
+    package var localPath: String
     /// Where it can be fetched from; `remote`.
-    public var remote: String?
+    package var remote: String?
     /// The sub-folder, such as `train`; `split`.
-    public var split: String?
-    /// The most tokens of a sequence; `max_seq_len`.
-    public var maxSequenceLength: Int
+    package var split: String?
+    /// Maximum number of tokens of a sequence; `max_seq_len`.
+    package var maxSequenceLength: Int
     /// Whether samples are shuffled; `shuffle`.
-    public var shuffle: Bool
+    package var shuffle: Bool
     /// The seed of the order; `shuffle_seed`.
-    public var shuffleSeed: UInt64
+    package var shuffleSeed: UInt64
     /// The order of the samples.
-    public var order: Order
+    package var order: Order
     /// Whether the samples at the end of an epoch that fill no batch are left out; `drop_last`.
-    public var dropLast: Bool
+    package var dropLast: Bool
     /// Threads that prepare batches; `num_workers`, of which 0 means one, as needed.
-    public var workerCount: Int
+    package var workerCount: Int
     /// Batches that each of them prepares ahead; `prefetch_factor`.
-    public var prefetchFactor: Int
+    package var prefetchFactor: Int
     /// How sequences share rows.
-    public var packing: Packing
+    package var packing: Packing
     /// The data sets that are read as one; empty for `localPath` alone.
-    public var streams: [Stream]
+    package var streams: [Stream]
 
     /// Creates settings.
     ///
@@ -112,7 +112,7 @@ public struct DataSettings: Hashable, Sendable {
     ///   - localPath: The folder of the data set.
     ///   - remote: Where it can be fetched from.
     ///   - split: The sub-folder.
-    ///   - maxSequenceLength: The most tokens of a sequence.
+    ///   - maxSequenceLength: Maximum number of tokens of a sequence.
     ///   - shuffle: Whether samples are shuffled.
     ///   - shuffleSeed: The seed of the order; by default that of mosaicml-streaming.
     ///   - order: The order of the samples; nil for the permutation, or the stored one without shuffling.
@@ -121,7 +121,7 @@ public struct DataSettings: Hashable, Sendable {
     ///   - prefetchFactor: Batches that each of them prepares ahead.
     ///   - packing: How sequences share rows.
     ///   - streams: The data sets that are read as one.
-    public init(
+    package init(
         localPath: String,
         remote: String? = nil,
         split: String? = nil,

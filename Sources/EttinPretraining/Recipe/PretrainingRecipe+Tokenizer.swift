@@ -1,4 +1,4 @@
-public import EttinCorpus
+package import EttinCorpus
 import EttinModel
 import EttinTraining
 
@@ -11,7 +11,7 @@ extension PretrainingRecipe {
     ///   - specials: The ids of its special tokens.
     /// - Returns: A recipe whose model fits the tokenizer.
     /// - Throws: `TrainingError` when the model has fewer rows than the tokenizer tokens, or a special token has none.
-    public func fitted(vocabularySize: Int, specials: SpecialTokens) throws -> PretrainingRecipe {
+    package func fitted(vocabularySize: Int, specials: SpecialTokens) throws -> PretrainingRecipe {
         var recipe = self
         if takesVocabularyFromTokenizer {
             recipe.model.vocabularySize = vocabularySize

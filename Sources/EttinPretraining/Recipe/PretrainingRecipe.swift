@@ -4,14 +4,14 @@ public import EttinTraining
 public import Torch
 
 /// What a model is trained to predict.
-public enum PretrainingObjective: Hashable, Sendable {
+package enum PretrainingObjective: Hashable, Sendable {
     /// Masked tokens, each chosen with a probability.
     case masked(probability: Double)
     /// The next token.
     case causal
 
     /// The name in `run.json`.
-    public var name: String {
+    package var name: String {
         switch self {
         case .masked: "mlm"
         case .causal: "clm"
@@ -20,18 +20,18 @@ public enum PretrainingObjective: Hashable, Sendable {
 }
 
 /// A batch size that grows over the first tokens of a run.
-public struct BatchSizeWarmupSettings: Hashable, Sendable {
+package struct BatchSizeWarmupSettings: Hashable, Sendable {
     /// The sequences of a device's batch at the start; `batch_size_warmup_min_size`.
-    public var minSize: Int
+    package var minSize: Int
     /// The tokens over which it grows; `batch_size_warmup_tokens`.
-    public var tokens: Int
+    package var tokens: Int
 
     /// Creates settings.
     ///
     /// - Parameters:
     ///   - minSize: The sequences of a device's batch at the start.
     ///   - tokens: The tokens over which it grows.
-    public init(minSize: Int, tokens: Int) {
+    package init(minSize: Int, tokens: Int) {
         self.minSize = minSize
         self.tokens = tokens
     }
@@ -44,71 +44,71 @@ public struct PretrainingRecipe: Sendable {
     /// The name of the run; `run_name`.
     public var runName: String?
     /// The seed of weights, masks and dropout; `seed`.
-    public var seed: UInt64
+    package var seed: UInt64
     /// What is trained; from `model.name`.
     public var kind: ModelKind
     /// What the model at `load_path` is: the other kind in cross-objective training.
-    public var startKind: ModelKind
+    package var startKind: ModelKind
     /// What the model is trained to predict.
-    public var objective: PretrainingObjective
+    package var objective: PretrainingObjective
     /// The probability that a token is masked in evaluation; `eval_loader.dataset.mlm_probability`.
-    public var evalMaskProbability: Double
+    package var evalMaskProbability: Double
     /// The model; `model.model_config`.
     public var model: ModernBERTConfiguration
     /// Whether the number of rows of the embedding is to be the tokenizer's; `vocab_size: tokenizer`.
-    public var takesVocabularyFromTokenizer: Bool
+    package var takesVocabularyFromTokenizer: Bool
     /// Dropout on the output of attention, in training only; `attn_out_dropout_prob`.
-    public var attentionOutputDropout: Double
+    package var attentionOutputDropout: Double
     /// How new weights are drawn; `init_method`.
-    public var initialization: WeightInitialization
+    package var initialization: WeightInitialization
     /// The weight of the mean squared log of the softmax's denominator in the loss; `loss_kwargs.lse_square_scale`.
-    public var zLoss: Double
+    package var zLoss: Double
     /// The tokenizer, a folder or a repository; `tokenizer_name`.
-    public var tokenizerName: String?
+    package var tokenizerName: String?
     /// The data to train on; `train_loader`.
-    public var data: DataSettings
+    package var data: DataSettings
     /// The data to evaluate on; `eval_loader`.
-    public var evalData: DataSettings?
+    package var evalData: DataSettings?
     /// The length of the run, in any unit but durations; `max_duration`.
     public var maxDuration: TrainingTime
     /// How often to evaluate, nil for at the end alone; `eval_interval`.
-    public var evalInterval: TrainingTime?
+    package var evalInterval: TrainingTime?
     /// The batches of an evaluation; `eval_subset_num_batches`, nil for all.
-    public var evalSubsetBatches: Int?
+    package var evalSubsetBatches: Int?
     /// The sequences of a batch; `global_train_batch_size`.
-    public var globalTrainBatchSize: Int
+    package var globalTrainBatchSize: Int
     /// The sequences of a batch of evaluation; `global_eval_batch_size`.
-    public var globalEvalBatchSize: Int
+    package var globalEvalBatchSize: Int
     /// The sequences of a microbatch; `device_train_microbatch_size`, nil for auto.
-    public var microbatchSize: Int?
+    package var microbatchSize: Int?
     /// The sequences of a microbatch of evaluation; `device_eval_microbatch_size`.
-    public var evalMicrobatchSize: Int?
-    /// The most tokens of a microbatch, instead of sequences; `max_tokens_per_microbatch`.
-    public var maxTokensPerMicrobatch: Int?
+    package var evalMicrobatchSize: Int?
+    /// Maximum number of tokens of a microbatch, instead of sequences; `max_tokens_per_microbatch`.
+    package var maxTokensPerMicrobatch: Int?
     /// The growth of the batch size; nil where it has no effect.
-    public var batchSizeWarmup: BatchSizeWarmupSettings?
+    package var batchSizeWarmup: BatchSizeWarmupSettings?
     /// The optimizer; `optimizer`.
-    public var optimizer: OptimizerSettings
+    package var optimizer: OptimizerSettings
     /// The learning rate over time; `scheduler`.
-    public var schedule: LearningRateSchedule
+    package var schedule: LearningRateSchedule
     /// The types to compute in; `precision`.
-    public var precision: Precision
+    package var precision: Precision
     /// The largest norm of the gradient; `algorithms.gradient_clipping`.
-    public var gradientClipping: Double?
+    package var gradientClipping: Double?
     /// Whether activations are computed again for the gradient instead of kept; `gradient_checkpointing`.
-    public var gradientCheckpointing: Bool
+    package var gradientCheckpointing: Bool
     /// An average of weights; `algorithms.ema`, `average_last_checkpoints`.
-    public var averaging: CheckpointAveraging?
+    package var averaging: CheckpointAveraging?
     /// Saving, loading and resuming.
-    public var checkpoints: CheckpointSettings
+    package var checkpoints: CheckpointSettings
     /// A smaller model whose weights this one starts from; `init_from_checkpoint`.
-    public var initFromCheckpoint: SmallerModelSettings?
+    package var initFromCheckpoint: SmallerModelSettings?
     /// Where the training code did something else than was meant; `rules`.
-    public var rules: CompatibilityRules
+    package var rules: CompatibilityRules
     /// Where to compute, such as `cpu` or `cuda:1`; `device`.
-    public var device: String
+    package var device: String
     /// Logging.
-    public var logging: LoggingSettings
+    package var logging: LoggingSettings
     /// What in the recipe has no effect, or an effect that one might not expect; for the run's log.
     public var notices: [String]
     /// The recipe with everything interpolated and overridden, for `run.json`.
@@ -138,7 +138,7 @@ public struct PretrainingRecipe: Sendable {
     ///   - globalEvalBatchSize: The sequences of a batch of evaluation.
     ///   - microbatchSize: The sequences of a microbatch, nil for auto.
     ///   - evalMicrobatchSize: The sequences of a microbatch of evaluation.
-    ///   - maxTokensPerMicrobatch: The most tokens of a microbatch.
+    ///   - maxTokensPerMicrobatch: Maximum number of tokens of a microbatch.
     ///   - batchSizeWarmup: The growth of the batch size.
     ///   - optimizer: The optimizer.
     ///   - schedule: The learning rate over time.
@@ -153,7 +153,7 @@ public struct PretrainingRecipe: Sendable {
     ///   - logging: Logging.
     ///   - notices: What in the recipe has no effect.
     ///   - resolved: The recipe as JSON.
-    public init(
+    package init(
         kind: ModelKind,
         data: DataSettings,
         maxDuration: TrainingTime,

@@ -1,13 +1,13 @@
 /// What the ledgers of two runs say: whether both saw the same data in the same order.
-public struct PairVerdict: Hashable, Sendable {
+package struct PairVerdict: Hashable, Sendable {
     /// Whether nothing speaks against a pair.
-    public let isPair: Bool
+    package let isPair: Bool
     /// How many steps agree from the first on.
-    public let agreeingSteps: Int
+    package let agreeingSteps: Int
     /// The chain of hashes at the last of them, in hexadecimal digits; nil when there is none.
-    public let chain: String?
+    package let chain: String?
     /// What speaks against a pair, a sentence each.
-    public let findings: [String]
+    package let findings: [String]
 
     /// Creates a verdict.
     ///
@@ -16,7 +16,7 @@ public struct PairVerdict: Hashable, Sendable {
     ///   - agreeingSteps: How many steps agree from the first on.
     ///   - chain: The chain of hashes at the last of them.
     ///   - findings: What speaks against a pair, a sentence each.
-    public init(isPair: Bool, agreeingSteps: Int, chain: String?, findings: [String]) {
+    package init(isPair: Bool, agreeingSteps: Int, chain: String?, findings: [String]) {
         self.isPair = isPair
         self.agreeingSteps = agreeingSteps
         self.chain = chain
@@ -30,7 +30,7 @@ public struct PairVerdict: Hashable, Sendable {
     ///   - second: The folder of another.
     /// - Returns: The verdict.
     /// - Throws: `TrainingError` when a ledger or the description of a run cannot be read.
-    public static func comparing(_ first: String, _ second: String) throws -> PairVerdict {
+    package static func comparing(_ first: String, _ second: String) throws -> PairVerdict {
         let verification = try PairVerification(first, second)
         return PairVerdict(
             isPair: verification.isPair,

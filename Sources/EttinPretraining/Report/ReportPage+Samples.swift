@@ -50,7 +50,7 @@ extension ReportPage {
             """
     }
 
-    /// The most probable tokens of a gap, each with a bar for its probability.
+    /// The most likely tokens of a gap, each with a bar for its probability.
     private func fills(
         _ predictions: [FillMask.Prediction],
         _ gap: Int,

@@ -8,7 +8,7 @@ import EttinTraining
 struct ReportSamples: Sendable {
     /// What one run says about one passage.
     enum Answer: Hashable, Sendable {
-        /// For each gap, the most probable tokens.
+        /// For each gap, the most likely tokens.
         case fills([[FillMask.Prediction]])
         /// How the text goes on.
         case continuation(String)

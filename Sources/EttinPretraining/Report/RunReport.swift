@@ -20,7 +20,7 @@ public struct RunReport: Sendable {
         /// Where and in which precision they compute.
         public var compute = ComputeOptions()
         /// Compares the ledgers of two runs, given by their folders.
-        public var verify: @Sendable (_ first: String, _ second: String) throws -> PairVerdict = {
+        package var verify: @Sendable (_ first: String, _ second: String) throws -> PairVerdict = {
             try PairVerdict.comparing($0, $1)
         }
 

@@ -66,7 +66,7 @@ extension SamplePassage {
     ///   - count: How many passages to take, as far as there are texts for them.
     ///   - tokenizer: The tokenizer that the data were made with.
     ///   - folder: Where the tokenizer comes from.
-    ///   - tokenLimit: The most tokens of a passage.
+    ///   - tokenLimit: Maximum number of tokens of a passage.
     /// - Returns: The passages.
     /// - Throws: `CorpusError` when the data cannot be read or were made with another tokenizer.
     static func heldOut(

@@ -1,22 +1,22 @@
 import EttinConversion
 package import EttinCorpus
 import EttinFiles
-public import EttinJSON
+package import EttinJSON
 package import EttinModel
 import EttinTokenizer
-public import EttinTraining
-public import Torch
+package import EttinTraining
+package import Torch
 
 /// The pre-training of one model as a task of a trainer: objective, ledger, what its checkpoints hold.
 ///
 /// The halves of a pair share one stream of batches, which the first of them takes from it.
-public final class PretrainingRun: TrainingTask {
+package final class PretrainingRun: TrainingTask {
     /// What is trained, and how.
-    public let recipe: PretrainingRecipe
+    package let recipe: PretrainingRecipe
     /// Where its files are.
-    public let folder: RunFolder
+    package let folder: RunFolder
     /// What a run that is resumed must share with its checkpoint.
-    public let runIdentity: [String: String]
+    package let runIdentity: [String: String]
 
     package let languageModel: LanguageModel
     private let context: RunResources
@@ -46,17 +46,17 @@ public final class PretrainingRun: TrainingTask {
     // MARK: The task
 
     /// The kind of the model.
-    public var name: String { recipe.kind.name }
+    package var name: String { recipe.kind.name }
 
     /// The model.
-    public var model: Module { languageModel }
+    package var model: Module { languageModel }
 
     /// Takes the next batch from the stream.
     ///
     /// - Returns: The batch.
     /// - Throws: `TrainingError` at the end of an explicit order, `CorpusError` when a sample cannot be read or holds what
     ///   the model cannot.
-    public func nextBatch() throws -> StepBatch {
+    package func nextBatch() throws -> StepBatch {
         if let batch = try context.batches.next() { return batch }
         throw TrainingError(
             .missing,
@@ -70,7 +70,7 @@ public final class PretrainingRun: TrainingTask {
     ///
     /// - Parameter batch: The batch.
     /// - Returns: Its microbatches, samples and tokens.
-    public func size(of batch: StepBatch) -> BatchSize {
+    package func size(of batch: StepBatch) -> BatchSize {
         let microbatches = batch.halves[context.half]
         return BatchSize(
             microbatches: microbatches.count,
@@ -88,7 +88,7 @@ public final class PretrainingRun: TrainingTask {
     ///
     /// - Parameter batch: The batch.
     /// - Returns: A weight for each microbatch of this half.
-    public func weights(of batch: StepBatch) -> [Double] {
+    package func weights(of batch: StepBatch) -> [Double] {
         let microbatches = batch.halves[context.half]
         switch recipe.rules.lossWeighting {
         case .literal:
@@ -108,7 +108,7 @@ public final class PretrainingRun: TrainingTask {
     ///   - batch: The batch.
     ///   - clock: How far the run has come before this batch.
     /// - Returns: A scalar.
-    public func loss(of microbatch: Int, in batch: StepBatch, at clock: TrainingClock) -> Tensor {
+    package func loss(of microbatch: Int, in batch: StepBatch, at clock: TrainingClock) -> Tensor {
         let microbatches = batch.halves[context.half]
         if microbatch == 0, languageModel.configuration.attentionDropout > 0 {
             TorchRuntime.seed(recipe.seed &+ UInt64(clock.batch) &* 0x9E37_79B9_7F4A_7C15)
@@ -139,7 +139,7 @@ public final class PretrainingRun: TrainingTask {
     ///
     /// - Parameter isResumed: Whether the run is resumed.
     /// - Throws: `TrainingError` when the ledger is not that of the checkpoint, or a file cannot be written.
-    public func openFiles(isResumed: Bool) throws {
+    package func openFiles(isResumed: Bool) throws {
         ledger =
             if isResumed, let ledgerStart {
                 try DataLedgerWriter(
@@ -158,7 +158,7 @@ public final class PretrainingRun: TrainingTask {
     ///
     /// - Parameter batch: The batch of the step.
     /// - Throws: `TrainingError` when the ledger cannot be written.
-    public func didStep(on batch: StepBatch) throws {
+    package func didStep(on batch: StepBatch) throws {
         position = batch.positionAfter
         batchCount += 1
         try ledger?.append(batch.fingerprint)
@@ -167,10 +167,10 @@ public final class PretrainingRun: TrainingTask {
     /// Waits until the ledger is on the disk.
     ///
     /// - Throws: `TrainingError` when the file system refuses.
-    public func synchronizeFiles() throws { try ledger?.synchronize() }
+    package func synchronizeFiles() throws { try ledger?.synchronize() }
 
     /// The position in the data and the head of the ledger.
-    public var state: JSONObject {
+    package var state: JSONObject {
         [
             "data": [
                 "epoch": JSONValue(position.epoch), "position": JSONValue(position.position),
@@ -189,7 +189,7 @@ public final class PretrainingRun: TrainingTask {
     ///   - folder: A new folder.
     ///   - run: How far the run has come, and what was last measured.
     /// - Throws: `CheckpointError` when something cannot be written.
-    public func writeModel(average: String?, toFolder folder: String, _ run: RunProgress) throws {
+    package func writeModel(average: String?, toFolder folder: String, _ run: RunProgress) throws {
         try withoutGradients { try languageModel.save(folder: folder) }
         if recipe.kind == .decoder {
             try GenerationConfiguration(model: languageModel.configuration).write(toFolder: folder)
@@ -203,7 +203,7 @@ public final class PretrainingRun: TrainingTask {
     ///
     /// - Parameter store: The checkpoints of the run.
     /// - Throws: `TrainingError` or `CheckpointError` when it cannot be written.
-    public func didFinish(_ store: CheckpointStore) throws {
+    package func didFinish(_ store: CheckpointStore) throws {
         guard case .lastCheckpoints(let count) = recipe.averaging else { return }
         let newest = try store.entries().suffix(count)
         guard newest.count > 1 else { return }
@@ -218,7 +218,7 @@ public final class PretrainingRun: TrainingTask {
     ///
     /// - Returns: The metrics; nil without held-out data.
     /// - Throws: `CorpusError` when a sample cannot be read; `TorchError` when memory runs out.
-    public func evaluate() throws -> [(key: String, value: Double)]? {
+    package func evaluate() throws -> [(key: String, value: Double)]? {
         let key = recipe.objective == .causal ? MetricName.nextTokenAccuracy : MetricName.maskedAccuracy
         return try context.heldOut?.run(languageModel, accuracyKey: key)
     }

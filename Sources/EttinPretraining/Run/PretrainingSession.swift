@@ -152,7 +152,7 @@ public final class PretrainingSession {
     // MARK: Running
 
     /// The runs, in the order of their recipes.
-    public var runs: [PretrainingRun] { trainers.map(\.task) }
+    package var runs: [PretrainingRun] { trainers.map(\.task) }
 
     /// How far the runs have come, and what was last measured of each, in the order of their recipes.
     public var progress: [RunProgress] {

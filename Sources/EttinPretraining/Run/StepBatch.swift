@@ -1,7 +1,7 @@
 package import EttinCorpus
 
 /// What one step sees: the same samples for each half of a pair, as each half is to read and predict them.
-public struct StepBatch: Sendable {
+package struct StepBatch: Sendable {
     /// The number of the step in the data, from 0.
     package let step: Int
     /// What the ledger records.

@@ -1,6 +1,6 @@
 import EttinCorpus
 import EttinFiles
-public import EttinModel
+package import EttinModel
 import EttinRecipes
 import EttinTraining
 
@@ -18,9 +18,9 @@ import EttinTraining
 /// data: {pretrain: data/a, extension: data/b, decay: data/c}   # or one for all; by default their own
 /// set: [device=cuda]           # for all recipes, as on the command line
 /// ```
-public struct SuiteFile: Hashable, Sendable {
+package struct SuiteFile: Hashable, Sendable {
     /// The steps on the way to a model.
-    public enum Phase: String, Hashable, Sendable, CaseIterable {
+    package enum Phase: String, Hashable, Sendable, CaseIterable {
         /// From new weights.
         case pretrain
         /// On longer sequences.
@@ -31,7 +31,7 @@ public struct SuiteFile: Hashable, Sendable {
         case cross
 
         /// What the checkpoints' tags begin with, which is also the folder of the phase's run.
-        public var tag: PretrainingPhase {
+        package var tag: PretrainingPhase {
             switch self {
             case .pretrain, .cross: .step
             case .extension: .ext
@@ -41,28 +41,28 @@ public struct SuiteFile: Hashable, Sendable {
     }
 
     /// What all models' names begin with.
-    public let name: String
+    package let name: String
     /// The folder of the recipes.
-    public let recipesFolder: String
+    package let recipesFolder: String
     /// The folder of the models' folders.
-    public let outputFolder: String
+    package let outputFolder: String
     /// The names of the sizes, which are folders of recipes.
-    public let sizes: [String]
+    package let sizes: [String]
     /// The kinds.
-    public let kinds: [ModelKind]
+    package let kinds: [ModelKind]
     /// The phases in their order, without `cross`.
-    public let phases: [Phase]
+    package let phases: [Phase]
     /// Whether each finished model is trained on as the other kind.
-    public let trainsAcross: Bool
+    package let trainsAcross: Bool
     /// The tokenizer; nil for the recipes' own.
-    public let tokenizer: String?
+    package let tokenizer: String?
     /// The data of each phase; a phase without one has its recipe's own.
-    public let data: [Phase: String]
+    package let data: [Phase: String]
     /// What is set in all recipes, as `key=value`.
-    public let overrides: [String]
+    package let overrides: [String]
 
     /// The keys of a suite file.
-    public static let keys = [
+    package static let keys = [
         "name", "recipes", "output", "sizes", "kinds", "phases", "cross", "tokenizer", "data", "set",
     ]
 
@@ -74,7 +74,7 @@ public struct SuiteFile: Hashable, Sendable {
     ///   - path: A YAML file.
     ///   - overrides: Values that replace the file's, as `key=value`.
     /// - Throws: `TrainingError` naming file and key for what cannot be read, is unknown or impossible.
-    public init(path: String, overrides: [String] = []) throws {
+    package init(path: String, overrides: [String] = []) throws {
         self = try TrainingError.translatingRecipe { try SuiteFile(reading: path, overrides) }
     }
 

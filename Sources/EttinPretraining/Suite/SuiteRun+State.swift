@@ -2,7 +2,7 @@ import EttinTraining
 
 extension SuiteRun {
     /// How far a run of a suite is.
-    public enum State: Hashable, Sendable {
+    package enum State: Hashable, Sendable {
         /// It has no checkpoint.
         case new
         /// Its newest checkpoint is from this batch.
@@ -16,7 +16,7 @@ extension SuiteRun {
     /// - Parameter recipe: The recipe as it is to be run.
     /// - Returns: The state.
     /// - Throws: `TrainingError` when the checkpoint cannot be read.
-    public func state(_ recipe: PretrainingRecipe) throws -> State {
+    package func state(_ recipe: PretrainingRecipe) throws -> State {
         let store = CheckpointStore(folder: outputFolder, tag: recipe.checkpoints.phase.rawValue)
         guard let newest = try store.newest() else { return .new }
         let clock = try TrainerState(folder: newest.path).clock

@@ -1,39 +1,39 @@
 import EttinFiles
-public import EttinModel
+package import EttinModel
 import EttinTraining
 
 /// One run of a suite.
-public struct SuiteRun: Hashable, Sendable {
+package struct SuiteRun: Hashable, Sendable {
     /// The name of the model, such as `ettin-encoder-17m`.
-    public let model: String
+    package let model: String
     /// The kind that is trained.
-    public let kind: ModelKind
+    package let kind: ModelKind
     /// The size, as the suite names it.
-    public let size: String
+    package let size: String
     /// The phase.
-    public let phase: SuiteFile.Phase
+    package let phase: SuiteFile.Phase
     /// The recipe.
-    public let recipePath: String
+    package let recipePath: String
     /// What the suite sets in the recipe.
-    public let overrides: [String]
+    package let overrides: [String]
     /// The folder of the run.
-    public let outputFolder: String
+    package let outputFolder: String
     /// The folders of the runs that must be finished before.
-    public let dependencies: [String]
+    package let dependencies: [String]
 
     /// The recipe as this run has it.
     ///
     /// - Parameter more: Values that replace the suite's, as `key.sub=value`.
     /// - Returns: The recipe.
     /// - Throws: `TrainingError` as reading a recipe does.
-    public func recipe(overrides more: [String] = []) throws -> PretrainingRecipe {
+    package func recipe(overrides more: [String] = []) throws -> PretrainingRecipe {
         try PretrainingRecipe(path: recipePath, overrides: overrides + more)
     }
 }
 
 extension SuiteFile {
     /// All runs, each after those that it depends on: size by size, the two kinds of a phase side by side.
-    public var runs: [SuiteRun] {
+    package var runs: [SuiteRun] {
         sizes.flatMap { size in
             let own = phases.flatMap { phase in kinds.map { run(size, $0, phase) } }
             return trainsAcross ? own + kinds.map { run(size, $0, .cross) } : own
@@ -43,7 +43,7 @@ extension SuiteFile {
     /// Checks that every run's recipe is there and can be run, before the first one starts.
     ///
     /// - Throws: `TrainingError` naming the recipe.
-    public func check() throws {
+    package func check() throws {
         for run in runs { try run.recipe().checkRunnable() }
     }
 

@@ -11,9 +11,9 @@ public struct CheckpointStore: Hashable, Sendable {
     }
 
     /// The folder of the run.
-    public let folder: String
+    package let folder: String
     /// What the names of checkpoints begin with, such as `step`.
-    public let tag: String
+    package let tag: String
 
     /// Names a store.
     ///
@@ -29,7 +29,7 @@ public struct CheckpointStore: Hashable, Sendable {
     ///
     /// - Parameter batch: The number of batches.
     /// - Returns: Its path, whether it exists or not.
-    public func path(batch: Int) -> String { FilePath.joined(folder, "\(tag)\(batch)") }
+    package func path(batch: Int) -> String { FilePath.joined(folder, "\(tag)\(batch)") }
 
     /// All complete checkpoints, oldest first.
     ///
@@ -65,7 +65,7 @@ public struct CheckpointStore: Hashable, Sendable {
     /// - Throws: What `write` throws, and `TrainingError` when the folder cannot be put in place; earlier checkpoints are
     ///   as they were then.
     @discardableResult
-    public func save(batch: Int, write: (_ folder: String) throws -> Void) throws -> Entry {
+    package func save(batch: Int, write: (_ folder: String) throws -> Void) throws -> Entry {
         let path = path(batch: batch)
         try TrainingError.translating {
             if !FilePath.exists(FilePath.joined(path, TrainerState.fileName)) {
@@ -84,17 +84,17 @@ public struct CheckpointStore: Hashable, Sendable {
     ///   - last: How many of the newest stay.
     ///   - isKept: Whether an older one stays.
     /// - Throws: `TrainingError` when one cannot be read or removed.
-    public func prune(keepingLast last: Int, and isKept: (TrainerState) -> Bool) throws {
+    package func prune(keepingLast last: Int, and isKept: (TrainerState) -> Bool) throws {
         try remove(try entries().dropLast(max(1, last)).filter { try !isKept(TrainerState(folder: $0.path)) })
     }
 
     /// Prepares the folder for a run that resumes from a checkpoint of it, or begins: what a process that was killed had
     /// begun to write goes, later checkpoints go, and `latest` leads to the newest again.
     ///
-    /// - Parameter batch: The batches of the checkpoint that is resumed; nil for a run that begins, with which
+    /// - Parameter batch: The batches of the checkpoint that is resumed; nil for a new run, with which
     ///   all checkpoints go.
     /// - Throws: `TrainingError` when something cannot be removed.
-    public func rollBack(toBatch batch: Int?) throws {
+    package func rollBack(toBatch batch: Int?) throws {
         guard FilePath.kind(of: folder) == .folder else { return }
         try TrainingError.translating {
             for name in try FilePath.names(inFolder: folder) where name.hasPrefix(".") && name.hasSuffix(".tmp") {
@@ -112,7 +112,7 @@ public struct CheckpointStore: Hashable, Sendable {
     ///
     /// - Parameter entry: The one that stays.
     /// - Throws: `TrainingError` when another cannot be removed.
-    public func keepOnly(_ entry: Entry) throws {
+    package func keepOnly(_ entry: Entry) throws {
         try remove(try entries().filter { $0 != entry })
     }
 

@@ -1,11 +1,11 @@
 import EttinFiles
 import EttinModel
-public import Torch
+package import Torch
 
 /// The moments of an optimizer as `optimizer.safetensors` of a checkpoint: `exp_avg.<key>` and `exp_avg_sq.<key>`.
-public enum OptimizerFile {
+package enum OptimizerFile {
     /// The name of the file.
-    public static let name = "optimizer.safetensors"
+    package static let name = "optimizer.safetensors"
 
     private static let first = "exp_avg."
     private static let second = "exp_avg_sq."
@@ -18,7 +18,7 @@ public enum OptimizerFile {
     ///   - others: More tensors by their full names.
     ///   - folder: The folder of the checkpoint.
     /// - Throws: `CheckpointError` when it cannot be written.
-    public static func write(
+    package static func write(
         _ state: OptimizerState,
         keys: [String],
         others: StateDictionary = [],
@@ -41,7 +41,7 @@ public enum OptimizerFile {
     /// - Returns: The other tensors of the file.
     /// - Throws: `CheckpointError` when it is missing, malformed, or does not fit the parameters.
     @discardableResult
-    public static func read(
+    package static func read(
         folder: String,
         parameters: StateDictionary,
         stepCount: Int,

@@ -11,7 +11,7 @@ import EttinFiles
 /// Keeps other processes from writing into a run's folder, for as long as the object lives.
 ///
 /// A process that ends, however it ends, gives the folder free.
-public final class RunLock {
+package final class RunLock {
     private let descriptor: Int32
 
     /// Locks a folder.
@@ -20,7 +20,7 @@ public final class RunLock {
     ///
     /// - Parameter folder: The folder, which must exist.
     /// - Throws: `TrainingError` when it cannot be written, or another process, or this one, holds it already.
-    public init(folder: String) throws {
+    package init(folder: String) throws {
         descriptor = try TrainingError.translating {
             let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
             guard descriptor >= 0 else { throw FileError.system(folder, "cannot be opened") }

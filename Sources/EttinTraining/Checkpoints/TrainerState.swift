@@ -4,52 +4,52 @@ public import EttinJSON
 /// What a run needs besides weights and moments to be resumed; `trainer_state.json` of a checkpoint.
 ///
 /// There is no state of random generators: everything random is a function of seed, step and sample.
-public struct TrainerState: Hashable, Sendable {
+package struct TrainerState: Hashable, Sendable {
     /// The name of the file.
-    public static let fileName = "trainer_state.json"
+    package static let fileName = "trainer_state.json"
 
     /// A figure of an evaluation.
-    public struct Measurement: Hashable, Sendable {
+    package struct Measurement: Hashable, Sendable {
         /// The name of the metric.
-        public let key: String
+        package let key: String
         /// Its value.
-        public let value: Double
+        package let value: Double
 
         /// Creates a figure.
         ///
         /// - Parameters:
         ///   - key: The name of the metric.
         ///   - value: Its value.
-        public init(key: String, value: Double) {
+        package init(key: String, value: Double) {
             self.key = key
             self.value = value
         }
     }
 
     /// How far the run has come.
-    public var clock: TrainingClock
+    package var clock: TrainingClock
     /// How far it had come a batch before, in samples, tokens and seconds alone.
-    public var previousClock: TrainingClock
+    package var previousClock: TrainingClock
     /// What the task keeps, such as where it stands in its data, by names that the file does not have otherwise.
-    public var task: JSONObject
+    package var task: JSONObject
     /// The name of the optimizer.
-    public var optimizer: OptimizerSettings.Name
+    package var optimizer: OptimizerSettings.Name
     /// The number of updates the optimizer has made.
-    public var optimizerSteps: Int
+    package var optimizerSteps: Int
     /// The rate of the last step.
-    public var learningRate: Double
+    package var learningRate: Double
     /// The rate of the next step, where it was determined with the last one.
-    public var nextRate: Double?
+    package var nextRate: Double?
     /// The rate that the schedule multiplies.
-    public var baseRate: Double
+    package var baseRate: Double
     /// The rate that decoupled weight decay refers to.
-    public var referenceRate: Double
+    package var referenceRate: Double
     /// What a run that is resumed must share, by the keys of its recipe.
-    public var runIdentity: [String: String]
+    package var runIdentity: [String: String]
     /// What was last measured on held-out data, for the model cards of later checkpoints.
-    public var evaluation: [Measurement]
+    package var evaluation: [Measurement]
     /// The best evaluation so far, where a run looks for one.
-    public var best: BestEvaluation?
+    package var best: BestEvaluation?
 
     /// Creates a state.
     ///
@@ -66,7 +66,7 @@ public struct TrainerState: Hashable, Sendable {
     ///   - runIdentity: What a run that is resumed must share.
     ///   - evaluation: What was last measured on held-out data.
     ///   - best: The best evaluation so far.
-    public init(
+    package init(
         clock: TrainingClock,
         previousClock: TrainingClock,
         task: JSONObject,
@@ -101,7 +101,7 @@ public struct TrainerState: Hashable, Sendable {
     ///
     /// - Parameter folder: The folder of the checkpoint.
     /// - Throws: `TrainingError` when it cannot be written.
-    public func write(toFolder folder: String) throws {
+    package func write(toFolder folder: String) throws {
         var object: JSONObject = [
             "version": 1,
             "clock": [
@@ -143,7 +143,7 @@ public struct TrainerState: Hashable, Sendable {
     ///
     /// - Parameter folder: The folder of the checkpoint.
     /// - Throws: `TrainingError` when it is missing or malformed.
-    public init(folder: String) throws {
+    package init(folder: String) throws {
         let path = FilePath.joined(folder, Self.fileName)
         let file = try TrainingError.translating { try MappedFile(path: path) }
         let value: JSONValue
@@ -203,7 +203,7 @@ public struct TrainerState: Hashable, Sendable {
 /// The best evaluation of a run by one metric.
 public struct BestEvaluation: Hashable, Sendable {
     /// By which metric it is the best.
-    public let settings: BestModelSettings
+    package let settings: BestModelSettings
     /// The value of the metric.
     public let value: Double
     /// The number of batches after which it was measured.
@@ -215,7 +215,7 @@ public struct BestEvaluation: Hashable, Sendable {
     ///   - settings: By which metric it is the best.
     ///   - value: The value of the metric.
     ///   - batch: The number of batches after which it was measured.
-    public init(_ settings: BestModelSettings, value: Double, batch: Int) {
+    package init(_ settings: BestModelSettings, value: Double, batch: Int) {
         (self.settings, self.value, self.batch) = (settings, value, batch)
     }
 

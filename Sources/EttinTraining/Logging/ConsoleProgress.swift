@@ -7,7 +7,7 @@ import EttinReports
 /// batch 120/300  40%  loss 4.812  lr 0.000800  12.3k tokens/s  01:15 left  1.2 GB
 /// ```
 /// Where lines go, and how often, is up to who receives them.
-public final class ConsoleProgress: TrainingLogger {
+package final class ConsoleProgress: TrainingLogger {
     private let maximum: TrainingTime
     private let name: String?
     private let start: TrainingClock
@@ -22,7 +22,7 @@ public final class ConsoleProgress: TrainingLogger {
     ///   - name: What lines begin with, such as a half of a pair.
     ///   - start: Where this process begins, which the time that is left is measured from.
     ///   - show: Receives each line.
-    public init(
+    package init(
         maximum: TrainingTime,
         name: String? = nil,
         startingAt start: TrainingClock = TrainingClock(),
@@ -39,12 +39,12 @@ public final class ConsoleProgress: TrainingLogger {
     /// - Parameters:
     ///   - values: Names with their values.
     ///   - clock: How far the run has come.
-    public func log(_ values: [(key: String, value: Double)], at clock: TrainingClock) {
+    package func log(_ values: [(key: String, value: Double)], at clock: TrainingClock) {
         show(line(values, at: clock))
     }
 
     /// Does nothing, as nothing is kept back.
-    public func finish() {}
+    package func finish() {}
 
     /// Counts the loss in and makes a line.
     ///
@@ -52,7 +52,7 @@ public final class ConsoleProgress: TrainingLogger {
     ///   - values: Names with their values; those that are absent are left out.
     ///   - clock: How far the run has come.
     /// - Returns: The line, without a line feed.
-    public func line(_ values: [(key: String, value: Double)], at clock: TrainingClock) -> String {
+    package func line(_ values: [(key: String, value: Double)], at clock: TrainingClock) -> String {
         func value(_ key: String) -> Double? { values.first { $0.key == key }?.value }
         var parts = [position(clock)]
         if let now = value(MetricName.trainingLoss) {

@@ -9,7 +9,7 @@ import EttinJSON
 /// A line is written at once and whole. NaN and infinities are written as `null`.
 public final class JSONLinesLogger: TrainingLogger {
     /// The name of the file in the folder of a run.
-    public static let fileName = "metrics.jsonl"
+    package static let fileName = "metrics.jsonl"
 
     private let file: AppendedFile
 

@@ -1,19 +1,19 @@
 /// What a run logs, and how often.
 public struct LoggingSettings: Hashable, Sendable {
     /// How often a line appears on the console, nil for never; `console_log_interval`.
-    public var consoleInterval: TrainingTime?
+    package var consoleInterval: TrainingTime?
     /// Whether the console shows progress; `progress_bar`.
-    public var showsProgress: Bool
+    package var showsProgress: Bool
     /// How often a line is written to the files; `log_interval`.
-    public var logInterval: TrainingTime
+    package var logInterval: TrainingTime
     /// How often norms of the gradient are measured, nil for never; `callbacks.log_grad_norm.batch_log_interval`.
-    public var gradientNormInterval: TrainingTime?
+    package var gradientNormInterval: TrainingTime?
     /// The number of batches over which speed is averaged; `callbacks.speed_monitor.window_size`.
-    public var speedWindow: Int
+    package var speedWindow: Int
     /// Whether event files are written; `loggers.tensorboard`.
-    public var tensorboard: Bool
+    package var tensorboard: Bool
     /// Whether `metrics.jsonl` is written; `loggers.jsonl`.
-    public var jsonl: Bool
+    package var jsonl: Bool
 
     /// Creates settings.
     ///

@@ -14,7 +14,7 @@ import EttinFiles
 /// what earlier files say of later batches: TensorBoard then shows one curve.
 public final class TensorBoardLogger: TrainingLogger {
     /// The name of the folder of event files in that of a run.
-    public static let folderName = "tensorboard"
+    package static let folderName = "tensorboard"
 
     private let file: AppendedFile
     private let now: () -> Double
@@ -23,7 +23,7 @@ public final class TensorBoardLogger: TrainingLogger {
     ///
     /// - Parameters:
     ///   - folder: The folder of event files; it is made where there is none.
-    ///   - batch: The batch after which the run is resumed; nil for a run that begins, which voids all that earlier files in
+    ///   - batch: The batch after which the run is resumed; nil for a new run, which voids all that earlier files in
     ///     the folder say.
     /// - Throws: `TrainingError` when the file cannot be created.
     public convenience init(folder: String, continuingAfterBatch batch: Int?) throws {

@@ -19,27 +19,27 @@ public protocol TrainingLogger: AnyObject {
 /// The names that several parts of a run agree on.
 ///
 /// > Source: Composer's loggers; `memory/peak_bytes` and `throughput/data_wait_share` are ours.
-public enum MetricName {
+package enum MetricName {
     /// The loss of a batch.
-    public static let trainingLoss = "loss/train/total"
+    package static let trainingLoss = "loss/train/total"
     /// What the learning rates of the optimizer's groups begin with.
-    public static let learningRatePrefix = "lr-"
+    package static let learningRatePrefix = "lr-"
     /// Tokens in a second, over the last batches.
-    public static let tokensPerSecond = "throughput/tokens_per_sec"
+    package static let tokensPerSecond = "throughput/tokens_per_sec"
     /// The share of the time in which training waited for data.
-    public static let dataWaitShare = "throughput/data_wait_share"
+    package static let dataWaitShare = "throughput/data_wait_share"
     /// The most memory that the process had at once.
-    public static let peakBytes = "memory/peak_bytes"
+    package static let peakBytes = "memory/peak_bytes"
     /// The Euclidean length of the gradient.
-    public static let gradientNorm = "gradient_norms/l2_norm"
+    package static let gradientNorm = "gradient_norms/l2_norm"
     /// The loss on held-out data.
-    public static let evaluationLoss = "metrics/eval/LanguageCrossEntropy"
-    /// The share of held-out masked tokens whose most probable token is the right one.
-    public static let maskedAccuracy = "metrics/eval/MaskedAccuracy"
-    /// The share of held-out tokens that were the most probable next one.
-    public static let nextTokenAccuracy = "metrics/eval/Accuracy"
+    package static let evaluationLoss = "metrics/eval/LanguageCrossEntropy"
+    /// The share of held-out masked tokens whose most likely token is the right one.
+    package static let maskedAccuracy = "metrics/eval/MaskedAccuracy"
+    /// The share of held-out tokens that were the most likely next one.
+    package static let nextTokenAccuracy = "metrics/eval/Accuracy"
     /// The exponential of the loss on held-out data.
-    public static let perplexity = "metrics/eval/Perplexity"
+    package static let perplexity = "metrics/eval/Perplexity"
 }
 
 extension TrainingClock {

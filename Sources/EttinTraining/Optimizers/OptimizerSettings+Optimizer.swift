@@ -11,7 +11,7 @@ extension OptimizerSettings {
     /// - Returns: The weight decay.
     ///
     /// > Source: the suite's training code, `filter_bias_norm_wd`.
-    public func weightDecay(of key: String, rank: Int) -> Double {
+    package func weightDecay(of key: String, rank: Int) -> Double {
         filtersBiasAndNorm && (rank <= 1 || key.hasSuffix(".bias")) ? 0 : weightDecay
     }
 

@@ -12,10 +12,10 @@ public struct OptimizerSettings: Hashable, Sendable {
         case adamW = "adamw"
 
         /// Whether weight decay follows the course of the learning rate and not its height.
-        public var isDecoupled: Bool { self == .decoupledStableAdamW || self == .decoupledAdamW }
+        package var isDecoupled: Bool { self == .decoupledStableAdamW || self == .decoupledAdamW }
 
         /// The name under which the rate is logged, `lr-…/group0`.
-        public var loggedName: String {
+        package var loggedName: String {
             switch self {
             case .decoupledStableAdamW, .stableAdamW: "StableAdamW"
             case .decoupledAdamW: "DecoupledAdamW"
@@ -76,7 +76,7 @@ public struct OptimizerSettings: Hashable, Sendable {
     ///
     /// - Parameter key: The key of the optimizer in the recipe, for messages.
     /// - Throws: `TrainingError` naming the key that is wrong.
-    public func check(key: String = "optimizer") throws {
+    package func check(key: String = "optimizer") throws {
         func check(_ name: String, _ value: Double, _ expected: String, _ isAllowed: (Double) -> Bool) throws {
             guard value.isFinite, isAllowed(value) else {
                 throw TrainingError(.invalidOption, "\(key).\(name)", found: "is \(value)", expected: expected)

@@ -24,19 +24,19 @@ public struct CosineInverseSqrt: Hashable, Sendable {
     }
 
     /// How long the rate rises; `t_warmup`.
-    public var warmup: TrainingTime
+    package var warmup: TrainingTime
     /// How long it falls along the cosine; `t_cosine`.
-    public var cosine: TrainingTime
+    package var cosine: TrainingTime
     /// How long it falls at the end; `t_cooldown`.
-    public var cooldown: TrainingTime
+    package var cooldown: TrainingTime
     /// The factor at the end; `alpha_f`.
-    public var finalFactor: Double
+    package var finalFactor: Double
     /// The factor at the start; `alpha_s`.
-    public var startFactor: Double
+    package var startFactor: Double
     /// The curve of the rise; `warmup_schedule`.
-    public var warmupCurve: Curve
+    package var warmupCurve: Curve
     /// The curve of the fall at the end; `cooldown_schedule`.
-    public var cooldownCurve: Curve
+    package var cooldownCurve: Curve
 
     /// Creates a schedule.
     ///

@@ -39,7 +39,7 @@ public enum LearningRateSchedule: Hashable, Sendable {
     case cosineInverseSqrt(CosineInverseSqrt)
 
     /// The name in recipes, `scheduler.name`.
-    public var name: String {
+    package var name: String {
         switch self {
         case .constantWithWarmup: "constant_with_warmup"
         case .linearDecayWithWarmup: "linear_decay_with_warmup"
@@ -51,7 +51,7 @@ public enum LearningRateSchedule: Hashable, Sendable {
     }
 
     /// All names that recipes may use.
-    public static let names = [
+    package static let names = [
         "constant_with_warmup", "cosine_with_warmup", "linear_decay_with_warmup", "warmup_stable_decay",
         "cosine_inverse_sqrt", "one_minus_sqrt",
     ]
@@ -119,7 +119,7 @@ extension LearningRateSchedule {
     ///   - maximum: The length of the run, in any unit but durations.
     ///   - key: The key of the schedule in the recipe, for messages.
     /// - Throws: `TrainingError` naming the keys that contradict each other.
-    public func check(maximum: TrainingTime, key: String = "scheduler") throws {
+    package func check(maximum: TrainingTime, key: String = "scheduler") throws {
         let check = ScheduleCheck(maximum: maximum, key: key)
         switch self {
         case .constantWithWarmup(let warmup):
@@ -150,7 +150,7 @@ extension LearningRateSchedule {
     ///
     /// - Parameter batchesPerEpoch: The number of global batches of a pass.
     /// - Returns: A schedule without passes; the run's length is to be counted in the same way.
-    public func counted(batchesPerEpoch: Int) -> LearningRateSchedule {
+    package func counted(batchesPerEpoch: Int) -> LearningRateSchedule {
         func counted(_ time: TrainingTime) -> TrainingTime { time.counted(batchesPerEpoch: batchesPerEpoch) }
         switch self {
         case .constantWithWarmup(let warmup):
@@ -177,7 +177,7 @@ extension TrainingTime {
     ///
     /// - Parameter batchesPerEpoch: The number of global batches of a pass.
     /// - Returns: A span that is not in epochs.
-    public func counted(batchesPerEpoch: Int) -> TrainingTime {
+    package func counted(batchesPerEpoch: Int) -> TrainingTime {
         unit == .epoch ? TrainingTime(value * Double(batchesPerEpoch), .batch) : self
     }
 }

@@ -33,7 +33,7 @@ public struct RunLength: Hashable, Sendable {
     ///
     /// - Parameter interval: A span, passes and durations included.
     /// - Returns: The span in any other unit.
-    public func counted(_ interval: TrainingTime) -> TrainingTime {
+    package func counted(_ interval: TrainingTime) -> TrainingTime {
         interval.resolved(in: maximum).counted(batchesPerEpoch: batchesPerEpoch ?? 1)
     }
 
@@ -44,7 +44,7 @@ public struct RunLength: Hashable, Sendable {
     ///   - clock: The time now.
     ///   - earlier: The time before the last batch.
     /// - Returns: Whether it is time for what the interval is of.
-    public func ends(_ interval: TrainingTime?, at clock: TrainingClock, since earlier: TrainingClock) -> Bool {
+    package func ends(_ interval: TrainingTime?, at clock: TrainingClock, since earlier: TrainingClock) -> Bool {
         interval.map { clock.crosses(counted($0), since: earlier) } ?? false
     }
 }

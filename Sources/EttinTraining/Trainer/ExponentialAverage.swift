@@ -38,7 +38,7 @@ public final class ExponentialAverage {
     ///   - halfLife: The time, above 0.
     ///   - updateInterval: The time between updates, in the same unit.
     /// - Returns: `2^(−updateInterval / halfLife)`.
-    public static func smoothing(halfLife: Double, updateInterval: Double = 1) -> Double {
+    package static func smoothing(halfLife: Double, updateInterval: Double = 1) -> Double {
         pow(2, -updateInterval / halfLife)
     }
 

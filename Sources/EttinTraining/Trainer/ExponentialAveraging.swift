@@ -3,11 +3,11 @@
 /// > Source: Composer's `EMA`.
 public struct ExponentialAveraging: Hashable, Sendable {
     /// The weight of the average against the new weights in an update.
-    public var smoothing: Double
+    package var smoothing: Double
     /// The span between updates, in batches; `update_interval`.
-    public var updateInterval: TrainingTime
+    package var updateInterval: TrainingTime
     /// When averaging starts; `ema_start`.
-    public var start: TrainingTime
+    package var start: TrainingTime
 
     /// Describes an average by its smoothing.
     ///

@@ -7,7 +7,7 @@ public import Torch
 /// Making one reads and checks, and writes nothing.
 public struct InitialTrainerState {
     /// What becomes of the files in the run's folder.
-    public enum Files: Hashable, Sendable {
+    package enum Files: Hashable, Sendable {
         /// They are replaced.
         case begin
         /// They are continued after the checkpoint that is resumed.
@@ -19,27 +19,27 @@ public struct InitialTrainerState {
     /// How far the run has come.
     public var clock = TrainingClock()
     /// What becomes of the files in the run's folder.
-    public var files = Files.begin
+    package var files = Files.begin
     /// The rate that the schedule multiplies.
-    public var baseRate: Double
+    package var baseRate: Double
     /// The rate that decoupled weight decay refers to.
-    public var referenceRate: Double
+    package var referenceRate: Double
     /// The rate of the first batch where rates are determined a batch ahead; nil for that of a run that begins.
-    public var nextRate: Double?
+    package var nextRate: Double?
     /// What was last measured on held-out data.
-    public var evaluation: [TrainerState.Measurement] = []
+    package var evaluation: [TrainerState.Measurement] = []
     /// The best evaluation so far.
-    public var best: BestEvaluation?
-    /// What a run that is resumed must share with its checkpoint; nil for a run that begins.
+    package var best: BestEvaluation?
+    /// What a run that is resumed must share with its checkpoint; nil for a new run.
     private var stored: (runIdentity: [String: String], optimizer: OptimizerSettings.Name, folder: String)?
     /// How far the run that is resumed had come a batch before its checkpoint.
     private var previousClock: TrainingClock?
-    /// What the task had kept; empty for a run that begins.
+    /// What the task had kept; empty for a new run.
     public var task: JSONObject = [:]
     /// Where weights and state came from; nil for new weights.
     public var origin: String?
     /// Gives an optimizer its moments, and returns other tensors that were stored with them.
-    public var optimizerState: ((StateDictionary, OptimizerState) throws -> StateDictionary)?
+    package var optimizerState: ((StateDictionary, OptimizerState) throws -> StateDictionary)?
 
     /// Begins a run.
     ///
@@ -114,7 +114,7 @@ public struct InitialTrainerState {
     /// - Parameters:
     ///   - state: What its `trainer_state.json` says.
     ///   - folder: The folder of the checkpoint.
-    public mutating func take(_ state: TrainerState, of folder: String) {
+    package mutating func take(_ state: TrainerState, of folder: String) {
         (clock, task, origin) = (state.clock, state.task, folder)
         referenceRate = state.referenceRate
         let steps = state.optimizerSteps
@@ -132,7 +132,7 @@ public struct InitialTrainerState {
     }
 
     /// Sets the clock, the task's state and the best evaluation to the beginning; weights, moments and rates stay.
-    public mutating func resetTime() {
+    package mutating func resetTime() {
         (clock, task, best) = (TrainingClock(), [:], nil)
     }
 }

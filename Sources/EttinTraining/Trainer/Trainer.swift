@@ -19,11 +19,11 @@ public final class Trainer<Task: TrainingTask> {
     /// The settings of the run.
     public let settings: TrainerSettings
     /// The checkpoints of the run.
-    public let store: CheckpointStore
+    package let store: CheckpointStore
     /// How far the run has come.
     public private(set) var clock: TrainingClock
     /// The checkpoint that was resumed or started from; nil for new weights.
-    public let origin: String?
+    package let origin: String?
     /// What was last measured on held-out data.
     public private(set) var evaluation: [(key: String, value: Double)]
     /// The best evaluation so far, where the settings name a metric.

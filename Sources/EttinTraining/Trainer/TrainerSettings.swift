@@ -11,7 +11,7 @@ public struct TrainerSettings {
     /// The largest Euclidean norm of the gradients, to which longer ones are scaled; nil for no limit.
     public var gradientClipping: Double?
     /// Whether the rate of a step is determined with the step before it, as Composer does.
-    public var determinesRatesAhead = false
+    package var determinesRatesAhead = false
     /// How often to evaluate; nil for at the end alone.
     public var evaluationInterval: TrainingTime?
     /// How often to save; nil for at the end alone.
@@ -54,9 +54,9 @@ public struct TrainerSettings {
 /// > Source: transformers' `metric_for_best_model` and `greater_is_better`.
 public struct BestModelSettings: Hashable, Sendable {
     /// The name of the metric, as evaluations log it.
-    public var metric: String
+    package var metric: String
     /// Whether more is better.
-    public var greaterIsBetter: Bool
+    package var greaterIsBetter: Bool
 
     /// Names a metric.
     ///

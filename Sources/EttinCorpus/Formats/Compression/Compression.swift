@@ -5,7 +5,7 @@ import EttinFiles
 /// Written as in `index.json`: `zstd`, `zstd:7`, `gz`, `bz2`, `br`, `snappy`.
 public struct Compression: Hashable, Sendable, CustomStringConvertible {
     /// The algorithms; raw values are their names and file extensions.
-    public enum Algorithm: String, Hashable, Sendable, CaseIterable {
+    package enum Algorithm: String, Hashable, Sendable, CaseIterable {
         /// Brotli, through the system's shared library.
         case brotli = "br"
         /// bzip2, through the system's shared library.
@@ -18,7 +18,7 @@ public struct Compression: Hashable, Sendable, CustomStringConvertible {
         case zstandard = "zstd"
 
         /// The levels that may be asked for; nil when there is only one way to compress.
-        public var levels: ClosedRange<Int>? {
+        package var levels: ClosedRange<Int>? {
             switch self {
             case .brotli: 0...11
             case .bzip2: 1...9
@@ -40,9 +40,9 @@ public struct Compression: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The algorithm.
-    public let algorithm: Algorithm
+    package let algorithm: Algorithm
     /// The level; nil for the default, which the name then does not mention.
-    public let level: Int?
+    package let level: Int?
 
     /// Zstandard at its default level, 3.
     public static let zstandard = Compression(algorithm: .zstandard, level: nil)

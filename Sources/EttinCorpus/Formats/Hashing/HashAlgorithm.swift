@@ -27,7 +27,7 @@ public enum HashAlgorithm: String, Hashable, Sendable, CaseIterable {
     ///
     /// - Parameter bytes: The content.
     /// - Returns: The digits.
-    public func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String { Self.digits(digest(bytes)) }
+    package func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String { Self.digits(digest(bytes)) }
 
     /// The hash of bytes.
     package func digest(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {

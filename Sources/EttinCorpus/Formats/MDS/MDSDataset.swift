@@ -22,7 +22,7 @@ public final class MDSDataset: Sendable {
     /// The folder.
     public let folder: String
     /// The list of shards.
-    public let index: MDSIndex
+    package let index: MDSIndex
     /// The number of samples.
     public let sampleCount: Int
     /// Position of each shard's first sample, and the number of samples at the end.
@@ -82,7 +82,7 @@ public final class MDSDataset: Sendable {
     /// - Parameter sample: The position in the data set.
     /// - Returns: The position of the shard and of the sample in it.
     /// - Complexity: O(log shards).
-    public func location(of sample: Int) -> (shard: Int, sample: Int) {
+    package func location(of sample: Int) -> (shard: Int, sample: Int) {
         precondition((0..<sampleCount).contains(sample), "sample \(sample) of \(sampleCount)")
         var low = 0
         var high = starts.count - 1
@@ -97,7 +97,7 @@ public final class MDSDataset: Sendable {
     ///
     /// - Parameter shard: The position of the shard.
     /// - Returns: The number of the sample.
-    public func firstSample(ofShard shard: Int) -> Int { starts[shard] }
+    package func firstSample(ofShard shard: Int) -> Int { starts[shard] }
 
     /// The values of a sample by column name.
     ///
@@ -131,7 +131,7 @@ public final class MDSDataset: Sendable {
     /// - Parameter position: The position in the index.
     /// - Returns: The shard.
     /// - Throws: `CorpusError` when its file is missing, damaged or contradicts the index.
-    public func shard(_ position: Int) throws -> MDSShard {
+    package func shard(_ position: Int) throws -> MDSShard {
         try open.withLock { open in
             if let shard = open.shards[position] { return shard }
             // First, so that no more shards than the limit are in memory.

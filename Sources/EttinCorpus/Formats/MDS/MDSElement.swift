@@ -24,7 +24,7 @@ public enum MDSElement: String, Hashable, Sendable, CaseIterable {
     case float64
 
     /// The size of one value.
-    public var byteCount: Int {
+    package var byteCount: Int {
         switch self {
         case .uint8, .int8: 1
         case .uint16, .int16, .float16: 2
@@ -34,7 +34,7 @@ public enum MDSElement: String, Hashable, Sendable, CaseIterable {
     }
 
     /// Whether values are whole numbers.
-    public var isInteger: Bool {
+    package var isInteger: Bool {
         switch self {
         case .float16, .float32, .float64: false
         default: true

@@ -55,7 +55,7 @@ public enum MDSEncoding: Hashable, Sendable {
     ///   - name: For example `ndarray:uint16`.
     ///   - file: The file or option that the name comes from, for messages.
     /// - Throws: `CorpusError` when the encoding is unknown, or is `pkl`, which would execute what it reads.
-    public init(name: String, file: String = "encoding") throws {
+    package init(name: String, file: String = "encoding") throws {
         func refused(_ expected: String) -> CorpusError {
             CorpusError(.unsupported, file: file, item: "encoding", found: "is \(shown(name))", expected: expected)
         }
@@ -113,7 +113,7 @@ public enum MDSEncoding: Hashable, Sendable {
     }
 
     /// The name as shards and `index.json` have it.
-    public var name: String {
+    package var name: String {
         switch self {
         case .bytes: "bytes"
         case .string: "str"
@@ -130,7 +130,7 @@ public enum MDSEncoding: Hashable, Sendable {
     }
 
     /// The size that every value has; nil when values differ in size and each stores its own.
-    public var fixedByteCount: Int? {
+    package var fixedByteCount: Int? {
         switch self {
         case .integer: 8
         case .scalar(let element): element.byteCount

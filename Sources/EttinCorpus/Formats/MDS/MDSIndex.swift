@@ -4,15 +4,15 @@ import EttinJSON
 /// The list of shards of a data set: `index.json`.
 public struct MDSIndex: Hashable, Sendable {
     /// The name of the file.
-    public static let fileName = "index.json"
+    package static let fileName = "index.json"
 
     /// The shards in order.
-    public var shards: [MDSShardDescription]
+    package var shards: [MDSShardDescription]
 
     /// Creates an index.
     ///
     /// - Parameter shards: The shards in order.
-    public init(shards: [MDSShardDescription] = []) {
+    package init(shards: [MDSShardDescription] = []) {
         self.shards = shards
     }
 
@@ -68,7 +68,7 @@ public struct MDSIndex: Hashable, Sendable {
     ///
     /// - Parameter folder: The folder, which must exist.
     /// - Throws: `CorpusError` when the file cannot be written.
-    public func write(toFolder folder: String) throws {
+    package func write(toFolder folder: String) throws {
         let value: JSONValue = ["shards": .array(shards.map(\.json)), "version": 2]
         let bytes = value.serialized(MDSShardDescription.writingOptions)
         try CorpusError.translating { try AtomicFile.write(bytes, to: FilePath.joined(folder, Self.fileName)) }

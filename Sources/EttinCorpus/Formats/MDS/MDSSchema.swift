@@ -2,13 +2,13 @@ import EttinFiles
 import EttinJSON
 
 /// The columns of a shard, in the order in which samples hold them.
-public struct MDSSchema: Hashable, Sendable {
+package struct MDSSchema: Hashable, Sendable {
     /// One column.
-    public struct Column: Hashable, Sendable {
+    package struct Column: Hashable, Sendable {
         /// The name.
-        public let name: String
+        package let name: String
         /// How its values become bytes.
-        public let encoding: MDSEncoding
+        package let encoding: MDSEncoding
         let fixedByteCount: Int?
 
         init(_ name: String, _ encoding: MDSEncoding) {
@@ -18,25 +18,25 @@ public struct MDSSchema: Hashable, Sendable {
         }
 
         /// Compares names by bytes.
-        public static func == (left: Column, right: Column) -> Bool {
+        package static func == (left: Column, right: Column) -> Bool {
             ExactName(left.name) == ExactName(right.name) && left.encoding == right.encoding
         }
 
         /// Feeds name and encoding to a hasher in agreement with `==`.
-        public func hash(into hasher: inout Hasher) {
+        package func hash(into hasher: inout Hasher) {
             hasher.combine(ExactName(name))
             hasher.combine(encoding)
         }
     }
 
     /// The columns.
-    public let columns: [Column]
+    package let columns: [Column]
 
     /// Creates a schema for writing: columns are ordered by name.
     ///
     /// - Parameter columns: Names and encodings in any order.
     /// - Throws: `CorpusError` when there is no column or a name occurs twice.
-    public init(_ columns: [(name: String, encoding: MDSEncoding)]) throws {
+    package init(_ columns: [(name: String, encoding: MDSEncoding)]) throws {
         let sorted = columns.sorted { ExactName($0.name) < ExactName($1.name) }
         for (left, right) in zip(sorted, sorted.dropFirst()) where ExactName(left.name) == ExactName(right.name) {
             throw CorpusError(.invalidOption, file: "columns", item: shown(left.name), found: "occurs twice")
@@ -56,7 +56,7 @@ public struct MDSSchema: Hashable, Sendable {
     ///
     /// - Parameter name: The name, compared by bytes.
     /// - Returns: The position in `columns`.
-    public func position(of name: String) -> Int? {
+    package func position(of name: String) -> Int? {
         columns.firstIndex { ExactName($0.name) == ExactName(name) }
     }
 

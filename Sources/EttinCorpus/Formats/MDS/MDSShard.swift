@@ -1,18 +1,18 @@
 import EttinFiles
 
 /// An open shard: random access to its samples, each in O(1), from any number of threads.
-public final class MDSShard: Sendable {
+package final class MDSShard: Sendable {
     private enum Content: Sendable {
         case mapped(MappedFile)
         case memory([UInt8])
     }
 
     /// The file, for messages.
-    public let path: String
+    package let path: String
     /// The columns.
-    public let schema: MDSSchema
+    package let schema: MDSSchema
     /// The number of samples.
-    public let sampleCount: Int
+    package let sampleCount: Int
     private let content: Content
 
     /// Maps an uncompressed shard file and checks its frame.
@@ -79,7 +79,7 @@ public final class MDSShard: Sendable {
     ///   - body: Receives the bytes; must not let the pointer escape.
     /// - Returns: What `body` returns.
     /// - Throws: `CorpusError` when the sample's offsets or lengths are impossible; what `body` throws.
-    public func withBytes<Result>(
+    package func withBytes<Result>(
         sample: Int,
         column: Int,
         _ body: (UnsafeRawBufferPointer) throws -> Result
@@ -103,7 +103,7 @@ public final class MDSShard: Sendable {
     /// - Parameter sample: The position in the shard.
     /// - Returns: One value per column.
     /// - Throws: `CorpusError` when the sample's offsets, lengths or values are malformed.
-    public func values(sample: Int) throws -> [MDSValue] {
+    package func values(sample: Int) throws -> [MDSValue] {
         try withFields(sample: sample) { bytes, ranges in
             try zip(schema.columns, ranges).map { column, range in
                 try decoded(UnsafeRawBufferPointer(rebasing: bytes[range]), column, sample)
@@ -141,7 +141,7 @@ public final class MDSShard: Sendable {
     ///   - column: The position in the schema of a column of whole numbers.
     /// - Returns: The ids.
     /// - Throws: `CorpusError` when the column does not hold arrays of whole numbers, or one does not fit 32 bits.
-    public func tokenIDs(sample: Int, column: Int) throws -> [Int32] {
+    package func tokenIDs(sample: Int, column: Int) throws -> [Int32] {
         try withTokens(sample, column) { MDSArray.tokenIDs($0.element, $0.values) }
     }
 

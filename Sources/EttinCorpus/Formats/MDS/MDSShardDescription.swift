@@ -1,16 +1,16 @@
 import EttinFiles
-public import EttinJSON
+package import EttinJSON
 
 /// What `index.json` says about one shard.
-public struct MDSShardDescription: Hashable, Sendable {
+package struct MDSShardDescription: Hashable, Sendable {
     /// One file of a shard.
-    public struct File: Hashable, Sendable {
+    package struct File: Hashable, Sendable {
         /// The path relative to the folder of the index.
-        public let basename: String
+        package let basename: String
         /// The size in bytes.
-        public let byteCount: Int
+        package let byteCount: Int
         /// Hashes of the content by algorithm, in hexadecimal digits.
-        public let hashes: [String: String]
+        package let hashes: [String: String]
 
         /// Describes a file.
         ///
@@ -18,7 +18,7 @@ public struct MDSShardDescription: Hashable, Sendable {
         ///   - basename: The path relative to the folder of the index.
         ///   - byteCount: The size in bytes.
         ///   - hashes: Hashes of the content by algorithm, in hexadecimal digits.
-        public init(basename: String, byteCount: Int, hashes: [String: String]) {
+        package init(basename: String, byteCount: Int, hashes: [String: String]) {
             self.basename = basename
             self.byteCount = byteCount
             self.hashes = hashes
@@ -38,19 +38,19 @@ public struct MDSShardDescription: Hashable, Sendable {
     }
 
     /// The columns.
-    public let schema: MDSSchema
+    package let schema: MDSSchema
     /// The compression's name; nil for uncompressed shards.
-    public let compression: String?
+    package let compression: String?
     /// The algorithms whose hashes were written.
-    public let hashes: [String]
+    package let hashes: [String]
     /// The uncompressed file.
-    public let raw: File
+    package let raw: File
     /// The compressed file; nil for uncompressed shards.
-    public let zip: File?
+    package let zip: File?
     /// The number of samples.
-    public let sampleCount: Int
+    package let sampleCount: Int
     /// The writer's size limit as it stands there: a number, a text such as `64mb`, or `null`.
-    public let sizeLimit: JSONValue
+    package let sizeLimit: JSONValue
 
     /// The same shard seen from the folder above.
     func inside(_ folder: String) -> MDSShardDescription {

@@ -20,19 +20,19 @@ public struct MDSStreams: Sendable {
     }
 
     /// One data set of several.
-    public struct Stream: Sendable {
+    package struct Stream: Sendable {
         /// The data set.
-        public let dataset: MDSDataset
+        package let dataset: MDSDataset
         /// Its weight.
-        public let weight: Weight
+        package let weight: Weight
         /// The number of its first sample.
-        public let firstSample: Int
+        package let firstSample: Int
         /// How many samples an epoch draws from it.
-        public let drawCount: Int
+        package let drawCount: Int
     }
 
     /// The data sets in order.
-    public let streams: [Stream]
+    package let streams: [Stream]
     /// The number of different samples.
     public let sampleCount: Int
 
@@ -127,7 +127,7 @@ public struct MDSStreams: Sendable {
     ///
     /// - Parameter sample: The number of the sample in the joined data set.
     /// - Returns: The position of the stream and of the sample in it.
-    public func location(of sample: Int) -> (stream: Int, sample: Int) {
+    package func location(of sample: Int) -> (stream: Int, sample: Int) {
         precondition((0..<sampleCount).contains(sample), "sample \(sample) of \(sampleCount)")
         // Streams are few; those without samples are passed over because the next begins at the same number.
         let stream = streams.lastIndex { $0.firstSample <= sample } ?? 0

@@ -18,13 +18,13 @@ public final class MDSWriter {
         public static let defaultSizeLimit = 1 << 26
 
         /// How shards are compressed; nil for not at all.
-        public var compression: Compression?
+        package var compression: Compression?
         /// The hashes to record in the index.
-        public var hashes: [HashAlgorithm]
-        /// The most bytes of a shard; nil for one shard.
+        package var hashes: [HashAlgorithm]
+        /// Maximum size in bytes of a shard; nil for one shard.
         ///
         /// A larger sample gets a shard of its own.
-        public var sizeLimit: Int?
+        package var sizeLimit: Int?
 
         /// Creates options; the defaults are those of the Python library.
         ///
@@ -46,9 +46,9 @@ public final class MDSWriter {
     /// The folder.
     public let folder: String
     /// The columns in the order in which samples hold them.
-    public let schema: MDSSchema
+    package let schema: MDSSchema
     /// The shards that are complete.
-    public private(set) var index: MDSIndex
+    package private(set) var index: MDSIndex
     private let options: Options
     private let configuration: [UInt8]
     private var samples: [UInt8] = []

@@ -3,7 +3,7 @@ import EttinFiles
 /// The samples of an order data set: the ids that a training run has seen, sample by sample in the order of its steps.
 ///
 /// Such a data set is a folder of Parquet files with the columns `input_ids` and `step`.
-public struct OrderSamples {
+package struct OrderSamples {
     private var rest: [String]
     private var current: (path: String, rows: ParquetRows, row: Int)?
 
@@ -11,7 +11,7 @@ public struct OrderSamples {
     ///
     /// - Parameter path: A Parquet file, or a folder of them: `steps_000001_to_000100.parquet` and so on.
     /// - Throws: `CorpusError` when there are no such files.
-    public init(path: String) throws {
+    package init(path: String) throws {
         rest = try Self.files(path).reversed()
     }
 
@@ -41,7 +41,7 @@ public struct OrderSamples {
     ///
     /// - Returns: The sample; nil when all are read.
     /// - Throws: `CorpusError` naming file and row when a file is not as expected.
-    public mutating func next() throws -> OrderRow? {
+    package mutating func next() throws -> OrderRow? {
         while true {
             if current == nil {
                 guard let path = rest.popLast() else { return nil }

@@ -5,15 +5,15 @@
 /// var rows = try file.rows(of: ["text", "meta.url"])
 /// while let values = try rows.next() { … }
 /// ```
-public final class ParquetFile: Sendable {
+package final class ParquetFile: Sendable {
     /// The path as it was given.
-    public let path: String
+    package let path: String
     /// The number of rows.
-    public let rowCount: Int
+    package let rowCount: Int
     /// All columns at the lowest level of nesting, in the order of the file.
-    public let columns: [ParquetColumn]
+    package let columns: [ParquetColumn]
     /// The names of the outermost columns, in the order of the file.
-    public let fields: [String]
+    package let fields: [String]
 
     let source: ParquetSource
     let schema: ParquetSchema
@@ -23,7 +23,7 @@ public final class ParquetFile: Sendable {
     ///
     /// - Parameter path: The file.
     /// - Throws: `CorpusError` when it cannot be read, is not a Parquet file, or is encrypted.
-    public init(path: String) throws {
+    package init(path: String) throws {
         let source = try ParquetSource(path: path)
         let footer = try source.read(source.footer)
         (schema, rowGroups, rowCount) = try ParquetFailure.naming(path, "footer") {
@@ -56,7 +56,7 @@ public final class ParquetFile: Sendable {
     ///   - replacesInvalidText: Whether ill-formed UTF-8 becomes U+FFFD instead of an error.
     /// - Returns: The rows.
     /// - Throws: `CorpusError` when there is no such column.
-    public func rows(
+    package func rows(
         of names: [String],
         in range: Range<Int>? = nil,
         replacesInvalidText: Bool = false
@@ -83,11 +83,11 @@ public final class ParquetFile: Sendable {
     ///
     /// - Parameter name: The name, with dots within structures.
     /// - Returns: Whether `rows` can be asked for it.
-    public func has(_ name: String) -> Bool { schema.find(name) != nil }
+    package func has(_ name: String) -> Bool { schema.find(name) != nil }
 }
 
 /// Rows of a Parquet file, from front to back.
-public struct ParquetRows {
+package struct ParquetRows {
     private let file: ParquetFile
     private let names: [String]
     private let paths: [[ParquetNode]]
@@ -122,7 +122,7 @@ public struct ParquetRows {
     ///
     /// - Returns: The values of the columns, in the order in which they were asked for; nil behind the last row.
     /// - Throws: `CorpusError` naming file, row and column when the bytes are damaged or cannot be read.
-    public mutating func next() throws -> [ParquetValue]? {
+    package mutating func next() throws -> [ParquetValue]? {
         while true {
             guard row < end, start < end else { return nil }
             while rowsLeftInGroup == 0 { try openGroup() }

@@ -3,7 +3,7 @@ import EttinFiles
 
 /// A data page, whose entries are decoded some at a time: their levels, and the values of those that have one.
 struct ParquetPage {
-    /// The most entries of a page; runs could promise any number of them in a few bytes.
+    /// Maximum number of entries of a page; runs could promise any number of them in a few bytes.
     static let entryLimit = 1 << 26
     /// How many entries are decoded at a time.
     private static let windowSize = 1 << 16

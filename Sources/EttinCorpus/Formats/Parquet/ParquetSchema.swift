@@ -1,11 +1,11 @@
 /// A column of a Parquet file, at the lowest level of nesting.
-public struct ParquetColumn: Hashable, Sendable {
+package struct ParquetColumn: Hashable, Sendable {
     /// The names from the outermost to the innermost, with dots between them.
-    public let path: String
+    package let path: String
     /// The physical type by its name in the format, such as `BYTE_ARRAY`.
-    public let type: String
+    package let type: String
     /// Whether the column is declared as text.
-    public let isText: Bool
+    package let isText: Bool
 }
 
 /// A lowest element of the schema with what is needed to decode its values.

@@ -1,10 +1,10 @@
 import EttinFiles
-public import EttinJSON
+package import EttinJSON
 
 /// A value of a Parquet row.
 ///
 /// Dates, times and decimals are the integers or bytes that are stored for them.
-public enum ParquetValue: Hashable, Sendable {
+package enum ParquetValue: Hashable, Sendable {
     /// No value.
     case null
     /// A Boolean.
@@ -25,25 +25,25 @@ public enum ParquetValue: Hashable, Sendable {
     case structure([Field])
 
     /// A named value.
-    public struct Field: Hashable, Sendable {
+    package struct Field: Hashable, Sendable {
         /// The name.
-        public let name: String
+        package let name: String
         /// The value.
-        public let value: ParquetValue
+        package let value: ParquetValue
 
         /// Creates a field.
         ///
         /// - Parameters:
         ///   - name: The name.
         ///   - value: The value.
-        public init(name: String, value: ParquetValue) {
+        package init(name: String, value: ParquetValue) {
             self.name = name
             self.value = value
         }
     }
 
     /// The value as JSON; bytes become text of hexadecimal digits.
-    public var json: JSONValue {
+    package var json: JSONValue {
         switch self {
         case .null: .null
         case .bool(let value): .bool(value)

@@ -30,11 +30,11 @@ public struct CorpusInput: Hashable, Sendable {
     }
 
     /// The file, or the folder of a data set.
-    public let path: String
+    package let path: String
     /// How documents lie in it.
-    public let format: Format
+    package let format: Format
     /// The size of the file, or of all of a data set's shards, in bytes.
-    public let byteCount: Int
+    package let byteCount: Int
     let packing: Packing
 
     /// Whether parts of a job get shares of the records, not of the bytes.
@@ -66,7 +66,7 @@ public struct CorpusInput: Hashable, Sendable {
     ///   - format: The format of all files, whatever their names say; nil to go by the names.
     /// - Returns: The inputs; each file once, where it is first named.
     /// - Throws: `CorpusError` when something is not there, cannot be examined, or has a format that is not read.
-    public static func find(_ paths: [String], format: Format? = nil) throws -> [CorpusInput] {
+    package static func find(_ paths: [String], format: Format? = nil) throws -> [CorpusInput] {
         var found: [CorpusInput] = []
         var seen: Set<ExactName> = []
         for path in paths {

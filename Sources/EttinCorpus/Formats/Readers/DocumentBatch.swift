@@ -2,17 +2,17 @@ import EttinFiles
 import EttinJSON
 
 /// A document to tokenise.
-public struct Document: Hashable, Sendable {
+package struct Document: Hashable, Sendable {
     /// What the input calls it, or its place.
-    public let id: String
+    package let id: String
     /// The text.
-    public let text: String
+    package let text: String
 }
 
 /// Some consecutive records of one input, not yet looked into.
 ///
 /// Looking into them is work for several threads; finding their ends is not.
-public struct DocumentBatch: Sendable {
+package struct DocumentBatch: Sendable {
     enum Content: Sendable {
         /// Records of a file: the bytes of all, and where each lies there.
         case bytes([UInt8], [Range<Int>])
@@ -31,7 +31,7 @@ public struct DocumentBatch: Sendable {
     let firstLine: Int?
 
     /// The number of records.
-    public var count: Int {
+    package var count: Int {
         switch content {
         case .bytes(_, let ranges): ranges.count
         case .samples(_, let range): range.count
@@ -44,7 +44,7 @@ public struct DocumentBatch: Sendable {
     /// - Parameter first: The number of records to pass over.
     /// - Returns: A document for each record; nil for one that is left out.
     /// - Throws: `CorpusError` naming file and line when a record is malformed.
-    public func documents(from first: Int = 0) throws -> [Document?] {
+    package func documents(from first: Int = 0) throws -> [Document?] {
         switch content {
         case .bytes(let bytes, let ranges):
             try bytes.withUnsafeBytes { bytes in

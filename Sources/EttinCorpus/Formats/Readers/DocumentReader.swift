@@ -5,7 +5,7 @@ import EttinFiles
 /// A part of a job gets the documents that begin in its share of the bytes of all inputs, so that the parts together
 /// read every document once and, put in order, read them in the order of the whole. A compressed file belongs to one
 /// part as a whole; an MDS data set is divided by its samples and a Parquet file by its rows.
-public struct DocumentReader {
+package struct DocumentReader {
     /// A batch ends behind the record that reaches one of these.
     private static let batchBytes = 1 << 20
     private static let batchRecords = 4096
@@ -17,7 +17,7 @@ public struct DocumentReader {
     /// The bytes of this part, counted over all inputs that are divided by bytes.
     private let share: Range<Int>
     /// About the bytes on the disk that this part reads, with those of data sets decompressed.
-    public let workTotal: Int
+    package let workTotal: Int
     /// The bytes of inputs before the current one, and of that.
     private var passedWork = 0
     private var currentWork = 0
@@ -34,7 +34,7 @@ public struct DocumentReader {
     ///   - inputs: The inputs in order.
     ///   - options: How documents are found.
     ///   - part: The part of the job to read.
-    public init(_ inputs: [CorpusInput], options: ReadingOptions = ReadingOptions(), part: JobPart = .whole) {
+    package init(_ inputs: [CorpusInput], options: ReadingOptions = ReadingOptions(), part: JobPart = .whole) {
         self.options = options
         self.part = part
         var starts: [(CorpusInput, Int)] = []
@@ -56,7 +56,7 @@ public struct DocumentReader {
     }
 
     /// How much of `workTotal` was read.
-    public var workDone: Int {
+    package var workDone: Int {
         switch current {
         case nil: return passedWork + currentWork
         case .file(_, let splitter, let start, _)?:
@@ -78,7 +78,7 @@ public struct DocumentReader {
     ///
     /// - Returns: Some consecutive records of one input; nil when all are read.
     /// - Throws: `CorpusError` when an input cannot be read or a document is too long.
-    public mutating func next() throws -> DocumentBatch? {
+    package mutating func next() throws -> DocumentBatch? {
         while true {
             switch current {
             case nil:

@@ -29,19 +29,19 @@ public struct ReadingOptions: Hashable, Sendable {
     }
 
     /// The format of all files; nil to go by their names.
-    public var format: CorpusInput.Format?
+    package var format: CorpusInput.Format?
     /// What separates the documents of text files.
-    public var splitting: Splitting
+    package var splitting: Splitting
     /// The field of JSON Lines, or the column of MDS or Parquet, with the text.
-    public var textField: String
+    package var textField: String
     /// The field or column with the document's id; a document without one is named after its place.
-    public var idField: String
+    package var idField: String
     /// What happens to text that is not UTF-8.
-    public var invalidText: InvalidTextRule
+    package var invalidText: InvalidTextRule
     /// What happens to documents without text.
-    public var emptyDocuments: EmptyDocumentRule
-    /// The most bytes of a document, which is held in memory whole.
-    public var longestDocumentBytes: Int
+    package var emptyDocuments: EmptyDocumentRule
+    /// Maximum size in bytes of a document, which is held in memory whole.
+    package var longestDocumentBytes: Int
 
     /// Creates options.
     ///
@@ -75,9 +75,9 @@ public struct ReadingOptions: Hashable, Sendable {
 /// One of several equal parts of a job, for machines that share it.
 public struct JobPart: Hashable, Sendable {
     /// The number of the part, from 0.
-    public let index: Int
+    package let index: Int
     /// The number of parts.
-    public let count: Int
+    package let count: Int
 
     /// The whole job.
     public static let whole = JobPart(checkedIndex: 0, count: 1)

@@ -51,7 +51,7 @@ extension PretrainingRecipe {
     /// A recipe with such places can be planned, not run.
     ///
     /// - Throws: `TrainingError` naming the key.
-    public func checkRunnable() throws {
+    package func checkRunnable() throws {
         let paths: [(key: String, value: String?)] = [
             ("train_loader.dataset.local", data.localPath), ("eval_loader.dataset.local", evalData?.localPath),
             ("save_folder", checkpoints.saveFolder), ("load_path", checkpoints.loadPath),
