@@ -17,7 +17,7 @@ public struct CheckpointAverage {
     public let folders: [String]
     /// The folder given last, whose tokenizer and settings the average gets.
     private let last: String
-    private let configuration: ModernBERTConfiguration
+    private var configuration: ModernBERTConfiguration
     private let stores: [TensorStore]
     private let names: [String]
 
@@ -43,9 +43,12 @@ public struct CheckpointAverage {
         self.last = last
         configuration = try ModernBERTConfiguration(folder: last)
         stores = try sorted.map { try TensorStore.open(folder: $0) }
+        let stated = configuration
+        // A head that one of them has trained apart is averaged, not dropped.
+        if try stores.contains(where: { try $0.ownsOutputMatrix() }) { configuration.tiesWordEmbeddings = false }
         names = Self.names(of: stores[0], configuration)
         for (folder, store) in zip(sorted, stores) {
-            try Self.compare(ModernBERTConfiguration(folder: folder), configuration, folder, last)
+            try Self.compare(ModernBERTConfiguration(folder: folder), stated, folder, last)
             try Self.compare(store, with: stores[0], names, configuration, folder, sorted[0])
         }
     }
@@ -54,10 +57,12 @@ public struct CheckpointAverage {
     ///
     /// - Parameter output: A folder that is empty or does not exist yet.
     /// - Returns: The number of parameters.
-    /// - Throws: `CheckpointError` for failures of the file system; `TorchError` when memory runs out.
+    /// - Throws: `CheckpointError` for weights that hold NaN or infinity and for failures of the file system; `TorchError`
+    ///   when memory runs out.
     @discardableResult
     public func write(toFolder output: String) throws -> Int {
         let target = try CheckpointError.translating { try AtomicFolder(path: output) }
+        for (folder, store) in zip(folders, stores) { try store.requireFiniteValues(folder: folder) }
         let tensors = names.map { name in
             let shape = stores[0].descriptor(name)?.shape ?? []
             return TensorToWrite(name: name, dtype: .float32, shape: shape) { sink in

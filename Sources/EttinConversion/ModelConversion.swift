@@ -85,8 +85,8 @@ public struct ModelConversion {
     // MARK: - Weights
 
     private func writeWeights(_ configuration: ModernBERTConfiguration, toFolder output: String) throws -> Int {
-        let stored = try TensorStore.open(folder: folder).stateDictionary()
-        if stored.contains(where: { $0.key.hasPrefix("classifier.") }) {
+        let stored = try TensorStore.open(folder: folder)
+        if stored.names.contains(where: { $0.hasPrefix("classifier.") }) {
             throw CheckpointError(
                 .unsupported,
                 file: folder,
@@ -94,20 +94,22 @@ public struct ModelConversion {
                 expected: "a language model, or a trunk alone"
             )
         }
-        let isTrunkAlone = !stored.contains { $0.key.hasPrefix("model.") }
+        let isTrunkAlone = !stored.names.contains { $0.hasPrefix("model.") }
         return isTrunkAlone
-            ? try write(ModernBERT(configuration), stored, toFolder: output)
-            : try write(LanguageModel(configuration), stored, toFolder: output)
+            ? try write(ModernBERT.self, configuration, stored, toFolder: output)
+            : try write(LanguageModel.self, configuration, stored, toFolder: output)
     }
 
     private func write<Model: PretrainedModel>(
-        _ model: Model,
-        _ stored: StateDictionary,
+        _ type: Model.Type,
+        _ configuration: ModernBERTConfiguration,
+        _ stored: TensorStore,
         toFolder output: String
     ) throws -> Int {
-        var state = CheckpointKeyMap.imported(stored, for: Model.headNaming)
-        // A tied output matrix is the embedding under a second name, which some writers store too.
-        if model.configuration.tiesWordEmbeddings { state.removeAll { $0.key == "decoder.weight" } }
+        try stored.requireFiniteValues(folder: folder)
+        var configuration = configuration
+        let state = try stored.state(for: Model.headNaming, of: &configuration)
+        let model = Model(configuration, windowRule: .transformers)
         try model.load(state)
         try model.save(folder: output, format: format)
         return model.parameterCount

@@ -7,7 +7,8 @@ import EttinTraining
 enum ModelFolderFiles {
     /// The files that say how texts are read and written.
     private static let settings = [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "chat_template.jinja", "generation_config.json",
     ]
 
     /// Copies those files that are there.

@@ -16,14 +16,14 @@ public enum InferenceDType: String, Sendable, Hashable, CaseIterable {
 public struct ComputeOptions: Sendable, Hashable {
     /// The device that holds the model.
     public var device: Device
-    /// The type to compute in; nil for that of the files.
+    /// Compute dtype; nil for that of the weights.
     public var dtype: InferenceDType?
 
     /// Creates options.
     ///
     /// - Parameters:
     ///   - device: The device that holds the model.
-    ///   - dtype: The type to compute in; nil for that of the files.
+    ///   - dtype: Compute dtype; nil for that of the weights.
     public init(device: Device = .cpu, dtype: InferenceDType? = nil) {
         self.device = device
         self.dtype = dtype
@@ -41,13 +41,28 @@ public struct ComputeOptions: Sendable, Hashable {
     /// Packs the weights of a loaded trunk where the device computes with packed ones.
     ///
     /// - Throws: ``InferenceError`` for a precision that the device does not have; `TorchError` without memory.
-    func prepare(_ trunk: ModernBERT) throws {
-        if let precision = try packing(for: trunk) { try withRecovery { trunk.packForInference(precision) } }
+    func prepare(_ trunk: ModernBERT, _ divergence: Divergence) throws {
+        if let precision = try packing(for: trunk) {
+            try requireFinite(trunk, precision, divergence)
+            try withRecovery { trunk.packForInference(precision) }
+        }
     }
 
     /// As for a trunk, with the model's head.
-    func prepare(_ model: LanguageModel) throws {
-        if let precision = try packing(for: model.trunk) { try withRecovery { model.packForInference(precision) } }
+    func prepare(_ model: LanguageModel, _ divergence: Divergence) throws {
+        if let precision = try packing(for: model.trunk) {
+            try requireFinite(model.trunk, precision, divergence)
+            try withRecovery { model.packForInference(precision) }
+        }
+    }
+
+    /// Refuses to round weights that are no finite numbers to integers.
+    private func requireFinite(_ trunk: ModernBERT, _ precision: WeightPrecision, _ divergence: Divergence) throws {
+        guard precision == .int8 else { return }
+        for (_, weight) in trunk.parameters where weight.elementCount > 0 {
+            let bounds = try withRecovery { try [weight.max(), weight.min()].map { try $0.to(.float32).scalar() } }
+            guard bounds.allSatisfy(\.isFinite) else { throw divergence.error("the scale of an int8 weight") }
+        }
     }
 
     /// The precision to pack weights in; nil where the model is used as it is.

@@ -11,14 +11,14 @@ extension FillMask {
             self.maskTokenID = maskTokenID
         }
 
-        /// The most tokens of a text, special ones included.
+        /// Maximum number of tokens per text, special tokens included.
         public var limit: Int { preparation.limit }
 
         /// Prepares texts, on all threads.
         ///
         /// - Parameters:
         ///   - texts: Each with at least one mask token.
-        ///   - overlong: What becomes of texts that are too long.
+        ///   - overlong: What to do with texts that are too long.
         /// - Returns: One value for each text, in order.
         /// - Throws: ``InferenceError`` for a text without a mask or one that is too long.
         public func prepare(_ texts: [String], overlong: OverlongTextRule = .refuse) throws -> [PreparedText] {

@@ -2,7 +2,7 @@ public import EttinModel
 public import EttinTokenizer
 import Torch
 
-/// Fills the masks of texts with the most probable tokens.
+/// Fills masks with the most likely tokens.
 ///
 /// ```swift
 /// let fillMask = try FillMask(folder: "models/ettin-encoder-17m")
@@ -28,7 +28,7 @@ public final class FillMask {
     public struct Result: Sendable, Hashable {
         /// For each mask, in order, its predictions, most probable first.
         public let masks: [[Prediction]]
-        /// Whether the text was shortened.
+        /// Whether the text was truncated.
         public let isTruncated: Bool
     }
 
@@ -36,9 +36,12 @@ public final class FillMask {
     public let model: LanguageModel
     /// The tokenizer.
     public let tokenizer: Tokenizer
-    /// Makes of texts what ``predictions(for:topK:maxBatchTokens:)`` takes, on any thread.
+    /// Prepares texts for ``predictions(for:topK:maxBatchTokens:)``, on any thread.
     public let preparer: Preparer
+    /// What the folder's files say that has no effect, a sentence each.
+    public let notices: [String]
     private let maskTokenID: Int32
+    private let divergence: Divergence
 
     /// Loads an encoder.
     ///
@@ -48,9 +51,12 @@ public final class FillMask {
     /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken;
     ///   ``InferenceError`` for a decoder or a tokenizer without a mask token.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
+        try FolderEvidence.requireLanguageModel(folder: folder, expected: "a masked language model")
         let configuration = try ModernBERTConfiguration(folder: folder)
         try configuration.require(.encoder, folder: folder)
+        divergence = Divergence(folder: folder)
         tokenizer = try Tokenizer(folder: folder)
+        notices = try ModelFolderNotices.all(folder: folder) + tokenizer.notices
         guard let mask = tokenizer.maskTokenID else {
             throw InferenceError.unsuitableModel(
                 folder: folder,
@@ -63,16 +69,16 @@ public final class FillMask {
         let limit = TextPreparation.limit(tokenizer, configuration)
         preparer = Preparer(TextPreparation(tokenizer: tokenizer, limit: limit), maskTokenID: mask)
         model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
-        try options.prepare(model)
+        try options.prepare(model, divergence)
     }
 
     /// Predicts the masks of some texts.
     ///
     /// - Parameters:
     ///   - texts: Each with at least one mask token.
-    ///   - topK: How many predictions for each mask; at most the whole vocabulary.
-    ///   - overlong: What becomes of texts that are too long.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - topK: Number of predictions per mask; at most the whole vocabulary.
+    ///   - overlong: What to do with texts that are too long.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One result for each text.
     /// - Throws: ``InferenceError`` for a text without a mask, one that is too long or an option out of range;
     ///   `TorchError` when memory or device fails.
@@ -96,8 +102,8 @@ public final class FillMask {
     ///
     /// - Parameters:
     ///   - texts: Texts that ``preparer`` made, of one request or of several.
-    ///   - topK: How many predictions for each mask; at most the whole vocabulary.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - topK: Number of predictions per mask; at most the whole vocabulary.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One result for each text.
     /// - Throws: ``InferenceError`` for texts that another model's preparer made or an option out of range; `TorchError`
     ///   when memory or device fails; `CancellationError`.
@@ -112,7 +118,7 @@ public final class FillMask {
         var results = [Result?](repeating: nil, count: texts.count)
         for batch in texts.batches(maxTokens: maxBatchTokens) {
             try Task.checkCancellation()
-            let filled = try predict(batch.map { texts[$0] }, topK: topK)
+            let filled = try predict(batch.map { texts[$0] }, numbers: batch.map { $0 + 1 }, topK: topK)
             for (index, result) in zip(batch, filled) { results[index] = result }
         }
         return results.compactMap(\.self)
@@ -126,7 +132,7 @@ public final class FillMask {
         try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
     }
 
-    private func predict(_ texts: [PreparedText], topK: Int) throws -> [Result] {
+    private func predict(_ texts: [PreparedText], numbers: [Int], topK: Int) throws -> [Result] {
         let batch = PackedBatch(texts.map(\.tokenIDs))
         let rows = batch.inputIDs.indices.filter { batch.inputIDs[$0] == maskTokenID }
         let (scores, ids) = try withRecovery {
@@ -140,10 +146,13 @@ public final class FillMask {
             }
         }
         var next = 0
-        return texts.map { text in
+        return try zip(texts, numbers).map { text, number in
             let places = text.tokenIDs.indices.filter { text.tokenIDs[$0] == maskTokenID }
-            let masks = places.map { place -> [Prediction] in
+            let masks = try places.map { place -> [Prediction] in
                 defer { next += topK }
+                guard scores[next..<next + topK].allSatisfy(\.isFinite) else {
+                    throw divergence.error("a prediction for text \(number)")
+                }
                 return (next..<next + topK).map { entry in
                     let id = Int32(ids[entry])
                     var filled = text.tokenIDs
@@ -162,7 +171,7 @@ public final class FillMask {
     }
 }
 
-/// How many tokens are computed at once unless told otherwise: enough to fill matrix products, little memory.
+/// Default number of tokens per batch: enough to fill matrix products, with little memory.
 public let defaultMaxBatchTokens = 8192
 
 /// Checks an option against a range.

@@ -8,6 +8,8 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
     case unsuitableText(number: Int, found: String, expected: String)
     /// An option has an impossible value.
     case invalidOption(name: String, found: String, expected: String)
+    /// A result is NaN or infinite: a checkpoint of training that diverged, mostly.
+    case nonFiniteResult(folder: String, result: String, cause: String)
 
     /// What was found and what was expected, in one line.
     public var description: String {
@@ -15,11 +17,13 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
         case .unsuitableModel(let folder, let found, let expected):
             "\(folder): \(found); expected \(expected)"
         case .overlongText(let number, let tokens, let limit):
-            "text \(number) has \(tokens) tokens; expected at most \(limit), or truncation to be asked for"
+            "text \(number) has \(tokens) tokens; expected at most \(limit); pass --truncate to shorten it"
         case .unsuitableText(let number, let found, let expected):
             "text \(number) \(found); expected \(expected)"
         case .invalidOption(let name, let found, let expected):
-            "\(name) is \(found); expected \(expected)"
+            "--\(name) is \(found); expected \(expected)"
+        case .nonFiniteResult(let folder, let result, let cause):
+            "\(folder): \(result) is NaN or infinite; \(cause)"
         }
     }
 }

@@ -2,7 +2,7 @@ import EttinModel
 import EttinTokenizer
 import Torch
 
-/// What becomes of a text with more tokens than the model serves.
+/// What to do with a text that has more tokens than the model's context.
 public enum OverlongTextRule: String, Sendable, Hashable, CaseIterable {
     /// It is an error.
     case refuse
@@ -15,7 +15,7 @@ public enum OverlongTextRule: String, Sendable, Hashable, CaseIterable {
 /// Turns texts into token ids of lengths that a model serves.
 struct TextPreparation: Sendable {
     let tokenizer: Tokenizer
-    /// The most tokens of a text, special ones included.
+    /// Maximum number of tokens per text, special tokens included.
     let limit: Int
     private let isOpenEnded: Bool
     /// The process's setting, which other threads than this one may not see.
@@ -27,7 +27,7 @@ struct TextPreparation: Sendable {
     ///
     /// - Parameters:
     ///   - tokenizer: The model's tokenizer.
-    ///   - limit: The most tokens of a text, special ones included.
+    ///   - limit: Maximum number of tokens per text, special tokens included.
     ///   - isOpenEnded: Whether special tokens behind a text are left out, so that a decoder can continue it.
     init(tokenizer: Tokenizer, limit: Int, isOpenEnded: Bool = false) {
         self.tokenizer = tokenizer
@@ -74,8 +74,8 @@ enum LengthBatches {
     ///
     /// - Parameters:
     ///   - lengths: The number of tokens of each text.
-    ///   - maxTokens: The most tokens of a batch; a longer text is a batch of its own.
-    ///   - maxSequences: The most texts of a batch.
+    ///   - maxTokens: Maximum number of tokens per batch; a longer text is a batch of its own.
+    ///   - maxSequences: Maximum number of texts per batch.
     /// - Returns: Indices by batch.
     static func split(_ lengths: [Int], maxTokens: Int, maxSequences: Int = .max) -> [[Int]] {
         // Equal lengths keep their order, so that results do not depend on how the sort breaks ties.

@@ -23,8 +23,8 @@ extension [PreparedText] {
     /// Sequences are never padded; similar lengths keep attention in few large calls.
     ///
     /// - Parameters:
-    ///   - maxTokens: The most tokens of a batch; a longer text is a batch of its own.
-    ///   - maxSequences: The most texts of a batch.
+    ///   - maxTokens: Maximum number of tokens per batch; a longer text is a batch of its own.
+    ///   - maxSequences: Maximum number of texts per batch.
     /// - Returns: The indices of the texts of each batch.
     public func batches(maxTokens: Int = defaultMaxBatchTokens, maxSequences: Int = .max) -> [[Int]] {
         LengthBatches.split(map(\.tokenIDs.count), maxTokens: maxTokens, maxSequences: maxSequences)

@@ -16,7 +16,7 @@ extension TextEncoder {
             self.includesPrompt = includesPrompt
         }
 
-        /// The most tokens of a text, special ones included.
+        /// Maximum number of tokens per text, special tokens included.
         public var limit: Int { preparation.limit }
 
         /// Prepares texts, on all threads.
@@ -24,7 +24,7 @@ extension TextEncoder {
         /// - Parameters:
         ///   - texts: The texts; an empty one is only its special tokens.
         ///   - prompt: What to put before each text.
-        ///   - overlong: What becomes of texts that are too long.
+        ///   - overlong: What to do with texts that are too long.
         /// - Returns: One value for each text, in order.
         /// - Throws: ``InferenceError`` for a text that is too long or a prompt that does not exist.
         public func prepare(

@@ -33,8 +33,11 @@ public final class TextEncoder {
     public let model: EmbeddingModel
     /// The tokenizer.
     public let tokenizer: Tokenizer
-    /// Makes of texts what ``embeddings(of:normalize:truncateDimension:maxBatchTokens:)`` takes, on any thread.
+    /// Prepares texts for ``embeddings(of:normalize:truncateDimension:maxBatchTokens:)``, on any thread.
     public let preparer: Preparer
+    /// What the folder's files say that has no effect, a sentence each.
+    public let notices: [String]
+    private let divergence: Divergence
 
     /// Loads a model.
     ///
@@ -46,14 +49,17 @@ public final class TextEncoder {
     /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken;
     ///   ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, pooling: Pooling? = nil, options: ComputeOptions = ComputeOptions()) throws {
+        divergence = Divergence(folder: folder)
         model = try EmbeddingModel(
             folder: folder,
             pooling: pooling,
             dtype: options.parameterDType,
             device: options.device
         )
-        try options.prepare(model.trunk)
+        try options.prepare(model.trunk, divergence)
         tokenizer = try Tokenizer(folder: model.transformerFolder)
+        notices =
+            try ModelFolderNotices.all(folder: model.transformerFolder) + model.settings.notices + tokenizer.notices
         let configuration = model.trunk.configuration
         try configuration.requireIDs(of: tokenizer, folder: model.transformerFolder)
         let limit = min(
@@ -73,9 +79,9 @@ public final class TextEncoder {
     ///   - texts: The texts; an empty one is only its special tokens.
     ///   - prompt: What to put before each text.
     ///   - normalize: Whether to scale vectors to length 1, beyond what the folder's own modules do.
-    ///   - truncateDimension: How many leading dimensions to keep, before normalising; nil for what the folder says.
-    ///   - overlong: What becomes of texts that are too long.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - truncateDimension: Number of leading dimensions to keep, before normalising; nil for what the folder says.
+    ///   - overlong: What to do with texts that are too long.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One vector for each text, in order.
     /// - Throws: ``InferenceError`` for a text that is too long, a prompt that does not exist or an option out of range;
     ///   `TorchError` when memory or device fails.
@@ -104,8 +110,8 @@ public final class TextEncoder {
     /// - Parameters:
     ///   - texts: Texts that ``preparer`` made, of one request or of several.
     ///   - normalize: Whether to scale vectors to length 1, beyond what the folder's own modules do.
-    ///   - truncateDimension: How many leading dimensions to keep, before normalising; nil for what the folder says.
-    ///   - maxBatchTokens: How many tokens to compute at once.
+    ///   - truncateDimension: Number of leading dimensions to keep, before normalising; nil for what the folder says.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One vector for each text, in order.
     /// - Throws: ``InferenceError`` for texts that another model's preparer made or an option out of range; `TorchError`
     ///   when memory or device fails; `CancellationError`.
@@ -131,6 +137,9 @@ public final class TextEncoder {
                 }
             }
             for (row, index) in indices.enumerated() {
+                guard rows[row * width..<(row + 1) * width].allSatisfy(\.isFinite) else {
+                    throw divergence.error("the embedding of text \(index + 1)")
+                }
                 values.replaceSubrange(
                     index * width..<(index + 1) * width,
                     with: rows[row * width..<(row + 1) * width]
@@ -152,7 +161,7 @@ public struct TextEmbeddings: Sendable, Hashable {
     public let values: [Float]
     /// The width of a vector.
     public let dimensions: Int
-    /// Whether each text was shortened.
+    /// Whether each text was truncated.
     public let isTruncated: [Bool]
 
     /// The number of vectors.

@@ -3,7 +3,7 @@ import EttinTokenizer
 extension TextGenerator {
     /// Turns prompts into what a ``TextGenerator`` computes with, apart from its model.
     public struct Preparer: Sendable {
-        /// The most tokens of a prompt and its continuation together.
+        /// Maximum number of tokens of prompt and continuation together: the context.
         public let context: Int
         private let preparation: TextPreparation
 
@@ -12,14 +12,14 @@ extension TextGenerator {
             preparation = TextPreparation(tokenizer: tokenizer, limit: context - 1, isOpenEnded: true)
         }
 
-        /// The most tokens of a prompt: the context but one.
+        /// Maximum number of prompt tokens: one fewer than the context.
         public var limit: Int { preparation.limit }
 
         /// Prepares prompts, on all threads, without the special tokens that the tokenizer puts behind a text.
         ///
         /// - Parameters:
         ///   - prompts: The texts to continue.
-        ///   - overlong: What becomes of prompts that leave no room for a token.
+        ///   - overlong: What to do with prompts that leave no room for a token.
         /// - Returns: One value for each prompt, in order.
         /// - Throws: ``InferenceError`` for a prompt without tokens or one that is too long.
         public func prepare(_ prompts: [String], overlong: OverlongTextRule = .refuse) throws -> [PreparedText] {

@@ -19,7 +19,7 @@ public final class TextGenerator {
         public enum FinishReason: String, Sendable, Hashable {
             /// The model ended the text, or a stop text was reached.
             case stop
-            /// As many tokens as asked for, or as the model serves.
+            /// The limit on tokens, or the model's context, was reached.
             case length
         }
 
@@ -31,7 +31,7 @@ public final class TextGenerator {
         public let finishReason: FinishReason
         /// The number of tokens of the prompt.
         public let promptTokenCount: Int
-        /// Whether the prompt was shortened.
+        /// Whether the prompt was truncated.
         public let isTruncated: Bool
     }
 
@@ -41,27 +41,45 @@ public final class TextGenerator {
     public let tokenizer: Tokenizer
     /// What the model's `generation_config.json` says, with defaults for the rest.
     public let defaultOptions: GenerationOptions
-    /// Makes of prompts what ``generate(from:options:batchSize:onText:shouldStop:)`` takes, on any thread.
+    /// Prepares prompts for ``generate(from:options:batchSize:onText:shouldStop:)``, on any thread.
     public let preparer: Preparer
+    /// What the folder's files say that has no effect, a sentence each.
+    public let notices: [String]
+    /// What ``defaultOptions`` were made of; nil when the file is ignored.
+    package let configuration: GenerationConfiguration?
     private let endTokenIDs: [Int]
+    private let divergence: Divergence
 
     /// Loads a decoder.
     ///
     /// - Parameters:
     ///   - folder: A causal language model with its tokenizer.
     ///   - options: Where and in which precision to compute.
-    /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken;
-    ///   ``InferenceError`` for an encoder.
-    public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
+    ///   - usesGenerationConfiguration: Whether ``defaultOptions`` and the end tokens are those of
+    ///     `generation_config.json`; if not, they are ours and those of `config.json`.
+    /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken or ask
+    ///   for a way to generate that is not implemented; ``InferenceError`` for an encoder.
+    public init(
+        folder: String,
+        options: ComputeOptions = ComputeOptions(),
+        usesGenerationConfiguration: Bool = true
+    ) throws {
+        try FolderEvidence.requireLanguageModel(folder: folder, expected: "a causal language model")
         let configuration = try ModernBERTConfiguration(folder: folder)
         try configuration.require(.decoder, folder: folder)
+        divergence = Divergence(folder: folder)
         tokenizer = try Tokenizer(folder: folder)
         try configuration.requireIDs(of: tokenizer, folder: folder)
-        let generation = try GenerationConfiguration.read(folder: folder)
+        let generation =
+            usesGenerationConfiguration ? try GenerationConfiguration.read(folder: folder, model: configuration) : nil
+        self.configuration = generation
+        notices =
+            try ModelFolderNotices.all(folder: folder, obeyedKeys: generation?.keysOfModel ?? []) + tokenizer.notices
+            + (generation?.check() ?? [])
         defaultOptions = generation.map(GenerationOptions.init) ?? GenerationOptions()
         endTokenIDs = generation?.eosTokenIDs ?? configuration.eosTokenIDs
         model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
-        try options.prepare(model)
+        try options.prepare(model, divergence)
         preparer = Preparer(tokenizer, context: TextPreparation.limit(tokenizer, configuration))
     }
 
@@ -73,8 +91,8 @@ public final class TextGenerator {
     /// - Parameters:
     ///   - prompts: The texts to continue.
     ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
-    ///   - overlong: What becomes of prompts that leave no room for a token.
-    ///   - batchSize: How many prompts to continue at once.
+    ///   - overlong: What to do with prompts that leave no room for a token.
+    ///   - batchSize: Number of prompts to continue at once.
     ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
     ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     /// - Returns: One continuation for each prompt.
@@ -105,7 +123,7 @@ public final class TextGenerator {
     /// - Parameters:
     ///   - prompts: Prompts that ``preparer`` made, of one request or of several.
     ///   - options: How tokens are chosen and when generation ends; nil for ``defaultOptions``.
-    ///   - batchSize: How many prompts to continue at once.
+    ///   - batchSize: Number of prompts to continue at once.
     ///   - onText: Receives pieces of the continuations as they become certain, with the number of the prompt from 0.
     ///   - shouldStop: Asked before each step; true ends generation with `CancellationError`.
     /// - Returns: One continuation for each prompt.
@@ -124,13 +142,13 @@ public final class TextGenerator {
         try preparer.requireTokens(prompts)
         var results = [Result?](repeating: nil, count: prompts.count)
         for batch in prompts.batches(maxTokens: .max, maxSequences: batchSize) {
-            let sequences = batch.map { index in
-                GeneratedSequence(
+            let sequences = try batch.map { index in
+                try GeneratedSequence(
                     number: index,
                     prompt: prompts[index],
                     options: options,
                     endTokenIDs: Set((options.endTokenIDs ?? endTokenIDs).map(Int32.init(clamping:))),
-                    room: min(options.maxNewTokens, preparer.context - prompts[index].tokenIDs.count),
+                    room: room(for: prompts[index], number: index + 1, options),
                     tokenizer: tokenizer
                 )
             }
@@ -138,6 +156,19 @@ public final class TextGenerator {
             for sequence in sequences { results[sequence.number] = sequence.result }
         }
         return results.compactMap(\.self)
+    }
+
+    /// The largest number of tokens that may follow a prompt.
+    private func room(for prompt: PreparedText, number: Int, _ options: GenerationOptions) throws -> Int {
+        let count = prompt.tokenIDs.count
+        if let length = options.maxLength, length <= count {
+            throw InferenceError.unsuitableText(
+                number: number,
+                found: "has \(count) tokens, and --max-length is \(length)",
+                expected: "a --max-length above that, or --max-new-tokens, which does not count the prompt"
+            )
+        }
+        return min(options.maxNewTokens, min(preparer.context, options.maxLength ?? .max) - count)
     }
 
     private func checkOptions(_ options: GenerationOptions, _ batchSize: Int) throws {
@@ -178,12 +209,28 @@ public final class TextGenerator {
         guard count > 0 else { return try logits.array(of: Int32.self) }
         let named = logits.narrowed(along: 1, from: 0, count: count)
         if sequences.allSatisfy(\.sampler.isPlainlyGreedy) {
-            return try named.argmax(along: 1).array(of: Int64.self).map(Int32.init)
+            let ids = try named.argmax(along: 1).array(of: Int64.self)
+            // The largest is NaN where any is.
+            let places = ids.enumerated().map { row, id in Int64(row * logits.size(1)) + id }
+            let peaks = logits.reshaped(-1).selecting(Tensor(places).to(logits.device)).to(.float32)
+            for (sequence, peak) in zip(sequences, try peaks.array(of: Float.self)) where !peak.isFinite {
+                throw sequence.diverged(divergence)
+            }
+            for (sequence, id) in zip(sequences, ids) { sequence.sampler.skip(Int32(id)) }
+            return ids.map(Int32.init)
         }
         let values = try named.to(.float32).array(of: Float.self)
-        return sequences.enumerated().map { row, sequence in
+        return try sequences.enumerated().map { row, sequence in
             var own = Array(values[row * count..<(row + 1) * count])
-            return sequence.sampler.next(&own)
+            guard own.allSatisfy(\.isFinite) else { throw sequence.diverged(divergence) }
+            guard let id = sequence.sampler.next(&own) else {
+                throw InferenceError.unsuitableText(
+                    number: sequence.number + 1,
+                    found: "cannot be continued: the options rule out every token",
+                    expected: "fewer tokens in suppress_tokens, bad_words_ids or no_repeat_ngram_size"
+                )
+            }
+            return id
         }
     }
 }
@@ -213,12 +260,16 @@ private final class GeneratedSequence {
         self.prompt = prompt
         self.endTokenIDs = endTokenIDs
         self.room = room
-        sampler = TokenSampler(options, sequence: number, prompt: prompt.tokenIDs)
+        sampler = TokenSampler(options, sequence: number, prompt: prompt.tokenIDs, endTokenIDs: endTokenIDs)
         decoder = TokenStreamDecoder(tokenizer, skipSpecialTokens: true)
         stops = StopTexts(options.stopTexts)
     }
 
     var isFinished: Bool { finishReason != nil }
+
+    func diverged(_ divergence: Divergence) -> any Error {
+        divergence.error("the next token of text \(number + 1)")
+    }
 
     /// Takes the next token; gives the text that is certain by now.
     func append(_ id: Int32) -> String {

@@ -10,8 +10,8 @@ import Torch
 
 /// Chooses the next token of one sequence from its logits.
 ///
-/// The steps and their order are those of transformers: repetition penalty, then, when drawing, temperature, top-k and
-/// top-p.
+/// The steps and their order are those of transformers: repetition penalty, tokens that must not come, then, when
+/// drawing, temperature, top-k, top-p and min-p.
 ///
 /// > Source: transformers `generation/logits_process.py`.
 struct TokenSampler {
@@ -21,21 +21,26 @@ struct TokenSampler {
     private var step: UInt64 = 0
     /// Tokens of prompt and text, each once.
     private var seen: Set<Int32>
+    private var bans: TokenBans
 
-    init(_ options: GenerationOptions, sequence: Int, prompt: [Int32]) {
+    init(_ options: GenerationOptions, sequence: Int, prompt: [Int32], endTokenIDs: Set<Int32> = []) {
         self.options = options
         generator = Philox(seed: options.seed, stream: UInt64(sequence))
         seen = options.repetitionPenalty == 1 ? [] : Set(prompt)
+        bans = TokenBans(options, prompt: prompt, endTokenIDs: endTokenIDs)
     }
 
     /// Whether the most probable token can be taken from the logits as they are.
-    var isPlainlyGreedy: Bool { options.temperature == 0 && options.repetitionPenalty == 1 }
+    var isPlainlyGreedy: Bool { options.temperature == 0 && options.repetitionPenalty == 1 && bans.isIdle }
+
+    /// Notes a token that was taken from the logits as they are.
+    mutating func skip(_ id: Int32) { bans.append(id) }
 
     /// Chooses a token.
     ///
     /// - Parameter logits: The logits of every token; changed in place.
-    /// - Returns: Its id.
-    mutating func next(_ logits: inout [Float]) -> Int32 {
+    /// - Returns: Its id; nil when every token is ruled out.
+    mutating func next(_ logits: inout [Float]) -> Int32? {
         let penalty = Float(options.repetitionPenalty)
         if penalty != 1 {
             for id in seen where Int(id) < logits.count {
@@ -43,9 +48,12 @@ struct TokenSampler {
                 logits[Int(id)] = logit < 0 ? logit * penalty : logit / penalty
             }
         }
+        bans.apply(to: &logits)
         let id = options.temperature == 0 ? Self.indexOfLargest(logits) : draw(logits)
+        guard logits[Int(id)] > -.infinity else { return nil }
         step += 1
         if penalty != 1 { seen.insert(id) }
+        bans.append(id)
         return id
     }
 
@@ -75,6 +83,10 @@ struct TokenSampler {
                 return sum >= options.topP
             }
             weights = Array(weights.prefix((count ?? weights.count - 1) + 1))
+        }
+        // Weights fall, so that those too small are at the end; the largest is 1.
+        if options.minP > 0, let end = weights.firstIndex(where: { $0 < options.minP }) {
+            weights.removeSubrange(max(1, end)...)
         }
         var rest = Double(generator.uniform(at: step)) * weights.reduce(0, +)
         for (index, weight) in weights.enumerated() {

@@ -150,6 +150,7 @@ public struct BPETrainer: Sendable {
             vocabulary: vocabulary,
             merges: MergeTable(learner.merges),
             addedTokens: specialTokens,
+            statedIDs: [],
             composesCanonically: normalizesNFC,
             splitting: ByteLevelSplitting(addsPrefixSpace: addsPrefixSpace),
             postProcessor: PostProcessor(steps: steps),

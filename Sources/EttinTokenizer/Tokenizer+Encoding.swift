@@ -5,7 +5,7 @@ extension Tokenizer {
     ///   - text: The text.
     ///   - pair: The second text of a pair.
     ///   - addSpecialTokens: Whether to add the special tokens of `specialTokenRule`.
-    /// - Returns: Ids, type ids, offsets and special-token mask; nothing is shortened or padded.
+    /// - Returns: Ids, type ids, offsets and special-token mask; nothing is truncated or padded.
     public func encode(_ text: String, pair: String? = nil, addSpecialTokens: Bool = true) -> Encoding {
         workers.withWorker { worker in
             let first = withUTF8(text) { part(worker, $0) }
@@ -23,7 +23,7 @@ extension Tokenizer {
     ///   - utf8: The text.
     ///   - pair: The second text of a pair.
     ///   - addSpecialTokens: Whether to add the special tokens of `specialTokenRule`.
-    /// - Returns: Ids, type ids, offsets and special-token mask; nothing is shortened or padded.
+    /// - Returns: Ids, type ids, offsets and special-token mask; nothing is truncated or padded.
     public func encode(utf8: [UInt8], pair: [UInt8]? = nil, addSpecialTokens: Bool = true) -> Encoding {
         encode(
             String(decoding: utf8, as: UTF8.self),
@@ -38,7 +38,7 @@ extension Tokenizer {
     ///   - text: The text.
     ///   - pair: The second text of a pair.
     ///   - addSpecialTokens: Whether to add the special tokens of `specialTokenRule`.
-    /// - Returns: The ids; nothing is shortened or padded.
+    /// - Returns: The ids; nothing is truncated or padded.
     public func encodeIDs(_ text: String, pair: String? = nil, addSpecialTokens: Bool = true) -> [Int32] {
         workers.withWorker { worker in
             encodeIDs(worker, text, pair, addSpecialTokens: addSpecialTokens)

@@ -19,12 +19,17 @@ public struct Tokenizer: Sendable {
     /// Which special tokens `encode` adds; initially what the model's files ask for.
     public var specialTokenRule: SpecialTokenRule
 
+    /// What the files say that has no effect, or not the one they say, a sentence each.
+    public let notices: [String]
+
     // MARK: - Loading
 
     /// Loads a tokenizer from a folder.
     ///
-    /// - Parameter folder: A folder with `tokenizer.json`, and `tokenizer_config.json` and `special_tokens_map.json` if
-    ///   the model has them.
+    /// Where files contradict each other, the tokenizer is the one that transformers 5 makes of them.
+    ///
+    /// - Parameter folder: A folder with `tokenizer.json`, and `tokenizer_config.json`, `special_tokens_map.json` and
+    ///   `added_tokens.json` if the model has them.
     /// - Throws: `TokenizerError` when a file is missing, malformed or asks for something unsupported.
     public init(folder: String) throws {
         func optional(_ name: String) throws -> [UInt8]? {
@@ -35,6 +40,7 @@ public struct Tokenizer: Sendable {
             tokenizerJSON: try readFile("\(folder)/tokenizer.json"),
             tokenizerConfig: try optional("tokenizer_config.json"),
             specialTokensMap: try optional("special_tokens_map.json"),
+            addedTokens: try optional("added_tokens.json"),
             location: "\(folder)/"
         )
     }
@@ -45,15 +51,17 @@ public struct Tokenizer: Sendable {
     ///   - tokenizerJSON: Content of `tokenizer.json`.
     ///   - tokenizerConfig: Content of `tokenizer_config.json`.
     ///   - specialTokensMap: Content of `special_tokens_map.json`.
+    ///   - addedTokens: Content of `added_tokens.json`.
     ///   - location: What to put in front of file names in messages.
     /// - Throws: `TokenizerError` when a content is malformed or asks for something unsupported.
     public init(
         tokenizerJSON: [UInt8],
         tokenizerConfig: [UInt8]? = nil,
         specialTokensMap: [UInt8]? = nil,
+        addedTokens: [UInt8]? = nil,
         location: String = ""
     ) throws {
-        let file = try tokenizerJSON.withUnsafeBufferPointer {
+        var file = try tokenizerJSON.withUnsafeBufferPointer {
             try TokenizerFileReader.read($0, name: "\(location)tokenizer.json")
         }
         var settings = TokenizerSettings()
@@ -69,10 +77,21 @@ public struct Tokenizer: Sendable {
                 name: "\(location)special_tokens_map.json"
             )
         }
-        try self.init(file: file, settings: settings, name: "\(location)tokenizer.json")
+        if let addedTokens {
+            settings.addedTokens = try TokenizerSettings.object(addedTokens, name: "\(location)added_tokens.json")
+        }
+        try settings.check(name: "\(location)tokenizer_config.json")
+        let (added, stated) = try settings.completed(file, location: location)
+        file.addedTokens = added
+        try self.init(file: file, settings: settings, name: "\(location)tokenizer.json", stated: stated)
     }
 
-    init(file: TokenizerFile, settings: TokenizerSettings, name: String) throws {
+    init(
+        file: TokenizerFile,
+        settings: TokenizerSettings,
+        name: String,
+        stated: [TokenizerSettings.StatedToken] = []
+    ) throws {
         var unknownID: Int32?
         if let token = file.unknownToken {
             guard let id = file.vocabulary.id(of: Array(token.utf8)) else {
@@ -110,6 +129,7 @@ public struct Tokenizer: Sendable {
         self.file = file
         self.settings = settings
         specialTokenRule = settings.specialTokenRule
+        notices = settings.notices(file: file, name: name, stated: stated, ids: core.addedIDsByContent)
     }
 
     // MARK: - Variants
@@ -171,9 +191,9 @@ public struct Tokenizer: Sendable {
         id >= 0 && Int(id) < core.idLimit && core.specialFlags[Int(id)] != 0
     }
 
-    /// Id of the token that hides a word.
+    /// Id of the mask token.
     public var maskTokenID: Int32? { specialID("mask_token") }
-    /// Id of the token that fills up batches in foreign formats.
+    /// Id of the padding token.
     public var padTokenID: Int32? { specialID("pad_token") }
     /// Id of the classification token in front of a text.
     public var clsTokenID: Int32? { specialID("cls_token") }
@@ -192,10 +212,13 @@ public struct Tokenizer: Sendable {
 
     // MARK: - Settings
 
-    /// The largest number of tokens the model takes; nil when the files do not limit it.
+    /// Maximum number of tokens the model takes; nil when the files set no limit.
     ///
     /// `encode` never shortens a text; callers compare and decide.
     public var modelMaxLength: Int? { settings.modelMaxLength }
+
+    /// Whether `truncation_side` of the model's files is `left`: what is too long loses its beginning.
+    public var truncatesLeft: Bool { settings.truncatesLeft }
 
     /// The `truncation` member of `tokenizer.json`; read, never applied.
     public var truncation: JSONValue { file.header["truncation"] ?? .null }

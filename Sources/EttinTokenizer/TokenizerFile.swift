@@ -9,6 +9,8 @@ struct TokenizerFile: Sendable {
     var vocabulary: Vocabulary
     var merges: MergeTable
     var addedTokens: [AddedToken]
+    /// The ids that the file gives to added tokens, which the original does not obey.
+    var statedIDs: [Int]
     var composesCanonically: Bool
     var splitting: ByteLevelSplitting
     var postProcessor: PostProcessor
@@ -30,6 +32,7 @@ struct TokenizerFileReader {
     private var merges: [Merge]?
     private var mergesPosition: Range<Int>?
     private var addedTokens: [AddedToken] = []
+    private var statedIDs: [Int] = []
     private var hasModel = false
 
     /// Reads a file.
@@ -52,6 +55,12 @@ struct TokenizerFileReader {
         self.name = name
     }
 
+    /// The members that the original knows; it refuses others.
+    private static let members: Set<String> = [
+        "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder",
+        "model",
+    ]
+
     private mutating func readFile(_ bytes: UnsafeBufferPointer<UInt8>) throws -> TokenizerFile {
         var reader = JSONReader(bytes)
         try reader.beginObject()
@@ -70,7 +79,11 @@ struct TokenizerFileReader {
                 let value = try reader.readValue()
                 addedTokens = try readAddedTokens(value)
                 header[key] = .null
-            default: header[key] = try reader.readValue()
+            default:
+                guard Self.members.contains(key) else {
+                    throw unsupported(key, "there", Self.members.sorted().joined(separator: ", "))
+                }
+                header[key] = try reader.readValue()
             }
         }
         try reader.finish()
@@ -193,31 +206,20 @@ struct TokenizerFileReader {
         return merges
     }
 
-    private func readAddedTokens(_ value: JSONValue) throws -> [AddedToken] {
+    private mutating func readAddedTokens(_ value: JSONValue) throws -> [AddedToken] {
         guard let elements = value.arrayValue else {
             if value.isNull { return [] }
             throw invalid("added_tokens", "a \(value.kind.rawValue)", "a list")
         }
+        statedIDs = elements.map { $0["id"]?.intValue ?? -1 }
         return try elements.enumerated().map { position, element in
             let field = "added_tokens[\(position)]"
-            guard let content = element["content"]?.stringValue else {
+            guard var token = try AddedToken(element, field: field, name: name) else {
                 throw invalid("\(field).content", element["content"]?.text() ?? "missing", "a string")
             }
-            func flag(_ key: String) throws -> Bool {
-                guard let value = element[key] else { return false }
-                guard let flag = value.boolValue else {
-                    throw invalid("\(field).\(key)", value.text(), "true or false")
-                }
-                return flag
-            }
-            return AddedToken(
-                content,
-                isWholeWord: try flag("single_word"),
-                stripsLeft: try flag("lstrip"),
-                stripsRight: try flag("rstrip"),
-                isNormalized: try flag("normalized"),
-                isSpecial: try flag("special")
-            )
+            // Absent means false here, other than in Python.
+            if element["normalized"] == nil { token.isNormalized = false }
+            return token
         }
     }
 
@@ -231,6 +233,7 @@ struct TokenizerFileReader {
             vocabulary: vocabulary,
             merges: merges,
             addedTokens: addedTokens,
+            statedIDs: statedIDs,
             composesCanonically: try checker.composesCanonically(normalizer, field: "normalizer"),
             splitting: try checker.splitting(header["pre_tokenizer"] ?? .null),
             postProcessor: PostProcessor(

@@ -1,27 +1,56 @@
 import EttinJSON
 
-/// What `tokenizer_config.json` and `special_tokens_map.json` say.
+/// What the files beside `tokenizer.json` say.
 struct TokenizerSettings: Sendable {
     /// `tokenizer_config.json` as read, for saving.
     var configuration = JSONObject()
     /// `special_tokens_map.json` as read, for saving; nil when there was none.
     var specialTokensMap: JSONObject?
-
-    /// The text of a special token, which files give as a string or as an object with `content`.
-    ///
-    /// - Parameter key: For example `mask_token`.
-    /// - Returns: The text, or nil when neither file names the token.
-    func specialToken(_ key: String) -> String? {
-        for source in [configuration[key], specialTokensMap?[key]] {
-            if let text = source?.stringValue ?? source?["content"]?.stringValue { return text }
-        }
-        return nil
-    }
+    /// `added_tokens.json` as read; nil when there was none.
+    var addedTokens: JSONObject?
 
     /// The largest number of tokens the model takes; nil when it is not given or "unlimited" (10³⁰).
     var modelMaxLength: Int? {
         guard let number = configuration["model_max_length"]?.numberValue, number.isFinite else { return nil }
         return Int(exactly: number.double).flatMap { $0 > 0 ? $0 : nil }
+    }
+
+    /// Whether texts that are too long lose their beginning.
+    var truncatesLeft: Bool { configuration["truncation_side"] == "left" }
+
+    /// Refuses what is not done, and values that mean nothing.
+    ///
+    /// - Parameter name: `tokenizer_config.json` for messages.
+    /// - Throws: `TokenizerError`.
+    func check(name: String) throws {
+        if configuration["split_special_tokens"] == true {
+            throw TokenizerError.unsupported(
+                file: name,
+                field: "split_special_tokens",
+                found: "true",
+                supported: "false: special tokens in a text are one token each"
+            )
+        }
+        if let value = configuration["model_max_length"], !value.isNull {
+            let isUnlimited = (value.doubleValue ?? 0) >= 1e18
+            guard isUnlimited || modelMaxLength != nil else {
+                throw TokenizerError.invalid(
+                    file: name,
+                    field: "model_max_length",
+                    found: value.text(),
+                    expected: "a whole number of tokens above 0"
+                )
+            }
+        }
+        for side in ["truncation_side", "padding_side"] {
+            guard let value = configuration[side], !value.isNull, value != "left", value != "right" else { continue }
+            throw TokenizerError.invalid(
+                file: name,
+                field: side,
+                found: value.text(),
+                expected: "\"left\" or \"right\""
+            )
+        }
     }
 
     /// The rule that reproduces what `transformers` returns for the published models.

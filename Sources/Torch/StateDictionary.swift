@@ -51,6 +51,8 @@ public struct StateDictionaryError: Error, Hashable, CustomStringConvertible {
     public internal(set) var unknown: [String] = []
     /// Tensors of another shape or kind than the parameter, with what was expected.
     public internal(set) var mismatched: [String] = []
+    /// The file that the state comes from, where it is known.
+    package var source: String?
 
     var isEmpty: Bool { missing.isEmpty && unknown.isEmpty && mismatched.isEmpty }
 
@@ -59,7 +61,8 @@ public struct StateDictionaryError: Error, Hashable, CustomStringConvertible {
         let parts = [
             ("missing tensors", missing), ("unknown tensors", unknown), ("tensors that do not fit", mismatched),
         ]
-        return parts.filter { !$0.1.isEmpty }
+        return (source.map { $0 + ": " } ?? "")
+            + parts.filter { !$0.1.isEmpty }
             .map { "\($0.1.count) \($0.0): \($0.1.joined(separator: ", "))" }
             .joined(separator: "; ")
     }

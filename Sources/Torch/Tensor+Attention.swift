@@ -16,6 +16,14 @@ public struct AttentionWindow: Sendable, Hashable {
         self.left = left
         self.right = right
     }
+
+    /// Bounds as the kernels take them, −1 for none.
+    ///
+    /// No sequence is longer than an `Int32` counts, so that a greater bound
+    /// means the same, and sums of positions and bounds do not overflow.
+    var bounds: (left: Int64, right: Int64) {
+        (left.map { Int64(min($0, Int(Int32.max))) } ?? -1, right.map { Int64(min($0, Int(Int32.max))) } ?? -1)
+    }
 }
 
 /// The angles by which attention turns queries and keys, one row of `headDimensions / 2` for each key.
@@ -66,8 +74,8 @@ extension Tensor {
                     keys.handle,
                     values.handle,
                     lengths.handle,
-                    Int64(window.left ?? -1),
-                    Int64(window.right ?? -1),
+                    window.bounds.left,
+                    window.bounds.right,
                     attentionScale(queries),
                     rotation?.cosines.handle,
                     rotation?.sines.handle,
@@ -100,8 +108,8 @@ extension Tensor {
                 ct_attention_packed(
                     projections.handle,
                     lengths.handle,
-                    Int64(window.left ?? -1),
-                    Int64(window.right ?? -1),
+                    window.bounds.left,
+                    window.bounds.right,
                     attentionScale(projections),
                     rotation?.cosines.handle,
                     rotation?.sines.handle,

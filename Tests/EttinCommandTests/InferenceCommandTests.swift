@@ -113,7 +113,7 @@ struct InferenceCommandTests {
     @Test("Over-long texts are an error, or are shortened, counted and marked")
     func overlongTexts() throws {
         let models = try TinyModels.shared()
-        let message = "tokens; expected at most 32, or truncation to be asked for"
+        let message = "tokens; expected at most 32; pass --truncate"
         try Command.fail(["embed", models.encoder, "a", Self.overlong], saying: message)
         let result = try Command.succeed(["embed", models.encoder, "a", Self.overlong, "--truncate"])
         #expect(try result.objects().map { $0["truncated"] } == [false, true])
@@ -123,7 +123,7 @@ struct InferenceCommandTests {
         let left = try Command.succeed(mask + ["--truncation-side", "left"])
         #expect(try left.document()["truncated"] == true)
         let generate = ["generate", models.decoder, Self.overlong, "--json"]
-        try Command.fail(generate, saying: "expected at most 31, or truncation to be asked for")
+        try Command.fail(generate, saying: "expected at most 31; pass --truncate")
         let continued = try Command.succeed(generate + ["--truncate"])
         #expect(try continued.document()["truncated"] == true)
         #expect(try continued.document()["prompt_tokens"] == 31)

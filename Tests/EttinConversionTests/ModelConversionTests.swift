@@ -190,7 +190,7 @@ struct ModelConversionTests {
                 TensorToWrite(name: "model.embeddings.norm.weight", dtype: .float32, shape: [1], bytes: [0, 0, 0, 0])
             ]
             try SafetensorsWriter.write(store, to: folder.file(weights))
-            #expect(throws: StateDictionaryError.self) { try conversion.write(toFolder: folder.file("new")) }
+            #expect(throws: CheckpointError.self) { try conversion.write(toFolder: folder.file("new")) }
             let classifier = [
                 TensorToWrite(name: "classifier.weight", dtype: .float32, shape: [1], bytes: [0, 0, 0, 0])
             ]

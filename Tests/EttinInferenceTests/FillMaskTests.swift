@@ -65,7 +65,7 @@ import Torch
             }
         }
         #expect(message(["[MASK]", "no mask"]) == "text 2 has no mask; expected at least one [MASK]")
-        #expect(message(["[MASK]"], topK: 0).hasPrefix("top-k is 0; expected 1 to "))
+        #expect(message(["[MASK]"], topK: 0).hasPrefix("--top-k is 0; expected 1 to "))
         let long = String(repeating: "fox ", count: 20) + "[MASK]"
         #expect(message([long]).contains("text 1 has ") && message([long]).contains("expected at most 12"))
         #expect(message([long], .keepStart).contains("no mask left after truncation"))

@@ -132,7 +132,7 @@ import Torch
         #expect {
             try encoder.encode(["x"], prompt: .named("passage"))
         } throws: {
-            "\($0)" == "prompt-name is \"passage\"; expected query"
+            "\($0)" == "--prompt-name is \"passage\"; expected query"
         }
     }
 

@@ -16,6 +16,8 @@ import Testing
         Case(lengths: [6, 2], left: nil, right: 0), Case(lengths: [9], left: 2, right: 2),
         Case(lengths: [300, 300, 4], left: 3, right: 3), Case(lengths: [257], left: 63, right: 0),
         Case(lengths: [1], left: 0, right: 0), Case(lengths: [129], left: 0, right: 0),
+        Case(lengths: [300, 5], left: .max, right: .max), Case(lengths: [9, 40], left: .max, right: 0),
+        Case(lengths: [40], left: 3, right: .max), Case(lengths: [9], left: Int(Int32.max) - 1, right: Int(Int32.max)),
     ]
 
     /// float32 has kernels, float64 only the reference that kernels are compared with.
@@ -41,8 +43,8 @@ import Testing
         for sequence in 0..<batch.sequenceCount {
             let rows = batch.range(of: sequence)
             for row in rows {
-                let first = max(rows.lowerBound, example.left.map { row - $0 } ?? rows.lowerBound)
-                let last = min(rows.upperBound - 1, example.right.map { row + $0 } ?? rows.upperBound - 1)
+                let first = max(rows.lowerBound, example.left.map { row - min($0, 1 << 40) } ?? rows.lowerBound)
+                let last = min(rows.upperBound - 1, example.right.map { row + min($0, 1 << 40) } ?? rows.upperBound - 1)
                 for head in 0..<heads {
                     func at(_ values: [Float], _ row: Int, _ lane: Int) -> Double {
                         Double(values[(row * heads + head) * width + lane])

@@ -49,6 +49,35 @@ extension AttentionKernelTests {
     }
 
     @Test(arguments: sets)
+    func int8ProductsKeepWhatIsNotANumber(set: InstructionSet) throws {
+        let before = InstructionSet.current
+        defer { _ = before.use() }
+        try #require(set.use())
+        // More rows than a tile has, and a depth that fills no whole group.
+        let (rows, depth, columns) = (23, 133, 70)
+        for lost in [Float.nan, .infinity, -.infinity] {
+            var input = Philox(seed: 2, stream: 1).uniforms(count: rows * depth)
+            var weight = Philox(seed: 2, stream: 2).uniforms(count: columns * depth)
+            let exact = PackedWeight(Tensor(weight, shape: [columns, depth]), precision: .int8)
+            for (row, place) in [(0, 0), (7, 40), (22, 132)] { input[row * depth + place] = lost }
+            let x = Tensor(input, shape: [rows, depth])
+            let byRow: [Float] = try x.linear(exact, dtype: .float32).array()
+            for row in 0..<rows {
+                let results = byRow[row * columns..<(row + 1) * columns]
+                let isLost = [0, 7, 22].contains(row)
+                #expect(results.allSatisfy { $0.isNaN == isLost }, "row \(row), \(lost), \(set)")
+            }
+            weight[3 * depth + 5] = lost
+            let broken = PackedWeight(Tensor(weight, shape: [columns, depth]), precision: .int8)
+            let y = Tensor(Philox(seed: 2, stream: 1).uniforms(count: rows * depth), shape: [rows, depth])
+            let byColumn: [Float] = try y.linear(broken, dtype: .float32).array()
+            for (place, value) in byColumn.enumerated() {
+                #expect(value.isNaN == (place % columns == 3), "\(place), \(lost), \(set)")
+            }
+        }
+    }
+
+    @Test(arguments: sets)
     func theGateForRoundedResultsIsAsExactAsTheyAre(set: InstructionSet) throws {
         let before = InstructionSet.current
         defer { _ = before.use() }

@@ -221,11 +221,15 @@ static std::unique_ptr<PackedMatrix> pack(const float *weight, const float *bias
 
             float scale = 1;
             if (precision == Precision::int8) {
-                float range = 0;
+                float range = 0, finite = 0;
                 if (isThere) {
-                    for (int64_t k = 0; k < depth; k++) range = std::max(range, std::fabs(from[k]));
+                    for (int64_t k = 0; k < depth; k++) {
+                        range = std::max(range, std::fabs(from[k]));
+                        finite += from[k] * 0.0f;
+                    }
                 }
-                scale = range > 0 ? range / 127 : 1;
+                // NaN or infinity makes the scale NaN, and with it every product of the column: bytes could not say so.
+                scale = (range > 0 ? range / 127 : 1) + finite;
                 static_cast<float *>(packed->scales.get())[slot] = scale;
             }
             int32_t total = 0;
@@ -239,7 +243,8 @@ static std::unique_ptr<PackedMatrix> pack(const float *weight, const float *bias
                     const BFloat one = half[0];
                     __builtin_memcpy(at, &one, sizeof one);
                 } else {
-                    const int32_t quantized = static_cast<int32_t>(std::lrint(value / scale));
+                    const float steps = value / scale;
+                    const int32_t quantized = std::isnan(steps) ? 0 : static_cast<int32_t>(std::lrint(steps));
                     *reinterpret_cast<int8_t *>(at) = static_cast<int8_t>(quantized);
                     total += quantized;
                 }

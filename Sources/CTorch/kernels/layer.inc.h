@@ -36,13 +36,18 @@ static inline void normalizeRow(const float *x, int64_t width, const LayerNormPa
     });
 }
 
-// One row to unsigned bytes around 128; gives the scale. Padding up to `padded` is left as it is: its weights are 0.
+// One row to unsigned bytes around 128; gives the scale, which is NaN where an element is NaN or infinite: bytes could
+// not say so. Padding up to `padded` is left as it is: its weights are 0.
 template <typename T>
 static inline float quantizeRow(const T *x, int64_t width, uint8_t *out) {
-    Floats range = (Floats)0.0f;
-    forEachVector(width, [&](int64_t i, int64_t count) { range = maximum(range, magnitude(loadUpTo(x + i, count))); });
+    Floats range = (Floats)0.0f, finite = (Floats)0.0f;
+    forEachVector(width, [&](int64_t i, int64_t count) {
+        const Floats v = loadUpTo(x + i, count);
+        range = maximum(range, magnitude(v));
+        finite += v * 0.0f;
+    });
     const float largestMagnitude = largest(range);
-    const float scale = largestMagnitude > 0 ? largestMagnitude / 127 : 1;
+    const float scale = (largestMagnitude > 0 ? largestMagnitude / 127 : 1) + sum(finite);
     const float inverse = 1 / scale;
     constexpr float shift = 12582912.0f;  // adding 1.5 · 2²³ rounds to the nearest integer
     forEachVector(width, [&](int64_t i, int64_t count) {

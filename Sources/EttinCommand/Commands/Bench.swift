@@ -146,7 +146,10 @@ struct Bench: ParsableCommand {
                     try benchmark.run { try report.add($0) }
                     continue
                 }
-                let (result, isTruncated) = try benchmark.run(texts: given, overlong: truncation.rule)
+                let (result, isTruncated) = try benchmark.run(
+                    texts: given,
+                    overlong: truncation.rule(for: Tokenizer(folder: folder))
+                )
                 truncation.report(isTruncated)
                 try report.add(result)
             }

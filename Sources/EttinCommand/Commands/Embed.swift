@@ -31,24 +31,27 @@ struct Embed: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The file to write: .jsonl, .npy or .safetensors.", valueName: "file"),
+        help: ArgumentHelp("Output file: .jsonl, .npy or .safetensors.", valueName: "file"),
         completion: .file()
     )
     var output: String?
 
-    @Option(help: "How the vectors of tokens become one.")
+    @Option(help: "Pooling mode (default: the folder's modules).")
     var pooling: Pooling?
 
-    @Flag(help: "Scale vectors to length 1.")
+    @Flag(help: "Normalize embeddings to length 1.")
     var normalize = false
 
-    @Option(help: ArgumentHelp("A text to put before each text.", valueName: "text"))
+    @Option(help: ArgumentHelp("Prompt to put before each text.", valueName: "text"))
     var prompt: String?
 
-    @Option(help: ArgumentHelp("The model's own prompt of this name to put before each text.", valueName: "name"))
+    @Option(help: ArgumentHelp("Name of a prompt of the model to put before each text.", valueName: "name"))
     var promptName: String?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Leading dimensions to keep.", valueName: "count"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Truncate embeddings to this many dimensions.", valueName: "count")
+    )
     var truncateDim: Int?
 
     @OptionGroup var truncation: TruncationOptions
@@ -73,12 +76,13 @@ struct Embed: ParsableCommand {
         if let output { try AtomicFile.checkPlace(output) }
         let texts = try input.all()
         let encoder = try TextEncoder(folder: folder, pooling: pooling, options: compute.prepare())
+        encoder.notices.forEach(Diagnostics.note)
         let embeddings = try encoder.encode(
             texts,
             prompt: prompt.map { .text($0) } ?? promptName.map { .named($0) } ?? .default,
             normalize: normalize,
             truncateDimension: truncateDim,
-            overlong: truncation.rule,
+            overlong: truncation.rule(for: encoder.tokenizer),
             maxBatchTokens: batches.maxBatchTokens
         )
         truncation.report(embeddings.isTruncated)

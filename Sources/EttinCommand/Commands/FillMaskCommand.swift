@@ -6,10 +6,10 @@ import EttinJSON
 struct FillMaskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fill-mask",
-        abstract: "Fill the masks of texts with the most probable tokens.",
+        abstract: "Fill masks with the most likely tokens.",
         discussion: """
-            Prints probability, token and the filled text, most probable first. With
-            --json, one object per text.
+            Prints probability, token and filled text, most likely first. With --json,
+            one object per text.
 
             Examples:
 
@@ -21,7 +21,7 @@ struct FillMaskCommand: ParsableCommand {
     @OptionGroup var model: ModelArgument
     @OptionGroup var input: InputOptions
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Predictions for each mask.", valueName: "count"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Number of predictions per mask.", valueName: "count"))
     var topK = 5
 
     @OptionGroup var truncation: TruncationOptions
@@ -37,10 +37,11 @@ struct FillMaskCommand: ParsableCommand {
         let folder = try model.folder()
         let texts = try input.all()
         let fillMask = try FillMask(folder: folder, options: compute.prepare())
+        fillMask.notices.forEach(Diagnostics.note)
         let results = try fillMask(
             texts,
             topK: topK,
-            overlong: truncation.rule,
+            overlong: truncation.rule(for: fillMask.tokenizer),
             maxBatchTokens: batches.maxBatchTokens
         )
         truncation.report(results.map(\.isTruncated))
@@ -82,7 +83,8 @@ extension Double {
     func rounded(toPlaces places: Int) -> String {
         var scale = 1
         for _ in 0..<places { scale *= 10 }
-        let units = Int((self * Double(scale)).rounded())
+        let scaled = (self * Double(scale)).rounded()
+        guard let units = Int(exactly: scaled) else { return "\(self)" }
         let fraction = String(units % scale)
         return "\(units / scale)." + String(repeating: "0", count: places - fraction.count) + fraction
     }

@@ -7,9 +7,10 @@ struct Generate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Continue texts with a decoder.",
         discussion: """
-            Prints the continuation of each text, without the text itself. Options
-            that are not given are those of the model's generation_config.json; the
-            most probable token is taken unless there is a temperature above 0.
+            Prints the continuation of each text, without the text itself. Defaults
+            come from the model's generation_config.json; without do_sample there,
+            decoding is greedy unless --temperature is above 0. A line on standard
+            error says which values are used and where they come from.
 
             SIGINT and SIGTERM end generation after the token and exit with 130.
 
@@ -24,12 +25,16 @@ struct Generate: ParsableCommand {
 
     @OptionGroup var model: ModelArgument
     @OptionGroup var input: InputOptions
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("Text to continue, in place of an argument.", valueName: "text"))
+    var prompt: String?
+
     @OptionGroup var sampling: SamplingOptions
 
     @Flag(help: "Print text as it is generated; with --json, objects with \"prompt\" and \"piece\" come first.")
     var stream = false
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Texts to continue at once.", valueName: "count"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Number of texts to continue at once.", valueName: "count"))
     var batchSize = 8
 
     @OptionGroup var truncation: TruncationOptions
@@ -37,26 +42,35 @@ struct Generate: ParsableCommand {
     @OptionGroup var json: JSONOption
 
     func validate() throws {
+        if prompt != nil, !input.texts.isEmpty || input.input != nil {
+            throw ValidationError("--prompt excludes texts as arguments and --input")
+        }
         if batchSize < 1 { throw ValidationError("--batch-size is \(batchSize); expected 1 or more") }
     }
 
     func run() throws {
         let folder = try model.folder()
-        let prompts = try input.all()
+        let prompts = try prompt.map { [$0] } ?? input.all()
         if stream, !json.isOn, prompts.count > 1 {
             throw ValidationError("--stream is for one text, and there are \(prompts.count); --json tells them apart")
         }
-        let generator = try TextGenerator(folder: folder, options: compute.prepare())
+        let generator = try TextGenerator(
+            folder: folder,
+            options: compute.prepare(),
+            usesGenerationConfiguration: sampling.generationConfig
+        )
+        generator.notices.forEach(Diagnostics.note)
         let options = sampling.applied(to: generator.defaultOptions)
         if options.temperature == 0, sampling.shapesDrawing {
-            Diagnostics.note("--top-k, --top-p and --seed have no effect without a --temperature above 0")
+            Diagnostics.note("--top-k, --top-p, --min-p and --seed have no effect without a --temperature above 0")
         }
+        Diagnostics.note(sampling.summary(of: options, generator.configuration))
         try StandardOutput.write { output in
             let results = try Interruption.draining {
                 try generator.generate(
                     prompts,
                     options: options,
-                    overlong: truncation.rule,
+                    overlong: truncation.rule(for: generator.tokenizer),
                     batchSize: batchSize,
                     onText: stream ? { prompt, piece in try show(piece, of: prompt, output) } : nil,
                     shouldStop: { Interruption.isRequested }

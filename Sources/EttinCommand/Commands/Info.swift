@@ -32,6 +32,7 @@ struct Info: ParsableCommand {
 
     func run() throws {
         let (summary, tokenizer) = try load()
+        (summary.notices + (tokenizer?.notices ?? [])).forEach(Diagnostics.note)
         try json.isOn
             ? StandardOutput.write(document: document(summary, tokenizer))
             : printLines(summary, tokenizer)
@@ -55,6 +56,7 @@ struct Info: ParsableCommand {
         let layers = configuration.layerTypes.enumerated()
         try StandardOutput.write { output in
             try output.line("kind         \(configuration.kind.name) (\(configuration.kind.rawValue))")
+            try output.line("task         \(summary.kind?.rawValue ?? "not stated")")
             try output.line("size         \(summary.size?.rawValue ?? "not one of the suite's")")
             try output.line(
                 "parameters   \(summary.parameterCount): \(summary.embeddingParameterCount) in the embedding, "
@@ -106,6 +108,7 @@ struct Info: ParsableCommand {
         return [
             "kind": .string(configuration.kind.name),
             "model_type": .string(configuration.kind.rawValue),
+            "task": summary.kind.map { .string($0.rawValue) } ?? .null,
             "architectures": .array(configuration.architectures.map(JSONValue.string)),
             "size": summary.size.map { .string($0.rawValue) } ?? .null,
             "parameters": JSONValue(summary.parameterCount),

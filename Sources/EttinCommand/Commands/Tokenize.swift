@@ -40,6 +40,7 @@ struct Tokenize: ParsableCommand {
 
     func run() throws {
         let tokenizer = try Tokenizer(folder: model.folder(files: .tokenizer))
+        tokenizer.notices.forEach(Diagnostics.note)
         try StandardOutput.write { output in
             try input.forEach { text in
                 try decode ? printText(of: text, tokenizer, output) : printTokens(of: text, tokenizer, output)

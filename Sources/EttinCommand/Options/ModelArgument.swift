@@ -25,6 +25,6 @@ struct ModelArgument: ParsableArguments {
 extension FileSelection {
     /// What it takes to load a tokenizer.
     static let tokenizer = FileSelection.matching([
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     ])
 }

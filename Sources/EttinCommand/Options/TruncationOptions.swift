@@ -1,22 +1,32 @@
 import ArgumentParser
 import EttinInference
+import EttinTokenizer
 
 /// What becomes of texts that are too long for the model.
 struct TruncationOptions: ParsableArguments {
-    @Flag(help: "Shorten texts that are too long, which is an error otherwise.")
+    @Flag(help: "Truncate texts longer than the context (default: error).")
     var truncate = false
 
-    @Option(help: "The side that --truncate cuts off.")
-    var truncationSide: Side = .right
+    @Option(help: "Side that --truncate cuts off (default: the tokenizer's truncation_side, else right).")
+    var truncationSide: Side?
 
     enum Side: String, ExpressibleByArgument, CaseIterable {
         case right
         case left
     }
 
-    var rule: OverlongTextRule {
+    func validate() throws {
+        if truncationSide != nil, !truncate { throw ValidationError("--truncation-side needs --truncate") }
+    }
+
+    /// What becomes of texts that are too long.
+    ///
+    /// - Parameter tokenizer: The model's, which may name a side.
+    /// - Returns: The rule.
+    func rule(for tokenizer: Tokenizer) -> OverlongTextRule {
         guard truncate else { return .refuse }
-        return truncationSide == .right ? .keepStart : .keepEnd
+        let side = truncationSide ?? (tokenizer.truncatesLeft ? .left : .right)
+        return side == .right ? .keepStart : .keepEnd
     }
 
     /// Says how many texts were shortened; nothing is shortened silently.

@@ -28,20 +28,25 @@ package final class BenchmarkModel {
     ///   - task: What will be computed.
     ///   - options: Where and in which precision to compute.
     /// - Throws: `CheckpointError` and `StateDictionaryError` for files that are missing or broken; ``InferenceError``
-    ///   for an encoder that is to generate.
+    ///   for an encoder that is to generate and for weights that give NaN.
     package init(folder: String, task: BenchmarkTask, options: ComputeOptions) throws {
         isQuantized = options.dtype == .int8
+        let divergence = Divergence(folder: folder)
         switch task {
         case .encode:
             let trunk = try ModernBERT.load(folder: folder, dtype: options.parameterDType, device: options.device)
-            try options.prepare(trunk)
+            try options.prepare(trunk, divergence)
             content = .trunk(trunk)
         case .generate:
             try ModernBERTConfiguration(folder: folder).require(.decoder, folder: folder)
             let model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
-            try options.prepare(model)
+            try options.prepare(model, divergence)
             content = .language(model)
         }
+        // Speed says nothing of a model that computes nothing.
+        let state = try encode([[Int32(clamping: configuration.padTokenID ?? 0)]])
+        let values: [Float] = try state.flatMap { try $0.to(.float32).array() }
+        guard values.allSatisfy(\.isFinite) else { throw divergence.error("the hidden state of a token") }
     }
 
     /// What the model was built from.

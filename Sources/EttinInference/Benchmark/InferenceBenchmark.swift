@@ -120,8 +120,8 @@ package final class InferenceBenchmark {
     ///
     /// - Parameters:
     ///   - texts: The texts, at least one.
-    ///   - overlong: What becomes of texts that are too long.
-    /// - Returns: The result, and whether each text was shortened.
+    ///   - overlong: What to do with texts that are too long.
+    /// - Returns: The result, and whether each text was truncated.
     /// - Throws: `TokenizerError` for a broken tokenizer; ``InferenceError`` for a text that is too long; `TorchError`
     ///   when memory or device fails.
     package func run(

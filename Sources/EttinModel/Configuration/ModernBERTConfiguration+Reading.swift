@@ -2,7 +2,7 @@ import EttinFiles
 public import EttinJSON
 
 extension ModernBERTConfiguration {
-    /// The largest configuration file we read.
+    /// Size limit of a configuration file.
     private static let sizeLimit = 16_000_000
 
     /// Reads `config.json` of a folder.
@@ -201,6 +201,15 @@ extension ModernBERTConfiguration {
             problemType = type
         }
         labels = fields.labels()
+        // Kept, but no model has heads of another width than this.
+        if let value = fields.object["head_dim"], !value.isNull, value.intValue != headDimensions {
+            fields.refuse(
+                "head_dim",
+                "is \(ConfigurationFields.shown(value))",
+                expected: "\(headDimensions), \"hidden_size\" divided by \"num_attention_heads\"",
+                kind: .unsupported
+            )
+        }
     }
 }
 

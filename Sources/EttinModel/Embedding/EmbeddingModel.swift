@@ -64,6 +64,7 @@ public final class EmbeddingModel: Module {
         dtype: DType? = nil,
         device: Device = .cpu
     ) throws {
+        try FolderEvidence.requireEmbeddings(folder: folder, isPoolingGiven: pooling != nil)
         guard FilePath.exists(FilePath.joined(folder, FeatureModules.file)) else {
             let trunk = try ModernBERT.load(folder: folder, dtype: dtype, device: device)
             let poolings = [pooling ?? Self.defaultPooling(trunk.configuration)]

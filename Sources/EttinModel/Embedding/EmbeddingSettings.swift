@@ -29,6 +29,8 @@ public struct EmbeddingSettings: Sendable, Hashable {
     public var truncateDimension: Int?
     /// The most tokens of a text; nil where the tokenizer and `config.json` decide alone.
     public var maxSequenceLength: Int?
+    /// What the files say that has no effect, a sentence each.
+    package private(set) var notices: [String] = []
 
     /// Creates the settings of a folder that has none.
     public init() {}
@@ -61,6 +63,7 @@ public struct EmbeddingSettings: Sendable, Hashable {
             if let size = truncateDimension, size < 1 {
                 fields.refuse("truncate_dim", "is \(size)", expected: "1 or more")
             }
+            note(&fields, inert: ["__version__", "model_type"])
             problems += fields.problems
         }
         if var fields = try Self.fields("sentence_bert_config.json", in: folder) {
@@ -71,9 +74,48 @@ public struct EmbeddingSettings: Sendable, Hashable {
             var lowersCase = false
             fields.read("do_lower_case", into: &lowersCase)
             if lowersCase { fields.refuse("do_lower_case", "is true", expected: "false", kind: .unsupported) }
+            Self.checkTransformer(&fields)
+            note(&fields, inert: ["unpad_inputs", "query_length", "document_length"])
             problems += fields.problems
         }
         guard problems.isEmpty else { throw CheckpointError(problems) }
+    }
+
+    /// Checks that the first module is what is computed: the last hidden states of a text as it is.
+    private static func checkTransformer(_ fields: inout ConfigurationFields) {
+        func require(_ key: String, _ value: JSONValue?, _ expected: String, in fields: inout ConfigurationFields) {
+            guard let value, !value.isNull, value != .string(expected) else { return }
+            fields.refuse(key, "is \(value.text())", expected: quoted(expected), kind: .unsupported)
+        }
+        require("transformer_task", fields.value("transformer_task"), "feature-extraction", in: &fields)
+        require("module_output_name", fields.value("module_output_name"), FeatureName.tokenEmbeddings, in: &fields)
+        let text = fields.value("modality_config")?["text"]
+        require("modality_config.text.method", text?["method"], "forward", in: &fields)
+        require(
+            "modality_config.text.method_output_name",
+            text?["method_output_name"],
+            "last_hidden_state",
+            in: &fields
+        )
+        if let value = fields.value("query_expansion"), !value.isNull {
+            fields.refuse("query_expansion", "is \(value.text())", expected: "null", kind: .unsupported)
+        }
+        // Padding is nothing that packed sequences have, and texts are truncated where the caller asks for it.
+        for member in fields.value("processing_kwargs")?.objectValue ?? [:] {
+            let modality = member.key
+            let others = (member.value.objectValue ?? [:]).filter {
+                !["padding", "truncation", "return_tensors"].contains($0.key)
+            }
+            guard ["common", "text"].contains(modality), let other = others.first else { continue }
+            let key = "processing_kwargs.\(modality).\(other.key)"
+            fields.refuse(key, "is \(other.value.text())", expected: "no such key", kind: .unsupported)
+        }
+    }
+
+    /// Notes the keys that nobody asked for.
+    private mutating func note(_ fields: inout ConfigurationFields, inert: Set<String>) {
+        let keys = fields.unused.filter { !inert.contains($0.key) && !$0.value.isNull }.map(\.key)
+        if !keys.isEmpty { notices.append("\(fields.file): no effect of \(listing(keys, limit: 10))") }
     }
 
     /// Writes the settings into the folder of a model.

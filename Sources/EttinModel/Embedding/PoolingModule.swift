@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 package import Torch
 
@@ -11,6 +12,8 @@ package final class PoolingModule: Module, FeatureModule {
     package var poolings: [Pooling]
     /// Whether the tokens of a prompt take part.
     package let includesPrompt: Bool
+    /// The width that the settings name, where they do.
+    private var statedSize: Int?
     private var inputSize = 0
 
     package init(_ poolings: [Pooling], includesPrompt: Bool = true) {
@@ -48,14 +51,37 @@ package final class PoolingModule: Module, FeatureModule {
                 fields.read(key, into: &isOn)
                 if isOn { poolings.append(pooling) }
             }
+            let known = Set(flags.map(\.key))
+            for member in fields.object
+            where member.key.hasPrefix("pooling_mode_") && member.value == true && !known.contains(member.key) {
+                fields.refuse(
+                    member.key,
+                    "is true",
+                    expected: "one of \(listing(known.sorted(), limit: 6))",
+                    kind: .unsupported
+                )
+            }
             if poolings.isEmpty { poolings = [.mean] }
         }
+        var size: Int?
+        for key in ["word_embedding_dimension", "embedding_dimension"] { fields.read(key, into: &size) }
         guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
-        return PoolingModule(poolings, includesPrompt: includesPrompt)
+        let module = PoolingModule(poolings, includesPrompt: includesPrompt)
+        module.statedSize = size
+        return module
     }
 
     package func connect(_ shapes: inout FeatureShapes) throws {
         inputSize = try shapes.width(of: FeatureName.tokenEmbeddings, with: .tokens)
+        if let statedSize, statedSize != inputSize {
+            throw CheckpointError(
+                .malformed,
+                file: FeatureModules.file,
+                item: "\"embedding_dimension\" of a Pooling module",
+                found: "is \(statedSize)",
+                expected: "\(inputSize), the width before it"
+            )
+        }
         shapes.write(FeatureName.sentenceEmbedding, width: poolings.count * inputSize, rows: .sequences)
     }
 

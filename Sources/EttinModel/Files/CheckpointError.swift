@@ -10,7 +10,7 @@ public struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertibl
         case missing
         /// The operating system refused to open, map, read or write.
         case inputOutput
-        /// The bytes contradict the format or themselves.
+        /// The bytes violate the format or contradict each other.
         case malformed
         /// Well-formed, but something this library does not read or does not allow.
         case unsupported

@@ -3,7 +3,7 @@ import EttinJSON
 
 /// The index of a sharded checkpoint: which file holds which tensor.
 struct CheckpointIndex {
-    /// The largest index we read; a model of a million tensors needs less.
+    /// Size limit of an index; a model of a million tensors needs less.
     static let sizeLimit = 256_000_000
 
     /// Tensor names and file names, in the order of the index.
@@ -68,7 +68,7 @@ struct CheckpointIndex {
 
 /// Small JSON files of a checkpoint folder, in the form in which transformers reads and writes them.
 enum JSONFile {
-    /// The most bytes a file of settings can have, far above what any has.
+    /// Size limit of a file of settings, far above what any has.
     static let settingsSizeLimit = 1_000_000
 
     /// Reads a file whose top level is an object.
@@ -76,7 +76,7 @@ enum JSONFile {
     /// - Parameters:
     ///   - path: The file.
     ///   - name: The file's name for messages.
-    ///   - sizeLimit: The most bytes to read.
+    ///   - sizeLimit: Maximum number of bytes to read.
     /// - Returns: The object.
     /// - Throws: `CheckpointError` when there is no such file or it is not JSON.
     static func object(path: String, name: String, sizeLimit: Int) throws -> JSONObject {

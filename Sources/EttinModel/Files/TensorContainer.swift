@@ -42,6 +42,14 @@ public struct TensorBytes: @unchecked Sendable {
     public let owner: any AnyObject & Sendable
     /// Whether the values had to be copied out of the file, because they are strided or not aligned there.
     public let isCopy: Bool
+
+    /// Whether every byte is that of another tensor.
+    func hasSameValues(as other: TensorBytes) -> Bool {
+        withExtendedLifetime((owner, other.owner)) {
+            pointer.count == other.pointer.count
+                && (pointer.baseAddress == other.pointer.baseAddress || pointer.elementsEqual(other.pointer))
+        }
+    }
 }
 
 /// A file, or a set of files, that holds named tensors.

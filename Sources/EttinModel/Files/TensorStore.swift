@@ -29,6 +29,8 @@ public final class TensorStore: TensorContainer {
     public let files: [String]
     /// The names of all tensors: in the order of the file or, when sharded, of the index.
     public let names: [String]
+    /// What the folder says that its shards do not bear out, a sentence each.
+    package let notices: [String]
     private let containers: [any TensorContainer]
     /// Which of `containers` holds a tensor.
     private let places: [ExactName: Int]
@@ -38,8 +40,10 @@ public final class TensorStore: TensorContainer {
         files: [String],
         containers: [any TensorContainer],
         names: [String],
-        places: [ExactName: Int]
+        places: [ExactName: Int],
+        notices: [String] = []
     ) {
+        self.notices = notices
         self.form = form
         self.files = files
         self.containers = containers
@@ -62,8 +66,8 @@ public final class TensorStore: TensorContainer {
     ///   - access: What stores into the values do; tensors over them are not trained in place in either case, for which
     ///     see ``PretrainedModel/loadForTraining(folder:device:allowingUnknown:newHeadSeed:)``.
     /// - Returns: The tensors of the folder.
-    /// - Throws: `CheckpointError` with everything that is wrong: no weights, missing shards, tensors that the index
-    ///   names but its files lack, broken files.
+    /// - Throws: `CheckpointError` with everything that is wrong: no weights, missing shards, broken files, a tensor of
+    ///   which two shards hold different values.
     public static func open(folder: String, access: MappedFile.Access = .readOnly) throws -> TensorStore {
         guard FilePath.kind(of: folder) == .folder else {
             let found = FilePath.kind(of: folder) == .file ? "is a file" : "does not exist"
@@ -88,7 +92,7 @@ public final class TensorStore: TensorContainer {
     /// - Parameters:
     ///   - file: A safetensors file, or a file from `torch.save` such as `pytorch_model.bin` or a raw training state.
     ///   - access: What stores into the values do; see `MappedFile.Access`.
-    ///   - unknownNames: What becomes of Python names in a pickle that weights do not need; `.kept` for training states.
+    ///   - unknownNames: What to do with Python names in a pickle that weights do not need; `.kept` for training states.
     /// - Returns: The tensors of the file.
     /// - Throws: `CheckpointError` when the file is of another kind or broken.
     public static func open(
@@ -141,33 +145,62 @@ public final class TensorStore: TensorContainer {
         let index = try CheckpointIndex(path: FilePath.joined(folder, form.rawValue))
         var problems: [CheckpointError.Problem] = []
         var containers: [any TensorContainer] = []
-        var files: [ExactName: Int] = [:]
         for file in index.files {
             do {
                 let path = FilePath.joined(folder, file)
-                let container = try container(path: path, isPickle: form == .shardedPickle, access: access)
-                files[ExactName(file)] = containers.count
-                containers.append(container)
+                containers.append(try container(path: path, isPickle: form == .shardedPickle, access: access))
             } catch let error as CheckpointError {
                 problems += error.problems
             }
         }
-        var names: [String] = []
+        guard problems.isEmpty else { throw CheckpointError(problems) }
+        return try TensorStore(form: form, index: index, containers: containers)
+    }
+
+    /// Puts shards together.
+    ///
+    /// As in transformers, the index says which files there are, and the files what is in them: an
+    /// index may be older than its shards.
+    private convenience init(form: Form, index: CheckpointIndex, containers: [any TensorContainer]) throws {
         var places: [ExactName: Int] = [:]
-        for (tensor, file) in index.map {
-            // The tensors of a file that could not be opened are not missed one by one.
-            guard let place = files[ExactName(file)] else { continue }
-            guard containers[place].descriptor(tensor) != nil else {
-                let item = "tensor \(quoted(tensor))"
-                let found = "is not in \(quoted(file)), where the index says it is"
-                problems.append(.init(.missing, file: form.rawValue, item: item, found: found))
-                continue
+        var problems: [CheckpointError.Problem] = []
+        var unlisted: [String] = []
+        let listed = Set(index.map.map { ExactName($0.tensor) })
+        for (place, container) in containers.enumerated() {
+            for name in container.names {
+                guard let other = places.updateValue(place, forKey: ExactName(name)) else {
+                    if !listed.contains(ExactName(name)) { unlisted.append(name) }
+                    continue
+                }
+                if try !Self.isSame(name, in: containers[other], and: container) {
+                    let found =
+                        "has other values in \(quoted(index.files[place])) than in \(quoted(index.files[other]))"
+                    let item = "tensor \(quoted(name))"
+                    problems.append(.init(.malformed, file: form.rawValue, item: item, found: found))
+                }
             }
-            names.append(tensor)
-            places[ExactName(tensor)] = place
         }
         guard problems.isEmpty else { throw CheckpointError(problems) }
-        return TensorStore(form: form, files: index.files, containers: containers, names: names, places: places)
+        let missing = index.map.map(\.tensor).filter { places[ExactName($0)] == nil }
+        self.init(
+            form: form,
+            files: index.files,
+            containers: containers,
+            names: index.map.map(\.tensor).filter { places[ExactName($0)] != nil } + unlisted,
+            places: places,
+            notices: missing.isEmpty ? [] : ["\(form.rawValue) lists \(listing(missing)), which no shard holds"]
+        )
+    }
+
+    /// Whether two files hold the same tensor under one name.
+    private static func isSame(
+        _ name: String,
+        in first: any TensorContainer,
+        and second: any TensorContainer
+    ) throws -> Bool {
+        guard let one = first.descriptor(name), let other = second.descriptor(name) else { return false }
+        guard one.dtype == other.dtype, one.shape == other.shape else { return false }
+        return try first.bytes(name).hasSameValues(as: second.bytes(name))
     }
 
     private static func noWeights(_ folder: String) throws -> CheckpointError {

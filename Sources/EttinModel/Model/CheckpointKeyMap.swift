@@ -42,6 +42,7 @@ public enum CheckpointKeyMap {
     ///   - head: What the model to be loaded has besides the trunk.
     /// - Returns: The tensors by the model's own keys.
     public static func imported(_ state: StateDictionary, for head: HeadNaming = .languageModel) -> StateDictionary {
+        let state = withoutOuterPrefix(state)
         let isTrunkAlone = !state.contains { $0.key.hasPrefix("model.") }
         return joined(state).compactMap { key, tensor in
             switch head {
@@ -53,6 +54,36 @@ public enum CheckpointKeyMap {
                 return (head == .languageModel ? renamed(key, "lm_head.", "head.") : key, tensor)
             }
         }
+    }
+
+    /// The tensors of a model that was saved as the attribute `model` of another, which transformers reads too.
+    private static func withoutOuterPrefix(_ state: StateDictionary) -> StateDictionary {
+        guard state.contains(where: { $0.key.hasPrefix("model.model.") }) else { return state }
+        guard state.allSatisfy({ $0.key.hasPrefix("model.") }) else { return state }
+        return state.map { (renamed($0.key, "model.", ""), $0.tensor) }
+    }
+
+    /// What wrappers of a model have put into the names of its tensors; nil when there is nothing of the kind.
+    ///
+    /// - Parameter names: The names in a file.
+    /// - Returns: Such as `module.` of data-parallel and `_orig_mod.` of compiled models, or what all names begin with.
+    static func wrapper(of names: [String]) -> String? {
+        for segment in ["_orig_mod", "module"] {
+            if names.contains(where: { $0.split(separator: ".").contains { $0 == segment } }) { return segment + "." }
+        }
+        guard let first = names.first else { return nil }
+        let known = trunkParts + headParts
+        var prefix = ""
+        for part in first.split(separator: ".").dropLast() {
+            prefix += part + "."
+            guard names.allSatisfy({ $0.hasPrefix(prefix) }) else { return nil }
+            let rest = names.map { $0.dropFirst(prefix.count) }
+            let isModel = rest.allSatisfy { name in
+                known.contains { name.hasPrefix($0) || name.hasPrefix("model." + $0) }
+            }
+            if isModel { return prefix == "model." ? nil : prefix }
+        }
+        return nil
     }
 
     /// The projections of attention, stored apart, as one matrix.

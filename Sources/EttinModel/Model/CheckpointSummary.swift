@@ -20,6 +20,12 @@ public struct CheckpointSummary: Hashable, Sendable {
     public let dtypes: [StoredDType]
     /// The files of the folder, by name.
     public let files: [File]
+    /// What the model was made for; nil when no file tells.
+    public let kind: FolderKind?
+    /// What the files say that has no effect, and weights that are NaN or infinite, a sentence each.
+    ///
+    /// Only small tensors are looked at: a run that diverges leaves no weight as it was.
+    public let notices: [String]
 
     /// Whether the folder has weights.
     public var hasWeights: Bool { !dtypes.isEmpty }
@@ -39,6 +45,8 @@ public struct CheckpointSummary: Hashable, Sendable {
         parameterCount = configuration.parameterCount
         dtypes = []
         files = []
+        self.kind = kind == .encoder ? .maskedLM : .causalLM
+        notices = []
     }
 
     /// Describes a folder.
@@ -53,17 +61,25 @@ public struct CheckpointSummary: Hashable, Sendable {
         files = names.compactMap { name in
             FilePath.fileSize(FilePath.joined(folder, name)).map { File(name: name, byteCount: $0) }
         }
+        kind = try FolderEvidence(folder: folder)?.kind
+        let notices = try ModelFolderNotices.all(folder: folder)
         let forms = TensorStore.Form.allCases.map { FilePath.joined(folder, $0.rawValue) }
         guard forms.contains(where: FilePath.exists) else {
             parameterCount = configuration.parameterCount
             dtypes = []
+            self.notices = notices
             return
         }
         let store = try TensorStore.open(folder: folder)
+        let diverged = try store.firstNonFiniteTensor(maxElementCount: 1 << 17).map {
+            "the tensor \(quoted($0.name)) holds \($0.value): the training that wrote it has diverged"
+        }
+        self.notices = notices + [diverged].compactMap(\.self)
         var counts: [StoredDType: Int] = [:]
+        let isTied = try configuration.tiesWordEmbeddings && !store.ownsOutputMatrix()
         for tensor in store.names.compactMap(store.descriptor) {
             // Some writers store a tied output matrix although it is the embedding under a second name.
-            if configuration.tiesWordEmbeddings, tensor.name == "decoder.weight" { continue }
+            if isTied, tensor.name == "decoder.weight" { continue }
             counts[tensor.dtype, default: 0] += tensor.elementCount
         }
         parameterCount = counts.values.reduce(0, +)

@@ -64,7 +64,7 @@ extension PretrainedModel {
         allowingUnknown: Bool = false,
         newHeadSeed: UInt64? = nil
     ) throws -> Self {
-        let configuration = try ModernBERTConfiguration(folder: folder)
+        var configuration = try ModernBERTConfiguration(folder: folder)
         guard architecture(of: configuration.kind) != nil else {
             throw CheckpointError(
                 .unsupported,
@@ -77,12 +77,12 @@ extension PretrainedModel {
         }
         // A configuration may ask for more memory than there is.
         return try withRecovery {
-            var state = CheckpointKeyMap.imported(
-                try TensorStore.open(folder: folder).stateDictionary(),
-                for: headNaming
+            let store = try TensorStore.open(folder: folder)
+            var state = try store.state(
+                for: headNaming,
+                of: &configuration,
+                needsHead: newHeadSeed == nil
             )
-            // A tied output matrix is the embedding under a second name, which some writers store too.
-            if configuration.tiesWordEmbeddings { state.removeAll { $0.key == "decoder.weight" } }
             let model = Self(configuration, windowRule: .transformers)
             if headNaming != .none, let newHeadSeed {
                 let given = Set(state.map(\.key))
@@ -91,7 +91,12 @@ extension PretrainedModel {
                 state.removeAll { !$0.key.hasPrefix("model.") && !known.contains($0.key) }
                 state += model.parameters.filter { !$0.key.hasPrefix("model.") && !given.contains($0.key) }
             }
-            try model.load(state, allowingUnknown: allowingUnknown)
+            do {
+                try model.load(state, allowingUnknown: allowingUnknown)
+            } catch var error as StateDictionaryError {
+                error.source = FilePath.joined(folder, store.form?.rawValue ?? "")
+                throw error
+            }
             model.convert(to: dtype, on: device)
             return model
         }

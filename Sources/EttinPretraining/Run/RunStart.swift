@@ -230,12 +230,11 @@ struct RunStart {
     // MARK: Weights
 
     private func load(_ folder: String) throws {
-        try adopt(CheckpointKeyMap.imported(try TensorStore.open(folder: folder).stateDictionary()))
+        var configuration = model.configuration
+        try adopt(TensorStore.open(folder: folder).state(for: .languageModel, of: &configuration))
     }
 
     private func adopt(_ state: StateDictionary) throws {
-        var state = state
-        if model.configuration.tiesWordEmbeddings { state.removeAll { $0.key == "decoder.weight" } }
         // The file's own memory must not be written, and parameters are trained in float32.
         try withRecovery { try model.load(state.map { ($0.key, $0.tensor.to(.float32).copy()) }) }
     }

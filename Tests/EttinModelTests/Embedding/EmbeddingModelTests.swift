@@ -215,8 +215,8 @@ import Torch
         ),
         Broken(
             modules: "[\(first), \(entry("pylate.models.Dense.Dense", "2_Dense"))]",
-            message: "module 1, Dense, reads \"sentence_embedding\", which no module before it writes; "
-                + "expected \"token_embeddings\", or a module before it that writes it"
+            message: "is a multi-vector (ColBERT) model, which gives a vector for each token "
+                + "(modules.json has a Dense and no Pooling)"
         ),
         Broken(modules: "[\(first)]", message: "modules.json: has no Pooling; expected one after Transformer"),
         Broken(
@@ -226,7 +226,8 @@ import Torch
         Broken(
             modules: "[\(first), \(pooling), \(dense)]",
             dense: #"{"in_features": 64, "out_features": 4, "module_output_name": "scores"}"#,
-            message: "module 2, Dense, writes \"scores\" last; expected an embedding model"
+            message: "is a reranker (cross-encoder), which scores pairs of texts "
+                + "(2_Dense/config.json writes \"scores\")"
         ),
         Broken(
             modules: "[\(first), \(pooling), \(dense)]",
@@ -247,8 +248,8 @@ import Torch
             modules: "[\(first), \(dense)]",
             dense: #"{"in_features": 64, "out_features": 4, "module_input_name": "token_embeddings", "#
                 + #""module_output_name": "sentence_embedding"}"#,
-            message: "modules.json: an embedding model reads \"sentence_embedding\", which has a vector for each "
-                + "token; expected one for each sequence"
+            message: "is a multi-vector (ColBERT) model, which gives a vector for each token "
+                + "(modules.json has a Dense and no Pooling)"
         ),
         Broken(
             modules: "[\(first), \(pooling), \(dense), \(pooling)]",
@@ -318,11 +319,11 @@ import Torch
     @Test(
         .enabled(if: SharedData.isAvailable, "needs ../shared beside the repository"),
         arguments: [
-            ("reranker-modular", ".layer_norm.LayerNorm\"; expected one of Transformer, Pooling, Dense, Normalize"),
-            ("reranker-modular-short", "module 2, Dense, writes \"scores\" last; expected an embedding model"),
-            ("colbert-pylate", "module 1, Dense, reads \"sentence_embedding\", which no module before it writes"),
-            ("colbert-mv6", ".MultiVectorMask\"; expected one of Transformer"),
-            ("sparse-router", "module 0 is \"sentence_transformers.base.modules.router.Router\"; expected one of"),
+            ("reranker-modular", "is a reranker (cross-encoder)"),
+            ("reranker-modular-short", "is a reranker (cross-encoder)"),
+            ("colbert-pylate", "is a multi-vector (ColBERT) model"),
+            ("colbert-mv6", "is a multi-vector (ColBERT) model"),
+            ("sparse-router", "is a sparse (SPLADE) model"),
         ]
     )
     func otherKindsOfModelsAreRefused(name: String, message: String) throws {

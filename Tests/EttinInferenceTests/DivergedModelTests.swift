@@ -1,0 +1,62 @@
+import EttinModel
+import TestSupport
+import Testing
+import Torch
+
+@testable import EttinInference
+
+/// Weights that hold NaN or infinity, as training leaves them when it diverges.
+@Suite struct DivergedModelTests {
+    private static func checkpoint(_ kind: ModelKind, _ value: Float, in key: String) throws -> TinyCheckpoint {
+        let checkpoint = try TinyCheckpoint(kind)
+        let model = try LanguageModel.loadForTraining(folder: checkpoint.folder.path)
+        let state = model.parameters.map { name, tensor in
+            (key: name, tensor: name == key ? Tensor.full(tensor.shape, Double(value)) : tensor)
+        }
+        try model.load(state)
+        try model.save(folder: checkpoint.folder.path)
+        return checkpoint
+    }
+
+    @Test(arguments: [Float.nan, .infinity], [InferenceDType.float32, .bfloat16, .int8])
+    func resultsAreErrorsThatNameTheTensor(value: Float, dtype: InferenceDType) throws {
+        let options = ComputeOptions(dtype: dtype)
+        func expect(_ tensor: String, _ body: () throws -> Void) {
+            #expect {
+                try body()
+            } throws: {
+                "\($0)".contains("NaN or infinite; the tensor \"\(tensor)\" holds \(value.isNaN ? "NaN" : "infinity")")
+            }
+        }
+        let key = "model.layers.1.mlp.Wi.weight"
+        let encoder = try Self.checkpoint(.encoder, value, in: key)
+        expect(key) { _ = try encoder.loaded { try FillMask(folder: $0, options: options)(["A [MASK]."]) } }
+        expect(key) { _ = try encoder.loaded { try TextEncoder(folder: $0, options: options).encode(["A cat."]) } }
+        let decoder = try Self.checkpoint(.decoder, value, in: key)
+        for temperature in [0, 0.8] {
+            expect(key) {
+                let generator = try decoder.loaded { try TextGenerator(folder: $0, options: options) }
+                var choice = GenerationOptions()
+                choice.temperature = temperature
+                _ = try generator.generate(["A cat"], options: choice)
+            }
+        }
+        expect(key) { _ = try decoder.loaded { try BenchmarkModel(folder: $0, task: .encode, options: options) } }
+    }
+
+    @Test func weightsThatAreFiniteButTooLargeAreSaidToBe() throws {
+        let encoder = try Self.checkpoint(.encoder, 3e38, in: "model.embeddings.tok_embeddings.weight")
+        #expect {
+            try encoder.loaded { try FillMask(folder: $0)(["A [MASK]."]) }
+        } throws: {
+            "\($0)".contains("every weight is finite, but values grow too large on the way")
+        }
+    }
+
+    @Test func infoNamesASmallTensor() throws {
+        let encoder = try Self.checkpoint(.encoder, .nan, in: "model.final_norm.weight")
+        let notices = try encoder.loaded { try CheckpointSummary(folder: $0).notices }
+        #expect(notices.contains { $0.contains("\"model.final_norm.weight\" holds NaN") })
+        #expect(try TinyCheckpoint(.encoder).loaded { try CheckpointSummary(folder: $0).notices }.isEmpty)
+    }
+}
