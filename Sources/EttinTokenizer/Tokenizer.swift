@@ -1,4 +1,4 @@
-public import EttinJSON
+package import EttinJSON
 import Synchronization
 
 /// Byte-level BPE as ModernBERT, Ettin, OLMo and GPT-NeoX use it, token for token equal to the `tokenizers` library.

@@ -1,6 +1,6 @@
-public import EttinCorpus
+package import EttinCorpus
 import EttinFiles
-public import EttinJSON
+package import EttinJSON
 public import EttinModel
 public import EttinTraining
 public import Torch

@@ -1,4 +1,4 @@
-public import EttinPrimitives
+package import EttinPrimitives
 
 /// Prediction of the next token: the label of each token is the one after it in its sequence.
 ///

@@ -1,4 +1,4 @@
-public import EttinTokenizer
+package import EttinTokenizer
 
 /// How documents are cut into chunks.
 public struct ChunkOptions: Hashable, Sendable {

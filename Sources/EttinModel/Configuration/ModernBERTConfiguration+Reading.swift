@@ -1,5 +1,5 @@
 import EttinFiles
-public import EttinJSON
+package import EttinJSON
 import Torch
 
 extension ModernBERTConfiguration {

@@ -1,4 +1,4 @@
-public import Torch
+package import Torch
 
 /// New tokens for some sequences of a ``KVCache``: whole prompts, parts of them, and single tokens, in any mixture.
 public struct CachedBatch: Sendable, Hashable {

@@ -1,7 +1,7 @@
 public import EttinJSON
 public import EttinModel
 public import EttinTraining
-public import Torch
+package import Torch
 
 /// What a model is trained to predict.
 package enum PretrainingObjective: Hashable, Sendable {

@@ -1,5 +1,5 @@
 import EttinFiles
-public import EttinJSON
+package import EttinJSON
 
 /// What a run needs besides weights and moments to be resumed; `trainer_state.json` of a checkpoint.
 ///

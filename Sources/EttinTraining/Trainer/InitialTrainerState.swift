@@ -1,6 +1,6 @@
 import EttinFiles
 public import EttinJSON
-public import Torch
+package import Torch
 
 /// What a run begins with besides the weights, which are in its model already.
 ///
