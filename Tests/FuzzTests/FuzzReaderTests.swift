@@ -11,9 +11,7 @@ struct FuzzReaderTests {
 
     /// In how many ways inputs of readers that refuse little are refused at least.
     private static let ways = ["text": 0, "hub-cache": 1]
-    /// Readers whose traps are mended apart from this.
-    private static let pending: Set<String> = ["journal", "ledger", "mds"]
-    private static let names = FuzzReader.all.map(\.name).filter { !pending.contains($0) }
+    private static let names = FuzzReader.all.map(\.name)
 
     private func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
         let base = FilePath.kind(of: "/dev/shm") == .folder ? "/dev/shm" : NSTemporaryDirectory()

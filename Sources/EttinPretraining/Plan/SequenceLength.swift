@@ -42,7 +42,7 @@ package struct SequenceLength: Hashable, Sendable {
             var total = 0
             var read = 0
             var datasets: [(dataset: MDSDataset, weight: MDSStreams.Weight)] = []
-            for folder in data.folders {
+            for folder in data.weightedFolders {
                 // Into memory: a plan writes nothing, not even beside compressed shards.
                 let dataset = try MDSDataset(
                     folder: folder.path,

@@ -36,7 +36,7 @@ struct TrainingData: Sendable {
             runIdentity = Self.runIdentity(settings, dataset.index.shards)
             return
         }
-        let datasets = try settings.folders.map { folder in
+        let datasets = try settings.weightedFolders.map { folder in
             (dataset: try MDSDataset(folder: folder.path, split: folder.split), weight: folder.weight)
         }
         for (dataset, _) in datasets { try dataset.checkFiles() }
@@ -121,7 +121,7 @@ struct TrainingData: Sendable {
 
 extension DataSettings {
     /// The folders of the data sets, with how much of each an epoch takes.
-    var folders: [(path: String, split: String?, weight: MDSStreams.Weight)] {
+    var weightedFolders: [(path: String, split: String?, weight: MDSStreams.Weight)] {
         streams.isEmpty
             ? [(localPath, split, .once)] : streams.map { ($0.localPath, $0.split ?? split, $0.weight) }
     }
