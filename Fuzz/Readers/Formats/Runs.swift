@@ -25,7 +25,7 @@ extension FuzzReader {
             guard let entry = try CheckpointStore(folder: folder, tag: "step").newest() else {
                 throw BrokenPromise("a checkpoint is not found")
             }
-            let start = try TrainerStart(resuming: entry, facts: ["seed": "17"])
+            let start = try InitialTrainerState(resuming: entry, runIdentity: ["seed": "17"])
             // What a run that is resumed does first.
             var clock = start.clock
             clock.advance(samples: 1 << 24, tokens: 1 << 40, epoch: clock.epoch)

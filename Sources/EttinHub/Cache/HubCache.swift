@@ -53,7 +53,7 @@ public struct HubCache: Sendable, Hashable {
     // MARK: - Revisions
 
     /// The commit a revision pointed to when it was last looked up; nil if it never was.
-    func commit(of reference: HubReference) throws -> String? {
+    package func commit(of reference: HubReference) throws -> String? {
         if reference.isCommit { return reference.revision }
         let path = "\(folder(of: reference.repository))/refs/\(reference.revision)"
         guard FilePath.kind(of: path) == .file else { return nil }
