@@ -62,7 +62,7 @@ struct StreamingRunTests {
         let data = try TrainingData(settings)
         // 30 and 25 samples in 16 rows of 4.
         #expect(data.sampleCount == 64)
-        #expect(data.facts["the order of the samples"]?.hasSuffix(", drawn as streaming draws") == true)
+        #expect(data.runIdentity["the order of the samples"]?.hasSuffix(", drawn as streaming draws") == true)
         settings.order = .permutation
         #expect(try TrainingData(settings).sampleCount == 55)
     }
