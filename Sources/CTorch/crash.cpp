@@ -86,5 +86,10 @@ void ct_crash_report(const char *text) {
     // The signal must get through when the handler raises it again.
     action.sa_flags = SA_ONSTACK | SA_NODEFER;
     for (const auto &crash : crashSignals) sigaction(crash.number, &action, nullptr);
+    // A parent may have left them blocked, which would leave the process waiting instead.
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const auto &crash : crashSignals) sigaddset(&signals, crash.number);
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
     std::set_terminate(terminate);
 }

@@ -74,7 +74,7 @@ struct HostileMDSTests {
         let data = try MDSDataset(folder: makeDataset(folder, "a", sampleCount: 10))
         for weight in [MDSStreams.Weight.repeated(1e300), .repeated(1e18), .samples(Int.max), .samples(1 << 54)] {
             let error = #expect(throws: CorpusError.self) { try MDSStreams([(data, .once), (data, weight)]) }
-            #expect(error?.description.contains("asks for too many samples") == true)
+            #expect(error?.description.contains("\(1 << 40)") == true)
         }
         #expect(MDSStreams.split(Int.max, [1, 1]).allSatisfy { $0 > 1 << 61 })
         #expect(MDSStreams.split(10, [1e308, 1e308]) == [5, 5])

