@@ -11,6 +11,7 @@
 // of three views would each be spread over a matrix of zeros, and these added.
 #include "attention.h"
 #include "guard.h"
+#include "products.h"
 #include "kernels/kernels.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -130,12 +131,19 @@ AttentionArguments kernelArguments(const at::Tensor &queries, const at::Tensor &
 
 OptionalTensor contiguous(const OptionalTensor &x) { return x ? OptionalTensor(x->contiguous()) : std::nullopt; }
 
+at::Tensor exact(const at::Tensor &x) { return x.to(at::kFloat); }
+
 // The lengths on the device and the longest are for devices other than the CPU.
 std::tuple<at::Tensor, at::Tensor> forwardOnCPU(const at::Tensor &queries, const at::Tensor &keys,
                                                 const at::Tensor &values, const at::Tensor &cuQuery,
                                                 const at::Tensor &cuKey, const at::Tensor &, const at::Tensor &,
                                                 int64_t, int64_t, int64_t left, int64_t right, double scale,
                                                 const OptionalTensor &cosines, const OptionalTensor &sines) {
+    if (multipliesInFloat(queries)) {
+        const auto [output, logSumExp] = forwardOnCPU(exact(queries), exact(keys), exact(values), cuQuery, cuKey, {}, {},
+                                                      0, 0, left, right, scale, cosines, sines);
+        return {output.to(queries.scalar_type()), logSumExp};
+    }
     const at::Tensor q = rowWise(queries), k = rowWise(keys), v = rowWise(values);
     const OptionalTensor c = contiguous(cosines), s = contiguous(sines);
     at::Tensor output = at::empty(q.sizes(), q.options());
@@ -152,6 +160,16 @@ void backwardOnCPU(const at::Tensor &gradient, const at::Tensor &queries, const 
                    int64_t, int64_t left, int64_t right, double scale, const OptionalTensor &cosines,
                    const OptionalTensor &sines, at::Tensor queryGradients, at::Tensor keyGradients,
                    at::Tensor valueGradients) {
+    if (multipliesInFloat(queries)) {
+        const auto like = [](const at::Tensor &x) { return at::empty(x.sizes(), x.options().dtype(at::kFloat)); };
+        const at::Tensor dq = like(queries), dk = like(keys), dv = like(values);
+        backwardOnCPU(exact(gradient), exact(queries), exact(keys), exact(values), exact(output), logSumExp, cuQuery,
+                      cuKey, {}, {}, 0, 0, left, right, scale, cosines, sines, dq, dk, dv);
+        queryGradients.copy_(dq);
+        keyGradients.copy_(dk);
+        valueGradients.copy_(dv);
+        return;
+    }
     const at::Tensor q = rowWise(queries), k = rowWise(keys), v = rowWise(values), g = gradient.contiguous();
     const OptionalTensor c = contiguous(cosines), s = contiguous(sines);
     AttentionBackwardArguments b{};
@@ -308,6 +326,9 @@ struct PackedAttention : torch::autograd::Function<PackedAttention> {
 
 at::Tensor reference(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values, const Shape &shape,
                      double dropout) {
+    if (multipliesInFloat(queries)) {
+        return reference(exact(queries), exact(keys), exact(values), shape, dropout).to(queries.scalar_type());
+    }
     const at::Tensor &cuQuery = shape.lengths.query, &cuKey = shape.lengths.key;
     if (!shape.cosines) {
         return referenceAttention(queries, keys, values, cuQuery, cuKey, shape.window, shape.scale, dropout);

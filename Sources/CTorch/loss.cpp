@@ -3,6 +3,7 @@
 // graph, so that backward only has to scale. Recomputing logits in backward would cost a third more products.
 // The CPU has a kernel (kernels/loss.inc.h); everything else composes libtorch's operators.
 #include "guard.h"
+#include "products.h"
 
 #include "kernels/kernels.h"
 
@@ -127,6 +128,10 @@ Result compute(const at::Tensor &hidden, const at::Tensor &weight, const std::op
         .labels = (isWhole ? labels : labels.index_select(0, scored)).contiguous(),
         .scale = options.isMean ? 1.0 / static_cast<double>(std::max<int64_t>(count, 1)) : 1.0,
     };
+    if (multipliesInFloat(hidden)) {
+        operands.hidden = operands.hidden.to(at::kFloat);
+        operands.weight = operands.weight.to(at::kFloat);
+    }
     if (bias) operands.bias = bias->to(operands.accumulation()).contiguous();
 
     const bool usesKernel = count > 0 && !options.isComposed && suitsKernel(operands);
@@ -148,7 +153,7 @@ Result compute(const at::Tensor &hidden, const at::Tensor &weight, const std::op
     Result result;
     result.loss = gradients.losses.sum() * operands.scale;
     result.rowLosses = spread(gradients.losses);
-    if (wanted.hidden) result.hidden = spread(gradients.hidden);
+    if (wanted.hidden) result.hidden = spread(gradients.hidden.to(hidden.scalar_type()));
     if (wanted.weight) result.weight = gradients.weight.to(weight.scalar_type());
     if (wanted.bias) result.bias = gradients.bias.to(bias->scalar_type());
     return result;

@@ -1,4 +1,5 @@
 #include "guard.h"
+#include "products.h"
 
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/maximum.h>
@@ -101,7 +102,10 @@ CTStatus ct_math_top_k(const CTTensor *a, int64_t count, int64_t dimension, CTTe
 }
 
 CTStatus ct_math_matmul(const CTTensor *a, const CTTensor *b, CTTensor **out) {
-    return produce(out, [&] { return a->value.matmul(b->value); });
+    return produce(out, [&] {
+        const at::Tensor &x = a->value, &y = b->value;
+        return multipliesInFloat(x) && multipliesInFloat(y) ? matmulInFloat(x, y) : x.matmul(y);
+    });
 }
 
 CTStatus ct_math_is_equal(const CTTensor *a, const CTTensor *b, bool *out) {

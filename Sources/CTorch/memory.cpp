@@ -7,6 +7,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <map>
@@ -57,6 +58,7 @@ class BlockCache {
                 void *memory = fitting->second.memory;
                 sizes.emplace(memory, fitting->first);
                 keptBytes -= fitting->first;
+                noteTaken(fitting->first);
                 free.erase(fitting);
                 return memory;
             }
@@ -65,7 +67,11 @@ class BlockCache {
                 release([](const Free &) { return true; });
                 memory = map(size);
             }
-            if (memory != nullptr) sizes.emplace(memory, size);
+            if (memory == nullptr) return nullptr;
+            sizes.emplace(memory, size);
+            noteTaken(size);
+            // What was kept did not fit, so that there may now be more than is allowed.
+            trim();
             return memory;
         } catch (const std::bad_alloc &) {
             return nullptr;
@@ -79,6 +85,7 @@ class BlockCache {
         if (known == sizes.end()) return false;
         const size_t size = known->second;
         sizes.erase(known);
+        usedBytes -= size;
         try {
             free.emplace(size, Free{memory, clock});
             keptBytes += size;
@@ -114,13 +121,32 @@ class BlockCache {
     // A block that was not wanted for so many requests is given back: a model's forward pass makes some dozens, a training
     // step some hundreds.
     static constexpr size_t oldestAge = 8192, agingPeriod = 1024;
+    // Blocks kept and in use together are at most the most that was in use lately, and so much more of it: batches differ
+    // in length, so that a step does not find a block of the right size for all it needs among those of the last.
+    static constexpr size_t slackDivisor = 4;
 
     std::mutex mutex;
     std::multimap<size_t, Free> free;
     std::unordered_map<void *, size_t> sizes;  // of the blocks in use
-    size_t keptBytes = 0;
+    size_t keptBytes = 0, usedBytes = 0;
+    // The most that was in use at one time since the current period of `oldestAge` requests began, and in the one before.
+    size_t peak = 0, peakBefore = 0;
     size_t limit = 1 << 30;
     size_t clock = 0;  // requests until now
+
+    void noteTaken(size_t size) noexcept {
+        usedBytes += size;
+        if (clock % oldestAge == 0) {
+            peakBefore = peak;
+            peak = usedBytes;
+        }
+        peak = std::max(peak, usedBytes);
+    }
+
+    size_t allowedBytes() const noexcept {
+        const size_t lately = std::max(peak, peakBefore);
+        return std::min(limit, lately - usedBytes + lately / slackDivisor);
+    }
 
     template <typename Condition>
     void release(Condition condition) noexcept {
@@ -135,9 +161,10 @@ class BlockCache {
         }
     }
 
-    // Gives back the blocks that have waited longest until the rest is within the limit.
+    // Gives back the blocks that have waited longest until the rest is what may be kept.
     void trim() noexcept {
-        while (keptBytes > limit) {
+        const size_t allowed = allowedBytes();
+        while (keptBytes > allowed) {
             auto oldest = free.begin();
             for (auto block = free.begin(); block != free.end(); ++block) {
                 if (block->second.freed < oldest->second.freed) oldest = block;

@@ -1,4 +1,5 @@
 #include "guard.h"
+#include "products.h"
 
 #include <ATen/core/Reduction.h>
 #include <ATen/ops/cross_entropy_loss.h>
@@ -13,7 +14,10 @@ CTStatus ct_nn_embedding(const CTTensor *weight, const CTTensor *ids, int64_t pa
 }
 
 CTStatus ct_nn_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out) {
-    return produce(out, [&] { return at::linear(input->value, weight->value, optional(bias)); });
+    return produce(out, [&] {
+        const at::Tensor &x = input->value, &w = weight->value;
+        return multipliesInFloat(x) ? linearInFloat(x, w, optional(bias)) : at::linear(x, w, optional(bias));
+    });
 }
 
 CTStatus ct_nn_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Torch
 
 #if canImport(Darwin)
     import Darwin
@@ -12,6 +13,10 @@ import ArgumentParser
 @main
 enum Program {
     static func main() {
+        CrashReport.install(
+            program: "ettin \(EttinCommand.version)",
+            command: Array(CommandLine.arguments.dropFirst())
+        )
         let signals = Interruption.handle()
         let code = withExtendedLifetime(signals) { run(arguments()) }
         exit(code)

@@ -11,10 +11,17 @@ public enum InstructionSet: Int32, Sendable, CaseIterable {
     /// AVX-512 with products of bfloat16 and of bytes.
     case avx512BF16 = 3
 
-    /// The set the kernels run with: the best of this processor.
+    /// The set the kernels run with: the best of this processor, or a lesser one that libtorch's `ATEN_CPU_CAPABILITY`
+    /// (`avx2`, `default`) asks for.
     public static var current: InstructionSet {
         InstructionSet(rawValue: Int32(ct_kernels_instruction_set().rawValue)) ?? .portable
     }
+
+    /// Whether the processor multiplies bfloat16 and bytes itself, so that types narrower than float32 are faster.
+    package static var multipliesNarrowTypes: Bool { current == .avx512BF16 }
+
+    /// Whether products of bfloat16 are the processor's; they are taken in float32 otherwise, and rounded.
+    package static var multipliesBFloat16: Bool { ct_kernels_multiply_bfloat16() }
 
     /// Makes the kernels that this thread calls run with this set, for tests and measurements.
     ///

@@ -33,11 +33,34 @@ public enum TorchRuntime {
         ct_device_set_thread_count(Int32(count))
     }
 
+    /// Lowers ``threadCount`` to what the system lets this process start, if that is less; meant to be called once, at
+    /// start.
+    ///
+    /// OpenMP ends the process when a thread is refused, as where a limit on processes is nearly reached.
+    ///
+    /// - Returns: The lowered count; nil where nothing changed.
+    package static func respectThreadLimit() -> Int? {
+        let startable = startableThreads(upTo: threadCount)
+        guard startable < threadCount else { return nil }
+        setThreadCount(startable)
+        return startable
+    }
+
+    /// How many threads can run at one time, the calling one among them, up to a count.
+    ///
+    /// - Parameters:
+    ///   - count: As many are wanted.
+    ///   - start: What starts one, as `pthread_create`; nil for that.
+    static func startableThreads(upTo count: Int, start: CTThreadStart? = nil) -> Int {
+        Int(ct_threads_startable(Int32(clamping: count), start))
+    }
+
     /// Sets how much host memory that no tensor uses is kept for the next ones; 1 GiB at first.
     ///
     /// Meant to be called once, at start, by an application. Large blocks that come from the operating system cost a page
     /// fault for every page, and the steps of a model ask for the same blocks over and over. Training, whose steps use
-    /// gigabytes, wants no limit (`Int.max`); a block that thousands of requests did not want is given back all the same.
+    /// gigabytes, wants no limit (`Int.max`). Kept and used blocks together never exceed by more than a quarter what was in
+    /// use at one time lately, and a block that thousands of requests did not want is given back.
     ///
     /// - Parameter bytes: At most so much is kept; 0 keeps nothing.
     public static func setKeptMemoryLimit(bytes: Int) {

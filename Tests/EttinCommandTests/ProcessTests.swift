@@ -37,6 +37,30 @@ struct ProcessTests {
         #expect(text.hasPrefix("error: standard output: cannot be written"))
     }
 
+    @Test("A crash says so in a few lines, and ends the process by its signal", arguments: [SIGSEGV, SIGTRAP, SIGABRT])
+    func crash(number: Int32) throws {
+        try withTemporaryFolder { folder in
+            let process = Process()
+            process.executableURL = Command.binary
+            process.arguments = ["init", "\(folder)/model", "--size", "150m", "--kind", "encoder"]
+            process.environment = ProcessInfo.processInfo.environment.filter { $0.key != "SWIFT_BACKTRACE" }
+            try Data().write(to: URL(filePath: "\(folder)/err"))
+            process.standardError = try FileHandle(forWritingTo: URL(filePath: "\(folder)/err"))
+            try process.run()
+            while try FileManager.default.contentsOfDirectory(atPath: folder).count < 2, process.isRunning {
+                usleep(1000)
+            }
+            kill(process.processIdentifier, number)
+            process.waitUntilExit()
+            #expect(process.terminationReason == .uncaughtSignal)
+            #expect(process.terminationStatus == number)
+            let text = try String(contentsOfFile: "\(folder)/err", encoding: .utf8)
+            let lines = text.split(separator: "\n").drop { !$0.hasPrefix("crashed: ") }
+            #expect(lines.count == 4)
+            #expect(text.contains("issue tracker") && text.contains("ettin 0.1.0 init"))
+        }
+    }
+
     @Test("An interrupted command exits with 130 and leaves nothing", .timeLimit(.minutes(1)))
     func interruption() throws {
         try withTemporaryFolder { folder in

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Torch
@@ -37,5 +38,17 @@ import Testing
             let read: [Float] = try (Tensor(values, shape: [count]) + 1).array()
             #expect(read == values.map { $0 + 1 })
         }
+    }
+
+    @Test("What is kept never brings the whole far above what was in use at one time") func boundedByUse() throws {
+        defer { TorchRuntime.setKeptMemoryLimit(bytes: 1 << 30) }
+        TorchRuntime.releaseKeptMemory()
+        TorchRuntime.setKeptMemoryLimit(bytes: .max)
+        // None of these serves another: each is a third larger than the one before.
+        for step in 0..<12 {
+            _ = try Tensor.full([Int(4_000_000 * pow(1.34, Double(step)))], 1).mean().scalar()
+        }
+        let largest = Int(16_000_000 * pow(1.34, 11))
+        #expect(TorchRuntime.keptMemoryBytes < 2 * largest)
     }
 }

@@ -12,6 +12,7 @@
 #ifndef CTORCH_H
 #define CTORCH_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -93,9 +94,18 @@ void ct_device_seed(uint64_t seed);
 void ct_device_set_thread_count(int32_t count);
 int32_t ct_device_thread_count(void);
 
+// MARK: Threads (threads.cpp)
+
+// As pthread_create.
+typedef int (*CTThreadStart)(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *context);
+// How many threads, the calling one among them, can run at one time, up to `count`: that many are started, and ended.
+// OpenMP runtimes end the process when they are refused a thread. `start` is for tests; null: pthread_create.
+int32_t ct_threads_startable(int32_t count, CTThreadStart start);
+
 // MARK: Memory (memory.cpp)
 
-// Large blocks of host memory that nobody uses are kept for the next request, up to this many bytes; 1 GiB at first.
+// Large blocks of host memory that nobody uses are kept for the next request, up to this many bytes (1 GiB at first), and
+// never more than brings what is kept and in use to five quarters of the most that was in use lately.
 void ct_memory_set_kept_limit(uint64_t bytes);
 uint64_t ct_memory_kept_bytes(void);
 // Gives all of them back to the operating system.
@@ -355,6 +365,14 @@ typedef enum CTInstructionSet {
 CTInstructionSet ct_kernels_instruction_set(void);
 // Chooses another for this thread from now on, for tests and measurements; false where this build or processor has none of that kind.
 bool ct_kernels_use(CTInstructionSet set);
+// Whether the processor itself multiplies bfloat16, with the set of this thread; products are taken in float32 otherwise.
+bool ct_kernels_multiply_bfloat16(void);
+
+// MARK: Crashes (crash.cpp)
+
+// From now on a signal that means a crash, or an uncaught C++ exception, ends the process with a short message in place of
+// a backtrace: what went wrong, then `text`, which is copied (1000 bytes of it). The process still dies of the signal.
+void ct_crash_report(const char *text);
 
 // MARK: Fused inference on the CPU (fused.cpp)
 

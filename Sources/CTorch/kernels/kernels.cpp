@@ -1,9 +1,12 @@
 #include "kernels.h"
 
 #include "../memory.h"
+#include "../products.h"
 #include "CTorch.h"
 
+#include <cstdlib>
 #include <new>
+#include <string_view>
 
 namespace ettin {
 
@@ -53,8 +56,17 @@ const KernelTable *kernels(InstructionSet set) {
 
 namespace {
 
+// libtorch's variable for computing as on a lesser processor holds for the kernels too.
+InstructionSet most() {
+    const char *value = std::getenv("ATEN_CPU_CAPABILITY");
+    const std::string_view name = value != nullptr ? value : "";
+    if (name == "default") return InstructionSet::portable;
+    return name == "avx2" ? InstructionSet::avx2 : InstructionSet::avx512BF16;
+}
+
 const KernelTable *best() {
     for (const auto set : {InstructionSet::avx512BF16, InstructionSet::avx512, InstructionSet::avx2}) {
+        if (set > most()) continue;
         if (const auto *found = kernels(set)) return found;
     }
     return kernels(InstructionSet::portable);
@@ -81,5 +93,7 @@ bool useKernels(InstructionSet set) {
 CTInstructionSet ct_kernels_instruction_set(void) {
     return static_cast<CTInstructionSet>(ettin::kernels().instructionSet);
 }
+
+bool ct_kernels_multiply_bfloat16(void) { return ettin::hasBFloat16Products(); }
 
 bool ct_kernels_use(CTInstructionSet set) { return ettin::useKernels(static_cast<ettin::InstructionSet>(set)); }

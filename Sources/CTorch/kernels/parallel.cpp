@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -90,11 +92,17 @@ void detail::runTasks(int64_t count, int threads, void (*body)(void *, int64_t, 
         return team.finish();
     }
     std::vector<std::thread> others;
-    for (int thread = 1; thread < width; thread++) {
-        others.emplace_back([&team, thread] {
-            const Inside inside;
-            team.work(thread);
-        });
+    // Tasks are handed out one by one, so that fewer threads than asked for do them all.
+    try {
+        others.reserve(static_cast<size_t>(width) - 1);
+        for (int thread = 1; thread < width; thread++) {
+            others.emplace_back([&team, thread] {
+                const Inside inside;
+                team.work(thread);
+            });
+        }
+    } catch (const std::system_error &) {
+    } catch (const std::bad_alloc &) {
     }
     {
         const Inside inside;

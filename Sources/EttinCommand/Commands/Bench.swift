@@ -136,6 +136,7 @@ struct Bench: ParsableCommand {
             return texts
         }
         let device = try place.prepare()
+        InferenceDType.noteSlow(dtype?.elements ?? [], on: device)
         try StandardOutput.write { output in
             var report = BenchmarkReport(output: output, json: json.isOn, plan: plan, device: device)
             for dtype in dtype.map({ $0.elements.map(Optional.some) }) ?? [nil] {

@@ -30,6 +30,9 @@ struct DeviceOptions: ParsableArguments {
     /// - Throws: `DeviceError` when this machine does not have it.
     func prepare(orElse other: String = "cpu") throws -> Device {
         if let threads { TorchRuntime.setThreadCount(threads) } else { TorchRuntime.respectProcessorQuota() }
+        if let count = TorchRuntime.respectThreadLimit() {
+            Diagnostics.note("note: computing with \(count) threads: the system lets this process start no more")
+        }
         return try Device(device ?? other)
     }
 }

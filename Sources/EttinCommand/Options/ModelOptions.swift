@@ -13,11 +13,25 @@ struct ModelOptions: ParsableArguments {
     ///
     /// - Throws: `DeviceError` when this machine does not have it.
     func prepare() throws -> ComputeOptions {
-        ComputeOptions(device: try place.prepare(), dtype: dtype)
+        let device = try place.prepare()
+        if let dtype { InferenceDType.noteSlow([dtype], on: device) }
+        return ComputeOptions(device: device, dtype: dtype)
     }
 }
 
 extension InferenceDType: ExpressibleByArgument {}
+
+extension InferenceDType {
+    /// Says which of the types asked for are slower than float32 here.
+    static func noteSlow(_ dtypes: [InferenceDType], on device: Device) {
+        let slow = dtypes.filter { $0 != .float32 }.map(\.rawValue)
+        guard device == .cpu, !slow.isEmpty, !InstructionSet.multipliesNarrowTypes else { return }
+        Diagnostics.note(
+            "note: --dtype \(slow.joined(separator: ",")) is slower than float32 on this processor, which has no BF16 and "
+                + "VNNI instructions (kernels: \(TorchRuntime.kernelInstructionSet))"
+        )
+    }
+}
 
 /// The types of a model's parameters.
 enum ComputeDType: String, ExpressibleByArgument, CaseIterable {

@@ -4,6 +4,7 @@ import Foundation
 ///
 /// At most `capacity` elements wait: then the thread pauses until one is taken. An error is given to the consumer after
 /// the elements that were made before it, and ends the sequence. The thread stops at ``cancel()`` or with the object.
+/// Where the system refuses a thread, elements are made when they are asked for.
 public final class Prefetcher<Element: Sendable>: Sendable {
     private let queue: PrefetchQueue<Element>
 
@@ -12,15 +13,22 @@ public final class Prefetcher<Element: Sendable>: Sendable {
     /// - Parameters:
     ///   - capacity: The most elements that wait; at least 1.
     ///   - make: Makes the next element, nil at the end. It is called on the thread only, one call after the other.
-    public init(capacity: Int, make: sending @escaping () throws -> Element?) {
+    public convenience init(capacity: Int, make: sending @escaping () throws -> Element?) {
+        self.init(capacity: capacity, startThread: DetachedThread.start, make: make)
+    }
+
+    /// As the public initialiser, with what starts the thread: false when there is none to be had.
+    package init(
+        capacity: Int,
+        startThread: (_ body: @escaping @Sendable () -> Void) -> Bool,
+        make: sending @escaping () throws -> Element?
+    ) {
         precondition(capacity >= 1, "Prefetcher: a queue of \(capacity) elements")
         let queue = PrefetchQueue<Element>(capacity: capacity)
         self.queue = queue
         let work = PrefetchWork(make: make)
         // The thread holds the queue and not this object, so that dropping the object ends the thread.
-        let thread = Thread { queue.fill(with: work.make) }
-        thread.name = "prefetch"
-        thread.start()
+        if !startThread({ queue.fill(with: work.make) }) { queue.makeOnDemand(with: work.make) }
     }
 
     deinit { queue.cancel() }
@@ -45,7 +53,7 @@ public final class Prefetcher<Element: Sendable>: Sendable {
 
 /// What the thread runs.
 ///
-/// Unchecked, because the closure is called by the one thread that it is sent to.
+/// Unchecked, because the closure is called by the one thread that it is sent to, or with the queue locked.
 private struct PrefetchWork<Element>: @unchecked Sendable {
     let make: () throws -> Element?
 }
@@ -60,6 +68,8 @@ private final class PrefetchQueue<Element: Sendable>: @unchecked Sendable {
     private var end: Result<Void, any Error>?
     private var isCancelled = false
     private var starved = 0
+    /// What makes elements where there is no thread that does.
+    private var make: (() throws -> Element?)?
 
     init(capacity: Int) { self.capacity = capacity }
 
@@ -78,9 +88,25 @@ private final class PrefetchQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
+    func makeOnDemand(with make: @escaping () throws -> Element?) {
+        condition.withLock { self.make = make }
+    }
+
     func take() throws -> Element? {
         condition.lock()
         defer { condition.unlock() }
+        if let make {
+            if isCancelled || end != nil { return nil }
+            starved += 1
+            do {
+                if let element = try make() { return element }
+                end = .success(())
+                return nil
+            } catch {
+                end = .success(())
+                throw error
+            }
+        }
         if elements.isEmpty, end == nil, !isCancelled { starved += 1 }
         while elements.isEmpty, end == nil, !isCancelled { condition.wait() }
         if isCancelled { return nil }

@@ -32,6 +32,21 @@ struct PrefetcherTests {
         #expect(try prefetcher.next() == nil)
     }
 
+    @Test("Without a thread, elements are made when they are asked for, and an error ends them")
+    func withoutThread() throws {
+        let counter = Counter()
+        let prefetcher = Prefetcher(capacity: 3, startThread: { _ in false }) {
+            guard let number = counter.next(upTo: 3) else { throw MadeUp() }
+            return number
+        }
+        for expected in 1...3 { #expect(try prefetcher.next() == expected) }
+        #expect(throws: MadeUp.self) { try prefetcher.next() }
+        #expect(try prefetcher.next() == nil)
+        let cancelled = Prefetcher(capacity: 3, startThread: { _ in false }) { counter.next(upTo: .max) }
+        cancelled.cancel()
+        #expect(try cancelled.next() == nil)
+    }
+
     @Test("No more elements are made than the queue holds, and one more when one is taken")
     func backPressure() throws {
         let counter = Counter()

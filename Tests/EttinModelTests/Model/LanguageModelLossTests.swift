@@ -52,6 +52,30 @@ import Torch
         }
     }
 
+    #if arch(x86_64)
+        /// Where the processor has none of its own, products are of the same operands, rounded once as its would be.
+        @Test(arguments: ModelKind.allCases)
+        func mixedPrecisionIsTheSameWithoutProductsOfBFloat16(kind: ModelKind) throws {
+            func run() throws -> (loss: Double, gradients: [(key: String, tensor: Tensor)]) {
+                let model = Self.model(kind)
+                let result = model.loss(Self.batch, labels: Self.labels(kind), precision: .mixedBFloat16)
+                result.loss.backward()
+                return (try result.loss.scalar(), try Self.gradients(model))
+            }
+            let own = try run()
+            let before = InstructionSet.current
+            defer { _ = before.use() }
+            try #require(InstructionSet.portable.use())
+            let other = try run()
+            #expect(abs(other.loss - own.loss) < 2e-3 * own.loss)
+            for ((key, gradient), (_, expected)) in zip(other.gradients, own.gradients) {
+                #expect(gradient.dtype == .float32, "\(key)")
+                let norms = try gradient.norm().scalar() * expected.norm().scalar()
+                #expect(try (gradient * expected).sum().scalar() > 0.999 * norms, "\(key)")
+            }
+        }
+    #endif
+
     @Test(arguments: ModelKind.allCases)
     func mixedPrecisionIsNearAndKeepsItsTypes(kind: ModelKind) throws {
         let model = Self.model(kind)
