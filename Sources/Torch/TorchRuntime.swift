@@ -51,6 +51,7 @@ public enum TorchRuntime {
     /// - Parameters:
     ///   - count: As many are wanted.
     ///   - start: What starts one, as `pthread_create`; nil for that.
+    /// - Returns: From 1 to `count`.
     static func startableThreads(upTo count: Int, start: CTThreadStart? = nil) -> Int {
         Int(ct_threads_startable(Int32(clamping: count), start))
     }
