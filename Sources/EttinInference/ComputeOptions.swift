@@ -38,16 +38,16 @@ public struct ComputeOptions: Sendable, Hashable {
         }
     }
 
-    /// Packs the weights of a loaded trunk where the device computes with packed ones.
+    /// Prepacks the weights of a loaded trunk where the device computes with packed ones.
     ///
     /// - Throws: ``InferenceError`` for a precision that the device does not have; `TorchError` without memory.
     func prepare(_ trunk: ModernBERT) throws {
-        if let precision = try packing(for: trunk) { try withRecovery { trunk.packForInference(precision) } }
+        if let precision = try packing(for: trunk) { try withRecovery { trunk.prepackWeights(precision) } }
     }
 
     /// As for a trunk, with the model's head.
     func prepare(_ model: LanguageModel) throws {
-        if let precision = try packing(for: model.trunk) { try withRecovery { model.packForInference(precision) } }
+        if let precision = try packing(for: model.trunk) { try withRecovery { model.prepackWeights(precision) } }
     }
 
     /// The precision to pack weights in; nil where the model is used as it is.

@@ -26,11 +26,11 @@ public struct FusedNorm {
 
 /// What follows attention in one layer: output projection, residual, norm, gated MLP, residual.
 public struct FusedFeedForward {
-    let output: PackedWeight
+    let output: PrepackedWeight
     let norm: FusedNorm
-    let input: PackedWeight
+    let input: PrepackedWeight
     let activation: GateFunction
-    let down: PackedWeight
+    let down: PrepackedWeight
 
     /// Creates the steps.
     ///
@@ -41,11 +41,11 @@ public struct FusedFeedForward {
     ///   - activation: What is applied to the MLP's values before their gates.
     ///   - down: The MLP's output projection.
     public init(
-        output: PackedWeight,
+        output: PrepackedWeight,
         norm: FusedNorm,
-        input: PackedWeight,
+        input: PrepackedWeight,
         activation: GateFunction,
-        down: PackedWeight
+        down: PrepackedWeight
     ) {
         self.output = output
         self.norm = norm
@@ -86,7 +86,7 @@ public struct FusedResidual {
         _ mixed: Tensor?,
         through feedForward: FusedFeedForward?,
         norm: FusedNorm?,
-        projection: PackedWeight
+        projection: PrepackedWeight
     ) -> Tensor {
         run(mixed, feedForward, norm: norm?.cValue ?? FusedNorm.none, projection: projection, isFloatFinal: false)
     }
@@ -112,7 +112,7 @@ public struct FusedResidual {
         _ mixed: Tensor?,
         _ feedForward: FusedFeedForward?,
         norm: CTFusedNorm,
-        projection: PackedWeight?,
+        projection: PrepackedWeight?,
         isFloatFinal: Bool
     ) -> Tensor {
         withExtendedLifetime((mixed, feedForward, projection)) {
@@ -149,7 +149,7 @@ extension Tensor {
     ///   - activation: What is applied to the product; nil for nothing.
     ///   - dtype: float32, or the activation dtype of the weight.
     /// - Returns: `[rows, outputs]` for `[rows, inputs]`.
-    public func linear(_ weight: PackedWeight, activation: GateFunction? = nil, dtype: DType) -> Tensor {
+    public func linear(_ weight: PrepackedWeight, activation: GateFunction? = nil, dtype: DType) -> Tensor {
         makeTensor("linear", [self]) {
             ct_fused_linear(handle, weight.handle, activation?.cValue ?? CT_GATE_NONE, dtype == .float32, $0)
         }

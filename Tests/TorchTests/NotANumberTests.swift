@@ -36,7 +36,7 @@ extension AttentionKernelTests {
         try #require(set.use())
         let input = Tensor([1, .nan, -3, 40, -40, 0] as [Float], shape: [6, 1])
         for precision in [WeightPrecision.float32, .bfloat16] {
-            let weight = PackedWeight(Tensor([1] as [Float], shape: [1, 1]), bias: nil, precision: precision)
+            let weight = PrepackedWeight(Tensor([1] as [Float], shape: [1, 1]), bias: nil, precision: precision)
             for gate in GateFunction.allCases {
                 for dtype in [DType.float32, precision.activationDType] {
                     let gated = input.linear(weight, activation: gate, dtype: dtype)
@@ -55,7 +55,7 @@ extension AttentionKernelTests {
         try #require(set.use())
         let values = (-2000...2000).map { Float($0) / 250 }
         let input = Tensor(values, shape: [values.count, 1]).to(.bfloat16)
-        let weight = PackedWeight(Tensor([1] as [Float], shape: [1, 1]), bias: nil, precision: .bfloat16)
+        let weight = PrepackedWeight(Tensor([1] as [Float], shape: [1, 1]), bias: nil, precision: .bfloat16)
         let found: [Float] = try input.linear(weight, activation: .gelu, dtype: .bfloat16).to(.float32).array()
         let expected: [Float] = try input.to(.float32).gelu().array()
         for (index, (one, other)) in zip(found, expected).enumerated() {

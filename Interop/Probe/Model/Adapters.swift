@@ -57,7 +57,7 @@ private func runAdapters(_ request: JSONValue) throws -> JSONValue {
         model.mergeAdapters()
         results.append(("logits.merged", model(batch)))
         model.unmergeAdapters()
-        model.packForInference(.float32)
+        model.prepackWeights(.float32)
         results.append(("logits.packed", model(batch)))
     }
     try write(results, text(request, "output"))

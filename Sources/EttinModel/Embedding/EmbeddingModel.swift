@@ -158,7 +158,7 @@ public final class EmbeddingModel: Module {
     ///   - shardSize: The largest file of weights, as transformers' `max_shard_size`.
     ///   - format: The generation of transformers whose `config.json` is written; both are read by the newest.
     /// - Throws: `CheckpointError` when a file cannot be written, an adapter is attached that is not merged, or the model
-    ///   is packed for inference, as those of `EttinInference` are; `TorchError` when reading a device fails.
+    ///   is prepacked for inference, as those of `EttinInference` are; `TorchError` when reading a device fails.
     public func save(
         folder: String,
         shardSize: ShardSize = .default,

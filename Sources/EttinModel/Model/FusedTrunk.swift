@@ -4,14 +4,14 @@
 // Shape suffixes: T packed tokens, D hidden.
 import Torch
 
-/// A trunk's weights packed for inference.
+/// A trunk's weights prepacked for inference.
 ///
 /// Nothing changes after it is made, and what a forward pass needs belongs to the pass: any number of threads may compute
 /// with one trunk.
 final class FusedTrunk {
     private struct Layer {
         let norm: FusedNorm?
-        let projection: PackedWeight
+        let projection: PrepackedWeight
         let feedForward: FusedFeedForward
         let rope: RotaryParameters
     }
@@ -31,7 +31,7 @@ final class FusedTrunk {
     /// computed by each pass.
     private static let tabledPositions = 16384
 
-    /// Packs the weights of a model.
+    /// Prepacks the weights of a model.
     ///
     /// - Parameters:
     ///   - model: A trunk with its parameters on the CPU, in float32 or bfloat16.
@@ -45,14 +45,14 @@ final class FusedTrunk {
         embeddingNorm = FusedNorm(model.embeddings.norm)
         finalNorm = FusedNorm(model.finalNorm)
         layers = model.layers.enumerated().map { index, layer in
-            let pack = { PackedWeight($0 as Linear, precision: precision) }
+            let pack = { PrepackedWeight($0 as Linear, precision: precision) }
             return Layer(
                 norm: layer.attentionNorm.map(FusedNorm.init),
                 projection: pack(layer.attention.projections),
                 feedForward: FusedFeedForward(
                     output: pack(layer.attention.output),
                     norm: FusedNorm(layer.mlpNorm),
-                    input: PackedWeight(layer.mlp.input, precision: precision, isGated: true),
+                    input: PrepackedWeight(layer.mlp.input, precision: precision, isGated: true),
                     activation: configuration.hiddenActivation.gate,
                     down: pack(layer.mlp.output)
                 ),
@@ -141,7 +141,7 @@ extension FusedNorm {
     }
 }
 
-extension PackedWeight {
+extension PrepackedWeight {
     /// Packs a linear layer with what its adapters add.
     convenience init(_ linear: Linear, precision: WeightPrecision, isGated: Bool = false) {
         self.init(linear.adaptedWeight, bias: linear.bias, precision: precision, isGated: isGated)

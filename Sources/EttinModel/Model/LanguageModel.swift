@@ -164,29 +164,29 @@ public final class LanguageModel: Module, PretrainedModel {
         return decoder(head(hidden), tiedTo: model.embeddings.tokens.weight)
     }
 
-    /// Packs the weights for inference on the CPU; see ``ModernBERT/packForInference(_:)``.
+    /// Prepacks the weights for inference on the CPU; see ``ModernBERT/prepackWeights(_:)``.
     ///
     /// Logits are float32 from then on. With int8 the head computes in bfloat16, as it is where a token is decided.
     ///
     /// - Parameter precision: The precision of the products.
-    package func packForInference(_ precision: WeightPrecision) {
+    package func prepackWeights(_ precision: WeightPrecision) {
         fusedHead = FusedHead(self, precision: precision == .float32 ? .float32 : .bfloat16)
-        model.packForInference(precision)
+        model.prepackWeights(precision)
     }
 }
 
 /// A prediction head and output layer with packed weights.
 private struct FusedHead {
-    let dense: PackedWeight
+    let dense: PrepackedWeight
     let activation: GateFunction
     let norm: FusedNorm
-    let decoder: PackedWeight
+    let decoder: PrepackedWeight
 
     init(_ model: LanguageModel, precision: WeightPrecision) {
-        dense = PackedWeight(model.head.dense, precision: precision)
+        dense = PrepackedWeight(model.head.dense, precision: precision)
         activation = model.configuration.classifierActivation.gate
         norm = FusedNorm(model.head.norm)
-        decoder = PackedWeight(
+        decoder = PrepackedWeight(
             model.decoder.weight ?? model.model.embeddings.tokens.weight,
             bias: model.decoder.bias,
             precision: precision

@@ -95,13 +95,13 @@ public final class ModernBERT: Module, PretrainedModel {
         return pass.inOrderOfBatch(states[0])
     }
 
-    /// Packs the weights for inference on the CPU and gives up those of the layers.
+    /// Prepacks the weights for inference on the CPU and gives up those of the layers.
     ///
     /// From then on the model neither trains nor is saved. Hidden states keep the dtype of the embeddings, which are
     /// not packed, and neither are the norms. What adapters add is packed with the weights.
     ///
     /// - Parameter precision: The precision of the products.
-    package func packForInference(_ precision: WeightPrecision) {
+    package func prepackWeights(_ precision: WeightPrecision) {
         fused = FusedTrunk(self, precision: precision)
         layers = []
         // The weights just given up are not of a size that a forward pass asks for.
@@ -157,7 +157,7 @@ public final class ModernBERT: Module, PretrainedModel {
     ) -> [Tensor] {
         let positions = zip(starts, batch.lengths).flatMap { start, length in start..<start + length }
         if let fused {
-            precondition(training == nil, "a model packed for inference has given up the weights to train")
+            precondition(training == nil, "a model prepacked for inference has given up the weights to train")
             return fused.hiddenStates(batch.inputIDs, positions: positions, keepingAll: keepingAll, mixing: mixing)
         }
         let ids = Tensor(batch.inputIDs).to(.int64, device)

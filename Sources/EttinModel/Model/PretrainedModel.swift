@@ -133,7 +133,7 @@ extension PretrainedModel {
     ///   - shardSize: The largest file, as transformers' `max_shard_size`.
     ///   - format: The generation of transformers whose `config.json` is written; both are read by the newest.
     /// - Throws: `CheckpointError` when a file cannot be written, an adapter is attached that is not merged, or the model
-    ///   is packed for inference, as those of `EttinInference` are; `TorchError` when reading a device fails.
+    ///   is prepacked for inference, as those of `EttinInference` are; `TorchError` when reading a device fails.
     public func save(
         folder: String,
         shardSize: ShardSize = .default,
@@ -160,13 +160,13 @@ extension Module {
     /// - Parameters:
     ///   - trunk: The model's transformer.
     ///   - folder: Where the model was to be saved.
-    /// - Throws: `CheckpointError` when the model is packed for inference, or an adapter is attached that is not merged.
+    /// - Throws: `CheckpointError` when the model is prepacked for inference, or an adapter is attached that is not merged.
     func requireOwnWeights(of trunk: ModernBERT, toSave folder: String) throws {
         guard trunk.fused == nil else {
             throw CheckpointError(
                 .unsupported,
                 file: folder,
-                found: "would lack the weights, which the model has packed for inference and given up",
+                found: "would lack the weights, which the model has prepacked for inference and given up",
                 expected: "a model loaded for training"
             )
         }

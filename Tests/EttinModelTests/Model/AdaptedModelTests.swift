@@ -97,7 +97,7 @@ import Torch
         #expect(try KVCacheTests.largestDifference(apart, model(Self.batch).detached()) < 1e-4)
         model.unmergeAdapters()
         #expect(try apart.isEqual(to: model(Self.batch)))
-        model.packForInference(.float32)
+        model.prepackWeights(.float32)
         #expect(try KVCacheTests.largestDifference(apart, withoutGradients { model(Self.batch) }) < 1e-4)
     }
 
@@ -121,13 +121,13 @@ import Torch
     @Test func aPackedModelIsNotSaved() throws {
         let folder = try TemporaryFolder()
         let (model, embedding) = (LanguageModelLossTests.model(.encoder), try EmbeddingModelTests.model())
-        model.packForInference(.float32)
-        embedding.trunk.packForInference(.float32)
+        model.prepackWeights(.float32)
+        embedding.trunk.prepackWeights(.float32)
         for save in [{ try model.save(folder: $0) }, { try embedding.save(folder: $0) }] as [(String) throws -> Void] {
             #expect {
                 try save(folder.path)
             } throws: {
-                "\($0)".contains("packed for inference") && "\($0)".contains("expected a model loaded for training")
+                "\($0)".contains("prepacked for inference") && "\($0)".contains("expected a model loaded for training")
             }
         }
         #expect(try folder.names.isEmpty)

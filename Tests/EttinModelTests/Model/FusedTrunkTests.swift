@@ -42,7 +42,7 @@ import Torch
         try withoutGradients {
             let expected = model.model.allHiddenStates(batch)
             let logits = model(batch)
-            model.packForInference(.float32)
+            model.prepackWeights(.float32)
             let states = model.model.allHiddenStates(batch)
             #expect(states.count == expected.count)
             for (state, expected) in zip(states, expected) {
@@ -61,7 +61,7 @@ import Torch
             let expected = Self.model(kind).model(batch)
             for (precision, limit) in [(WeightPrecision.bfloat16, 0.9995), (.int8, 0.997)] {
                 let model = Self.model(kind)
-                model.packForInference(precision)
+                model.prepackWeights(precision)
                 let states = model.model(batch)
                 #expect(states.dtype == .float32)
                 let cosine = try Self.smallestCosine(expected, states)
@@ -92,7 +92,7 @@ import Torch
         let batch = Self.batch([30, 1, 90])
         try withoutGradients {
             let logits = model(batch)
-            model.packForInference(.float32)
+            model.prepackWeights(.float32)
             let found = try KVCacheTests.largestDifference(logits, model(batch))
             #expect(found < 2e-5)
         }
@@ -103,7 +103,7 @@ import Torch
         let batch = Self.batch([20, 3])
         try withoutGradients {
             let expected = model.model(batch)
-            model.packForInference(.bfloat16)
+            model.prepackWeights(.bfloat16)
             let states = model.model(batch)
             #expect(states.dtype == .bfloat16)
             let found = try Self.smallestCosine(expected, states)
@@ -113,7 +113,7 @@ import Torch
 
     @Test func aBatchWithoutTokensHasNoRows() throws {
         let model = Self.model(.encoder)
-        model.packForInference(.bfloat16)
+        model.prepackWeights(.bfloat16)
         withoutGradients {
             #expect(model.model(PackedBatch([[], []])).shape == [0, model.configuration.hiddenSize])
             #expect(model.model(PackedBatch([])).shape == [0, model.configuration.hiddenSize])
@@ -124,7 +124,7 @@ import Torch
     @Test(arguments: WeightPrecision.allCases)
     func aSequenceInABatchEqualsItselfAlone(precision: WeightPrecision) throws {
         let model = Self.model(.encoder)
-        model.packForInference(precision)
+        model.prepackWeights(precision)
         let sequences = [200, 17, 90].enumerated().map { KVCacheTests.tokens($1, UInt64($0)) }
         try withoutGradients {
             let together = model.model(PackedBatch(sequences))
@@ -140,7 +140,7 @@ import Torch
     @Test(arguments: WeightPrecision.allCases, [[1], [3, 40, 5]])
     func steppingEqualsComputingTheWholeSequence(precision: WeightPrecision, lengths: [Int]) throws {
         let model = Self.model(.decoder)
-        model.packForInference(precision)
+        model.prepackWeights(precision)
         var sequences = lengths.enumerated().map { KVCacheTests.tokens($1, UInt64($0)) }
         // Only rounding differs; in lower precision it decides which way an activation is rounded later.
         let limit = precision == .float32 ? 1e-5 : 0.05
@@ -174,7 +174,7 @@ import Torch
         let batch = Self.batch([16_500])
         try withoutGradients {
             let expected = model.model(batch)
-            model.packForInference(.float32)
+            model.prepackWeights(.float32)
             let found = try KVCacheTests.largestDifference(expected, model.model(batch))
             #expect(found < 1e-5)
         }
@@ -184,7 +184,7 @@ import Torch
     @Test(.timeLimit(.minutes(2)), arguments: WeightPrecision.allCases)
     func twoThreadsGetTheBitsOfOne(precision: WeightPrecision) throws {
         let model = Self.model(.decoder)
-        model.packForInference(precision)
+        model.prepackWeights(precision)
         let shared = SharedModel(model: model)
         let lengthLists = [[40], [200, 3, 77], [1, 64, 65], [500]]
         let expected = try lengthLists.map { try shared.results($0) }

@@ -15,7 +15,7 @@ import Torch
         configuration.maxPositionEmbeddings = 400
         let model = LanguageModel(configuration, windowRule: rule)
         model.initialize(.transformers, seed: 11)
-        if isPacked { model.packForInference(.float32) }
+        if isPacked { model.prepackWeights(.float32) }
         return model
     }
 

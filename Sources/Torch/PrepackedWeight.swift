@@ -24,7 +24,7 @@ public enum WeightPrecision: String, Sendable, Hashable, CaseIterable {
 /// The weight of a linear layer in the order this processor's kernels read it.
 ///
 /// A copy: later changes of the tensor it was made from do not reach it. It has no gradient.
-public final class PackedWeight {
+public final class PrepackedWeight {
     let handle: OpaquePointer?
     /// The precision of products with it.
     public let precision: WeightPrecision
@@ -40,7 +40,7 @@ public final class PackedWeight {
         self.precision = precision
         var packed: OpaquePointer?
         let status = ct_fused_pack(weight.handle, bias?.handle, precision.cValue, isGated, &packed)
-        handle = succeeded(status, "PackedWeight", [weight]) ? packed : nil
+        handle = succeeded(status, "PrepackedWeight", [weight]) ? packed : nil
     }
 
     deinit {
