@@ -24,7 +24,7 @@ public protocol Adapter: Module {
     ///   - input: The input of the layer, `[…, inputSize]`.
     ///   - training: The pass of training that this is, with dropout; nil without.
     /// - Returns: `[…, outputSize]`, in the type of the input.
-    func callAsFunction(_ input: Tensor, training: TrainingPass?) -> Tensor
+    func callAsFunction(_ input: Tensor, training: DropoutContext?) -> Tensor
 
     /// What would have to be added to the weight of the layer for the same effect, dropout aside.
     ///
@@ -108,7 +108,7 @@ extension Linear {
     }
 
     /// Adds what the adapters give to the output of the layer.
-    func adapted(_ output: Tensor, of input: Tensor, training: TrainingPass?) -> Tensor {
+    func adapted(_ output: Tensor, of input: Tensor, training: DropoutContext?) -> Tensor {
         guard !adaptersAreMerged else {
             requireUsage(training == nil, "a layer with merged adapters cannot be trained; unmerge them first")
             return output

@@ -28,7 +28,7 @@ public final class Linear: Module {
     ///     head, where it counts labelled places or sequences and masks depend on how a batch is split into microbatches.
     ///   - training: The pass of training that this is, with the dropout of adapters; nil without.
     /// - Returns: `[…, out]`.
-    public func callAsFunction(_ input: Tensor, training: TrainingPass? = nil) -> Tensor {
+    public func callAsFunction(_ input: Tensor, training: DropoutContext? = nil) -> Tensor {
         let output = input.linear(weight.to(input.dtype), bias: bias?.to(input.dtype))
         return adapters.isEmpty ? output : adapted(output, of: input, training: training)
     }

@@ -67,7 +67,7 @@ public final class LowRankAdapter: Module, Adapter {
     ///   - input: `[…, inputSize]`.
     ///   - training: The pass of training that this is, with dropout; nil without.
     /// - Returns: `[…, outputSize]`, in the type of the input.
-    public func callAsFunction(_ input: Tensor, training: TrainingPass?) -> Tensor {
+    public func callAsFunction(_ input: Tensor, training: DropoutContext?) -> Tensor {
         input.dropout(dropout, training, place: dropoutPlace)
             .linear(down.to(input.dtype))
             .linear(up.to(input.dtype)) * scale

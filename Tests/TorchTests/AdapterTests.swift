@@ -93,14 +93,14 @@ import Testing
 
     @Test func dropoutIsThatOfTheInputAndOfThePass() throws {
         let (layer, adapter) = (Self.layer(), Self.adapter(6, 9, 4, dropout: 0.5))
-        let (x, pass) = (Self.random([5, 6], 3), TrainingPass(seed: 3, step: 2))
+        let (x, pass) = (Self.random([5, 6], 3), DropoutContext(seed: 3, step: 2))
         let before = layer(x)
         layer.attach(adapter, as: "lora")
         let place = LowRankAdapter.dropoutPlaces.lowerBound + 4
         let expected = before + adapter(x.dropout(0.5, pass, place: place), training: nil)
         #expect(try TrainingOperatorTests.difference(layer(x, training: pass), expected) < 1e-6)
         #expect(try layer(x, training: pass).isEqual(to: layer(x, training: pass)))
-        #expect(try !layer(x, training: TrainingPass(seed: 3, step: 3)).isEqual(to: layer(x, training: pass)))
+        #expect(try !layer(x, training: DropoutContext(seed: 3, step: 3)).isEqual(to: layer(x, training: pass)))
         #expect(try TrainingOperatorTests.difference(layer(x), before + adapter(x, training: nil)) < 1e-6)
     }
 
@@ -171,7 +171,7 @@ import Testing
                 let layer = Self.layer()
                 layer.attach(Self.adapter(6, 9, 4), as: "lora")
                 layer.mergeAdapters()
-                _ = layer(Self.random([5, 6], 3), training: TrainingPass())
+                _ = layer(Self.random([5, 6], 3), training: DropoutContext())
             }
         )
     }

@@ -12,7 +12,7 @@ import Testing
     /// Element 0 of the group reads the low half of the first word of the generator's first block.
     @Test("a mask is read off Philox by the number of the element")
     func definition() throws {
-        let pass = TrainingPass(seed: 0x1234_5678_9ABC_DEF0, step: 7, precedingTokens: 3)
+        let pass = DropoutContext(seed: 0x1234_5678_9ABC_DEF0, step: 7, precedingTokens: 3)
         let mask = try Self.values(Self.ones(5, 40).dropout(0.25, pass, place: 9))
         let generator = Philox(seed: pass.seed, stream: UInt64(7) << 16 | 9)
         for (index, value) in mask.enumerated() {
@@ -27,10 +27,10 @@ import Testing
 
     @Test("microbatches draw the masks of the whole", arguments: [DType.float32, .bfloat16])
     func parts(type: DType) throws {
-        let whole = try Self.values(Self.ones(90, 49, type).dropout(0.1, TrainingPass(seed: 5, step: 2), place: 4))
+        let whole = try Self.values(Self.ones(90, 49, type).dropout(0.1, DropoutContext(seed: 5, step: 2), place: 4))
         var parts: [Float] = []
         for (start, count) in [(0, 31), (31, 1), (32, 58)] {
-            let pass = TrainingPass(seed: 5, step: 2, precedingTokens: start)
+            let pass = DropoutContext(seed: 5, step: 2, precedingTokens: start)
             parts += try Self.values(Self.ones(count, 49, type).dropout(0.1, pass, place: 4))
         }
         #expect(whole == parts)
@@ -41,7 +41,7 @@ import Testing
     @Test("seeds, steps and places have masks of their own")
     func streams() throws {
         func mask(_ seed: UInt64, _ step: Int, _ place: Int) throws -> [Float] {
-            try Self.values(Self.ones(20, 20).dropout(0.5, TrainingPass(seed: seed, step: step), place: place))
+            try Self.values(Self.ones(20, 20).dropout(0.5, DropoutContext(seed: seed, step: step), place: place))
         }
         let masks = try [mask(1, 1, 1), mask(2, 1, 1), mask(1, 2, 1), mask(1, 1, 2)]
         #expect(Set(masks).count == 4)
@@ -52,9 +52,9 @@ import Testing
     func gradients() throws {
         let x = TrainingOperatorTests.random([9, 33], 1)
         x.setRequiresGradient(true)
-        let y = x.dropout(0.3, TrainingPass(seed: 3), place: 0)
+        let y = x.dropout(0.3, DropoutContext(seed: 3), place: 0)
         y.sum().backward()
-        let mask = try Self.values(Self.ones(9, 33).dropout(0.3, TrainingPass(seed: 3), place: 0))
+        let mask = try Self.values(Self.ones(9, 33).dropout(0.3, DropoutContext(seed: 3), place: 0))
         #expect(try x.gradient?.array() == mask)
         let same: [Float] = try x.detached().dropout(0.3, nil, place: 0).array()
         #expect(try x.detached().array() == same)

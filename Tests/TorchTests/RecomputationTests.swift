@@ -10,7 +10,7 @@ import Testing
         let second = hasSecond ? TrainingOperatorTests.random([6, 8], 2) : nil
         let weight = TrainingOperatorTests.random([8, 8], 3)
         for leaf in [first, weight] + (second.map { [$0] } ?? []) { leaf.setRequiresGradient(true) }
-        let pass = TrainingPass(seed: 4)
+        let pass = DropoutContext(seed: 4)
         let body = { (a: Tensor, b: Tensor?) -> (Tensor, Tensor) in
             let sum = b.map { a + $0 } ?? a
             return (sum, sum.linear(weight).gelu().dropout(0.2, pass, place: 1))

@@ -16,7 +16,7 @@ extension AttentionKernelTests {
             for function in GateFunction.allCases { try TrainingOperatorTests.compareGate(function, shape) }
             for hasBias in [true, false] { try TrainingOperatorTests.compareNorm(shape, hasBias) }
         }
-        let pass = TrainingPass(seed: 11, step: 3, precedingTokens: 1)
+        let pass = DropoutContext(seed: 11, step: 3, precedingTokens: 1)
         let mask = try DropoutTests.values(DropoutTests.ones(50, 33).dropout(0.2, pass, place: 2))
         #expect(before.use())
         #expect(try DropoutTests.values(DropoutTests.ones(50, 33).dropout(0.2, pass, place: 2)) == mask)

@@ -47,7 +47,7 @@ private func runAdapters(_ request: JSONValue) throws -> JSONValue {
     let loss = model.loss(
         batch,
         labels: labels,
-        training: TrainingPass(recomputesActivations: request["recomputes"]?.boolValue ?? false),
+        training: DropoutContext(recomputesActivations: request["recomputes"]?.boolValue ?? false),
         precision: Precision(rawValue: request["precision"]?.stringValue ?? "") ?? .full
     ).loss
     loss.backward()
@@ -69,7 +69,7 @@ private func takeEmbeddingStep(_ request: JSONValue) throws -> JSONValue {
     model.setRequiresGradient(true)
     let batch = PackedBatch(rows(request, "sequences"))
     let optimizer = AdamW(model.parameters.map(\.tensor), learningRate: request["rate"]?.doubleValue ?? 1e-3)
-    let pass = TrainingPass(recomputesActivations: request["recomputes"]?.boolValue ?? false)
+    let pass = DropoutContext(recomputesActivations: request["recomputes"]?.boolValue ?? false)
     let distances = model(batch, training: pass) - 0.1
     let loss = (distances * distances).mean()
     loss.backward()

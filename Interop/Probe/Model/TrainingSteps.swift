@@ -28,7 +28,7 @@ final class TrainingLoop {
             let loss = model.loss(
                 batch,
                 labels: labels,
-                training: TrainingPass(step: optimizer.state.stepCount),
+                training: DropoutContext(step: optimizer.state.stepCount),
                 precision: precision
             ).loss
             loss.backward()

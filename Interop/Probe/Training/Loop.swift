@@ -37,7 +37,7 @@ private func secondsOfBareSteps(_ steps: Int, _ arguments: [String]) throws -> D
                 let loss = model.loss(
                     microbatch.packed,
                     labels: microbatch.labels,
-                    training: TrainingPass(seed: recipe.seed, step: index),
+                    training: DropoutContext(seed: recipe.seed, step: index),
                     precision: recipe.precision
                 )
                 (loss.loss * (1 / Double(microbatches.count))).backward()

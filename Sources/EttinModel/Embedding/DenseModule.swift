@@ -89,7 +89,7 @@ package final class DenseModule: Module, FeatureModule {
         shapes.write(names.output, width: linear.outputSize, rows: input.rows)
     }
 
-    package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {
+    package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
         let x = features[names.input]
         let y = activation(linear(x, training: training))
         features[names.output] = usesResidual ? y + (residual?(x, training: training) ?? x) : y

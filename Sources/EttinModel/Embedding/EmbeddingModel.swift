@@ -11,7 +11,7 @@ public import Torch
 /// ```swift
 /// let model = try EmbeddingModel.loadForTraining(folder: "models/ettin-encoder-17m")
 /// model.setRequiresGradient(true)
-/// let vectors = model(batch, training: TrainingPass(step: 0), precision: .mixedBFloat16)
+/// let vectors = model(batch, training: DropoutContext(step: 0), precision: .mixedBFloat16)
 /// ```
 public final class EmbeddingModel: Module {
     /// The parts, in the order of ``chain``.
@@ -140,7 +140,7 @@ public final class EmbeddingModel: Module {
     public func callAsFunction(
         _ batch: PackedBatch,
         promptTokenCounts: [Int]? = nil,
-        training: TrainingPass? = nil,
+        training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> Tensor {
         var features = ModuleFeatures(batch, promptTokenCounts: promptTokenCounts)

@@ -128,7 +128,7 @@ package protocol FeatureModule: Module, SendableMetatype {
     ///   - features: What the modules before have written, to which the module adds.
     ///   - training: The pass of training that this is, with dropout; nil without.
     ///   - precision: In which types to compute.
-    func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision)
+    func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision)
 
     /// Writes what ``read(_:)`` reads.
     ///

@@ -28,7 +28,7 @@ package final class NormalizeModule: Module, FeatureModule {
         shapes.write(names.output, width: input.width, rows: input.rows)
     }
 
-    package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {
+    package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
         let x = features[names.input]
         features[names.output] = (precision == .full ? x : x.to(.float32)).normalized()
     }

@@ -59,7 +59,7 @@ package final class PoolingModule: Module, FeatureModule {
         shapes.write(FeatureName.sentenceEmbedding, width: poolings.count * inputSize, rows: .sequences)
     }
 
-    package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {
+    package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
         let tokens = features[FeatureName.tokenEmbeddings]
         let skipped = includesPrompt ? nil : features.promptTokenCounts
         let parts = poolings.map { tokens.pooled(features.batch, by: $0, skipping: skipped) }

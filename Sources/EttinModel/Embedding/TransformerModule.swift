@@ -30,7 +30,7 @@ package final class TransformerModule: Module, FeatureModule {
         shapes.write(FeatureName.tokenEmbeddings, width: trunk.configuration.hiddenSize, rows: .tokens)
     }
 
-    package func callAsFunction(_ features: inout ModuleFeatures, training: TrainingPass?, precision: Precision) {
+    package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
         features[FeatureName.tokenEmbeddings] = trunk(features.batch, training: training, precision: precision)
     }
 

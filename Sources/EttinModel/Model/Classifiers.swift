@@ -18,7 +18,7 @@ final class ClassifierHead: Module {
     }
 
     /// The scores, which a mixed precision gives in float32.
-    func callAsFunction(_ hidden: Tensor, training: TrainingPass?, precision: Precision) -> Tensor {
+    func callAsFunction(_ hidden: Tensor, training: DropoutContext?, precision: Precision) -> Tensor {
         let predicted = prediction(hidden, training: training).dropout(dropout, training, place: DropoutPlace.head)
         let scores = classifier(predicted, training: training)
         return precision == .full ? scores : scores.to(.float32)
@@ -69,7 +69,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
     /// - Returns: `[sequences, labelCount]`, float32 where the precision is mixed.
     public func callAsFunction(
         _ batch: PackedBatch,
-        training: TrainingPass? = nil,
+        training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> Tensor {
         let hidden = model(batch, training: training, precision: precision)
@@ -134,7 +134,7 @@ public final class TokenClassifier: Module, PretrainedModel {
     /// - Returns: `[tokens, labelCount]`, float32 where the precision is mixed.
     public func callAsFunction(
         _ batch: PackedBatch,
-        training: TrainingPass? = nil,
+        training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> Tensor {
         let hidden = model(batch, training: training, precision: precision)
@@ -184,7 +184,7 @@ public final class QuestionAnswering: Module, PretrainedModel {
     /// - Returns: Two tensors `[tokens]`, float32 where the precision is mixed.
     public func callAsFunction(
         _ batch: PackedBatch,
-        training: TrainingPass? = nil,
+        training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> (start: Tensor, end: Tensor) {
         let hidden = model(batch, training: training, precision: precision)
@@ -206,7 +206,7 @@ public final class QuestionAnswering: Module, PretrainedModel {
         _ batch: PackedBatch,
         starts: [Int],
         ends: [Int],
-        training: TrainingPass? = nil,
+        training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> Tensor {
         let scores = self(batch, training: training, precision: precision)

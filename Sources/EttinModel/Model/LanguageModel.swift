@@ -13,7 +13,7 @@ final class PredictionHead: Module {
         norm = configuration.layerNorm()
     }
 
-    func callAsFunction(_ x: Tensor, training: TrainingPass? = nil) -> Tensor {
+    func callAsFunction(_ x: Tensor, training: DropoutContext? = nil) -> Tensor {
         norm(activation(dense(x, training: training)))
     }
 }
@@ -107,7 +107,7 @@ public final class LanguageModel: Module, PretrainedModel {
     public func loss(
         _ batch: PackedBatch,
         labels: [Int32],
-        training: TrainingPass? = nil,
+        training: DropoutContext? = nil,
         precision: Precision = .full,
         options: CrossEntropyOptions = CrossEntropyOptions()
     ) -> LanguageModelLoss {
@@ -139,7 +139,7 @@ public final class LanguageModel: Module, PretrainedModel {
         _ batch: PackedBatch,
         targets: [Int64],
         at places: [Int64],
-        training: TrainingPass? = nil,
+        training: DropoutContext? = nil,
         precision: Precision = .full,
         options: CrossEntropyOptions = CrossEntropyOptions()
     ) -> LanguageModelLoss {

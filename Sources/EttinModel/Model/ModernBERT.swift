@@ -61,7 +61,7 @@ public final class ModernBERT: Module, PretrainedModel {
     ///   precision.
     public func callAsFunction(
         _ batch: PackedBatch,
-        training: TrainingPass? = nil,
+        training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> Tensor {
         hiddenStates(batch, training: training, precision: precision, keepingAll: false)[0]
@@ -110,7 +110,7 @@ public final class ModernBERT: Module, PretrainedModel {
 
     private func hiddenStates(
         _ batch: PackedBatch,
-        training: TrainingPass?,
+        training: DropoutContext?,
         precision: Precision,
         keepingAll: Bool
     ) -> [Tensor] {
@@ -150,7 +150,7 @@ public final class ModernBERT: Module, PretrainedModel {
     private func hiddenStates(
         _ batch: PackedBatch,
         startingAt starts: [Int],
-        training: TrainingPass?,
+        training: DropoutContext?,
         precision: Precision = .full,
         keepingAll: Bool,
         mixing: @escaping (_ layer: Int, _ projectionsT3HK: Tensor, _ rotary: RotaryTable) -> Tensor
@@ -215,7 +215,7 @@ final class ModernBERTEmbeddings: Module {
         norm = configuration.layerNorm()
     }
 
-    func callAsFunction(_ ids: Tensor, training: TrainingPass?) -> Tensor {
+    func callAsFunction(_ ids: Tensor, training: DropoutContext?) -> Tensor {
         norm(tokens(ids)).dropout(dropout, training, place: DropoutPlace.embeddings)
     }
 }
@@ -257,7 +257,7 @@ final class ModernBERTLayer: Module {
     func callAsFunction(
         _ xTD: Tensor,
         normed normedTD: Tensor,
-        training: TrainingPass?,
+        training: DropoutContext?,
         mixing: (_ projectionsT3HK: Tensor) -> Tensor
     ) -> (residual: Tensor, delta: Tensor) {
         let attendedTD = attention(normedTD, training: training, mixing: mixing)
@@ -288,7 +288,7 @@ final class ModernBERTAttention: Module {
 
     func callAsFunction(
         _ xTD: Tensor,
-        training: TrainingPass?,
+        training: DropoutContext?,
         mixing: (_ projectionsT3HK: Tensor) -> Tensor
     ) -> Tensor {
         let (tokens, width) = (xTD.size(0), xTD.size(1))
@@ -317,7 +317,7 @@ final class ModernBERTMLP: Module {
         output = Linear(intermediate, hidden, hasBias: configuration.mlpBias)
     }
 
-    func callAsFunction(_ xTD: Tensor, training: TrainingPass?) -> Tensor {
+    func callAsFunction(_ xTD: Tensor, training: DropoutContext?) -> Tensor {
         let gatedTI = input(xTD, training: training).gated(by: gate).dropout(dropout, training, place: place)
         return output(gatedTI, training: training)
     }

@@ -113,7 +113,7 @@ public final class PretrainingRun: TrainingTask {
         if microbatch == 0, languageModel.configuration.attentionDropout > 0 {
             TorchRuntime.seed(recipe.seed &+ UInt64(clock.batch) &* 0x9E37_79B9_7F4A_7C15)
         }
-        let pass = TrainingPass(
+        let pass = DropoutContext(
             seed: recipe.seed,
             step: clock.batch,
             precedingTokens: microbatches[..<microbatch].reduce(0) { $0 + $1.packed.tokenCount },

@@ -72,7 +72,7 @@ import Torch
     func gradientsReachEveryParameterAndAgreeWithDifferences(kind: ModelKind, recomputes: Bool) throws {
         let model = try Self.model(kind)
         model.setRequiresGradient(true)
-        let pass = TrainingPass(recomputesActivations: recomputes)
+        let pass = DropoutContext(recomputesActivations: recomputes)
         func loss() -> Tensor {
             let vectors = model(Self.batch, promptTokenCounts: [2, 0, 1], training: pass)
             return (vectors * Tensor((0..<72).map { Float($0 % 7) - 3 }, shape: [3, 24])).sum()
@@ -108,7 +108,7 @@ import Torch
         let model = try Self.model()
         AdaptedModelTests.attach(to: model)
         model.setRequiresGradient(true) { $0.contains(".lora.") }
-        model(Self.batch, training: TrainingPass(recomputesActivations: true)).sum().backward()
+        model(Self.batch, training: DropoutContext(recomputesActivations: true)).sum().backward()
         let withGradients = model.parameters.filter { $0.tensor.gradient != nil }.map(\.key)
         #expect(withGradients == model.adapterParameters.map(\.key) && withGradients.count == 2 * (4 * 6 + 3))
         #expect(withGradients.contains("2.residual.lora.A"))
@@ -185,7 +185,7 @@ import Torch
         model.setRequiresGradient(true)
         let before = withoutGradients { model(Self.batch) }
         let optimizer = AdamW(model.parameters.map(\.tensor))
-        model(Self.batch, training: TrainingPass()).sum().backward()
+        model(Self.batch, training: DropoutContext()).sum().backward()
         optimizer.step()
         #expect(try !before.isEqual(to: withoutGradients { model(Self.batch) }))
         #expect(try LoadingForTrainingTests.contents(folder) == files)

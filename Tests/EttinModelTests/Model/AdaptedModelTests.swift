@@ -46,7 +46,7 @@ import Torch
         precision: Precision = .full
     ) throws -> StateDictionary {
         let labels = LanguageModelLossTests.labels(model.configuration.kind)
-        let pass = TrainingPass(seed: 2, step: 3, recomputesActivations: recomputes)
+        let pass = DropoutContext(seed: 2, step: 3, recomputesActivations: recomputes)
         model.loss(batch, labels: labels, training: pass, precision: precision).loss.backward()
         return model.parameters.compactMap { key, tensor in
             let gradient = tensor.gradient?.copy()

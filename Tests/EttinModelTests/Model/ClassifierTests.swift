@@ -64,7 +64,7 @@ import Torch
             let difference = try (exact - mixed).absolute().max().scalar() / exact.absolute().max().scalar()
             #expect(difference > 0 && difference < 0.05, "\(difference)")
         }
-        let pass = TrainingPass()
+        let pass = DropoutContext()
         for kind in ModelKind.allCases {
             let model = SequenceClassifier(Self.configuration(kind, .mean))
             model.initialize(.transformers, seed: 1)

@@ -4,7 +4,7 @@ import CTorch
 ///
 /// Dropout masks depend on the seed, the step, the place in the model and the place of the element among those of the
 /// step, not on a generator's state: a run that goes on repeats them, and microbatches of any size draw the same.
-public struct TrainingPass: Sendable, Hashable {
+public struct DropoutContext: Sendable, Hashable {
     /// The key of all masks.
     public let seed: UInt64
     /// The number of the step.
@@ -37,7 +37,7 @@ extension Tensor {
     ///   - pass: The pass; nil changes nothing.
     ///   - place: The number of the place in the model.
     /// - Returns: The same shape and type, rows being tokens.
-    public func dropout(_ probability: Double, _ pass: TrainingPass?, place: Int) -> Tensor {
+    public func dropout(_ probability: Double, _ pass: DropoutContext?, place: Int) -> Tensor {
         guard probability > 0, let pass else { return self }
         precondition((0..<1 << 16).contains(place) && (0..<1 << 47).contains(pass.step), "no stream for the mask")
         let rowSize = Swift.max(1, elementCount / Swift.max(1, size(0)))
