@@ -83,7 +83,7 @@ private func run(_ arguments: [String]) throws {
     guard let task = BenchmarkTask(rawValue: arguments[1]) else {
         throw ProbeError("no task \(arguments[1])")
     }
-    guard let dtype = InferenceDType(rawValue: arguments[2]) else {
+    guard let dtype = ComputeDType(rawValue: arguments[2]) else {
         throw ProbeError("no models in \(arguments[2])")
     }
     TorchRuntime.setThreadCount(threads)

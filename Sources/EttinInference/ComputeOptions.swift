@@ -1,30 +1,19 @@
 import EttinModel
 public import Torch
 
-/// The type that inference computes in.
-public enum InferenceDType: String, Sendable, Hashable, CaseIterable {
-    /// 32-bit floating point.
-    case float32
-    /// bfloat16 operands; norms, softmax and the residual stream in float32.
-    case bfloat16
-    /// Products of the layers in 8-bit integers, with one scale for each output of a weight and each token;
-    /// embeddings, norms, attention and heads as in the files. On the CPU only.
-    case int8
-}
-
 /// Where and in which precision a model computes.
 public struct ComputeOptions: Sendable, Hashable {
     /// The device that holds the model.
     public var device: Device
     /// The type to compute in; nil for that of the files.
-    public var dtype: InferenceDType?
+    public var dtype: ComputeDType?
 
     /// Creates options.
     ///
     /// - Parameters:
     ///   - device: The device that holds the model.
     ///   - dtype: The type to compute in; nil for that of the files.
-    public init(device: Device = .cpu, dtype: InferenceDType? = nil) {
+    public init(device: Device = .cpu, dtype: ComputeDType? = nil) {
         self.device = device
         self.dtype = dtype
     }
@@ -51,7 +40,7 @@ public struct ComputeOptions: Sendable, Hashable {
     }
 
     /// The precision to pack weights in; nil where the model is used as it is.
-    private func packing(for model: ModernBERT) throws -> WeightPrecision? {
+    private func packing(for model: ModernBERT) throws -> ComputeDType? {
         guard device == .cpu else {
             if dtype == .int8 {
                 throw InferenceError.invalidOption(
@@ -62,7 +51,7 @@ public struct ComputeOptions: Sendable, Hashable {
             }
             return nil
         }
-        let precision: WeightPrecision? =
+        let precision: ComputeDType? =
             switch model.parameterDType {
             case .float32: .float32
             case .bfloat16: .bfloat16

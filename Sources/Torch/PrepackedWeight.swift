@@ -1,33 +1,12 @@
 import CTorch
 
-/// The number type of products that read packed weights.
-public enum WeightPrecision: String, Sendable, Hashable, CaseIterable {
-    /// 32-bit floating point.
-    case float32
-    /// bfloat16 operands, float32 sums.
-    case bfloat16
-    /// 8-bit integers with one scale for each output of a weight and each token of activations; integer sums.
-    case int8
-
-    /// The dtype of activations between products.
-    public var activationDType: DType { self == .float32 ? .float32 : .bfloat16 }
-
-    var cValue: CTPrecision {
-        switch self {
-        case .float32: CT_PRECISION_FLOAT32
-        case .bfloat16: CT_PRECISION_BFLOAT16
-        case .int8: CT_PRECISION_INT8
-        }
-    }
-}
-
 /// The weight of a linear layer in the order this processor's kernels read it.
 ///
 /// A copy: later changes of the tensor it was made from do not reach it. It has no gradient.
 public final class PrepackedWeight {
     let handle: OpaquePointer?
     /// The precision of products with it.
-    public let precision: WeightPrecision
+    public let precision: ComputeDType
 
     /// Packs a weight.
     ///
@@ -36,7 +15,7 @@ public final class PrepackedWeight {
     ///   - bias: `[outputs]`, or nil.
     ///   - precision: The number type of products.
     ///   - isGated: Whether the first half of the outputs is activated and multiplied by the second, their gates.
-    public init(_ weight: Tensor, bias: Tensor? = nil, precision: WeightPrecision, isGated: Bool = false) {
+    public init(_ weight: Tensor, bias: Tensor? = nil, precision: ComputeDType, isGated: Bool = false) {
         self.precision = precision
         var packed: OpaquePointer?
         let status = ct_fused_pack(weight.handle, bias?.handle, precision.cValue, isGated, &packed)

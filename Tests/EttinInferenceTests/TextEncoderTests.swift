@@ -29,8 +29,8 @@ import Torch
         }
     }
 
-    @Test(arguments: [InferenceDType.bfloat16, .int8])
-    func lowerPrecisionGivesNearlyTheSameVectors(dtype: InferenceDType) throws {
+    @Test(arguments: [ComputeDType.bfloat16, .int8])
+    func lowerPrecisionGivesNearlyTheSameVectors(dtype: ComputeDType) throws {
         let checkpoint = try TinyCheckpoint(.encoder)
         let exact = try checkpoint.loaded { try TextEncoder(folder: $0) }.encode(Self.texts, normalize: true)
         let encoder = try checkpoint.loaded { try TextEncoder(folder: $0, options: ComputeOptions(dtype: dtype)) }

@@ -35,7 +35,7 @@ extension AttentionKernelTests {
         defer { _ = before.use() }
         try #require(set.use())
         let input = Tensor([1, .nan, -3, 40, -40, 0] as [Float], shape: [6, 1])
-        for precision in [WeightPrecision.float32, .bfloat16] {
+        for precision in [ComputeDType.float32, .bfloat16] {
             let weight = PrepackedWeight(Tensor([1] as [Float], shape: [1, 1]), bias: nil, precision: precision)
             for gate in GateFunction.allCases {
                 for dtype in [DType.float32, precision.activationDType] {

@@ -51,7 +51,7 @@ struct Bench: ParsableCommand {
             valueName: "list"
         )
     )
-    var dtype: CommaList<InferenceDType>?
+    var dtype: CommaList<ComputeDType>?
 
     @Option(
         parsing: .unconditional,
@@ -136,7 +136,7 @@ struct Bench: ParsableCommand {
             return texts
         }
         let device = try place.prepare()
-        InferenceDType.noteSlow(dtype?.elements ?? [], on: device)
+        ComputeDType.noteSlow(dtype?.elements ?? [], on: device)
         try StandardOutput.write { output in
             var report = BenchmarkReport(output: output, json: json.isOn, plan: plan, device: device)
             for dtype in dtype.map({ $0.elements.map(Optional.some) }) ?? [nil] {

@@ -3,6 +3,7 @@ import EttinInference
 import EttinJSON
 import EttinModel
 import EttinTokenizer
+import Torch
 
 /// The command `ettin init`.
 struct Initialize: ParsableCommand {
@@ -43,8 +44,17 @@ struct Initialize: ParsableCommand {
     @Option(name: .customLong("init"), help: "How weights are drawn.")
     var scheme: WeightInitialization = .fullMegatron
 
-    @Option(help: "The type of the stored weights.")
-    var dtype: ComputeDType = .float32
+    @Option(
+        help: ArgumentHelp("The type of the stored weights, float32 or bfloat16.", valueName: "dtype"),
+        completion: .list(["float32", "bfloat16"]),
+        transform: {
+            guard let dtype = DType(rawValue: $0), dtype == .float32 || dtype == .bfloat16 else {
+                throw ValidationError("expected float32 or bfloat16")
+            }
+            return dtype
+        }
+    )
+    var dtype = DType.float32
 
     @OptionGroup var json: JSONOption
 
@@ -57,7 +67,7 @@ struct Initialize: ParsableCommand {
         }
         initializer.scheme = scheme
         initializer.seed = seed
-        initializer.dtype = dtype.torch
+        initializer.dtype = dtype
         let parameters = try initializer.write(toFolder: folder)
         Diagnostics.note("wrote \(initializer.configuration.kind.name) of \(parameters) parameters to \(folder)")
         if json.isOn {

@@ -1,11 +1,11 @@
 public import ArgumentParser
-public import EttinInference
-import Torch
+import EttinInference
+public import Torch
 
 /// Where and in what precision a model runs.
 struct ModelOptions: ParsableArguments {
     @Option(help: "The type to compute in; that of the files unless given. int8: the layers' products, on the CPU.")
-    var dtype: InferenceDType?
+    var dtype: ComputeDType?
 
     @OptionGroup var place: DeviceOptions
 
@@ -14,16 +14,16 @@ struct ModelOptions: ParsableArguments {
     /// - Throws: `DeviceError` when this machine does not have it.
     func prepare() throws -> ComputeOptions {
         let device = try place.prepare()
-        if let dtype { InferenceDType.noteSlow([dtype], on: device) }
+        if let dtype { ComputeDType.noteSlow([dtype], on: device) }
         return ComputeOptions(device: device, dtype: dtype)
     }
 }
 
-extension InferenceDType: ExpressibleByArgument {}
+extension ComputeDType: ExpressibleByArgument {}
 
-extension InferenceDType {
+extension ComputeDType {
     /// Says which of the types asked for are slower than float32 here.
-    static func noteSlow(_ dtypes: [InferenceDType], on device: Device) {
+    static func noteSlow(_ dtypes: [ComputeDType], on device: Device) {
         let slow = dtypes.filter { $0 != .float32 }.map(\.rawValue)
         guard device == .cpu, !slow.isEmpty, !InstructionSet.multipliesNarrowTypes else { return }
         Diagnostics.note(
@@ -31,12 +31,4 @@ extension InferenceDType {
                 + "VNNI instructions (kernels: \(TorchRuntime.kernelInstructionSet))"
         )
     }
-}
-
-/// The types of a model's parameters.
-enum ComputeDType: String, ExpressibleByArgument, CaseIterable {
-    case float32
-    case bfloat16
-
-    var torch: DType { self == .float32 ? .float32 : .bfloat16 }
 }

@@ -17,7 +17,7 @@ final class FusedTrunk {
     }
 
     /// The precision of the products.
-    let precision: WeightPrecision
+    let precision: ComputeDType
     private let configuration: ModernBERTConfiguration
     private let embeddings: Tensor
     private let embeddingNorm: FusedNorm
@@ -36,7 +36,7 @@ final class FusedTrunk {
     /// - Parameters:
     ///   - model: A trunk with its parameters on the CPU, in float32 or bfloat16.
     ///   - precision: The precision of the products.
-    init(_ model: ModernBERT, precision: WeightPrecision) {
+    init(_ model: ModernBERT, precision: ComputeDType) {
         let configuration = model.configuration
         self.configuration = configuration
         self.precision = precision
@@ -143,7 +143,7 @@ extension FusedNorm {
 
 extension PrepackedWeight {
     /// Packs a linear layer with what its adapters add.
-    convenience init(_ linear: Linear, precision: WeightPrecision, isGated: Bool = false) {
+    convenience init(_ linear: Linear, precision: ComputeDType, isGated: Bool = false) {
         self.init(linear.adaptedWeight, bias: linear.bias, precision: precision, isGated: isGated)
     }
 }

@@ -169,7 +169,7 @@ public final class LanguageModel: Module, PretrainedModel {
     /// Logits are float32 from then on. With int8 the head computes in bfloat16, as it is where a token is decided.
     ///
     /// - Parameter precision: The precision of the products.
-    package func prepackWeights(_ precision: WeightPrecision) {
+    package func prepackWeights(_ precision: ComputeDType) {
         fusedHead = FusedHead(self, precision: precision == .float32 ? .float32 : .bfloat16)
         model.prepackWeights(precision)
     }
@@ -182,7 +182,7 @@ private struct FusedHead {
     let norm: FusedNorm
     let decoder: PrepackedWeight
 
-    init(_ model: LanguageModel, precision: WeightPrecision) {
+    init(_ model: LanguageModel, precision: ComputeDType) {
         dense = PrepackedWeight(model.head.dense, precision: precision)
         activation = model.configuration.classifierActivation.gate
         norm = FusedNorm(model.head.norm)

@@ -101,7 +101,7 @@ public final class ModernBERT: Module, PretrainedModel {
     /// not packed, and neither are the norms. What adapters add is packed with the weights.
     ///
     /// - Parameter precision: The precision of the products.
-    package func prepackWeights(_ precision: WeightPrecision) {
+    package func prepackWeights(_ precision: ComputeDType) {
         fused = FusedTrunk(self, precision: precision)
         layers = []
         // The weights just given up are not of a size that a forward pass asks for.

@@ -59,7 +59,7 @@ import Torch
         let batch = Self.batch(lengths)
         try withoutGradients {
             let expected = Self.model(kind).model(batch)
-            for (precision, limit) in [(WeightPrecision.bfloat16, 0.9995), (.int8, 0.997)] {
+            for (precision, limit) in [(ComputeDType.bfloat16, 0.9995), (.int8, 0.997)] {
                 let model = Self.model(kind)
                 model.prepackWeights(precision)
                 let states = model.model(batch)
@@ -121,8 +121,8 @@ import Torch
     }
 
     /// A sequence's states do not depend on its neighbours, whatever division of work its batch gets.
-    @Test(arguments: WeightPrecision.allCases)
-    func aSequenceInABatchEqualsItselfAlone(precision: WeightPrecision) throws {
+    @Test(arguments: ComputeDType.allCases)
+    func aSequenceInABatchEqualsItselfAlone(precision: ComputeDType) throws {
         let model = Self.model(.encoder)
         model.prepackWeights(precision)
         let sequences = [200, 17, 90].enumerated().map { KVCacheTests.tokens($1, UInt64($0)) }
@@ -137,8 +137,8 @@ import Torch
         }
     }
 
-    @Test(arguments: WeightPrecision.allCases, [[1], [3, 40, 5]])
-    func steppingEqualsComputingTheWholeSequence(precision: WeightPrecision, lengths: [Int]) throws {
+    @Test(arguments: ComputeDType.allCases, [[1], [3, 40, 5]])
+    func steppingEqualsComputingTheWholeSequence(precision: ComputeDType, lengths: [Int]) throws {
         let model = Self.model(.decoder)
         model.prepackWeights(precision)
         var sequences = lengths.enumerated().map { KVCacheTests.tokens($1, UInt64($0)) }
@@ -181,8 +181,8 @@ import Torch
     }
 
     /// One model may compute on several threads: passes, and steps over caches of their own.
-    @Test(.timeLimit(.minutes(2)), arguments: WeightPrecision.allCases)
-    func twoThreadsGetTheBitsOfOne(precision: WeightPrecision) throws {
+    @Test(.timeLimit(.minutes(2)), arguments: ComputeDType.allCases)
+    func twoThreadsGetTheBitsOfOne(precision: ComputeDType) throws {
         let model = Self.model(.decoder)
         model.prepackWeights(precision)
         let shared = SharedModel(model: model)
