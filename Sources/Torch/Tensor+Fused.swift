@@ -29,7 +29,7 @@ public struct FusedFeedForward {
     let output: PrepackedWeight
     let norm: FusedNorm
     let input: PrepackedWeight
-    let activation: GateFunction
+    let activation: Activation
     let down: PrepackedWeight
 
     /// Creates the steps.
@@ -44,7 +44,7 @@ public struct FusedFeedForward {
         output: PrepackedWeight,
         norm: FusedNorm,
         input: PrepackedWeight,
-        activation: GateFunction,
+        activation: Activation,
         down: PrepackedWeight
     ) {
         self.output = output
@@ -120,7 +120,7 @@ public struct FusedResidual {
                 output: feedForward?.output.handle,
                 mlpNorm: feedForward?.norm.cValue ?? FusedNorm.none,
                 input: feedForward?.input.handle,
-                gate: feedForward?.activation.cValue ?? CT_GATE_NONE,
+                gate: feedForward?.activation.gate ?? CT_GATE_NONE,
                 down: feedForward?.down.handle,
                 nextNorm: norm,
                 projection: projection?.handle,
@@ -149,9 +149,9 @@ extension Tensor {
     ///   - activation: What is applied to the product; nil for nothing.
     ///   - dtype: float32, or the activation dtype of the weight.
     /// - Returns: `[rows, outputs]` for `[rows, inputs]`.
-    public func linear(_ weight: PrepackedWeight, activation: GateFunction? = nil, dtype: DType) -> Tensor {
+    public func linear(_ weight: PrepackedWeight, activation: Activation? = nil, dtype: DType) -> Tensor {
         makeTensor("linear", [self]) {
-            ct_fused_linear(handle, weight.handle, activation?.cValue ?? CT_GATE_NONE, dtype == .float32, $0)
+            ct_fused_linear(handle, weight.handle, activation?.gate ?? CT_GATE_NONE, dtype == .float32, $0)
         }
     }
 }

@@ -1,36 +1,15 @@
 import CTorch
 
-/// The function of a gated linear unit.
-public enum GateFunction: Sendable, Hashable, CaseIterable {
-    /// `x · Φ(x)`, exact.
-    case gelu
-    /// The tanh approximation of `gelu`.
-    case geluTanh
-    /// `max(x, 0)`.
-    case relu
-    /// `x · σ(x)`.
-    case silu
-
-    var cValue: CTGate {
-        switch self {
-        case .gelu: CT_GATE_GELU
-        case .geluTanh: CT_GATE_GELU_TANH
-        case .relu: CT_GATE_RELU
-        case .silu: CT_GATE_SILU
-        }
-    }
-}
-
 extension Tensor {
     /// A gated linear unit: `function(first half of each row) · second half`.
     ///
-    /// - Parameter function: What is applied to the first half.
+    /// - Parameter function: What is applied to the first half; one of ``Activation/gates``.
     /// - Returns: `[rows, width]` for `[rows, 2 · width]`.
-    public func gated(by function: GateFunction) -> Tensor { gated(by: function, isComposed: false) }
+    public func gated(by function: Activation) -> Tensor { gated(by: function, isComposed: false) }
 
     /// As ``gated(by:)``, perhaps of libtorch's operators alone.
-    package func gated(by function: GateFunction, isComposed: Bool) -> Tensor {
-        makeTensor("gated", [self]) { ct_training_gated(handle, function.cValue, isComposed, $0) }
+    package func gated(by function: Activation, isComposed: Bool) -> Tensor {
+        makeTensor("gated", [self]) { ct_training_gated(handle, function.gate, isComposed, $0) }
     }
 
     /// The rows that int64 `indices`, none of them twice, name.

@@ -37,7 +37,7 @@ extension AttentionKernelTests {
         let input = Tensor([1, .nan, -3, 40, -40, 0] as [Float], shape: [6, 1])
         for precision in [ComputeDType.float32, .bfloat16] {
             let weight = PrepackedWeight(Tensor([1] as [Float], shape: [1, 1]), bias: nil, precision: precision)
-            for gate in GateFunction.allCases {
+            for gate in Activation.gates {
                 for dtype in [DType.float32, precision.activationDType] {
                     let gated = input.linear(weight, activation: gate, dtype: dtype)
                     let results: [Float] = try gated.to(.float32).array()

@@ -13,7 +13,7 @@ extension AttentionKernelTests {
             try LinearCrossEntropyTests.compare(example, isComposed: false)
         }
         for shape in TrainingOperatorTests.shapes {
-            for function in GateFunction.allCases { try TrainingOperatorTests.compareGate(function, shape) }
+            for function in Activation.gates { try TrainingOperatorTests.compareGate(function, shape) }
             for hasBias in [true, false] { try TrainingOperatorTests.compareNorm(shape, hasBias) }
         }
         let pass = DropoutContext(seed: 11, step: 3, precedingTokens: 1)

@@ -49,26 +49,19 @@ import Testing
     static let shapes = [[1, 1], [3, 16], [33, 24], [70, 49], [0, 8]]
     static let types: [DType] = [.float32, .bfloat16]
 
-    @Test(arguments: GateFunction.allCases, shapes)
-    func gatesAsTheirDefinition(function: GateFunction, shape: [Int]) throws {
+    @Test(arguments: Activation.gates, shapes)
+    func gatesAsTheirDefinition(function: Activation, shape: [Int]) throws {
         try Self.compareGate(function, shape)
     }
 
-    static func compareGate(_ function: GateFunction, _ shape: [Int]) throws {
+    static func compareGate(_ function: Activation, _ shape: [Int]) throws {
         for type in types {
             let input = random([shape[0], 2 * shape[1]], 1).to(type)
             try compare([input], type) {
                 [$0[0].gated(by: function)]
             } _: {
                 let halves = $0[0].split(into: 2, along: 1)
-                let activated =
-                    switch function {
-                    case .gelu: halves[0].gelu()
-                    case .geluTanh: halves[0].geluTanh()
-                    case .relu: halves[0].relu()
-                    case .silu: halves[0].silu()
-                    }
-                return [activated * halves[1]]
+                return [function(halves[0]) * halves[1]]
             }
             let composed = input.gated(by: function, isComposed: true)
             #expect(try difference(input.gated(by: function), composed.to(.float64)) < tolerance(type))

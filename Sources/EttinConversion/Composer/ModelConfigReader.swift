@@ -1,6 +1,7 @@
 import EttinFiles
 package import EttinModel
 package import EttinRecipes
+import Torch
 
 /// Reads the training code's description of a model, which is `model.model_config` of a recipe and part of a raw
 /// checkpoint.
@@ -127,7 +128,7 @@ package struct ModelConfigReader {
     private func activation(_ key: String) throws -> Activation? {
         guard let name = try config.string(key) else { return nil }
         guard let activation = Activation(named: name) else {
-            throw config.problem(key, "is \(quoted(name))", Activation.allCases.map(\.rawValue).joined(separator: ", "))
+            throw config.problem(key, "is \(quoted(name))", Activation.gates.map(\.rawValue).joined(separator: ", "))
         }
         return activation
     }

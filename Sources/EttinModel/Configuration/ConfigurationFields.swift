@@ -86,11 +86,12 @@ struct ConfigurationFields {
     mutating func read<Name: RawRepresentable & CaseIterable>(
         _ key: String,
         into target: inout Name,
+        of names: [Name] = Array(Name.allCases),
         named: (String) -> Name?
     ) where Name.RawValue == String {
         guard let value = value(key) else { return }
         guard let text = value.stringValue, let name = named(text) else {
-            let known = Name.allCases.map { quoted($0.rawValue) }.joined(separator: ", ")
+            let known = names.map { quoted($0.rawValue) }.joined(separator: ", ")
             refuse(key, "is \(Self.shown(value))", expected: known, kind: .unsupported)
             return
         }

@@ -1,3 +1,5 @@
+package import Torch
+
 /// The two architectures of the suite, which share one trunk.
 public enum ModelKind: String, Hashable, Sendable, CaseIterable {
     /// Bidirectional attention; trained to fill masks.
@@ -38,27 +40,17 @@ public enum LayerType: String, Hashable, Sendable, CaseIterable {
     }
 }
 
-/// Activation functions, by transformers' names.
-public enum Activation: String, Hashable, Sendable, CaseIterable {
-    /// `x · Φ(x)`, exact.
-    case gelu
-    /// The tanh approximation of `gelu`.
-    case geluNew = "gelu_new"
-    /// The tanh approximation of `gelu`, the same function under another name.
-    case geluTanh = "gelu_pytorch_tanh"
-    /// `max(x, 0)`.
-    case relu
-    /// `x · σ(x)`, also called swish.
-    case silu
-
-    /// Finds an activation by any of its names.
+extension Activation {
+    /// Finds an activation that ModernBERT may have by any of its names.
     ///
     /// - Parameter name: transformers' name or an alias for it.
     package init?(named name: String) {
         switch name {
         case "swish": self = .silu
         case "gelu_python": self = .gelu
-        default: self.init(rawValue: name)
+        default:
+            guard let activation = Activation(rawValue: name), Activation.gates.contains(activation) else { return nil }
+            self = activation
         }
     }
 }

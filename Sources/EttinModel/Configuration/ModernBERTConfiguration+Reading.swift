@@ -1,5 +1,6 @@
 import EttinFiles
 public import EttinJSON
+import Torch
 
 extension ModernBERTConfiguration {
     /// The largest configuration file we read.
@@ -73,8 +74,13 @@ extension ModernBERTConfiguration {
     }
 
     private mutating func readBehaviour(_ fields: inout ConfigurationFields) {
-        fields.read("hidden_activation", into: &hiddenActivation, named: Activation.init(named:))
-        fields.read("classifier_activation", into: &classifierActivation, named: Activation.init(named:))
+        fields.read("hidden_activation", into: &hiddenActivation, of: Activation.gates, named: Activation.init(named:))
+        fields.read(
+            "classifier_activation",
+            into: &classifierActivation,
+            of: Activation.gates,
+            named: Activation.init(named:)
+        )
         fields.read("initializer_range", into: &initializerRange)
         if fields.value("initializer_cutoff_factor")?.isNull == true {
             initializerCutoffFactor = 3

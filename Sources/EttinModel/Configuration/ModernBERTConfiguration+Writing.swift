@@ -1,5 +1,6 @@
 import EttinFiles
 public import EttinJSON
+import Torch
 
 extension ModernBERTConfiguration {
     /// The two formats of `config.json`.

@@ -1,4 +1,5 @@
 public import EttinJSON
+public import Torch
 
 /// The shape and behaviour of a ModernBERT encoder or decoder, as `config.json` states it.
 ///

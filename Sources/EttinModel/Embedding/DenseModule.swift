@@ -10,7 +10,7 @@ package final class DenseModule: Module, FeatureModule {
 
     @Child("linear") package var linear: Linear
     @Child("residual") package var residual: Linear?
-    private let activation: DenseActivation
+    private let activation: Activation
     private let usesResidual: Bool
     private let names: FeatureNames
 
@@ -19,9 +19,10 @@ package final class DenseModule: Module, FeatureModule {
         _ inputSize: Int,
         _ outputSize: Int,
         hasBias: Bool = true,
-        activation: DenseActivation = .tanh,
+        activation: Activation = .tanh,
         usesResidual: Bool = false
     ) {
+        precondition(activation.classPath != nil, "a Dense module cannot have \(activation.rawValue)")
         self.init(inputSize, outputSize, hasBias, activation, usesResidual, FeatureNames())
     }
 
@@ -29,7 +30,7 @@ package final class DenseModule: Module, FeatureModule {
         _ inputSize: Int,
         _ outputSize: Int,
         _ hasBias: Bool,
-        _ activation: DenseActivation,
+        _ activation: Activation,
         _ usesResidual: Bool,
         _ names: FeatureNames
     ) {
@@ -45,7 +46,7 @@ package final class DenseModule: Module, FeatureModule {
         var fields = try folder.settings(isRequired: true)
         var (inputs, outputs) = (0, 0)
         var (hasBias, usesResidual) = (true, false)
-        var activationName: String? = DenseActivation.tanh.rawValue
+        var activationName = Activation.tanh.classPath
         fields.read("in_features", into: &inputs)
         fields.read("out_features", into: &outputs)
         fields.read("bias", into: &hasBias)
@@ -58,11 +59,11 @@ package final class DenseModule: Module, FeatureModule {
         }
         // The class is what counts; where Python keeps it differs between versions.
         let className = FeatureModules.className(ofPath: activationName ?? "")
-        guard let activation = DenseActivation(rawValue: className) else {
+        guard let activation = Activation(className: className) else {
             fields.refuse(
                 "activation_function",
                 "is \(quoted(activationName ?? "null"))",
-                expected: DenseActivation.allCases.map(\.rawValue).joined(separator: ", "),
+                expected: Activation.classNames.map(\.name).joined(separator: ", "),
                 kind: .unsupported
             )
             throw CheckpointError(fields.problems)
@@ -98,7 +99,7 @@ package final class DenseModule: Module, FeatureModule {
     package func write(_ folder: FeatureModuleFolder) throws {
         var settings: JSONObject = [
             "in_features": JSONValue(linear.inputSize), "out_features": JSONValue(linear.outputSize),
-            "bias": JSONValue(linear.bias != nil), "activation_function": .string(activation.classPath),
+            "bias": JSONValue(linear.bias != nil), "activation_function": .string(activation.classPath ?? ""),
         ]
         // Older versions refuse keys that they do not know.
         if usesResidual { settings["use_residual"] = true }
@@ -108,26 +109,22 @@ package final class DenseModule: Module, FeatureModule {
     }
 }
 
-/// The activations a projection may name, by their Python classes.
-package enum DenseActivation: String, CaseIterable {
-    case identity = "Identity"
-    case tanh = "Tanh"
-    case gelu = "GELU"
-    case relu = "ReLU"
-    case silu = "SiLU"
-    case sigmoid = "Sigmoid"
+extension Activation {
+    /// The activations a projection may name, by their Python classes.
+    fileprivate static let classNames: [(Activation, name: String)] = [
+        (.identity, "Identity"), (.tanh, "Tanh"), (.gelu, "GELU"), (.relu, "ReLU"), (.silu, "SiLU"),
+        (.sigmoid, "Sigmoid"),
+    ]
 
-    /// The path of the class in torch.
-    var classPath: String { "torch.nn.modules.\(self == .identity ? "linear" : "activation").\(rawValue)" }
+    fileprivate init?(className: String) {
+        guard let found = Self.classNames.first(where: { $0.name == className }) else { return nil }
+        self = found.0
+    }
 
-    func callAsFunction(_ x: Tensor) -> Tensor {
-        switch self {
-        case .identity: x
-        case .tanh: x.tanh()
-        case .gelu: x.gelu()
-        case .relu: x.relu()
-        case .silu: x.silu()
-        case .sigmoid: x.sigmoid()
+    /// The path of the class in torch; nil for those that no class of torch computes without settings.
+    fileprivate var classPath: String? {
+        Self.classNames.first { $0.0 == self }.map {
+            "torch.nn.modules.\(self == .identity ? "linear" : "activation").\($0.name)"
         }
     }
 }

@@ -53,7 +53,7 @@ final class FusedTrunk {
                     output: pack(layer.attention.output),
                     norm: FusedNorm(layer.mlpNorm),
                     input: PrepackedWeight(layer.mlp.input, precision: precision, isGated: true),
-                    activation: configuration.hiddenActivation.gate,
+                    activation: configuration.hiddenActivation,
                     down: pack(layer.mlp.output)
                 ),
                 rope: configuration.rope(layer: index)

@@ -178,13 +178,13 @@ public final class LanguageModel: Module, PretrainedModel {
 /// A prediction head and output layer with packed weights.
 private struct FusedHead {
     let dense: PrepackedWeight
-    let activation: GateFunction
+    let activation: Activation
     let norm: FusedNorm
     let decoder: PrepackedWeight
 
     init(_ model: LanguageModel, precision: ComputeDType) {
         dense = PrepackedWeight(model.head.dense, precision: precision)
-        activation = model.configuration.classifierActivation.gate
+        activation = model.configuration.classifierActivation
         norm = FusedNorm(model.head.norm)
         decoder = PrepackedWeight(
             model.decoder.weight ?? model.model.embeddings.tokens.weight,

@@ -303,13 +303,13 @@ final class ModernBERTAttention: Module {
 final class ModernBERTMLP: Module {
     @Child("Wi") var input: Linear
     @Child("Wo") var output: Linear
-    private let gate: GateFunction
+    private let gate: Activation
     private let dropout: Double
     private let place: Int
 
     init(_ configuration: ModernBERTConfiguration, index: Int) {
         place = DropoutPlace.mlp(layer: index)
-        gate = configuration.hiddenActivation.gate
+        gate = configuration.hiddenActivation
         dropout = configuration.mlpDropout
         super.init()
         let (hidden, intermediate) = (configuration.hiddenSize, configuration.intermediateSize)

@@ -1,5 +1,6 @@
 import EttinModel
 import EttinTraining
+import Torch
 
 /// Whether stored weights are those of the model that a recipe describes.
 enum ModelAgreement {

@@ -1,6 +1,7 @@
 import EttinJSON
 import TestSupport
 import Testing
+import Torch
 
 @testable import EttinModel
 

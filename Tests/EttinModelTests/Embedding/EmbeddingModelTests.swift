@@ -22,7 +22,7 @@ import Torch
         _ inputs: Int,
         _ outputs: Int,
         hasBias: Bool = true,
-        activation: DenseActivation = .tanh,
+        activation: Activation = .tanh,
         usesResidual: Bool = false
     ) -> DenseModule {
         let module = DenseModule(
