@@ -8,11 +8,6 @@
 
 /// Threads that nobody waits for.
 enum DetachedThread {
-    private final class Body {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
     /// Starts a thread.
     ///
     /// Foundation's `Thread` does not say when the system refuses it one, and its work is then never done.
@@ -20,27 +15,49 @@ enum DetachedThread {
     /// - Parameter body: What the thread runs.
     /// - Returns: Whether there is one; otherwise nothing has happened.
     static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
-        var attributes = pthread_attr_t()
-        guard pthread_attr_init(&attributes) == 0 else { return false }
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        let context = Unmanaged.passRetained(Body(body))
-        #if canImport(Darwin)
-            var thread: pthread_t?
-            let status = pthread_create(&thread, &attributes, { run($0) }, context.toOpaque())
-        #else
-            var thread = pthread_t()
-            let status = pthread_create(&thread, &attributes, { $0.flatMap(run) }, context.toOpaque())
-        #endif
-        guard status == 0 else {
-            context.release()
+        let context = UnsafeMutablePointer<ThreadBody>.allocate(capacity: 1)
+        context.initialize(to: ThreadBody(run: body))
+        guard create(with: UnsafeMutableRawPointer(context)) == 0 else {
+            context.deinitialize(count: 1)
+            context.deallocate()
             return false
         }
         return true
     }
 
-    private static func run(_ context: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-        Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
+    private static func create(with context: UnsafeMutableRawPointer) -> Int32 {
+        var attributes = pthread_attr_t()
+        let status = pthread_attr_init(&attributes)
+        guard status == 0 else { return status }
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        #if canImport(Darwin)
+            var thread: pthread_t?
+        #else
+            var thread = pthread_t()
+        #endif
+        return pthread_create(&thread, &attributes, runThread, context)
+    }
+}
+
+private struct ThreadBody: Sendable {
+    let run: @Sendable () -> Void
+}
+
+#if canImport(Darwin)
+    private func runThread(_ context: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+        run(context.assumingMemoryBound(to: ThreadBody.self))
         return nil
     }
+#else
+    private func runThread(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+        if let context { run(context.assumingMemoryBound(to: ThreadBody.self)) }
+        return nil
+    }
+#endif
+
+private func run(_ context: UnsafeMutablePointer<ThreadBody>) {
+    let body = context.move()
+    context.deallocate()
+    body.run()
 }

@@ -14,19 +14,22 @@ public final class Prefetcher<Element: Sendable>: Sendable {
     ///   - capacity: The most elements that wait; at least 1.
     ///   - make: Makes the next element, nil at the end. It is called on the thread only, one call after the other.
     public convenience init(capacity: Int, make: sending @escaping () throws -> Element?) {
-        self.init(capacity: capacity, startThread: DetachedThread.start, make: make)
+        self.init(capacity: capacity, work: PrefetchWork(make: make), startThread: DetachedThread.start)
     }
 
-    /// As the public initialiser, with what starts the thread: false when there is none to be had.
-    package init(
+    /// As the public initialiser, where the system refuses a thread.
+    package convenience init(withoutThread capacity: Int, make: @escaping @Sendable () throws -> Element?) {
+        self.init(capacity: capacity, work: PrefetchWork(make: make)) { _ in false }
+    }
+
+    private init(
         capacity: Int,
-        startThread: (_ body: @escaping @Sendable () -> Void) -> Bool,
-        make: sending @escaping () throws -> Element?
+        work: PrefetchWork<Element>,
+        startThread: (_ body: @escaping @Sendable () -> Void) -> Bool
     ) {
         precondition(capacity >= 1, "Prefetcher: a queue of \(capacity) elements")
         let queue = PrefetchQueue<Element>(capacity: capacity)
         self.queue = queue
-        let work = PrefetchWork(make: make)
         // The thread holds the queue and not this object, so that dropping the object ends the thread.
         if !startThread({ queue.fill(with: work.make) }) { queue.makeOnDemand(with: work.make) }
     }

@@ -35,14 +35,14 @@ struct PrefetcherTests {
     @Test("Without a thread, elements are made when they are asked for, and an error ends them")
     func withoutThread() throws {
         let counter = Counter()
-        let prefetcher = Prefetcher(capacity: 3, startThread: { _ in false }) {
+        let prefetcher = Prefetcher(withoutThread: 3) {
             guard let number = counter.next(upTo: 3) else { throw MadeUp() }
             return number
         }
         for expected in 1...3 { #expect(try prefetcher.next() == expected) }
         #expect(throws: MadeUp.self) { try prefetcher.next() }
         #expect(try prefetcher.next() == nil)
-        let cancelled = Prefetcher(capacity: 3, startThread: { _ in false }) { counter.next(upTo: .max) }
+        let cancelled = Prefetcher(withoutThread: 3) { counter.next(upTo: .max) }
         cancelled.cancel()
         #expect(try cancelled.next() == nil)
     }
