@@ -1,4 +1,4 @@
-/// Token sequences end to end, without padding.
+/// Token sequences concatenated without padding.
 ///
 /// Sequence `s` owns tokens `cuSeqlens[s] ..< cuSeqlens[s + 1]`. Positions start at 0 in each sequence.
 public struct PackedBatch: Sendable, Hashable {

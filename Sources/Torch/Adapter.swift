@@ -22,7 +22,7 @@ public protocol Adapter: Module {
     ///
     /// - Parameters:
     ///   - input: The input of the layer, `[…, inputSize]`.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     /// - Returns: `[…, outputSize]`, in the type of the input.
     func callAsFunction(_ input: Tensor, training: DropoutContext?) -> Tensor
 

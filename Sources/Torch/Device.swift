@@ -27,7 +27,7 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
     /// CUDA libraries are loaded here, the first time a CUDA device is asked for.
     ///
     /// - Parameter name: The name as PyTorch spells it.
-    /// - Throws: ``DeviceError`` for an unknown name and for a device that is not there.
+    /// - Throws: ``DeviceError`` for an unknown name and for a device that is not available.
     public init(_ name: String) throws {
         let parts = name.split(separator: ":", omittingEmptySubsequences: false)
         guard let kind = parts.first.flatMap({ Kind(rawValue: String($0)) }), parts.count <= 2 else {

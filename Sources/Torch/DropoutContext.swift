@@ -1,26 +1,26 @@
 import CTorch
 
-/// One forward pass of training: what its dropout is a function of.
+/// What dropout in one forward pass of training is a function of.
 ///
-/// Dropout masks depend on the seed, the step, the place in the model and the place of the element among those of the
-/// step, not on a generator's state: a run that goes on repeats them, and microbatches of any size draw the same.
+/// Dropout masks depend on the seed, the step, the place in the model and the index of the element within the step, not on
+/// a generator's state: a resumed run draws the same masks, and so do microbatches of any size.
 public struct DropoutContext: Sendable, Hashable {
-    /// The key of all masks.
+    /// Random seed of all masks.
     public let seed: UInt64
     /// The number of the step.
     public let step: Int
-    /// The tokens of the step before those of this pass: of the microbatches before it.
+    /// The number of tokens in the earlier microbatches of the step.
     public let precedingTokens: Int
-    /// Whether layers keep only their inputs and are computed again for their gradients.
+    /// Whether layers keep only their inputs and are recomputed in the backward pass (gradient checkpointing).
     public let recomputesActivations: Bool
 
-    /// Describes a pass.
+    /// Creates a context.
     ///
     /// - Parameters:
-    ///   - seed: The key of all masks.
+    ///   - seed: Random seed of all masks.
     ///   - step: The number of the step.
-    ///   - precedingTokens: The tokens of the step before those of this pass.
-    ///   - recomputesActivations: Whether layers keep only their inputs and are computed again for their gradients.
+    ///   - precedingTokens: The number of tokens in the earlier microbatches of the step.
+    ///   - recomputesActivations: Whether layers keep only their inputs and are recomputed in the backward pass.
     public init(seed: UInt64 = 0, step: Int = 0, precedingTokens: Int = 0, recomputesActivations: Bool = false) {
         self.seed = seed
         self.step = step
@@ -34,8 +34,8 @@ extension Tensor {
     ///
     /// - Parameters:
     ///   - probability: A multiple of 2⁻¹⁶, to which others are rounded; 0 changes nothing.
-    ///   - pass: The pass; nil changes nothing.
-    ///   - place: The number of the place in the model.
+    ///   - pass: The dropout context; nil changes nothing.
+    ///   - place: The number of the dropout layer in the model.
     /// - Returns: The same shape and type, rows being tokens.
     public func dropout(_ probability: Double, _ pass: DropoutContext?, place: Int) -> Tensor {
         guard probability > 0, let pass else { return self }
@@ -54,10 +54,10 @@ extension Tensor {
     }
 }
 
-/// Computes two tensors from one or two without keeping what lies between for the gradients.
+/// Computes two tensors from one or two without keeping intermediate activations (gradient checkpointing).
 ///
-/// `body` runs twice: now, and when gradients are taken. It must compute the same both times. Gradients of parameters
-/// that it uses are added as always.
+/// `body` runs twice: now, and again in the backward pass. It must compute the same both times. Gradients of the parameters
+/// it uses accumulate as usual. A failure in the second run is thrown by the recovery scope around ``Tensor/backward()``.
 ///
 /// - Parameters:
 ///   - first: The first input.

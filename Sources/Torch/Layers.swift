@@ -26,7 +26,7 @@ public final class Linear: Module {
     /// - Parameters:
     ///   - input: `[…, in]`. Where an adapter has dropout, the first dimension counts the tokens of the pass, but in a
     ///     head, where it counts labelled places or sequences and masks depend on how a batch is split into microbatches.
-    ///   - training: The pass of training that this is, with the dropout of adapters; nil without.
+    ///   - training: The dropout context of a training pass, for the dropout of adapters; nil for inference.
     /// - Returns: `[…, out]`.
     public func callAsFunction(_ input: Tensor, training: DropoutContext? = nil) -> Tensor {
         let output = input.linear(weight.to(input.dtype), bias: bias?.to(input.dtype))

@@ -65,7 +65,7 @@ public final class LowRankAdapter: Module, Adapter {
     ///
     /// - Parameters:
     ///   - input: `[…, inputSize]`.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     /// - Returns: `[…, outputSize]`, in the type of the input.
     public func callAsFunction(_ input: Tensor, training: DropoutContext?) -> Tensor {
         input.dropout(dropout, training, place: dropoutPlace)

@@ -15,7 +15,7 @@ public protocol Optimizer: AnyObject {
     func step()
 }
 
-/// What an optimizer of Adam's family remembers.
+/// The state of an optimizer of the Adam family.
 public final class OptimizerState {
     /// The number of steps taken.
     public private(set) var stepCount = 0
@@ -29,7 +29,7 @@ public final class OptimizerState {
         secondMoments = parameters.map { .zeros($0.shape, $0.dtype, on: $0.device) }
     }
 
-    /// Takes the place of another run's state.
+    /// Replaces the state by that of a resumed run.
     ///
     /// - Parameters:
     ///   - stepCount: The number of steps it had taken.

@@ -1,4 +1,4 @@
-/// In which types a model computes; the names are those of recipes.
+/// Training precision, by Composer's names.
 public enum Precision: String, Sendable, Hashable, CaseIterable {
     /// Everything in the type of the parameters.
     case full = "fp32"

@@ -23,7 +23,7 @@ enum ProcessorLimit {
         return processors(version2: quota + " " + period)
     }
 
-    /// Reads `quota period`, both in microseconds; a quota that is no positive number is none.
+    /// Reads `quota period`, both in microseconds; a quota that is not a positive number means none.
     static func processors(version2 text: String) -> Int? {
         let parts = text.split(whereSeparator: \.isWhitespace)
         guard parts.count == 2, let quota = Int(parts[0]), let period = Int(parts[1]), quota > 0, period > 0 else {

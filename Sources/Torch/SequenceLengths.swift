@@ -2,7 +2,7 @@ import CTorch
 
 /// How many rows belong to each sequence of a batch, checked and copied once for all layers that attend among them.
 ///
-/// Never changes after it is made.
+/// Immutable.
 public final class SequenceLengths {
     let handle: OpaquePointer?
 
@@ -32,7 +32,7 @@ public final class SequenceLengths {
 /// Where in a cache of keys and values those of some sequences lie, checked once for all layers.
 ///
 /// A cache is made of pages of equally many places. The first places of a sequence are filled; its pages may lie
-/// anywhere, and several sequences may have full pages in common. Never changes after it is made. The CPU's kernel reads
+/// anywhere, and several sequences may have full pages in common. Immutable. The CPU's kernel reads
 /// it as it is; without the kernel, as on other devices, each layer copies the rows it needs to the device.
 package final class CachePlaces {
     let handle: OpaquePointer?

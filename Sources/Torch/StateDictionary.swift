@@ -11,7 +11,7 @@ extension Module {
     ///   - state: Tensors by checkpoint key.
     ///   - allowingUnknown: Whether keys the module does not have are passed over.
     ///   - allowingMissing: Whether parameters may keep their present value.
-    /// - Throws: ``StateDictionaryError`` that lists every missing, unknown and misshapen tensor.
+    /// - Throws: ``StateDictionaryError`` that lists every tensor that is missing, unknown or of the wrong shape.
     public final func load(
         _ state: StateDictionary,
         allowingUnknown: Bool = false,

@@ -134,7 +134,7 @@ public final class EmbeddingModel: Module {
     /// - Parameters:
     ///   - batch: Sequences of token ids.
     ///   - promptTokenCounts: How many tokens at the start of each sequence belong to a prompt.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: In which types to compute.
     /// - Returns: `[sequences, dimensions]`, float32 where the precision is mixed.
     public func callAsFunction(

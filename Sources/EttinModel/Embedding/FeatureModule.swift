@@ -126,7 +126,7 @@ package protocol FeatureModule: Module, SendableMetatype {
     ///
     /// - Parameters:
     ///   - features: What the modules before have written, to which the module adds.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: In which types to compute.
     func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision)
 

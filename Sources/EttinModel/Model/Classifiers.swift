@@ -64,7 +64,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids, none of them empty.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: In which types to compute.
     /// - Returns: `[sequences, labelCount]`, float32 where the precision is mixed.
     public func callAsFunction(
@@ -129,7 +129,7 @@ public final class TokenClassifier: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: In which types to compute.
     /// - Returns: `[tokens, labelCount]`, float32 where the precision is mixed.
     public func callAsFunction(
@@ -179,7 +179,7 @@ public final class QuestionAnswering: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids, question and context in one.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: In which types to compute.
     /// - Returns: Two tensors `[tokens]`, float32 where the precision is mixed.
     public func callAsFunction(
@@ -199,7 +199,7 @@ public final class QuestionAnswering: Module, PretrainedModel {
     ///   - batch: Sequences of token ids.
     ///   - starts: The position of the answer's first token in each sequence; one beyond it does not count.
     ///   - ends: The position of the answer's last token in each sequence; one beyond it does not count.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: In which types to compute.
     /// - Returns: A scalar; NaN when no position counts.
     public func loss(

@@ -100,7 +100,7 @@ public final class LanguageModel: Module, PretrainedModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids.
     ///   - labels: The token to predict at each place, or the ignored label; as many as there are tokens.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: In which types to compute.
     ///   - options: Reduction, ignored label and z-loss.
     /// - Returns: The loss and what it is made of.
@@ -131,7 +131,7 @@ public final class LanguageModel: Module, PretrainedModel {
     ///   - batch: Sequences of token ids.
     ///   - targets: The token to predict at each of the places.
     ///   - places: Tokens of the batch, rising.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: In which types to compute.
     ///   - options: Reduction and z-loss.
     /// - Returns: The loss and what it is made of.

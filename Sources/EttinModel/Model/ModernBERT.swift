@@ -55,7 +55,7 @@ public final class ModernBERT: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids, none with more positions than the model serves.
-    ///   - training: The pass of training that this is, with dropout; nil without.
+    ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: In which types to compute.
     /// - Returns: `[tokens, hiddenSize]` on the device of the parameters, in their dtype or the narrower one of a mixed
     ///   precision.
