@@ -43,12 +43,17 @@ void print(const char *text) {
 }
 
 void handle(int number) {
-    // Another thread that crashes meanwhile waits for the end.
-    while (isReporting.test_and_set()) pause();
-    for (const auto &crash : crashSignals) {
-        if (crash.number == number) print(crash.line);
+    static pthread_t reporter;
+    if (!isReporting.test_and_set()) {
+        reporter = pthread_self();
+        for (const auto &crash : crashSignals) {
+            if (crash.number == number) print(crash.line);
+        }
+        print(report);
+    } else if (!pthread_equal(reporter, pthread_self())) {
+        // Another thread that crashes meanwhile waits for the end.
+        for (;;) pause();
     }
-    print(report);
     // The default action again: whoever waits for the process learns how it ended.
     signal(number, SIG_DFL);
     raise(number);
