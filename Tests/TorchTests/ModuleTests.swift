@@ -76,8 +76,9 @@ struct ModuleTests {
     func givenUpParts() {
         let model = Model()
         #expect(model.parameters.count == 5 && model.modules().count == 5)
-        weak var layer = model.layers[0]
-        weak var reference = model.parameterReferences[0].reference
+        weak var layer: Linear?
+        weak var reference: ParameterReference?
+        (layer, reference) = (model.layers[0], model.parameterReferences[0].reference)
         #expect(layer != nil && reference != nil)
         model.layers = []
         #expect(layer == nil && reference == nil)
