@@ -49,6 +49,21 @@ struct InferenceCommandTests {
         #expect(try embed(["--threads", "1", "--device", "cpu", "--max-batch-tokens", "1"]).count == 32)
     }
 
+    @Test("A type that is slower than float32 on the processor is named once", arguments: ["bfloat16", "int8"])
+    func slowTypes(dtype: String) throws {
+        let models = try TinyModels.shared()
+        func errors(_ dtype: String) throws -> String {
+            let arguments = ["embed", models.encoder, "a cat", "a dog", "--dtype", dtype]
+            let result = try Command.run(arguments, environment: ["ATEN_CPU_CAPABILITY": "default"])
+            #expect(result.code == 0)
+            return result.errors
+        }
+        let text = try errors(dtype)
+        #expect(text.hasPrefix("note: --dtype \(dtype) is slower than float32 on this processor"))
+        #expect(text.split(separator: "\n").count == 1)
+        #expect(try errors("float32") == "")
+    }
+
     @Test("Files hold what standard output shows")
     func embeddingFiles() throws {
         let models = try TinyModels.shared()

@@ -42,14 +42,15 @@ struct ProcessTests {
         try withTemporaryFolder { folder in
             let process = Process()
             process.executableURL = Command.binary
-            process.arguments = ["init", "\(folder)/model", "--size", "150m", "--kind", "encoder"]
+            process.arguments = ["embed", folder, "--input", "-"]
             process.environment = ProcessInfo.processInfo.environment.filter { $0.key != "SWIFT_BACKTRACE" }
             try Data().write(to: URL(filePath: "\(folder)/err"))
             process.standardError = try FileHandle(forWritingTo: URL(filePath: "\(folder)/err"))
+            let input = Pipe()
+            process.standardInput = input
             try process.run()
-            while try FileManager.default.contentsOfDirectory(atPath: folder).count < 2, process.isRunning {
-                usleep(1000)
-            }
+            // More than a pipe holds: once it is written, the command is reading.
+            try input.fileHandleForWriting.write(contentsOf: Data(repeating: UInt8(ascii: "\n"), count: 1 << 20))
             kill(process.processIdentifier, number)
             process.waitUntilExit()
             #expect(process.terminationReason == .uncaughtSignal)
@@ -57,7 +58,7 @@ struct ProcessTests {
             let text = try String(contentsOfFile: "\(folder)/err", encoding: .utf8)
             let lines = text.split(separator: "\n").drop { !$0.hasPrefix("crashed: ") }
             #expect(lines.count == 4)
-            #expect(text.contains("issue tracker") && text.contains("ettin 0.1.0 init"))
+            #expect(text.contains("issue tracker") && text.contains("ettin 0.1.0 embed"))
         }
     }
 
