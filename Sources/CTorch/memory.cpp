@@ -123,7 +123,7 @@ class BlockCache {
     static constexpr size_t oldestAge = 8192, agingPeriod = 1024;
     // Blocks kept and in use together are at most the most that was in use lately, and so much more of it: batches differ
     // in length, so that a step does not find a block of the right size for all it needs among those of the last.
-    static constexpr size_t slackDivisor = 4;
+    static constexpr size_t slackDivisor = 2;
 
     std::mutex mutex;
     std::multimap<size_t, Free> free;

@@ -60,7 +60,7 @@ public enum TorchRuntime {
     ///
     /// Meant to be called once, at start, by an application. Large blocks that come from the operating system cost a page
     /// fault for every page, and the steps of a model ask for the same blocks over and over. Training, whose steps use
-    /// gigabytes, wants no limit (`Int.max`). Kept and used blocks together never exceed by more than a quarter what was in
+    /// gigabytes, wants no limit (`Int.max`). Kept and used blocks together never exceed by more than half what was in
     /// use at one time lately, and a block that thousands of requests did not want is given back.
     ///
     /// - Parameter bytes: At most so much is kept; 0 keeps nothing.

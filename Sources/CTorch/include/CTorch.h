@@ -105,7 +105,7 @@ int32_t ct_threads_startable(int32_t count, CTThreadStart start);
 // MARK: Memory (memory.cpp)
 
 // Large blocks of host memory that nobody uses are kept for the next request, up to this many bytes (1 GiB at first), and
-// never more than brings what is kept and in use to five quarters of the most that was in use lately.
+// never more than brings what is kept and in use to one and a half times the most that was in use lately.
 void ct_memory_set_kept_limit(uint64_t bytes);
 uint64_t ct_memory_kept_bytes(void);
 // Gives all of them back to the operating system.
