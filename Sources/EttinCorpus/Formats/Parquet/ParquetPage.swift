@@ -65,6 +65,9 @@ struct ParquetPage {
                 header.repetitionSize + header.definitionSize <= stored.count
             else { throw ParquetFailure("has levels beyond the end of the page") }
             let levelSize = header.repetitionSize + header.definitionSize
+            guard levelSize <= header.uncompressedSize else {
+                throw ParquetFailure("has \(levelSize) bytes of levels in a page of \(header.uncompressedSize)")
+            }
             repetition = try Self.runs(0..<header.repetitionSize, leaf.repetitionLevel, totalCount)
             definition = try Self.runs(header.repetitionSize..<levelSize, leaf.definitionLevel, totalCount)
             valueRange = 0..<header.uncompressedSize - levelSize
