@@ -3,7 +3,7 @@ import CTorch
 extension Tensor {
     /// A gated linear unit: `function(first half of each row) · second half`.
     ///
-    /// - Parameter function: What is applied to the first half; one of ``Activation/gates``.
+    /// - Parameter function: What is applied to the first half; one of `Activation.gates`.
     /// - Returns: `[rows, width]` for `[rows, 2 · width]`.
     public func gated(by function: Activation) -> Tensor { gated(by: function, isComposed: false) }
 
