@@ -36,6 +36,17 @@ static inline CURLcode ccurl_get_number(CURL *handle, CURLINFO info, long *value
     return curl_easy_getinfo(handle, info, value);
 }
 
+/// Lets a transfer end while a name is still being looked up, which libcurl can since 7.87.
+static inline CURLcode ccurl_set_quick_exit(CURL *handle) {
+#if LIBCURL_VERSION_NUM >= 0x075700
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);
+    return code == CURLE_UNKNOWN_OPTION ? CURLE_OK : code;
+#else
+    (void)handle;
+    return CURLE_OK;
+#endif
+}
+
 /// Whether there is a connection, to which at most the request is still to be sent.
 static inline bool ccurl_is_connected(CURL *handle) {
     curl_off_t microseconds = 0;

@@ -86,14 +86,15 @@ struct NetworkTests {
             "HTTP/1.1 99999999999 OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n",
             "HTTP/1.1 200 OK\r\n" + String(repeating: "X-Y: 0123456789abcdef\r\n", count: 60_000) + "\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n[]",
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n[]", "HTTP/1.1 101 Switching Protocols\r\n\r\n",
         ]
     )
     func notHTTP(text: String) async throws {
         let cache = try TemporaryFolder()
         let server = try await LoopbackServer { _ in ServedAnswer(raw: Array(text.utf8)) }
         let client = try server.client(cache: cache.path)
-        await #expect(throws: HubError.self) { try await client.files(of: HubReference("a/b")) }
+        let error = await #expect(throws: HubError.self) { try await client.files(of: HubReference("a/b")) }
+        #expect(error?.description.contains("No error") == false)
     }
 
     @Test("A commit whose answer is lost on a connection in use is not sent a second time")

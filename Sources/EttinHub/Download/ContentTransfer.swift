@@ -106,9 +106,7 @@ struct ContentTransfer: Sendable {
         for _ in 0..<10 {
             let response = try await session.sendOnce(request, usesToken: session.hasReadToken)
             if let location = response.location {
-                guard let target = request.address.following(location),
-                    !(request.address.scheme == "https" && target.scheme == "http")
-                else {
+                guard let target = request.address.following(location) else {
                     throw HubError.malformedAnswer(
                         action: action,
                         reason: "it redirects to \(quoted(WebAddress.withoutSecrets(location)))"

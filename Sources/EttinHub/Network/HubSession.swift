@@ -104,9 +104,17 @@ final class HubSession: Sendable {
         // Renamed repositories answer with a redirection.
         for _ in 0..<5 {
             guard let location = response.location else { break }
-            guard let next = request.address.following(location) else { break }
+            guard let next = request.address.following(location) else {
+                throw HubError.malformedAnswer(
+                    action: request.action,
+                    reason: "it redirects to \(quoted(WebAddress.withoutSecrets(location)))"
+                )
+            }
             request.address = next
             response = try await send(request, usesToken: usesToken, retries: retries)
+        }
+        if response.location != nil {
+            throw HubError.malformedAnswer(action: request.action, reason: "too many redirects")
         }
         guard response.status < 300 else { throw await error(for: response, subject: subject) }
         do {

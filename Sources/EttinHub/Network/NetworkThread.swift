@@ -151,6 +151,6 @@ final class NetworkLoop: Sendable {
 
     private func remove(_ id: ObjectIdentifier, _ transfers: inout [ObjectIdentifier: RunningTransfer]) {
         guard let transfer = transfers.removeValue(forKey: id) else { return }
-        curl_multi_remove_handle(multi.pointer, transfer.handle)
+        withExtendedLifetime(transfer) { _ = curl_multi_remove_handle(multi.pointer, transfer.handle) }
     }
 }

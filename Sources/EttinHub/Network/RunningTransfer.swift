@@ -60,6 +60,7 @@ final class RunningTransfer {
             // Each transfer has its own connection, so that a slow one holds up no other.
             number(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)),
             number(CURLOPT_NOSIGNAL, 1),
+            ccurl_set_quick_exit(handle),
             number(CURLOPT_TCP_KEEPALIVE, 1),
             number(CURLOPT_BUFFERSIZE, 1 << 18),
             number(CURLOPT_CONNECTTIMEOUT_MS, settings.connectTimeout.milliseconds),
@@ -243,7 +244,9 @@ final class RunningTransfer {
         flush()
         if let cause {
             transfer.end(.failure(cause))
-        } else if code != CURLE_OK || !isHeadComplete {
+        } else if code == CURLE_OK, !isHeadComplete {
+            transfer.end(.failure(failure("the response has no final status")))
+        } else if code != CURLE_OK {
             transfer.end(.failure(failure(code)))
         } else {
             transfer.end(.success(()))

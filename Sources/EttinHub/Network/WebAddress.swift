@@ -35,8 +35,8 @@ struct WebAddress: Hashable, Sendable {
     /// Where a `Location` header of this address's answer leads.
     func following(_ location: String) -> WebAddress? {
         // A signed address stays as it is, to the letter.
-        if let address = WebAddress(location) { return address }
-        return AddressParts(text)?.resolving(location).flatMap { WebAddress($0) }
+        let target = WebAddress(location) ?? AddressParts(text)?.resolving(location).flatMap { WebAddress($0) }
+        return target.flatMap { scheme == "https" && $0.scheme == "http" ? nil : $0 }
     }
 
     /// Whether both addresses are served by the same server, the only case in which a token may go along.

@@ -209,7 +209,11 @@ extension HubClient {
             )
         }
         // The connection is free for the next request only when the answer is read.
-        _ = try await response.bytes(limit: 1 << 24, action: request.action)
+        do {
+            _ = try await response.bytes(limit: 1 << 24, action: request.action)
+        } catch let failure as ConnectionFailure {
+            throw failure.hubError
+        }
         return response
     }
 }
