@@ -106,7 +106,7 @@ package struct JSONReader: ~Copyable {
     private mutating func noteKey(_ key: UnsafeBufferPointer<UInt8>, at start: Int) throws(JSONError) {
         let text = String(decoding: key, as: UTF8.self)
         guard containers[containers.count - 1].keys.insert(ByteKey(string: text)).inserted else {
-            throw error("the key \"\(text)\" occurs twice in one object", at: start)
+            throw error("the key \(JSONValue.string(text).text()) occurs twice in one object", at: start)
         }
     }
 
@@ -288,7 +288,7 @@ package struct JSONReader: ~Copyable {
                 let key = String(decoding: keyBytes, as: UTF8.self)
                 let end = position
                 guard object.appendIfAbsent(key, try readValue()) else {
-                    throw error("the key \"\(key)\" occurs twice in one object", at: end)
+                    throw error("the key \(JSONValue.string("\(key)").text()) occurs twice in one object", at: end)
                 }
             }
             return .object(object)
