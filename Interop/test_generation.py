@@ -49,7 +49,7 @@ def test_keys_of_generation_config(decoder, tmp_path):
         {**eos},
         {**eos, "min_new_tokens": 5},
         {**eos, "min_length": prompt + 5},
-        {**eos, "min_new_tokens": 3, "min_length": prompt + 6},
+        {**eos, "eos_token_id": [2, *free], "min_new_tokens": 3, "min_length": prompt + 6},
         {"max_new_tokens": 10, "suppress_tokens": free[:2] + [5000]},
         {"max_new_tokens": 10, "begin_suppress_tokens": free[:1]},
         {"max_new_tokens": 10, "bad_words_ids": [free[:1], free[1:3], [2]]},

@@ -39,6 +39,7 @@ public struct CheckpointAverage {
         if let twice = zip(sorted, sorted.dropFirst()).first(where: ==) {
             throw TrainingError(.invalidOption, twice.0, found: "is given twice", expected: "each checkpoint once")
         }
+        for folder in sorted { try FolderEvidence.requireNoModules(folder: folder) }
         self.folders = sorted
         self.last = last
         configuration = try ModernBERTConfiguration(folder: last)

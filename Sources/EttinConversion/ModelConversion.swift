@@ -36,6 +36,7 @@ public struct ModelConversion {
     /// - Throws: `CheckpointError` when the configuration is broken; `TrainingError` when the model is of that kind
     ///   already.
     public init(folder: String, to kind: ModelKind) throws {
+        try FolderEvidence.requireNoModules(folder: folder)
         let original = try ModernBERTConfiguration(folder: folder)
         guard original.kind != kind else {
             throw TrainingError(

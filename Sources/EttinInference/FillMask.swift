@@ -60,7 +60,7 @@ public final class FillMask {
         guard let mask = tokenizer.maskTokenID else {
             throw InferenceError.unsuitableModel(
                 folder: folder,
-                found: "tokenizer_config.json names no \"mask_token\" that tokenizer.json has",
+                found: "the tokenizer's files define no \"mask_token\"",
                 expected: "one, such as [MASK]"
             )
         }
@@ -199,8 +199,8 @@ extension ModernBERTConfiguration {
         guard tokenizer.vocabularySize > vocabularySize else { return }
         throw InferenceError.unsuitableModel(
             folder: folder,
-            found: "config.json: \"vocab_size\" is \(vocabularySize), but tokenizer.json has "
-                + "\(tokenizer.vocabularySize) tokens",
+            found: "config.json: \"vocab_size\" is \(vocabularySize), but the tokenizer "
+                + "has \(tokenizer.vocabularySize) tokens, including those of its other files",
             expected: "the tokenizer of the model"
         )
     }

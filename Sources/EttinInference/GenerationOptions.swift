@@ -51,7 +51,8 @@ public struct GenerationOptions: Sendable, Hashable {
             (maxNewTokens, maxLength) = (.max, length)
         }
         minNewTokens = configuration.minNewTokens ?? minNewTokens
-        minLength = configuration.minLength ?? minLength
+        // As in transformers, the count of new tokens takes precedence.
+        minLength = configuration.minNewTokens == nil ? configuration.minLength ?? minLength : 0
         temperature = configuration.samples == true ? configuration.temperature ?? 1 : 0
         topK = configuration.topK ?? topK
         topP = configuration.topP ?? topP
@@ -74,8 +75,10 @@ public struct GenerationOptions: Sendable, Hashable {
         try check("min-length", minLength, in: 0...Int.max)
         try check("no-repeat-ngram-size", noRepeatNGramSize, in: 0...Int.max)
         try check("top-k", topK, in: 0...Int.max)
-        guard temperature >= 0, temperature.isFinite else {
-            throw InferenceError.invalidOption(name: "temperature", found: "\(temperature)", expected: "0 or more")
+        // Logits are divided by it in float32.
+        guard temperature == 0 || (1e-6...1e6).contains(temperature) else {
+            let expected = "0, or 0.000001 to 1000000"
+            throw InferenceError.invalidOption(name: "temperature", found: "\(temperature)", expected: expected)
         }
         guard topP > 0, topP <= 1 else {
             throw InferenceError.invalidOption(name: "top-p", found: "\(topP)", expected: "above 0, at most 1")
@@ -83,9 +86,19 @@ public struct GenerationOptions: Sendable, Hashable {
         guard minP >= 0, minP <= 1 else {
             throw InferenceError.invalidOption(name: "min-p", found: "\(minP)", expected: "0 to 1")
         }
-        guard repetitionPenalty > 0, repetitionPenalty.isFinite else {
-            let found = "\(repetitionPenalty)"
-            throw InferenceError.invalidOption(name: "repetition-penalty", found: found, expected: "above 0")
+        guard (1e-6...1e6).contains(repetitionPenalty) else {
+            throw InferenceError.invalidOption(
+                name: "repetition-penalty",
+                found: "\(repetitionPenalty)",
+                expected: "0.000001 to 1000000"
+            )
+        }
+        guard minNewTokens <= maxNewTokens else {
+            throw InferenceError.invalidOption(
+                name: "min-new-tokens",
+                found: "\(minNewTokens)",
+                expected: "at most --max-new-tokens, \(maxNewTokens)"
+            )
         }
         guard stopTexts.allSatisfy({ !$0.isEmpty }) else {
             throw InferenceError.invalidOption(name: "stop", found: "an empty text", expected: "at least one character")

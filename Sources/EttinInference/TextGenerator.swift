@@ -222,7 +222,10 @@ public final class TextGenerator {
         let values = try named.to(.float32).array(of: Float.self)
         return try sequences.enumerated().map { row, sequence in
             var own = Array(values[row * count..<(row + 1) * count])
-            guard own.allSatisfy(\.isFinite) else { throw sequence.diverged(divergence) }
+            // A head may rule out tokens by -∞; what has diverged has NaN or +∞, or nothing left.
+            guard own.allSatisfy({ $0 < .infinity }), own.contains(where: \.isFinite) else {
+                throw sequence.diverged(divergence)
+            }
             guard let id = sequence.sampler.next(&own) else {
                 throw InferenceError.unsuitableText(
                     number: sequence.number + 1,

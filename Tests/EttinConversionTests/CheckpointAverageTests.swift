@@ -4,6 +4,7 @@ import EttinModel
 import EttinTokenizer
 import EttinTraining
 import TestSupport
+import Foundation
 import Testing
 import Torch
 
@@ -89,6 +90,18 @@ struct CheckpointAverageTests {
             #expect(message([first, folder.file("absent")]).contains("absent"))
             try folder.write(folder.read("step1/config.json"), "deeper/config.json")
             #expect(message([first, deeper]).contains("model.layers.4."))
+            let second = try TinyModel.write(.encoder, in: folder, named: "step2", seed: 2)
+            let module = "sentence_transformers.models"
+            try folder.write(
+                """
+                [{"idx":0,"name":"0","path":"","type":"\(module).Transformer"},
+                {"idx":1,"name":"1","path":"1_Pooling","type":"\(module).Pooling"}]
+                """,
+                "step2/modules.json"
+            )
+            #expect(message([first, second]).contains("is an embedding model"))
+            #expect(throws: CheckpointError.self) { try ModelConversion(folder: second, to: .decoder) }
+            try FileManager.default.removeItem(atPath: second)
             #expect(try folder.names == ["deeper", "step1"])
         }
     }

@@ -45,6 +45,12 @@ import Testing
             let ids = try Self.generator(checkpoint, keys).generate(["A cat"])[0].tokenIDs
             #expect(ids.count >= 5 && !ids.prefix(5).contains(free.tokenIDs[0]), "\(key)")
         }
+        // Of both, the number of new tokens is obeyed.
+        var keys = base
+        keys["min_new_tokens"] = 1
+        let alone = try Self.generator(checkpoint, keys).generate(["A cat"])[0].tokenIDs
+        keys["min_length"] = JSONValue(free.promptTokenCount + 5)
+        #expect(try Self.generator(checkpoint, keys).generate(["A cat"])[0].tokenIDs == alone)
     }
 
     @Test func forbiddenTokensDoNotCome() throws {

@@ -116,11 +116,11 @@ import Torch
         let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerator(folder: $0) }
         let changes: [((inout GenerationOptions) -> Void, String)] = [
             ({ $0.maxNewTokens = 0 }, "--max-new-tokens is 0; expected 1 or more"),
-            ({ $0.temperature = -1 }, "--temperature is -1.0; expected 0 or more"),
-            ({ $0.temperature = .nan }, "--temperature is nan; expected 0 or more"),
+            ({ $0.temperature = -1 }, "--temperature is -1.0; expected 0, or 0.000001 to 1000000"),
+            ({ $0.temperature = .nan }, "--temperature is nan; expected 0, or 0.000001 to 1000000"),
             ({ $0.topK = -1 }, "--top-k is -1; expected 0 or more"),
             ({ $0.topP = 0 }, "--top-p is 0.0; expected above 0, at most 1"),
-            ({ $0.repetitionPenalty = 0 }, "--repetition-penalty is 0.0; expected above 0"),
+            ({ $0.repetitionPenalty = 0 }, "--repetition-penalty is 0.0; expected 0.000001 to 1000000"),
             ({ $0.stopTexts = [""] }, "--stop is an empty text; expected at least one character"),
         ]
         for (change, expected) in changes {

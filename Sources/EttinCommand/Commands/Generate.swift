@@ -5,7 +5,7 @@ import EttinJSON
 /// The command `ettin generate`.
 struct Generate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Continue texts with a decoder.",
+        abstract: "Generate text with a decoder.",
         discussion: """
             Prints the continuation of each text, without the text itself. Defaults
             come from the model's generation_config.json; without do_sample there,
@@ -43,7 +43,7 @@ struct Generate: ParsableCommand {
 
     func validate() throws {
         if prompt != nil, !input.texts.isEmpty || input.input != nil {
-            throw ValidationError("--prompt excludes texts as arguments and --input")
+            throw ValidationError("--prompt cannot be combined with texts as arguments or --input")
         }
         if batchSize < 1 { throw ValidationError("--batch-size is \(batchSize); expected 1 or more") }
     }

@@ -72,7 +72,7 @@ struct SamplingOptions: ParsableArguments {
 
     func validate() throws {
         if maxNewTokens != nil, maxLength != nil {
-            throw ValidationError("--max-new-tokens and --max-length exclude each other")
+            throw ValidationError("--max-new-tokens and --max-length cannot be combined")
         }
         do {
             try applied(to: GenerationOptions()).validate()

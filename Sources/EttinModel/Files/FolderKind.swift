@@ -185,6 +185,14 @@ package struct FolderEvidence {
         }
     }
 
+    /// Refuses a folder of sentence-transformers modules, which a copy of its transformer alone would leave out.
+    package static func requireNoModules(folder: String) throws {
+        guard FilePath.exists(FilePath.joined(folder, "modules.json")),
+            let evidence = try FolderEvidence(folder: folder)
+        else { return }
+        throw evidence.error(folder: folder, expected: "a language model or a bare trunk, without modules.json")
+    }
+
     /// The refusal of a folder that was made for something else.
     package func error(folder: String, expected: String) -> CheckpointError {
         CheckpointError(.unsupported, file: folder, found: "is \(kind.phrase) (\(reason))", expected: expected)

@@ -1,5 +1,13 @@
 import EttinFiles
 
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// What a checkpoint says about one tensor before its values are read.
 public struct TensorDescriptor: Hashable, Sendable {
     /// The tensor's name in the file.
@@ -47,8 +55,11 @@ public struct TensorBytes: @unchecked Sendable {
     /// Whether every byte is that of another tensor.
     func hasSameValues(as other: TensorBytes) -> Bool {
         withExtendedLifetime((owner, other.owner)) {
-            pointer.count == other.pointer.count
-                && (pointer.baseAddress == other.pointer.baseAddress || pointer.elementsEqual(other.pointer))
+            guard pointer.count == other.pointer.count else { return false }
+            guard let own = pointer.baseAddress, let others = other.pointer.baseAddress, own != others else {
+                return true
+            }
+            return memcmp(own, others, pointer.count) == 0
         }
     }
 }
