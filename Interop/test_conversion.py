@@ -391,7 +391,7 @@ def test_raw_checkpoints_take_a_configuration(tmp_path):
     del saved["state"]["integrations"]
     torch.save(saved, tmp_path / "raw.pt")
     result = run("convert", tmp_path / "raw.pt", tmp_path / "model")
-    assert result.returncode == 1 and "contains no model configuration" in result.stderr
+    assert result.returncode == 1 and "has no model configuration" in result.stderr
     lines = "".join(
         f"    {key}: {'null' if value is None else json.dumps(value)}\n" for key, value in FLEX_CONFIG.items()
     )

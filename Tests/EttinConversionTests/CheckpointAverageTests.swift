@@ -3,8 +3,8 @@ import EttinFiles
 import EttinModel
 import EttinTokenizer
 import EttinTraining
-import TestSupport
 import Foundation
+import TestSupport
 import Testing
 import Torch
 

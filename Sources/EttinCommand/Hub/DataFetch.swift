@@ -83,7 +83,7 @@ struct DataFetch: ParsableCommand {
         if json.isOn { return try StandardOutput.write(document: .array(splits.map(document(of:)))) }
         try StandardOutput.write { output in
             for split in splits {
-                let size = byteText(totalBytes(split.files.lazy.map(\.sizeBytes)))
+                let size = byteText(split.files.map(\.sizeBytes).clampedSum())
                 let part = split.isPartial ? ", partial conversion" : ""
                 try output.line(
                     "\(split.configuration.padded(to: 16))  \(split.split.padded(to: 12))  "

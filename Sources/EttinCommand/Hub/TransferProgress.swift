@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinHub
 import Foundation
 import Synchronization
@@ -73,11 +74,11 @@ final class TransferProgress: Sendable {
     }
 
     private func line(_ state: State) -> String {
-        let completed = totalBytes(state.files.values.lazy.map(\.completed))
-        let total = totalBytes(state.files.values.lazy.map(\.total))
+        let completed = state.files.values.map(\.completed).clampedSum()
+        let total = state.files.values.map(\.total).clampedSum()
         let seconds = state.start.map { $0.duration(to: .now) / .seconds(1) } ?? 0
         // What an earlier process had got says nothing about the speed.
-        let arrived = completed - totalBytes(state.files.values.lazy.map(\.first))
+        let arrived = completed - state.files.values.map(\.first).clampedSum()
         let speed = seconds > 0 ? Double(arrived) / seconds : 0
         var parts = ["\(byteText(total)) in \(countText(state.files.count, "file"))"]
         parts.append("\((speed / 1e6).rounded(toPlaces: 1)) MB/s")

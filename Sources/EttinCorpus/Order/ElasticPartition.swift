@@ -1,6 +1,6 @@
 /// How the `streaming` library divides the positions of a shuffled order among nodes, ranks and workers.
 ///
-/// The global order depends on the number of canonical nodes, not on the number of machines, so a run can go on with
+/// The global order depends on the number of canonical nodes, not on the number of machines, so a run can continue with
 /// another number of them. Nothing is stored: each position is computed.
 public struct ElasticPartition: Sendable, Hashable {
     /// The machines and the batches of a run.
@@ -57,7 +57,7 @@ public struct ElasticPartition: Sendable, Hashable {
     ///   - canonicalNodes: The number of parts that the order was shuffled in.
     ///   - shape: The machines and the batches.
     ///   - seen: How many positions of the epoch were seen before; rounded down to a multiple of the machines.
-    ///   - initialPhysicalNodes: The number of machines that the run started with. It lets a run go on with a number of
+    ///   - initialPhysicalNodes: The number of machines that the run started with. It lets a run continue with a number of
     ///     machines that neither divides nor is divided by that of canonical nodes (`relaxed` in the library).
     /// - Throws: `CorpusError` for numbers that do not divide each other, or a place behind the end of the epoch.
     package init(

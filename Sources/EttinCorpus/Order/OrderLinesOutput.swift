@@ -4,7 +4,7 @@ import EttinJSON
 /// The file of JSON Lines that a stage writes, which a killed run continues with the same bytes.
 ///
 /// Rows go to a hidden file beside it. After every block it is synced, and the journal gets its length; what lies behind
-/// the last such length is cut off by the run that goes on. The file, then its manifest, appear when all rows are there.
+/// the last such length is cut off by the run that resumes. The file, then its manifest, appear when all rows are there.
 final class OrderLinesOutput {
     /// Rows are handed to the system in pieces of about so many bytes.
     private static let bufferSize = 1 << 20

@@ -3,7 +3,7 @@ import EttinJSON
 
 /// What a stage writes an order to: JSON Lines under a name that ends in `.jsonl`, MDS shards under any other.
 ///
-/// It counts what is written, and a killed run goes on where its counts say.
+/// It counts what is written, and a killed run resumes where its counts say.
 package final class OrderOutput {
     /// What was written, earlier runs included; exactly what a continued run must know.
     final class Counts {

@@ -177,6 +177,7 @@ struct StreamingDraws: Sendable, Hashable {
     // What rounding down leaves over goes to random streams.
     private static func divided(_ total: Int, _ proportions: [Double], seed: UInt64) -> [Int] {
         let sum = NumPyGenerator.sum(proportions[...])
+        guard sum.isFinite else { return divided(total, proportions.map { $0 / 0x1p64 }, seed: seed) }
         var drawn = proportions.map { Int(Double(total) * ($0 / sum)) }
         var random = NumPyGenerator(seed: seed)
         let left = max(0, total - drawn.reduce(0, +))

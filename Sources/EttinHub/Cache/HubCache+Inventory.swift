@@ -55,13 +55,13 @@ extension HubCache {
                 commit: commit,
                 names: names[commit]?.sorted() ?? [],
                 files: files,
-                sizeBytes: totalBytes(files.lazy.map { FilePath.fileSize("\(folder)/\($0)") ?? 0 }),
+                sizeBytes: files.map { FilePath.fileSize("\(folder)/\($0)") ?? 0 }.clampedSum(),
                 modified: FilePath.modificationSeconds(of: folder) ?? 0
             )
         }
         let blobs = try FilePath.cachedNames(inFolder: root + "/blobs")
         func size(_ names: [String]) -> Int {
-            totalBytes(names.lazy.map { FilePath.fileSize("\(root)/blobs/\($0)") ?? 0 })
+            names.map { FilePath.fileSize("\(root)/blobs/\($0)") ?? 0 }.clampedSum()
         }
         // Files that are no links take space of their own.
         let unlinked = revisions.flatMap { revision in
@@ -70,7 +70,7 @@ extension HubCache {
         return CachedRepository(
             repository: repository,
             revisions: revisions,
-            sizeBytes: totalBytes([size(blobs), totalBytes(unlinked.lazy.map { FilePath.fileSize($0) ?? 0 })]),
+            sizeBytes: ([size(blobs)] + unlinked.map { FilePath.fileSize($0) ?? 0 }).clampedSum(),
             incompleteBytes: size(blobs.filter { $0.hasSuffix(".incomplete") })
         )
     }

@@ -93,7 +93,7 @@ struct UploadPlan: Sendable {
                 reason: "a commit may have at most \(Self.largeFileLimit) large files, this one has \(large)"
             )
         }
-        let bytes = totalBytes(files(.regular).lazy.map(\.sizeBytes))
+        let bytes = files(.regular).map(\.sizeBytes).clampedSum()
         guard bytes <= Self.regularBytesLimit else {
             throw HubError.uploadRefused(
                 reason: "the regular files of a commit may have at most \(Self.regularBytesLimit) bytes, these have "

@@ -38,7 +38,7 @@ struct DataChecks {
                 try MDSDataset(folder: $0, decompression: .intoMemory, openShardLimit: 1)
             }
             guard !datasets.isEmpty else { continue }
-            try checkCount(datasets, settings, loader)
+            try checkCount(datasets, of: folders.count == settings.folders.count ? settings : nil, settings, loader)
             for dataset in datasets {
                 if let notice = try checkTokenizer(of: dataset.folder), !notices.contains(notice) {
                     notices.append(notice)
@@ -56,7 +56,13 @@ struct DataChecks {
         return notices
     }
 
-    private func checkCount(_ datasets: [MDSDataset], _ settings: DataSettings, _ loader: String) throws {
+    /// Checks that there are samples and, where all data are there, that an epoch of them has a batch.
+    private func checkCount(
+        _ datasets: [MDSDataset],
+        of complete: DataSettings?,
+        _ settings: DataSettings,
+        _ loader: String
+    ) throws {
         let count = datasets.reduce(0) { $0 + $1.sampleCount }
         let isHeldOut = loader == "eval_loader"
         guard count > 0 else {
@@ -67,12 +73,20 @@ struct DataChecks {
                 expected: isHeldOut ? "held-out samples, or eval_loader=null to train without evaluation" : "samples"
             )
         }
-        guard isHeldOut, settings.dropLast, count < recipe.globalEvalBatchSize else { return }
+        if case .explicit = settings.order { return }
+        guard let complete, complete.dropLast else { return }
+        let weights = complete.weightedFolders.map(\.weight)
+        let drawn = try complete.sampleOrder(of: zip(datasets, weights).map { (dataset: $0, weight: $1) }).count
+        let (key, size) =
+            isHeldOut
+            ? ("global_eval_batch_size", recipe.globalEvalBatchSize)
+            : ("global_train_batch_size", recipe.globalTrainBatchSize)
+        guard drawn < size else { return }
         throw TrainingError(
             .invalidOption,
-            "global_eval_batch_size",
-            found: "is \(recipe.globalEvalBatchSize), but \(settings.displayPath) has \(count) samples",
-            expected: "at most as many, or eval_loader.drop_last: false"
+            key,
+            found: "is \(size), but \(settings.displayPath) has \(drawn) samples",
+            expected: "at most as many, or \(loader).drop_last: false"
         )
     }
 

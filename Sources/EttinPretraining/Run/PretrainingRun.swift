@@ -26,6 +26,9 @@ package final class PretrainingRun: TrainingTask {
     private var position: DataPosition
     private var batchCount: Int
 
+    /// Whether `run.json` waits for the first checkpoint with an accepted change.
+    private var hasPendingDescription = false
+
     /// Describes a run; nothing is written.
     ///
     /// - Parameters:
@@ -150,6 +153,14 @@ package final class PretrainingRun: TrainingTask {
             } else {
                 try DataLedgerWriter(path: folder.ledger)
             }
+        // What was changed holds from the first checkpoint that has it: until then run.json tells what the last one is of.
+        hasPendingDescription = isResumed && context.keepsDescription
+        if !isResumed, !context.keepsDescription { try RunDescription.removeEarlier(in: folder) }
+        if !hasPendingDescription { try writeDescription() }
+    }
+
+    private func writeDescription() throws {
+        hasPendingDescription = false
         try RunDescription(recipe, model: languageModel, tokenizer: context.tokenizerFolder)
             .write(to: folder, keepingEarlier: context.keepsDescription)
     }
@@ -197,6 +208,7 @@ package final class PretrainingRun: TrainingTask {
         try context.tokenizer?.save(to: folder)
         let card = RunCard(recipe, clock: run.clock, evaluation: run.evaluation, average: average).card
         try card.write(toFolder: folder)
+        if hasPendingDescription { try writeDescription() }
     }
 
     /// Writes the mean of the last checkpoints, where the recipe asks for it.

@@ -35,6 +35,15 @@ struct RunDescription {
         ]
     }
 
+    /// Removes the numbered files of a run that was in the folder before.
+    static func removeEarlier(in run: RunFolder) throws {
+        var number = 1
+        while FilePath.exists(run.earlierDescription(number)) {
+            try TrainingError.translating { try FilePath.remove(run.earlierDescription(number)) }
+            number += 1
+        }
+    }
+
     /// Writes the file; one that is there already may stay under the next free number.
     func write(to run: RunFolder, keepingEarlier keepsEarlier: Bool) throws {
         if keepsEarlier, FilePath.exists(run.description) {

@@ -10,7 +10,7 @@ struct DataVerify: ParsableCommand {
         abstract: "Verify a data set: hashes, sizes, values, counts and token ids.",
         discussion: """
             Checks the hashes, sizes, offsets and values of every shard, the range of
-            token ids, and the counts that tokenize and chunk wrote to manifest.json.
+            token ids, and the counts in manifest.json, num_tokens.json and stats.json.
             Prints one line per problem to standard error and exits with 1 if there
             are any. Nothing is modified.
 

@@ -108,10 +108,14 @@ public struct Compression: Hashable, Sendable, CustomStringConvertible {
     /// A few bytes of zeros over and over could ask for any memory; token ids and texts are compressed 2 to 20 times.
     static let (alwaysAllowedBytes, largestExpansion) = (96 << 20, 1024)
 
+    /// Whether that much may be decompressed.
+    static func allowsExpansion(of inputCount: Int, to byteCount: Int) -> Bool {
+        byteCount <= max(alwaysAllowedBytes, inputCount.multiplied(checked: largestExpansion) ?? .max)
+    }
+
     /// Refuses what is more than the limits allow.
     private func checkExpansion(of inputCount: Int, to byteCount: Int, file: String) throws {
-        let limit = max(Self.alwaysAllowedBytes, inputCount.multiplied(checked: Self.largestExpansion) ?? .max)
-        guard byteCount > limit else { return }
+        guard !Self.allowsExpansion(of: inputCount, to: byteCount) else { return }
         throw CorpusError(
             .unsupported,
             file: file,

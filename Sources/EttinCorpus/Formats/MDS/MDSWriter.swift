@@ -229,14 +229,18 @@ public final class MDSWriter {
             let zipName = "\(name).\(compression.algorithm.rawValue)"
             let path = FilePath.joined(folder, zipName)
             let packed = try shard.withUnsafeBytes { try compression.compress($0, file: path) }
-            zip = file(zipName, packed)
-            try CorpusError.translating { try AtomicFile.write(packed, to: path) }
-        } else {
+            // What readers would take for a trick is stored as it is.
+            if Compression.allowsExpansion(of: packed.count, to: shard.count) {
+                zip = file(zipName, packed)
+                try CorpusError.translating { try AtomicFile.write(packed, to: path) }
+            }
+        }
+        if zip == nil {
             try CorpusError.translating { try AtomicFile.write(shard, to: FilePath.joined(folder, name)) }
         }
         let description = MDSShardDescription(
             schema: schema,
-            compression: options.compression?.description,
+            compression: zip == nil ? nil : options.compression?.description,
             hashes: options.sortedHashNames,
             raw: raw,
             zip: zip,

@@ -168,10 +168,16 @@ package struct DocumentBatch: Sendable {
                     }
                     text = try reader.readString()
                 } else if key.elementsEqual(options.idField.utf8) {
-                    switch try reader.peekKind() {
+                    let kind = try reader.peekKind()
+                    switch kind {
                     case .string: id = try reader.readString()
                     case .number: id = try reader.readNumber().spelling
-                    default: try reader.skipValue()
+                    case .null: try reader.skipValue()
+                    default:
+                        throw JSONLine.Fault(
+                            found: "has a \(kind.rawValue) in \(shown(options.idField))",
+                            expected: "a string, a number or null; --id-key names another field"
+                        )
                     }
                 } else {
                     if text == nil, others.count < 8 { others.append(String(decoding: key, as: UTF8.self)) }

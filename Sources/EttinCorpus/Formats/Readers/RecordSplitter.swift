@@ -54,21 +54,26 @@ struct RecordSplitter {
     /// The place of the next separator; nil when the rest has none.
     private mutating func nextEnd() throws -> Int? {
         while true {
-            if let place = find() { return place }
+            if let place = find() {
+                guard place - start <= longestRecord else { throw tooLong() }
+                return place
+            }
             // A separator may lie across the end of what is there.
             searched = max(start, buffer.count - max(0, separator.count - 1))
-            guard buffer.count - start <= longestRecord else {
-                throw CorpusError(
-                    .unsupported,
-                    file: path,
-                    item: "byte \(offset)",
-                    found: "begins a document of more than \(longestRecord) bytes",
-                    expected: "shorter documents, another --separator or a larger --longest-document"
-                )
-            }
+            guard buffer.count - start <= longestRecord else { throw tooLong() }
             guard !isAtEnd else { return nil }
             try fill()
         }
+    }
+
+    private func tooLong() -> CorpusError {
+        CorpusError(
+            .unsupported,
+            file: path,
+            item: "byte \(offset)",
+            found: "begins a document of more than \(longestRecord) bytes",
+            expected: "shorter documents, another --separator or a larger --longest-document"
+        )
     }
 
     private func find() -> Int? {
