@@ -154,7 +154,9 @@ struct NetworkTests {
         "Redirections lead where they say",
         arguments: [
             ("/y?z", "https://a.example/y?z"), ("y", "https://a.example/x/y"), ("//b.example/y", "https://b.example/y"),
-            ("http://b.example/A%2fb?X-Signature=a%2Fb%3d", "http://b.example/A%2fb?X-Signature=a%2Fb%3d"),
+            ("https://b.example/A%2fb?X-Signature=a%2Fb%3d", "https://b.example/A%2fb?X-Signature=a%2Fb%3d"),
+            // Not out of TLS.
+            ("http://b.example/y", nil),
             ("/a b", "https://a.example/a%20b"), ("file:///etc/passwd", nil),
         ] as [(String, String?)]
     )
