@@ -177,7 +177,7 @@ def test_loaders(data, seed):
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("seed", range(150))
 def test_resumption(data, seed):
-    """A run that stops within its last pass, and goes on from the loader's state, perhaps on other machines."""
+    """A run that stops within its last epoch and resumes from the loader's state, perhaps on other machines."""
     chooser = random.Random(seed)
     case = random_case(chooser, data)
     canonical = case["num_canonical_nodes"] = chooser.choice([2, 4, 8])

@@ -2,7 +2,7 @@ public import EttinModel
 public import EttinTokenizer
 import Torch
 
-/// Fills masks with the most likely tokens.
+/// Predicts masked tokens.
 ///
 /// ```swift
 /// let fillMask = try FillMask(folder: "models/ettin-encoder-17m")

@@ -30,7 +30,7 @@ struct TokenSampler {
         bans = TokenBans(options, prompt: prompt, endTokenIDs: endTokenIDs)
     }
 
-    /// Whether the most likely token can be taken from the logits as they are.
+    /// Whether the argmax of the unchanged logits is the next token.
     var isPlainlyGreedy: Bool { options.temperature == 0 && options.repetitionPenalty == 1 && bans.isIdle }
 
     /// Notes a token that was taken from the logits as they are.

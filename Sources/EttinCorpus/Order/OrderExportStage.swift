@@ -50,7 +50,7 @@ public struct OrderExportStage: Sendable {
         /// How samples are drawn where an epoch does not take all of them once.
         package var sampling: StreamingSampling
 
-        /// Creates settings; one process and the library's defaults unless given.
+        /// Creates settings (default: one process, the library's own defaults).
         ///
         /// - Parameters:
         ///   - canonicalNodes: The `num_canonical_nodes`.

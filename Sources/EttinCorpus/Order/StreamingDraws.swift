@@ -33,7 +33,7 @@ public struct StreamingSampling: Sendable, Hashable {
     /// The `epoch_size`: the samples of an epoch, for proportions; nil for as many as there are.
     package var epochSize: Int?
 
-    /// Creates settings; the library's defaults unless given.
+    /// Creates settings (default: the library's own).
     ///
     /// - Parameters:
     ///   - method: Which samples later epochs draw.

@@ -37,7 +37,7 @@ public struct StreamingOrder: SampleOrder, Hashable {
     ///   - blockSize: The `shuffle_block_size`, for `py1e` and `py1br`; nil for the library's default.
     ///   - sampling: How samples are drawn where an epoch does not take all of them once.
     ///   - shape: The machines, their ranks, and the samples of one rank's batch. Within a global batch, samples are
-    ///     listed rank by rank. One process unless given.
+    ///     listed rank by rank (default: one process).
     /// - Throws: `CorpusError` for impossible values, among them fewer samples than nodes with `py1e`.
     public init(
         streams: [StreamingSource],
@@ -72,7 +72,7 @@ public struct StreamingOrder: SampleOrder, Hashable {
     ///   - canonicalNodes: The `num_canonical_nodes`.
     ///   - seed: The `shuffle_seed`.
     ///   - blockSize: The `shuffle_block_size`, for `py1e` and `py1br`; nil for the library's default.
-    ///   - shape: The machines, their ranks, and the samples of one rank's batch; one process unless given.
+    ///   - shape: The machines, their ranks, and the samples of one rank's batch (default: one process).
     /// - Throws: `CorpusError` for impossible values, among them fewer samples than nodes with `py1e`.
     public init(
         shardSizes: [Int],

@@ -94,7 +94,7 @@ package final class BenchmarkModel {
         }
     }
 
-    /// Continues prompts by the most likely token each time, whatever token it is.
+    /// Generates greedily, whatever the token is.
     ///
     /// - Parameters:
     ///   - prompts: Token ids, none empty.
