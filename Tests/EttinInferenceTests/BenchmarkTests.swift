@@ -92,7 +92,7 @@ struct BenchmarkTests {
     @Test("Generated tokens are those of the text generator")
     func generate() throws {
         let checkpoint = try TinyCheckpoint(.decoder)
-        let generator = try checkpoint.loaded { try TextGenerator(folder: $0) }
+        let generator = try checkpoint.loaded { try TextGenerationPipeline(folder: $0) }
         let model = try checkpoint.loaded {
             try BenchmarkModel(folder: $0, task: .generate, options: ComputeOptions())
         }

@@ -30,12 +30,14 @@ import Torch
         }
         let key = "model.layers.1.mlp.Wi.weight"
         let encoder = try Self.checkpoint(.encoder, value, in: key)
-        expect(key) { _ = try encoder.loaded { try FillMask(folder: $0, options: options)(["A [MASK]."]) } }
-        expect(key) { _ = try encoder.loaded { try TextEncoder(folder: $0, options: options).encode(["A cat."]) } }
+        expect(key) { _ = try encoder.loaded { try FillMaskPipeline(folder: $0, options: options)(["A [MASK]."]) } }
+        expect(key) {
+            _ = try encoder.loaded { try TextEmbeddingPipeline(folder: $0, options: options).encode(["A cat."]) }
+        }
         let decoder = try Self.checkpoint(.decoder, value, in: key)
         for temperature in [0, 0.8] {
             expect(key) {
-                let generator = try decoder.loaded { try TextGenerator(folder: $0, options: options) }
+                let generator = try decoder.loaded { try TextGenerationPipeline(folder: $0, options: options) }
                 var choice = GenerationOptions()
                 choice.temperature = temperature
                 _ = try generator.generate(["A cat"], options: choice)
@@ -47,7 +49,7 @@ import Torch
     @Test func weightsThatAreFiniteButTooLargeAreSaidToBe() throws {
         let encoder = try Self.checkpoint(.encoder, 3e38, in: "model.embeddings.tok_embeddings.weight")
         #expect {
-            try encoder.loaded { try FillMask(folder: $0)(["A [MASK]."]) }
+            try encoder.loaded { try FillMaskPipeline(folder: $0)(["A [MASK]."]) }
         } throws: {
             "\($0)".contains("every weight is finite, but values grow too large on the way")
         }

@@ -34,7 +34,7 @@ import Torch
         let checkpoint = try TinyCheckpoint(.encoder)
         try checkpoint.folder.write(Self.modules, "modules.json")
         try checkpoint.folder.write("{\"model_type\": \"\(type)\"}", "config_sentence_transformers.json")
-        let text = Self.message { _ = try checkpoint.loaded { try TextEncoder(folder: $0) } }
+        let text = Self.message { _ = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) } }
         #expect(text.contains(phrase) && text.hasSuffix("expected an embedding model"), "\(text)")
     }
 
@@ -50,17 +50,17 @@ import Torch
         configuration.architectures = ["ModernBert" + ending]
         try configuration.write(toFolder: checkpoint.folder.path, format: .version4)
         for text in [
-            Self.message { _ = try checkpoint.loaded { try TextEncoder(folder: $0) } },
-            Self.message { _ = try checkpoint.loaded { try FillMask(folder: $0) } },
+            Self.message { _ = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) } },
+            Self.message { _ = try checkpoint.loaded { try FillMaskPipeline(folder: $0) } },
         ] { #expect(text.contains("is \(phrase)"), "\(text)") }
         // Who says how to pool means the transformer.
-        #expect(throws: Never.self) { try checkpoint.loaded { try TextEncoder(folder: $0, pooling: .mean) } }
+        #expect(throws: Never.self) { try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0, pooling: .mean) } }
     }
 
     @Test func aTransformerWithoutAHeadFillsNoMasks() throws {
         let checkpoint = try TinyCheckpoint(.encoder)
         try ModernBERT.load(folder: checkpoint.folder.path).save(folder: checkpoint.folder.path)
-        let text = Self.message { _ = try checkpoint.loaded { try FillMask(folder: $0) } }
+        let text = Self.message { _ = try checkpoint.loaded { try FillMaskPipeline(folder: $0) } }
         #expect(text.contains("holds a transformer without a language-model head"), "\(text)")
         #expect(try FolderEvidence(folder: checkpoint.folder.path)?.kind == .backbone)
     }
@@ -88,7 +88,7 @@ import Torch
         #expect(try !logits().isEqual(to: expected))
         let model = try LanguageModel.load(folder: checkpoint.folder.path)
         #expect(!model.configuration.tiesWordEmbeddings && model.parameterCount > parameters)
-        let notices = try checkpoint.loaded { try FillMask(folder: $0).notices }
+        let notices = try checkpoint.loaded { try FillMaskPipeline(folder: $0).notices }
         #expect(notices.contains { $0.contains("\"decoder.weight\" differs from the embedding") })
         #expect(try CheckpointSummary(folder: checkpoint.folder.path).parameterCount == model.parameterCount)
         try write(embedding.copy())
@@ -102,15 +102,15 @@ import Torch
     func namesOfAWrappedModelGetASentence(prefix: String) throws {
         let checkpoint = try TinyCheckpoint(.encoder)
         try rename(checkpoint) { prefix + $0 }
-        let text = Self.message { _ = try checkpoint.loaded { try FillMask(folder: $0) } }
+        let text = Self.message { _ = try checkpoint.loaded { try FillMaskPipeline(folder: $0) } }
         #expect(text.contains("names have \"\(prefix)\" in them") && !text.contains("\n"), "\(text)")
     }
 
     @Test func aModelThatWasAnAttributeLoads() throws {
         let checkpoint = try TinyCheckpoint(.encoder)
-        let expected = try checkpoint.loaded { try FillMask(folder: $0)(["A [MASK]."]) }
+        let expected = try checkpoint.loaded { try FillMaskPipeline(folder: $0)(["A [MASK]."]) }
         try rename(checkpoint) { "model." + $0 }
-        #expect(try checkpoint.loaded { try FillMask(folder: $0)(["A [MASK]."]) } == expected)
+        #expect(try checkpoint.loaded { try FillMaskPipeline(folder: $0)(["A [MASK]."]) } == expected)
     }
 
     private func rename(_ checkpoint: TinyCheckpoint, _ name: (String) -> String) throws {
@@ -126,7 +126,7 @@ import Torch
         configuration.dtype = "bfloat16"
         try configuration.write(toFolder: checkpoint.folder.path, format: .version4)
         #expect(
-            try checkpoint.loaded { try FillMask(folder: $0).notices } == [
+            try checkpoint.loaded { try FillMaskPipeline(folder: $0).notices } == [
                 "config.json: \"auto_map\" names Python code, which is not run",
                 "config.json: \"is_causal\" is true, which has no effect: the model is run as encoder",
                 "config.json: no effect of \"window_size\"",

@@ -7,10 +7,12 @@ import Testing
 
 /// Lengths and forbidden tokens; Interop/test_generation.py compares the same with transformers.
 @Suite struct GenerationRulesTests {
-    private static func generator(_ checkpoint: TinyCheckpoint, _ keys: JSONObject = [:]) throws -> TextGenerator {
+    private static func generator(_ checkpoint: TinyCheckpoint, _ keys: JSONObject = [:]) throws
+        -> TextGenerationPipeline
+    {
         // Without an end token unless the test names one.
         try GenerationConfiguration(keys).write(toFolder: checkpoint.folder.path)
-        return try checkpoint.loaded { try TextGenerator(folder: $0) }
+        return try checkpoint.loaded { try TextGenerationPipeline(folder: $0) }
     }
 
     private static func list(_ ids: [Int32]) -> JSONValue { .array(ids.map { JSONValue(Int($0)) }) }
@@ -104,12 +106,12 @@ import Testing
         let checkpoint = try TinyCheckpoint(.decoder)
         try checkpoint.folder.write(text, "generation_config.json")
         #expect {
-            try checkpoint.loaded { try TextGenerator(folder: $0) }
+            try checkpoint.loaded { try TextGenerationPipeline(folder: $0) }
         } throws: {
             "\($0)".hasPrefix("generation_config.json: ") && "\($0)".contains("--no-generation-config")
         }
         #expect(throws: Never.self) {
-            try checkpoint.loaded { try TextGenerator(folder: $0, usesGenerationConfiguration: false) }
+            try checkpoint.loaded { try TextGenerationPipeline(folder: $0, usesGenerationConfiguration: false) }
         }
     }
 
@@ -120,7 +122,7 @@ import Testing
              "use_cache": false, "pad_token_id": 3, "output_scores": true, "transformers_version": "5.0.0"}
             """
         try checkpoint.folder.write(text, "generation_config.json")
-        let notices = try checkpoint.loaded { try TextGenerator(folder: $0).notices }
+        let notices = try checkpoint.loaded { try TextGenerationPipeline(folder: $0).notices }
         #expect(
             notices == [
                 "generation_config.json: no effect of \"typical_p\", \"foo\" and \"low_memory\"",

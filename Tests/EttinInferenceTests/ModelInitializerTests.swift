@@ -34,9 +34,9 @@ struct ModelInitializerTests {
             try initializer(.encoder).write(toFolder: folder.file("encoder"))
             try initializer(.decoder).write(toFolder: folder.file("decoder"))
             #expect(try folder.names == ["decoder", "encoder"])
-            let filled = try FillMask(folder: folder.file("encoder"))(["the [MASK]"])
+            let filled = try FillMaskPipeline(folder: folder.file("encoder"))(["the [MASK]"])
             #expect(filled[0].masks[0].count == 5)
-            let generator = try TextGenerator(folder: folder.file("decoder"))
+            let generator = try TextGenerationPipeline(folder: folder.file("decoder"))
             #expect(try generator.generate(["the"])[0].promptTokenCount == 2)
         }
     }

@@ -22,10 +22,10 @@ import Testing
         #expect(ids == checkpoint.tokenizer.encodeIDs("A cat sat."))
     }
 
-    @Test(arguments: [TextEncoder.Prompt.default, .text("The dog: ")])
-    func embeddingsOfPreparedTextsAreThoseOfTexts(prompt: TextEncoder.Prompt) async throws {
+    @Test(arguments: [TextEmbeddingPipeline.Prompt.default, .text("The dog: ")])
+    func embeddingsOfPreparedTextsAreThoseOfTexts(prompt: TextEmbeddingPipeline.Prompt) async throws {
         let checkpoint = try TinyCheckpoint(.encoder)
-        let encoder = try checkpoint.loaded { try TextEncoder(folder: $0) }
+        let encoder = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }
         let prepared = try await onAnotherTask(encoder.preparer) { try $0.prepare(Self.texts, prompt: prompt) }
         let whole = try encoder.encode(Self.texts, prompt: prompt, normalize: true, maxBatchTokens: 12)
         #expect(try encoder.embeddings(of: prepared, normalize: true, maxBatchTokens: 12) == whole)
@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func predictionsForPreparedTextsAreThoseForTexts() async throws {
-        let fillMask = try TinyCheckpoint(.encoder).loaded { try FillMask(folder: $0) }
+        let fillMask = try TinyCheckpoint(.encoder).loaded { try FillMaskPipeline(folder: $0) }
         let prepared = try await onAnotherTask(fillMask.preparer) { try $0.prepare(Self.masked) }
         #expect(try fillMask.predictions(for: prepared, topK: 3) == fillMask(Self.masked, topK: 3))
         #expect {
@@ -54,7 +54,7 @@ import Testing
 
     @Test(arguments: [0, 0.9])
     func continuationsOfPreparedPromptsAreThoseOfPrompts(temperature: Double) async throws {
-        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerator(folder: $0) }
+        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerationPipeline(folder: $0) }
         var options = GenerationOptions()
         options.maxNewTokens = 12
         options.temperature = temperature
@@ -64,14 +64,16 @@ import Testing
     }
 
     @Test func whatAnotherModelsPreparerMadeIsAnError() throws {
-        let long = try TinyCheckpoint(.encoder).loaded { try TextEncoder(folder: $0) }.preparer.prepare(Self.texts)
-        let short = try TinyCheckpoint(.encoder, positions: 8).loaded { try TextEncoder(folder: $0) }
+        let long = try TinyCheckpoint(.encoder).loaded { try TextEmbeddingPipeline(folder: $0) }.preparer.prepare(
+            Self.texts
+        )
+        let short = try TinyCheckpoint(.encoder, positions: 8).loaded { try TextEmbeddingPipeline(folder: $0) }
         #expect {
             try short.embeddings(of: long)
         } throws: {
             "\($0)".hasPrefix("text 3 has ") && "\($0)".contains("expected at most 8")
         }
-        let fillMask = try TinyCheckpoint(.encoder).loaded { try FillMask(folder: $0) }
+        let fillMask = try TinyCheckpoint(.encoder).loaded { try FillMaskPipeline(folder: $0) }
         #expect {
             try fillMask.predictions(for: long)
         } throws: {
@@ -80,7 +82,7 @@ import Testing
     }
 
     @Test func aCancelledTaskComputesNoFurtherBatch() async throws {
-        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerator(folder: $0) }
+        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerationPipeline(folder: $0) }
         var options = GenerationOptions()
         options.maxNewTokens = 20
         options.endTokenIDs = []
@@ -98,7 +100,7 @@ import Testing
         #expect(steps == 6)
         let cancelled = Task {
             withUnsafeCurrentTask { $0?.cancel() }
-            return try TinyCheckpoint(.encoder).loaded { try TextEncoder(folder: $0) }.encode(Self.texts)
+            return try TinyCheckpoint(.encoder).loaded { try TextEmbeddingPipeline(folder: $0) }.encode(Self.texts)
         }
         await #expect(throws: CancellationError.self) { try await cancelled.value }
     }

@@ -68,10 +68,10 @@ private func logits(_ folder: String, _ head: String, _ batch: PackedBatch, _ dt
     case "base":
         let states = try ModernBERT.load(folder: folder, dtype: dtype).allHiddenStates(batch)
         return states.enumerated().map { ("hidden.\($0.offset)", $0.element) }
-    case "sequence": return [("logits", try SequenceClassifier.load(folder: folder, dtype: dtype)(batch))]
-    case "token": return [("logits", try TokenClassifier.load(folder: folder, dtype: dtype)(batch))]
+    case "sequence": return [("logits", try SequenceClassificationModel.load(folder: folder, dtype: dtype)(batch))]
+    case "token": return [("logits", try TokenClassificationModel.load(folder: folder, dtype: dtype)(batch))]
     case "qa":
-        let scores = try QuestionAnswering.load(folder: folder, dtype: dtype)(batch)
+        let scores = try QuestionAnsweringModel.load(folder: folder, dtype: dtype)(batch)
         return [("start", scores.start), ("end", scores.end)]
     default: throw ProbeError("no head \(head)")
     }
@@ -116,9 +116,9 @@ private func resave(_ arguments: [String]) throws {
     switch arguments[2] {
     case "lm": try resave(LanguageModel.load(folder: folder, dtype: type), arguments)
     case "base": try resave(ModernBERT.load(folder: folder, dtype: type), arguments)
-    case "sequence": try resave(SequenceClassifier.load(folder: folder, dtype: type), arguments)
-    case "token": try resave(TokenClassifier.load(folder: folder, dtype: type), arguments)
-    case "qa": try resave(QuestionAnswering.load(folder: folder, dtype: type), arguments)
+    case "sequence": try resave(SequenceClassificationModel.load(folder: folder, dtype: type), arguments)
+    case "token": try resave(TokenClassificationModel.load(folder: folder, dtype: type), arguments)
+    case "qa": try resave(QuestionAnsweringModel.load(folder: folder, dtype: type), arguments)
     default: throw ProbeError("no head \(arguments[2])")
     }
 }

@@ -76,7 +76,7 @@ struct Embed: ParsableCommand {
         let folder = try model.folder()
         if let output { try AtomicFile.checkPlace(output) }
         let texts = try input.all()
-        let encoder = try TextEncoder(folder: folder, pooling: pooling, options: compute.prepare())
+        let encoder = try TextEmbeddingPipeline(folder: folder, pooling: pooling, options: compute.prepare())
         encoder.notices.forEach(Diagnostics.note)
         let embeddings = try encoder.encode(
             texts,

@@ -36,7 +36,7 @@ struct FillMaskCommand: ParsableCommand {
     func run() throws {
         let folder = try model.folder()
         let texts = try input.all()
-        let fillMask = try FillMask(folder: folder, options: compute.prepare())
+        let fillMask = try FillMaskPipeline(folder: folder, options: compute.prepare())
         fillMask.notices.forEach(Diagnostics.note)
         let results = try fillMask(
             texts,
@@ -50,7 +50,7 @@ struct FillMaskCommand: ParsableCommand {
         }
     }
 
-    private func printLines(_ result: FillMask.Result, _ output: StandardOutput) throws {
+    private func printLines(_ result: FillMaskPipeline.Result, _ output: StandardOutput) throws {
         for prediction in result.masks.joined() {
             let token = JSONValue.string(prediction.text).text()
             // A predicted line feed must not begin a line of its own.
@@ -61,7 +61,7 @@ struct FillMaskCommand: ParsableCommand {
     }
 
     /// The keys are those of transformers' pipeline.
-    private func document(of result: FillMask.Result) -> JSONValue {
+    private func document(of result: FillMaskPipeline.Result) -> JSONValue {
         let masks = result.masks.map { predictions -> JSONValue in
             .array(
                 predictions.map { prediction -> JSONValue in

@@ -54,7 +54,7 @@ struct Generate: ParsableCommand {
         if stream, !json.isOn, prompts.count > 1 {
             throw ValidationError("--stream is for one text, and there are \(prompts.count); --json tells them apart")
         }
-        let generator = try TextGenerator(
+        let generator = try TextGenerationPipeline(
             folder: folder,
             options: compute.prepare(),
             usesGenerationConfiguration: sampling.generationConfig
@@ -91,7 +91,7 @@ struct Generate: ParsableCommand {
         try output.piece("\(event.text())\n")
     }
 
-    private func document(of result: TextGenerator.Result, _ prompt: String) -> JSONValue {
+    private func document(of result: TextGenerationPipeline.Result, _ prompt: String) -> JSONValue {
         [
             "prompt": .string(prompt),
             "text": .string(result.text),

@@ -33,7 +33,7 @@ final class ClassifierHead: Module {
 /// the head to every token and takes the scores of the last one that is not padding.
 ///
 /// > Source: transformers `ModernBertForSequenceClassification`, `ModernBertDecoderForSequenceClassification`.
-public final class SequenceClassifier: Module, PretrainedModel {
+public final class SequenceClassificationModel: Module, PretrainedModel {
     /// The trunk.
     @Child("model") package var model: ModernBERT
     @Child("") var head: ClassifierHead
@@ -98,7 +98,7 @@ public final class SequenceClassifier: Module, PretrainedModel {
 /// A classifier of tokens, encoders only.
 ///
 /// > Source: transformers `ModernBertForTokenClassification`.
-public final class TokenClassifier: Module, PretrainedModel {
+public final class TokenClassificationModel: Module, PretrainedModel {
     /// The trunk.
     @Child("model") package var model: ModernBERT
     @Child("") var head: ClassifierHead
@@ -147,7 +147,7 @@ public final class TokenClassifier: Module, PretrainedModel {
 /// Extractive question answering: each token's logits as start and as end of the answer, encoders only.
 ///
 /// > Source: transformers `ModernBertForQuestionAnswering`.
-public final class QuestionAnswering: Module, PretrainedModel {
+public final class QuestionAnsweringModel: Module, PretrainedModel {
     /// The trunk.
     @Child("model") package var model: ModernBERT
     @Child("") var head: ClassifierHead

@@ -52,7 +52,7 @@ extension ReportPage {
 
     /// The most likely tokens of a gap, each with a bar for its probability.
     private func fills(
-        _ predictions: [FillMask.Prediction],
+        _ predictions: [FillMaskPipeline.Prediction],
         _ gap: Int,
         of gaps: Int,
         _ passage: SamplePassage

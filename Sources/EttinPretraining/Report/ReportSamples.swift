@@ -9,7 +9,7 @@ struct ReportSamples: Sendable {
     /// What one run says about one passage.
     enum Answer: Hashable, Sendable {
         /// For each gap, the most likely tokens.
-        case fills([[FillMask.Prediction]])
+        case fills([[FillMaskPipeline.Prediction]])
         /// How the text goes on.
         case continuation(String)
     }
@@ -56,13 +56,13 @@ struct ReportSamples: Sendable {
     }
 
     private mutating func fill(_ folder: String, run: Int, _ options: ComputeOptions) throws {
-        let fillMask = try Self.loaded(folder) { try FillMask(folder: folder, options: options) }
+        let fillMask = try Self.loaded(folder) { try FillMaskPipeline(folder: folder, options: options) }
         let results = try Self.numbered(Array(entries.indices), folder) { try fillMask(entries.map(\.passage.masked)) }
         for (index, result) in results.enumerated() { entries[index].answers.append((run, .fills(result.masks))) }
     }
 
     private mutating func continueTexts(_ folder: String, run: Int, _ options: ComputeOptions) throws {
-        let generator = try Self.loaded(folder) { try TextGenerator(folder: folder, options: options) }
+        let generator = try Self.loaded(folder) { try TextGenerationPipeline(folder: folder, options: options) }
         let prompts = entries.enumerated().compactMap { index, entry in entry.passage.prompt.map { (index, $0) } }
         let results = try Self.numbered(prompts.map(\.0), folder) {
             try generator.generate(prompts.map(\.1), options: Self.generation)

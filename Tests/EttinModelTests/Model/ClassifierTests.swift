@@ -16,7 +16,7 @@ import Torch
 
     @Test(arguments: ClassifierPooling.allCases)
     func anEncoderClassifiesItsPooledHiddenStates(pooling: ClassifierPooling) throws {
-        let model = SequenceClassifier(Self.configuration(.encoder, pooling))
+        let model = SequenceClassificationModel(Self.configuration(.encoder, pooling))
         model.initialize(.transformers, seed: 1)
         try withoutGradients {
             let hidden = model.model(Self.batch).pooled(Self.batch, by: pooling == .cls ? .cls : .mean)
@@ -28,7 +28,7 @@ import Torch
     }
 
     @Test func aDecoderClassifiesTheLastTokenThatIsNotPadding() throws {
-        let model = SequenceClassifier(Self.configuration(.decoder))
+        let model = SequenceClassificationModel(Self.configuration(.decoder))
         model.initialize(.transformers, seed: 1)
         #expect(!model.parameters.contains { $0.key == "classifier.bias" })
         try withoutGradients {
@@ -42,7 +42,7 @@ import Torch
     }
 
     @Test func questionAnsweringLossIgnoresPositionsBeyondTheSequence() throws {
-        let model = QuestionAnswering(Self.configuration(.encoder))
+        let model = QuestionAnsweringModel(Self.configuration(.encoder))
         model.initialize(.transformers, seed: 1)
         try withoutGradients {
             let scores = model(Self.batch)
@@ -66,7 +66,7 @@ import Torch
         }
         let pass = DropoutContext()
         for kind in ModelKind.allCases {
-            let model = SequenceClassifier(Self.configuration(kind, .mean))
+            let model = SequenceClassificationModel(Self.configuration(kind, .mean))
             model.initialize(.transformers, seed: 1)
             model.setRequiresGradient(true)
             let mixed = model(Self.batch, training: pass, precision: .mixedBFloat16)
@@ -74,10 +74,10 @@ import Torch
             mixed.sum().backward()
             for (key, tensor) in model.parameters { #expect(tensor.gradient?.dtype == .float32, "\(key)") }
         }
-        let tagger = TokenClassifier(Self.configuration(.encoder))
+        let tagger = TokenClassificationModel(Self.configuration(.encoder))
         tagger.initialize(.transformers, seed: 1)
         try check(tagger(Self.batch), tagger(Self.batch, precision: .mixedBFloat16))
-        let model = QuestionAnswering(Self.configuration(.encoder))
+        let model = QuestionAnsweringModel(Self.configuration(.encoder))
         model.initialize(.transformers, seed: 1)
         try check(model(Self.batch).end, model(Self.batch, precision: .mixedBFloat16).end)
         let losses = try [Precision.full, .mixedBFloat16].map {
@@ -90,11 +90,11 @@ import Torch
 
     @Test func everyHeadSavesAndLoadsBitForBit() throws {
         for kind in ModelKind.allCases {
-            try roundTrip(SequenceClassifier(Self.configuration(kind)))
+            try roundTrip(SequenceClassificationModel(Self.configuration(kind)))
             try roundTrip(ModernBERT(Self.configuration(kind)))
         }
-        try roundTrip(TokenClassifier(Self.configuration(.encoder)))
-        try roundTrip(QuestionAnswering(Self.configuration(.encoder)))
+        try roundTrip(TokenClassificationModel(Self.configuration(.encoder)))
+        try roundTrip(QuestionAnsweringModel(Self.configuration(.encoder)))
     }
 
     private func roundTrip(_ model: some PretrainedModel) throws {
@@ -133,12 +133,12 @@ import Torch
         model.initialize(.transformers, seed: 2)
         try model.save(folder: folder.path)
         #expect {
-            try SequenceClassifier.load(folder: folder.path)
+            try SequenceClassificationModel.load(folder: folder.path)
         } throws: {
             "\($0)".contains("missing tensors: classifier.weight, classifier.bias")
                 && "\($0)".contains("unknown tensors: decoder.bias")
         }
-        let classifier = try SequenceClassifier.load(folder: folder.path, newHeadSeed: 9)
+        let classifier = try SequenceClassificationModel.load(folder: folder.path, newHeadSeed: 9)
         // An encoder's prediction head has the same names in both models and is taken over, as transformers does.
         #expect(try classifier.head.prediction.dense.weight.isEqual(to: model.head.dense.weight))
         #expect(try classifier.head.classifier.bias?.isEqual(to: .zeros([3])) == true)
@@ -150,7 +150,7 @@ import Torch
         model.initialize(.transformers, seed: 2)
         try model.save(folder: folder.path)
         #expect {
-            try TokenClassifier.load(folder: folder.path)
+            try TokenClassificationModel.load(folder: folder.path)
         } throws: {
             "\($0)".contains("model_type") && "\($0)".contains("\"modernbert\"")
         }

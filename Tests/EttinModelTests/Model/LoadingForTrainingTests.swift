@@ -46,11 +46,13 @@ import Torch
         let saved = LanguageModel(ClassifierTests.configuration(.encoder))
         saved.initialize(.transformers, seed: 4)
         try saved.save(folder: folder.path)
-        let model = try SequenceClassifier.loadForTraining(folder: folder.path, newHeadSeed: 3)
+        let model = try SequenceClassificationModel.loadForTraining(folder: folder.path, newHeadSeed: 3)
         #expect(model.parameters.allSatisfy { !$0.tensor.isBorrowed })
         // What is loaded to be read shares the file's memory still.
         let read = try LanguageModel.load(folder: folder.path)
         #expect(read.parameters.contains { $0.tensor.isBorrowed })
-        #expect(throws: StateDictionaryError.self) { try SequenceClassifier.loadForTraining(folder: folder.path) }
+        #expect(throws: StateDictionaryError.self) {
+            try SequenceClassificationModel.loadForTraining(folder: folder.path)
+        }
     }
 }

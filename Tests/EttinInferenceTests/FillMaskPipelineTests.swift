@@ -5,10 +5,10 @@ import TestSupport
 import Testing
 import Torch
 
-@Suite struct FillMaskTests {
+@Suite struct FillMaskPipelineTests {
     @Test func predictionsAreTheMostProbableTokensOfTheMaskPosition() throws {
         let checkpoint = try TinyCheckpoint(.encoder)
-        let fillMask = try checkpoint.loaded { try FillMask(folder: $0) }
+        let fillMask = try checkpoint.loaded { try FillMaskPipeline(folder: $0) }
         let text = "The quick [MASK] jumps over the [MASK] dog."
         let result = try fillMask([text], topK: 3)[0]
         #expect(result.masks.count == 2 && !result.isTruncated)
@@ -32,14 +32,15 @@ import Torch
 
     @Test func theSequenceOfASingleMaskHasNoSpecialTokens() throws {
         let checkpoint = try TinyCheckpoint(.encoder)
-        let prediction = try checkpoint.loaded { try FillMask(folder: $0) }(["A [MASK] sat."], topK: 1)[0].masks[0][0]
+        let prediction = try checkpoint.loaded { try FillMaskPipeline(folder: $0) }(["A [MASK] sat."], topK: 1)[0]
+            .masks[0][0]
         let filling = checkpoint.tokenizer.isSpecial(prediction.tokenID) ? "" : prediction.text
         #expect(prediction.sequence == "A" + filling + " sat.")
     }
 
     @Test func aTextGetsTheSameResultInAnyBatch() throws {
         let checkpoint = try TinyCheckpoint(.encoder)
-        let fillMask = try checkpoint.loaded { try FillMask(folder: $0) }
+        let fillMask = try checkpoint.loaded { try FillMaskPipeline(folder: $0) }
         let texts = [
             "A [MASK].", "The quick brown [MASK] jumps over the lazy dog.", "[MASK]", "The [MASK] sat [MASK].",
         ]
@@ -55,7 +56,7 @@ import Torch
 
     @Test func badInputIsAnErrorThatSaysWhichText() throws {
         let checkpoint = try TinyCheckpoint(.encoder, positions: 12)
-        let fillMask = try checkpoint.loaded { try FillMask(folder: $0) }
+        let fillMask = try checkpoint.loaded { try FillMaskPipeline(folder: $0) }
         func message(_ texts: [String], topK: Int = 5, _ rule: OverlongTextRule = .refuse) -> String {
             do {
                 _ = try fillMask(texts, topK: topK, overlong: rule)
@@ -72,7 +73,7 @@ import Torch
         #expect(try fillMask([long], overlong: .keepEnd)[0].isTruncated)
         let decoder = try TinyCheckpoint(.decoder)
         #expect {
-            try decoder.loaded { try FillMask(folder: $0) }
+            try decoder.loaded { try FillMaskPipeline(folder: $0) }
         } throws: {
             "\($0)".contains("\"model_type\" is \"modernbert-decoder\", which fills no masks")
         }

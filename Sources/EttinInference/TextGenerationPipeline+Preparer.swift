@@ -1,7 +1,7 @@
 import EttinTokenizer
 
-extension TextGenerator {
-    /// Turns prompts into what a ``TextGenerator`` computes with, apart from its model.
+extension TextGenerationPipeline {
+    /// Turns prompts into what a ``TextGenerationPipeline`` computes with, apart from its model.
     public struct Preparer: Sendable {
         /// Maximum number of tokens of prompt and continuation together: the context.
         public let context: Int

@@ -5,14 +5,14 @@ import Torch
 /// Continues texts with a decoder.
 ///
 /// ```swift
-/// let generator = try TextGenerator(folder: "models/ettin-decoder-150m")
+/// let generator = try TextGenerationPipeline(folder: "models/ettin-decoder-150m")
 /// var options = generator.defaultOptions
 /// options.maxNewTokens = 50
 /// print(try generator.generate(["Once upon a time"], options: options)[0].text)
 /// ```
 ///
 /// Not `Sendable`: use one from one thread at a time. Its ``preparer`` is, and what that makes.
-public final class TextGenerator {
+public final class TextGenerationPipeline {
     /// A continuation.
     public struct Result: Sendable, Hashable {
         /// Why generation ended.
@@ -249,7 +249,7 @@ private final class GeneratedSequence {
     private var decoder: TokenStreamDecoder
     private var stops: StopTexts
     private var text = ""
-    private var finishReason: TextGenerator.Result.FinishReason?
+    private var finishReason: TextGenerationPipeline.Result.FinishReason?
 
     init(
         number: Int,
@@ -290,8 +290,8 @@ private final class GeneratedSequence {
         return piece
     }
 
-    var result: TextGenerator.Result {
-        TextGenerator.Result(
+    var result: TextGenerationPipeline.Result {
+        TextGenerationPipeline.Result(
             text: text,
             tokenIDs: tokenIDs,
             finishReason: finishReason ?? .length,

@@ -5,13 +5,13 @@ import Torch
 /// Predicts masked tokens.
 ///
 /// ```swift
-/// let fillMask = try FillMask(folder: "models/ettin-encoder-17m")
+/// let fillMask = try FillMaskPipeline(folder: "models/ettin-encoder-17m")
 /// let result = try fillMask(["The capital of France is [MASK]."])[0]
 /// print(result.masks[0][0].text)
 /// ```
 ///
 /// Not `Sendable`: use one from one thread at a time. Its ``preparer`` is, and what that makes.
-public final class FillMask {
+public final class FillMaskPipeline {
     /// A token for a mask.
     public struct Prediction: Sendable, Hashable {
         /// The token's id.

@@ -5,7 +5,7 @@ import Torch
 /// Turns texts into vectors, as sentence-transformers' `encode` does.
 ///
 /// ```swift
-/// let encoder = try TextEncoder(folder: "models/ettin-encoder-17m")
+/// let encoder = try TextEmbeddingPipeline(folder: "models/ettin-encoder-17m")
 /// let embeddings = try encoder.encode(["A cat sits.", "A feline rests."], normalize: true)
 /// print(embeddings[0].count)
 /// ```
@@ -16,7 +16,7 @@ import Torch
 /// let texts = try encoder.preparer.prepare(["A cat sits."])
 /// let embeddings = try encoder.embeddings(of: texts)
 /// ```
-public final class TextEncoder {
+public final class TextEmbeddingPipeline {
     /// The prompt put directly before each text.
     public enum Prompt: Sendable, Hashable {
         /// The folder's own default, usually none.

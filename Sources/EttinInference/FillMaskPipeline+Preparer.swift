@@ -1,7 +1,7 @@
 import EttinTokenizer
 
-extension FillMask {
-    /// Turns texts into what a ``FillMask`` computes with, apart from its model.
+extension FillMaskPipeline {
+    /// Turns texts into what a ``FillMaskPipeline`` computes with, apart from its model.
     public struct Preparer: Sendable {
         private let preparation: TextPreparation
         private let maskTokenID: Int32

@@ -17,7 +17,7 @@ import Torch
     @Test(arguments: Pooling.allCases)
     func vectorsArePooledHiddenStates(pooling: Pooling) throws {
         let checkpoint = try TinyCheckpoint(.encoder)
-        let encoder = try checkpoint.loaded { try TextEncoder(folder: $0, pooling: pooling) }
+        let encoder = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0, pooling: pooling) }
         let embeddings = try encoder.encode(Self.texts)
         #expect(embeddings.count == 4 && embeddings.dimensions == 32)
         for (index, text) in Self.texts.enumerated() {
@@ -32,8 +32,10 @@ import Torch
     @Test(arguments: [ComputeDType.bfloat16, .int8])
     func lowerPrecisionGivesNearlyTheSameVectors(dtype: ComputeDType) throws {
         let checkpoint = try TinyCheckpoint(.encoder)
-        let exact = try checkpoint.loaded { try TextEncoder(folder: $0) }.encode(Self.texts, normalize: true)
-        let encoder = try checkpoint.loaded { try TextEncoder(folder: $0, options: ComputeOptions(dtype: dtype)) }
+        let exact = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }.encode(Self.texts, normalize: true)
+        let encoder = try checkpoint.loaded {
+            try TextEmbeddingPipeline(folder: $0, options: ComputeOptions(dtype: dtype))
+        }
         let rough = try encoder.encode(Self.texts, normalize: true)
         for index in Self.texts.indices {
             let cosine = zip(exact[index], rough[index]).reduce(0) { $0 + $1.0 * $1.1 }
@@ -43,14 +45,14 @@ import Torch
     }
 
     @Test func checkpointsWithoutModulesGetTheirKindsPooling() throws {
-        let encoder = try TinyCheckpoint(.encoder).loaded { try TextEncoder(folder: $0) }
+        let encoder = try TinyCheckpoint(.encoder).loaded { try TextEmbeddingPipeline(folder: $0) }
         #expect(encoder.model.poolings == [.mean])
-        let decoder = try TinyCheckpoint(.decoder).loaded { try TextEncoder(folder: $0) }
+        let decoder = try TinyCheckpoint(.decoder).loaded { try TextEmbeddingPipeline(folder: $0) }
         #expect(decoder.model.poolings == [.lastToken])
     }
 
     @Test func batchesOrderAndNormalisationDoNotChangeDirections() throws {
-        let encoder = try TinyCheckpoint(.encoder).loaded { try TextEncoder(folder: $0) }
+        let encoder = try TinyCheckpoint(.encoder).loaded { try TextEmbeddingPipeline(folder: $0) }
         let plain = try encoder.encode(Self.texts)
         let backwards = try encoder.encode(Self.texts.reversed(), normalize: true, maxBatchTokens: 3)
         for index in Self.texts.indices {
@@ -62,7 +64,7 @@ import Torch
 
     @Test func truncationIsRefusedUnlessAskedFor() throws {
         let checkpoint = try TinyCheckpoint(.encoder, positions: 8)
-        let encoder = try checkpoint.loaded { try TextEncoder(folder: $0) }
+        let encoder = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }
         let long = "The quick brown fox jumps over the lazy dog and the cat."
         #expect {
             try encoder.encode(["fox", long])
@@ -113,7 +115,7 @@ import Torch
             #"{"prompts": {"query": "A cat"}, "default_prompt_name": "query", "similarity_fn_name": "dot"}"#,
             "config_sentence_transformers.json"
         )
-        let encoder = try checkpoint.loaded { try TextEncoder(folder: $0) }
+        let encoder = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }
         #expect(encoder.model.settings.similarity == .dot)
         let embeddings = try encoder.encode([" sat on the mat"])
         #expect(embeddings.dimensions == 64)
@@ -152,7 +154,7 @@ import Torch
             TensorToWrite(name: "linear.bias", tensor: Tensor(biases)),
         ]
         try SafetensorsWriter.write(tensors, to: checkpoint.folder.file("2_Dense/model.safetensors"))
-        let encoder = try checkpoint.loaded { try TextEncoder(folder: $0) }
+        let encoder = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }
         #expect(encoder.model.normalizes && encoder.model.dimensions == 3)
         let embedding = try encoder.encode(["A cat sat."])[0]
         let batch = PackedBatch([checkpoint.tokenizer.encodeIDs("A cat sat.")])
@@ -178,7 +180,7 @@ import Torch
     func brokenModulesAreErrorsThatNameTheFile(pooling: String, extra: String, expected: String) throws {
         let checkpoint = try folder(pooling, modules: extra)
         #expect {
-            try checkpoint.loaded { try TextEncoder(folder: $0) }
+            try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }
         } throws: {
             "\($0)".contains(expected)
         }
@@ -194,7 +196,7 @@ import Torch
             expected[key]?.arrayValue?.map { $0.arrayValue?.map { Float($0.doubleValue ?? .nan) } ?? [] } ?? []
         }
         let texts = expected["sentences"]?.arrayValue?.compactMap(\.stringValue) ?? []
-        let encoder = try TextEncoder(folder: "\(golden)/models/dense")
+        let encoder = try TextEmbeddingPipeline(folder: "\(golden)/models/dense")
         let cases: [(String, TextEmbeddings)] = [
             ("mean", try encoder.encode(texts)),
             ("mean_normalized", try encoder.encode(texts, normalize: true)),
@@ -209,6 +211,6 @@ import Torch
                 #expect(embeddings.dimensions == row.count && near(embeddings[index], row), "\(key) \(index)")
             }
         }
-        #expect(try TextEncoder(folder: "\(golden)/models/dec").model.poolings == [.lastToken])
+        #expect(try TextEmbeddingPipeline(folder: "\(golden)/models/dec").model.poolings == [.lastToken])
     }
 }

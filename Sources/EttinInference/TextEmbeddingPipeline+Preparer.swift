@@ -1,8 +1,8 @@
 import EttinModel
 import EttinTokenizer
 
-extension TextEncoder {
-    /// Turns texts into what a ``TextEncoder`` computes with, apart from its model.
+extension TextEmbeddingPipeline {
+    /// Turns texts into what a ``TextEmbeddingPipeline`` computes with, apart from its model.
     public struct Preparer: Sendable {
         private let preparation: TextPreparation
         private let prompts: [String: String]

@@ -17,7 +17,7 @@ import Torch
     }
 
     /// The definition: compute everything anew for each token.
-    private func reference(_ generator: TextGenerator, _ prompt: [Int32], _ count: Int) throws -> [Int32] {
+    private func reference(_ generator: TextGenerationPipeline, _ prompt: [Int32], _ count: Int) throws -> [Int32] {
         var ids = prompt
         let named = generator.tokenizer.vocabularySize
         for _ in 0..<count {
@@ -31,7 +31,7 @@ import Torch
 
     @Test func greedyTokensAreTheMostProbableOnesInAnyBatch() throws {
         let checkpoint = try TinyCheckpoint(.decoder)
-        let generator = try checkpoint.loaded { try TextGenerator(folder: $0) }
+        let generator = try checkpoint.loaded { try TextGenerationPipeline(folder: $0) }
         for batchSize in [1, 2, 8] {
             let results = try generator.generate(Self.prompts, options: greedy(20), batchSize: batchSize)
             for (prompt, result) in zip(Self.prompts, results) {
@@ -46,7 +46,7 @@ import Torch
     }
 
     @Test func piecesAreTheTextAndEndTokensEndIt() throws {
-        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerator(folder: $0) }
+        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerationPipeline(folder: $0) }
         let free = try generator.generate(Self.prompts, options: greedy(12))
         var options = greedy(12)
         options.endTokenIDs = [Int(free[0].tokenIDs[4])]
@@ -59,7 +59,7 @@ import Torch
     }
 
     @Test func stopTextsEndTheTextAndAreNotPartOfIt() throws {
-        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerator(folder: $0) }
+        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerationPipeline(folder: $0) }
         let whole = try generator.generate(["The quick"], options: greedy(24))[0].text
         let stop = String(decoding: Array(whole.utf8)[8..<11], as: UTF8.self)
         try #require(whole.contains(stop))
@@ -75,7 +75,7 @@ import Torch
     }
 
     @Test func drawnTokensDependOnSeedAndNumberOnly() throws {
-        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerator(folder: $0) }
+        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerationPipeline(folder: $0) }
         var options = greedy(16)
         options.temperature = 1.2
         options.topP = 0.95
@@ -94,7 +94,7 @@ import Torch
 
     @Test func generationEndsWithTheContext() throws {
         let checkpoint = try TinyCheckpoint(.decoder, positions: 10)
-        let generator = try checkpoint.loaded { try TextGenerator(folder: $0) }
+        let generator = try checkpoint.loaded { try TextGenerationPipeline(folder: $0) }
         let short = try generator.generate(["A cat"], options: greedy(50))[0]
         #expect(short.promptTokenCount + short.tokenIDs.count == 10 && short.finishReason == .length)
         let long = "The quick brown fox jumps over the lazy dog."
@@ -109,11 +109,11 @@ import Torch
 
     @Test func encodersAndImpossibleOptionsAreErrors() throws {
         #expect {
-            try TinyCheckpoint(.encoder).loaded { try TextGenerator(folder: $0) }
+            try TinyCheckpoint(.encoder).loaded { try TextGenerationPipeline(folder: $0) }
         } throws: {
             "\($0)".contains("\"model_type\" is \"modernbert\", which continues no text")
         }
-        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerator(folder: $0) }
+        let generator = try TinyCheckpoint(.decoder).loaded { try TextGenerationPipeline(folder: $0) }
         let changes: [((inout GenerationOptions) -> Void, String)] = [
             ({ $0.maxNewTokens = 0 }, "--max-new-tokens is 0; expected 1 or more"),
             ({ $0.temperature = -1 }, "--temperature is -1.0; expected 0, or 0.000001 to 1000000"),
