@@ -54,13 +54,14 @@ package struct FuzzSession {
     /// Where inputs are written; what is there is replaced.
     package let folder: String
     /// The most by which resident memory may grow: so many times the input, and so many bytes more.
-    package var memoryFactor = 10
+    package var memoryFactor: Int
     package var memorySlack = 100_000_000
     /// The most seconds of a run.
     package var longestRun = 10.0
 
     package init(_ reader: FuzzReader, seed: UInt64, folder: String) {
         (self.reader, self.seed, self.folder) = (reader, seed, folder)
+        memoryFactor = reader.memoryFactor
     }
 
     /// Runs a range of numbers.

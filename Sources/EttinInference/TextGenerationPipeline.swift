@@ -75,7 +75,7 @@ public final class TextGenerationPipeline {
         self.configuration = generation
         notices =
             try ModelFolderNotices.all(folder: folder, obeyedKeys: generation?.keysOfModel ?? []) + tokenizer.notices
-            + (generation?.check() ?? [])
+            + (generation?.check() ?? []) + (generation?.notices(vocabularySize: configuration.vocabularySize) ?? [])
         defaultOptions = generation.map(GenerationOptions.init) ?? GenerationOptions()
         endTokenIDs = generation?.eosTokenIDs ?? configuration.eosTokenIDs
         model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
@@ -174,6 +174,8 @@ public final class TextGenerationPipeline {
     private func checkOptions(_ options: GenerationOptions, _ batchSize: Int) throws {
         try options.validate()
         try check("batch-size", batchSize, in: 1...Int.max)
+        // What the file says of drawing matters once it is asked for, whether or not the file does.
+        if options.temperature > 0 { _ = try configuration?.check(isDrawn: true) }
     }
 
     private func continueAll(

@@ -21,6 +21,13 @@ func small(_ members: String, kind: String = "modernbert", layers: Int = 4) thro
 
 @Suite("Model configuration")
 struct ModernBERTConfigurationTests {
+    @Test("A file of settings that is nested deeply is refused, as writing it would take a hundred times its size")
+    func deeplyNested() throws {
+        let deep = String(repeating: "[", count: 63) + String(repeating: "]", count: 63)
+        #expect(try small("\"x\": \(deep)").layerCount == 4)
+        #expect(throws: CheckpointError.self) { try small("\"x\": [\(deep)]") }
+    }
+
     @Test("Defaults are those of transformers 5.23.0", arguments: ModelKind.allCases)
     func defaults(kind: ModelKind) throws {
         let read = try configuration(#"{"model_type":"\#(kind.rawValue)"}"#)
