@@ -117,7 +117,8 @@ struct DataExportOrder: ParsableCommand {
             throw ValidationError("\(flag) is \(number); expected 1 to \(1 << 40)")
         }
         for (flag, number) in [
-            ("--canonical-nodes", canonicalNodes ?? 1), ("--nodes", nodes ?? 1), ("--ranks-per-node", ranksPerNode ?? 1),
+            ("--canonical-nodes", canonicalNodes ?? 1), ("--nodes", nodes ?? 1),
+            ("--ranks-per-node", ranksPerNode ?? 1),
             ("--shuffle-block-size", shuffleBlockSize ?? 1), ("--sampling-granularity", samplingGranularity ?? 1),
             ("--epoch-size", epochSize ?? 1),
         ] where number < 1 {
@@ -181,9 +182,11 @@ struct DataExportOrder: ParsableCommand {
 
     /// The options for what recipes, whose orders are the same, name otherwise.
     private static let flags = [
-        "global_train_batch_size": "--batch-size", "batch size": "--batch-size", "num_canonical_nodes":
+        "global_train_batch_size": "--batch-size", "batch size": "--batch-size",
+        "num_canonical_nodes":
             "--canonical-nodes", "num_physical_nodes": "--nodes", "ranks_per_node": "--ranks-per-node",
-        "shuffle_block_size": "--shuffle-block-size", "shuffle_seed": "--seed", "sampling_granularity":
+        "shuffle_block_size": "--shuffle-block-size", "shuffle_seed": "--seed",
+        "sampling_granularity":
             "--sampling-granularity", "epoch_size": "--epoch-size", "first step": "--first-step", "steps": "--steps",
     ]
 }
