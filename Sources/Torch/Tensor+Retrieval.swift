@@ -64,7 +64,7 @@ extension Tensor {
     private func pooled(
         _ cuSeqlens: [Int32],
         _ rule: SpladePoolingRule,
-        _ name: String,
+        _ name: StaticString,
         _ operands: [Tensor],
         _ body: (CTSpladePooling, UnsafeMutablePointer<OpaquePointer?>) -> CTStatus
     ) -> Tensor {

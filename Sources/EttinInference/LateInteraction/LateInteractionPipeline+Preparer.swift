@@ -5,8 +5,7 @@ extension LateInteractionPipeline {
     /// Turns texts into what a ``LateInteractionPipeline`` computes with, apart from its model.
     public struct Preparer: Sendable {
         private let tokenizer: Tokenizer
-        private let prompts: [String: String]
-        private let defaultPromptName: String?
+        private let prompts: PromptTexts
         private let stripsTexts: Bool
         private let query: Rule
         private let document: Rule
@@ -39,8 +38,7 @@ extension LateInteractionPipeline {
             notices: inout [String]
         ) throws {
             self.tokenizer = tokenizer
-            prompts = settings.prompts
-            defaultPromptName = settings.defaultPromptName
+            prompts = PromptTexts(prompts: settings.prompts, defaultName: settings.defaultPromptName)
             stripsTexts = settings.layout == .pylate
             contextLength = configuration.maxPositionEmbeddings
             let positions = configuration.maxPositionEmbeddings
@@ -115,7 +113,7 @@ extension LateInteractionPipeline {
         }
 
         /// Maximum number of tokens per text of a role, including special tokens.
-        public func limit(for role: Role) -> Int { role == .query ? query.limit : document.limit }
+        public func limit(for role: TextRole) -> Int { role == .query ? query.limit : document.limit }
 
         /// Prepares texts, on all threads.
         ///
@@ -131,7 +129,7 @@ extension LateInteractionPipeline {
         ///   range.
         public func prepare(
             _ texts: [String],
-            as role: Role = .document,
+            as role: TextRole = .document,
             prompt: Prompt = .default,
             maxLength: Int? = nil,
             overlong: OverlongTextRule = .refuse
@@ -140,7 +138,7 @@ extension LateInteractionPipeline {
             let least = rule.expansion?.length ?? 1
             let isFixed = rule.expansion?.isFixed == true
             if let maxLength { try check("max-length", maxLength, in: least...(isFixed ? least : contextLength)) }
-            let promptText = try text(of: prompt, role)
+            let promptText = try prompts.text(of: prompt, for: role)
             let inputs = texts.map { rule.prefix.text + stripped(promptText + $0) }
             return try encoded(inputs, rule, limit: maxLength ?? rule.limit, overlong).map { text in
                 var ids = text.tokenIDs
@@ -193,28 +191,6 @@ extension LateInteractionPipeline {
                 let last = scalars.lastIndex(where: { !isSpace($0) })
             else { return "" }
             return String(scalars[first...last])
-        }
-
-        private func text(of prompt: Prompt, _ role: Role) throws -> String {
-            let name: String
-            switch prompt {
-            case .none: return ""
-            case .text(let text): return text
-            case .named(let given): name = given
-            case .default:
-                let usual = role == .query ? ["query"] : ["document", "passage", "corpus"]
-                guard let given = usual.first(where: { prompts[$0] != nil }) ?? defaultPromptName else { return "" }
-                name = given
-            }
-            guard let text = prompts[name] else {
-                let known = prompts.keys.sorted()
-                throw InferenceError.invalidOption(
-                    name: "prompt-name",
-                    found: "\"\(name)\"",
-                    expected: known.isEmpty ? "none, as the model has no prompts" : known.joined(separator: ", ")
-                )
-            }
-            return text
         }
     }
 }

@@ -1,3 +1,4 @@
+import EttinFiles
 public import EttinModel
 public import EttinTokenizer
 import Torch
@@ -14,14 +15,6 @@ import Torch
 ///
 /// Not `Sendable`: use one from one thread at a time. Its ``preparer`` is, and what that makes.
 public final class LateInteractionPipeline {
-    /// What a text is to a search.
-    public enum Role: String, Sendable, Hashable, CaseIterable {
-        /// What is asked.
-        case query
-        /// What is searched.
-        case document
-    }
-
     /// The prompt put before each text.
     public typealias Prompt = TextEmbeddingPipeline.Prompt
 
@@ -95,7 +88,7 @@ public final class LateInteractionPipeline {
     ///   `TorchError` when memory or device fails.
     public func encode(
         _ texts: [String],
-        as role: Role = .document,
+        as role: TextRole = .document,
         prompt: Prompt = .default,
         maxLength: Int? = nil,
         normalize: Bool = false,
@@ -136,8 +129,8 @@ public final class LateInteractionPipeline {
         let configuration = model.transformer.trunk.configuration
         try texts.check(limit: configuration.maxPositionEmbeddings, vocabularySize: configuration.vocabularySize)
         var results = [[Float]](repeating: [], count: texts.count)
-        for role in Role.allCases {
-            let members = texts.indices.filter { (texts[$0].task == Role.query.rawValue) == (role == .query) }
+        for role in TextRole.allCases {
+            let members = texts.indices.filter { (texts[$0].task == TextRole.query.rawValue) == (role == .query) }
             for places in members.map({ texts[$0] }).batches(maxTokens: maxBatchTokens) {
                 try Task.checkCancellation()
                 let indices = places.map { members[$0] }
@@ -155,7 +148,7 @@ public final class LateInteractionPipeline {
     }
 
     /// The vectors that count of the texts of one batch.
-    private func vectors(of texts: [PreparedText], _ role: Role, normalize: Bool) throws -> [[Float]] {
+    private func vectors(of texts: [PreparedText], _ role: TextRole, normalize: Bool) throws -> [[Float]] {
         let batch = PackedBatch(texts.map(\.tokenIDs))
         let attended = texts.map { Int32($0.tokenIDs.count - $0.unattendedTokenCount) }
         let isWhole = texts.allSatisfy { $0.unattendedTokenCount == 0 }
