@@ -56,7 +56,7 @@ struct TinyColBERT {
         } else {
             modules = [("", "sentence_transformers.models.Transformer"), ("1_Dense", "pylate.models.Dense.Dense")]
             model = [
-                "model_type": "ColBERT", "query_prefix": "fox", "document_prefix": "dog", "query_length": 12,
+                "model_type": "ColBERT", "query_prefix": "[UNK]", "document_prefix": "[PAD]", "query_length": 12,
                 "document_length": 24, "skiplist_words": [".", ";", "nowhere"],
             ]
             try folder.write(#"{"max_seq_length": 64, "do_lower_case": false}"#, "sentence_bert_config.json")
@@ -91,7 +91,7 @@ struct TinyColBERT {
         let model = try TinyColBERT(.pylate)
         let pipeline = try model.pipeline()
         let tokenizer = model.checkpoint.tokenizer
-        let prefix = try #require(tokenizer.tokenToID("fox") ?? nil)
+        let prefix = try #require(tokenizer.unkTokenID)
         let mask = try #require(tokenizer.maskTokenID)
         let plain = tokenizer.encodeIDs("A cat")
         let text = try pipeline.preparer.prepare(["  A cat\n"], as: .query)[0]
@@ -109,7 +109,7 @@ struct TinyColBERT {
             "\($0)".contains("expected at most 12")
         }
         let document = try pipeline.preparer.prepare(["A cat"])[0]
-        #expect(document.tokenIDs[1] == tokenizer.tokenToID("dog") && document.tokenIDs.count == plain.count + 1)
+        #expect(document.tokenIDs[1] == tokenizer.padTokenID && document.tokenIDs.count == plain.count + 1)
         #expect(pipeline.preparer.limit(for: .document) == 24)
     }
 
@@ -166,7 +166,7 @@ struct TinyColBERT {
                 #expect(together.lengths[index] == 12 || role == .document)
                 for (one, other) in zip(alone.rows(0), together.rows(index)) {
                     let length = one.reduce(0) { $0 + $1 * $1 }
-                    #expect(abs(length - 1) < 1e-2)
+                    #expect(abs(length - 1) < (dtype == .bfloat16 ? 2e-2 : 1e-5))
                     // The kernels give a token the same sums in every batch.
                     #expect(Self.largestDifference(one, other) <= (dtype == .float32 ? 1e-6 : 1e-3))
                 }
@@ -242,7 +242,7 @@ struct TinyColBERT {
         config["architectures"] = ["HF_ColBERT"]
         try folder.write(JSONValue.object(config).text(), "config.json")
         try folder.write(
-            #"{"query_token_id": "fox", "doc_token_id": "dog", "query_maxlen": 12, "doc_maxlen": 24}"#,
+            #"{"query_token_id": "[UNK]", "doc_token_id": "[PAD]", "query_maxlen": 12, "doc_maxlen": 24}"#,
             "artifact.metadata"
         )
         let pipeline = try pylate.pipeline()
