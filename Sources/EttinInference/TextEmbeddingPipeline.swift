@@ -56,10 +56,12 @@ public final class TextEmbeddingPipeline {
             dtype: options.parameterDType,
             device: options.device
         )
+        let widened = try options.widen(model)
         try options.prepare(model.trunk, divergence)
         tokenizer = try Tokenizer(folder: model.transformerFolder)
         notices =
-            try ModelFolderNotices.all(folder: model.transformerFolder) + model.settings.notices + tokenizer.notices
+            try ModelFolderNotices.all(folder: model.transformerFolder) + widened + model.settings.notices
+            + tokenizer.notices
         let configuration = model.trunk.configuration
         try configuration.requireIDs(of: tokenizer, folder: model.transformerFolder)
         let limit = min(
