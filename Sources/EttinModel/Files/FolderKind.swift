@@ -115,7 +115,7 @@ public struct FolderEvidence: Sendable, Hashable {
         self.init(kind, "config.json: \"architectures\" has \(quoted(architecture))")
     }
 
-    private init(_ kind: FolderKind, _ reason: String) {
+    init(_ kind: FolderKind, _ reason: String) {
         (self.kind, self.reason) = (kind, reason)
     }
 
@@ -176,6 +176,7 @@ public struct FolderEvidence: Sendable, Hashable {
     ///   - expected: What was asked for.
     /// - Throws: `CheckpointError` that says what the folder holds.
     package static func requireLanguageModel(folder: String, expected: String) throws {
+        try UnsupportedFolder.check(folder)
         guard let evidence = try FolderEvidence(folder: folder) else { return }
         switch evidence.kind {
         case .maskedLM, .causalLM, .backbone, .embedding: return
@@ -191,6 +192,7 @@ public struct FolderEvidence: Sendable, Hashable {
     ///   - isPoolingGiven: Whether the caller says how to make vectors, of any transformer that has no modules.
     /// - Throws: `CheckpointError` that says what the folder holds.
     package static func requireEmbeddings(folder: String, isPoolingGiven: Bool) throws {
+        try UnsupportedFolder.check(folder)
         guard let evidence = try FolderEvidence(folder: folder) else { return }
         switch evidence.kind {
         case .maskedLM, .causalLM, .backbone, .embedding: return

@@ -104,11 +104,13 @@ package struct ModuleListing: Sendable {
         let isInside = path.split(separator: "/").allSatisfy { FilePath.isPlainName(String($0)) }
         file = path.isEmpty ? file : FilePath.joined(path, file)
         let exists = isInside && FilePath.exists(FilePath.joined(folder, file))
-        let settings = try exists ? JSONFile.object(
-            path: FilePath.joined(folder, file),
-            name: file,
-            sizeLimit: JSONFile.settingsSizeLimit
-        ) : [:]
+        let settings =
+            try exists
+            ? JSONFile.object(
+                path: FilePath.joined(folder, file),
+                name: file,
+                sizeLimit: JSONFile.settingsSizeLimit
+            ) : [:]
         return Entry(type: type, path: path, route: route, settings: settings, file: file, list: list)
     }
 }
