@@ -171,7 +171,3 @@ struct Embed: ParsableCommand {
         return texts
     }
 }
-
-extension TextRole: ExpressibleByArgument {}
-
-extension EmbeddingPrecision: ExpressibleByArgument {}
