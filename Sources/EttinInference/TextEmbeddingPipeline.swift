@@ -189,7 +189,13 @@ public final class TextEmbeddingPipeline {
 
     private func checkOptions(_ truncateDimension: Int?, _ maxBatchTokens: Int) throws {
         try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
-        if let truncateDimension { try check("truncate-dim", truncateDimension, in: 1...model.dimensions) }
+        if let truncateDimension, !(1...model.dimensions).contains(truncateDimension) {
+            throw InferenceError.invalidOption(
+                name: "truncate-dim",
+                found: "\(truncateDimension)",
+                expected: "1 to \(model.dimensions), the width of an embedding"
+            )
+        }
     }
 }
 

@@ -15,6 +15,10 @@ struct Embed: ParsableCommand {
             .safetensors ("embeddings"), of float32 or the type of --precision. A
             partial file is never left behind. --json then prints a summary.
 
+            A multi-vector (ColBERT) model gives a matrix per text, a row per token;
+            --output to .safetensors then holds "embeddings" [rows, width] and
+            "lengths" [texts].
+
             Pooling, normalization and prompts come from the folder's
             sentence-transformers modules. Without modules, encoders use mean pooling
             and decoders last-token pooling. --task query takes the prompt "query"
@@ -65,8 +69,19 @@ struct Embed: ParsableCommand {
     @Option(help: ArgumentHelp("Name of one of the model's prompts to prepend to each text.", valueName: "name"))
     var promptName: String?
 
-    @Option(help: "Whether the texts are queries or documents, for the model's prompts and routes.")
+    @Option(
+        help: "What the texts are to a search, for prompts, routes and multi-vector models (there, default: document)."
+    )
     var task: TextRole?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Keep about one vector in this many per document of a multi-vector model.",
+            valueName: "factor"
+        )
+    )
+    var poolFactor: Double?
 
     @Option(
         parsing: .unconditional,
@@ -93,6 +108,9 @@ struct Embed: ParsableCommand {
         if let truncateDim, truncateDim < 1 {
             throw ValidationError("--truncate-dim is \(truncateDim); expected 1 or more")
         }
+        if let poolFactor, !(poolFactor >= 1 && poolFactor.isFinite) {
+            throw ValidationError("--pool-factor is \(poolFactor); expected 1 or more")
+        }
         if calibration != nil, !precision.needsRanges {
             throw ValidationError("--calibration applies to --precision int8 and uint8, not \(precision.rawValue)")
         }
@@ -106,6 +124,10 @@ struct Embed: ParsableCommand {
     func run() throws {
         let folder = try model.folder()
         if let output { try AtomicFile.checkPlace(output) }
+        if try FolderEvidence(folder: folder)?.kind == .multiVector { return try runMultiVector(folder) }
+        if poolFactor != nil {
+            throw ValidationError("--pool-factor applies to multi-vector models; \(model.model) gives one vector per text")
+        }
         let texts = try input.all()
         let samples = try calibration.map(texts(ofFile:))
         let encoder = try TextEmbeddingPipeline(

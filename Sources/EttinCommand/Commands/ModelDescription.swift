@@ -40,7 +40,9 @@ struct ModelDescription {
         if let kind = summary.configuration?.kind {
             lines.append(Self.line("architecture", "\(kind.name) (\(kind.rawValue))"))
         }
-        lines.append(Self.line("size", summary.size?.rawValue ?? "not one of the suite's"))
+        if summary.configuration != nil {
+            lines.append(Self.line("size", summary.size?.rawValue ?? "not one of the suite's"))
+        }
         if let head = summary.head { lines.append(Self.line("head", head)) }
         if let labels = summary.labels {
             let shown = labels.prefix(12).joined(separator: ", ") + (labels.count > 12 ? ", …" : "")
@@ -55,7 +57,8 @@ struct ModelDescription {
     private var moduleLines: [String] {
         guard let modules = summary.modules else { return [] }
         func line(_ name: String, _ entry: ModuleListing.Entry) -> String {
-            let settings = entry.settings.map { "\($0.key) \(Self.shown($0.value))" }.joined(separator: ", ")
+            let settings = entry.settings.filter { Self.tells($0.key, $0.value) }
+                .map { "\($0.key) \(Self.shown($0.value))" }.joined(separator: ", ")
             let text = entry.className + (entry.path.isEmpty ? "" : " (\(entry.path))")
             return Self.line(name, settings.isEmpty ? text : "\(text): \(settings)")
         }
@@ -92,6 +95,7 @@ struct ModelDescription {
 
     private var trunkLines: [String] {
         let embedding = summary.embeddingParameterCount
+        if summary.parameterCount == 0 { return [] }
         var lines = [
             Self.line(
                 "parameters",
@@ -133,6 +137,11 @@ struct ModelDescription {
         let left = window.left.map { "\($0)" } ?? "all"
         let right = window.right.map { "\($0)" } ?? "all"
         return "sees \(left) tokens before and \(right) after, rope theta \(configuration.ropeTheta(layer: layer))"
+    }
+
+    /// Whether people need to know a module's setting: not flags that are off, nor how Python calls the model.
+    private static func tells(_ key: String, _ value: JSONValue) -> Bool {
+        !value.isNull && key != "modality_config" && !(key.hasPrefix("pooling_mode_") && value == false)
     }
 
     /// A value of a module's settings in few words.

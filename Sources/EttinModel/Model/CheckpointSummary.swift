@@ -90,8 +90,10 @@ package struct CheckpointSummary: Sendable {
         }
         tokenizerPath =
             names.contains("tokenizer.json") ? "" : modules?.transformer?.path ?? modules?.allModules.first?.path ?? ""
-        if let kind = evidence?.kind, kind.command == nil { obstacles.append("this is \(kind.phrase)") }
         do {
+            // What no command runs is refused by a sentence of its own.
+            try UnsupportedFolder.check(folder)
+            if evidence?.kind == .adapter, let error = try UnsupportedFolder.withoutWeights(folder) { throw error }
             try modules?.requireKnownModules()
         } catch let error as CheckpointError where error.isAboutSupport {
             obstacles.append(error.description)
@@ -104,7 +106,7 @@ package struct CheckpointSummary: Sendable {
             do {
                 configuration = try ModernBERTConfiguration(folder: Self.folder(folder, transformerPath))
             } catch let error as CheckpointError where error.isAboutSupport || !obstacles.isEmpty {
-                obstacles.append(error.description)
+                if obstacles.isEmpty { obstacles.append(error.description) }
             }
         }
         self.configuration = configuration
@@ -158,7 +160,8 @@ package struct CheckpointSummary: Sendable {
 // MARK: - What is said about a head
 
 extension CheckpointSummary {
-    /// What the model has above its transformer: the task of its architecture or of its Transformer module, or modules.
+    /// What the model has above its transformer: the task of its architecture or of its Transformer module, or the names
+    /// of modules.
     package var head: String? {
         if let modules {
             if let task = modules.transformer?.settings["transformer_task"]?.stringValue,
@@ -167,7 +170,8 @@ extension CheckpointSummary {
                 return task
             }
             if modules.transformer?.className == TransformerModule.maskedLMClassName { return "fill-mask" }
-            return modules.allModules.count > 1 ? "modules" : nil
+            let names = modules.entries.dropFirst().map(\.className)
+            return names.isEmpty ? nil : names.joined(separator: ", ")
         }
         return switch kind {
         case .maskedLM: "fill-mask"

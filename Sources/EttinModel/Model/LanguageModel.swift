@@ -164,6 +164,31 @@ public final class LanguageModel: Module, PretrainedModel {
         return decoder(head(hidden), tiedTo: model.embeddings.tokens.weight)
     }
 
+    /// SPLADE's weights of the vocabulary: logits through `log(1 + relu)`, pooled over the tokens of each sequence.
+    ///
+    /// The logits of a batch are never held whole, unless gradients are recorded.
+    ///
+    /// - Parameters:
+    ///   - hidden: `[tokens, hiddenSize]`, from the trunk.
+    ///   - batch: The sequences that the tokens belong to.
+    ///   - training: The dropout context of a training pass; nil for inference.
+    ///   - rule: How tokens are pooled.
+    /// - Returns: `[sequences, vocabularySize]`, float32.
+    package func spladePooled(
+        _ hidden: Tensor,
+        of batch: PackedBatch,
+        training: DropoutContext? = nil,
+        rule: SpladePoolingRule
+    ) -> Tensor {
+        if let fusedHead { return fusedHead.spladePooled(hidden, cuSeqlens: batch.cuSeqlens, rule: rule) }
+        return head(hidden, training: training).spladePooled(
+            weight: decoder.weight ?? model.embeddings.tokens.weight,
+            bias: decoder.bias,
+            cuSeqlens: batch.cuSeqlens,
+            rule: rule
+        )
+    }
+
     /// Prepacks the weights for inference on the CPU; see ``ModernBERT/prepackWeights(_:)``.
     ///
     /// Logits are float32 from then on. With int8 the head computes in bfloat16, as it is where a token is decided.
@@ -193,8 +218,15 @@ private struct FusedHead {
         )
     }
 
-    func callAsFunction(_ hidden: Tensor) -> Tensor {
-        hidden.linear(dense, activation: activation, dtype: .float32).layerNorm(norm).linear(decoder, dtype: .float32)
+    func callAsFunction(_ hidden: Tensor) -> Tensor { transformed(hidden).linear(decoder, dtype: .float32) }
+
+    /// The outputs pooled as SPLADE does, `[sequences, outputs]`, float32.
+    func spladePooled(_ hidden: Tensor, cuSeqlens: [Int32], rule: SpladePoolingRule) -> Tensor {
+        transformed(hidden).spladePooled(decoder, cuSeqlens: cuSeqlens, rule: rule)
+    }
+
+    private func transformed(_ hidden: Tensor) -> Tensor {
+        hidden.linear(dense, activation: activation, dtype: .float32).layerNorm(norm)
     }
 }
 
