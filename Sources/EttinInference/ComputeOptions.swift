@@ -45,6 +45,14 @@ public struct ComputeOptions: Sendable, Hashable {
         }
     }
 
+    /// As for a trunk, with the model's head.
+    func prepare(_ model: some ClassifierModel, _ divergence: Divergence) throws {
+        if let precision = try packing(for: model.trunk) {
+            try requireFinite(model.trunk, precision, divergence)
+            try withRecovery { model.prepackWeights(precision) }
+        }
+    }
+
     /// Refuses to round weights that are no finite numbers to integers.
     private func requireFinite(_ trunk: ModernBERT, _ precision: ComputeDType, _ divergence: Divergence) throws {
         guard precision == .int8 else { return }
