@@ -40,6 +40,22 @@ package struct TextReader {
         return [".jsonl", ".ndjson", ".json"].contains { path.hasSuffix($0) } ? .jsonl : .lines
     }
 
+    /// Reads a file or standard input as one text, in which nothing is changed but a byte order mark left out.
+    ///
+    /// - Parameter path: The file, `-` for standard input.
+    /// - Returns: The text.
+    /// - Throws: `TokenizerError` when the file cannot be read or is not UTF-8.
+    package static func whole(_ path: String) throws -> String {
+        let input = try InputFile(path)
+        var bytes: [UInt8] = []
+        while try input.read(into: &bytes, upTo: 1 << 20) > 0 {}
+        let text = bytes.withUnsafeBytes {
+            String(validating: JSONLine.withoutMark($0, isFirst: true), as: UTF8.self)
+        }
+        guard let text else { throw TokenizerError.file(path: input.path, reason: "is not UTF-8 text") }
+        return text
+    }
+
     /// The next text.
     ///
     /// - Returns: Nil at the end.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import EttinInference
 import EttinJSON
+import EttinTokenizer
 
 /// The command `ettin answer`.
 struct Answer: ParsableCommand {
@@ -117,7 +118,8 @@ struct Answer: ParsableCommand {
             }
         }
         if let context { return [QuestionAnsweringPipeline.Input(question, context: context)] }
-        let whole = InputOptions.whole(input ?? "-")
-        return [QuestionAnsweringPipeline.Input(question, context: try whole)]
+        let text = try TextReader.whole(input ?? "-")
+        guard !text.isEmpty else { throw NoTexts(source: input ?? "standard input") }
+        return [QuestionAnsweringPipeline.Input(question, context: text)]
     }
 }

@@ -82,16 +82,6 @@ extension InputOptions {
             )
         }
     }
-
-    /// A whole file or standard input as one text.
-    ///
-    /// - Throws: `TokenizerError` for what cannot be read or is not UTF-8; `NoTexts` for an empty input.
-    static func whole(_ path: String) throws -> String {
-        var reader = try TextReader(path, format: .lines)
-        let lines = try reader.rest()
-        guard !lines.isEmpty else { throw NoTexts(source: path == "-" ? "standard input" : path) }
-        return lines.joined(separator: "\n")
-    }
 }
 
 /// An input without a single line.
