@@ -1,5 +1,5 @@
 import EttinFiles
-import EttinModel
+package import EttinModel
 public import EttinTokenizer
 public import Torch
 
