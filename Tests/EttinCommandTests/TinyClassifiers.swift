@@ -10,6 +10,9 @@ enum TinyClassifiers {
     ///   - architecture: The end of the Python class's name, such as `ForSequenceClassification`.
     ///   - labels: The labels; as many outputs as the head has.
     ///   - hasLabels: Whether `config.json` names them.
+    ///   - body: Gets the path of the folder.
+    /// - Returns: What the body returns.
+    /// - Throws: What the body throws.
     static func with<Result>(
         _ architecture: String,
         labels: [String],
@@ -59,7 +62,8 @@ enum TinyClassifiers {
             guard let start = entry["data_offsets"]?[0]?.intValue, let end = entry["data_offsets"]?[1]?.intValue else {
                 continue
             }
-            add(name, dtype: entry["dtype"], shape: entry["shape"], Array(bytes[(8 + length + start)..<(8 + length + end)]))
+            let content = bytes[(8 + length + start)..<(8 + length + end)]
+            add(name, dtype: entry["dtype"], shape: entry["shape"], Array(content))
         }
         add("classifier.weight", dtype: "F32", shape: [JSONValue(outputs), 32], values(outputs * 32))
         add("classifier.bias", dtype: "F32", shape: [JSONValue(outputs)], values(outputs))

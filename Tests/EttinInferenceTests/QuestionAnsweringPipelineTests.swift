@@ -1,7 +1,7 @@
 import EttinModel
 import EttinTokenizer
-import Testing
 import TestSupport
+import Testing
 import Torch
 
 @testable import EttinInference
@@ -70,11 +70,12 @@ import Torch
         let prepared = try pipeline.preparer.prepare([.init(question, context: Self.context)], stride: 4)[0]
         #expect(prepared.windows.count > 1)
         func ids(_ text: String) -> [Int32] { pipeline.tokenizer.encodeIDs(text, addSpecialTokens: false) }
-        let front = [1] + ids(question) + [2]
+        let front: [Int32] = [1] + ids(question) + [2]
         let room = 28 - front.count - 1
         for (index, window) in prepared.windows.enumerated() {
             let part = ids(Self.context).dropFirst(index * (room - 4)).prefix(room)
-            #expect(window.text.tokenIDs == front + part + [2])
+            let expected: [Int32] = front + Array(part) + [2]
+            #expect(window.text.tokenIDs == expected)
         }
         let logits = try pipeline.logits(of: prepared.windows.map(\.text))
         let best = try #require(
@@ -87,7 +88,8 @@ import Torch
                 == "--stride is \(room); expected 0 to \(room - 1)"
         )
         let short = try pipeline.preparer.prepare([.init(question, context: Self.context)], maxLength: 20)[0]
-        #expect(short.windows.allSatisfy { $0.text.tokenIDs.count <= 20 } && short.windows.count > prepared.windows.count)
+        #expect(short.windows.allSatisfy { $0.text.tokenIDs.count <= 20 })
+        #expect(short.windows.count > prepared.windows.count)
     }
 
     @Test(arguments: [ComputeDType.float32, .bfloat16, .int8])

@@ -2,8 +2,8 @@ import EttinJSON
 import EttinModel
 import EttinTokenizer
 import Foundation
-import Testing
 import TestSupport
+import Testing
 import Torch
 
 @testable import EttinInference
@@ -95,10 +95,17 @@ import Torch
         )
         let kept = try #require(PairTruncation.longestFirst.lengths(query.count, document.count, room: 9))
         let start = try reranker.preparer.prepare([Self.pairs[2]], overlong: .keepStart)[0]
-        #expect(start.tokenIDs == [1] + query.prefix(kept.first) + [2] + document.prefix(kept.second) + [2])
+        func sequence(_ first: ArraySlice<Int32>, _ second: ArraySlice<Int32>) -> [Int32] {
+            var ids: [Int32] = [1]
+            ids += first
+            ids.append(2)
+            ids += second
+            return ids + [2]
+        }
+        #expect(start.tokenIDs == sequence(query.prefix(kept.first), document.prefix(kept.second)))
         #expect(start.isTruncated)
         let end = try reranker.preparer.prepare([Self.pairs[2]], overlong: .keepEnd)[0]
-        #expect(end.tokenIDs == [1] + query.suffix(kept.first) + [2] + document.suffix(kept.second) + [2])
+        #expect(end.tokenIDs == sequence(query.suffix(kept.first), document.suffix(kept.second)))
     }
 
     // MARK: - Settings

@@ -1,14 +1,15 @@
 import EttinModel
 import EttinTokenizer
-import Testing
 import TestSupport
+import Testing
 import Torch
 
 @testable import EttinInference
 
 @Suite struct TextClassificationPipelineTests {
     static let inputs: [TextClassificationPipeline.Input] = [
-        "A cat sat on the mat.", .init("fox", textPair: "The lazy dog"), "", "The quick brown fox jumps over the lazy dog.",
+        "A cat sat on the mat.", .init("fox", textPair: "The lazy dog"), "",
+        "The quick brown fox jumps over the lazy dog.",
     ]
 
     static func classifier(
@@ -40,7 +41,7 @@ import Torch
         }
         let all = try classifier(Self.inputs)
         #expect(try classifier(Self.inputs, topK: 1).map(\.labels) == all.map { Array($0.labels.prefix(1)) })
-        let raw = try classifier(Self.inputs, function: .none)
+        let raw = try classifier(Self.inputs, function: .identity)
         #expect(raw[0].labels.map(\.label) == all[0].labels.map(\.label))
     }
 
@@ -81,8 +82,9 @@ import Torch
     @Test func inputsThatAreTooLongAreNumberedAmongAll() throws {
         let classifier = try Self.classifier(positions: 14)
         let long = String(repeating: "fox ", count: 20)
-        for inputs in [["a", .init(long)], [.init("a", textPair: "b"), "b", .init("a", textPair: long)]] {
-            let inputs: [TextClassificationPipeline.Input] = inputs
+        let singles: [TextClassificationPipeline.Input] = ["a", .init(long)]
+        let mixed: [TextClassificationPipeline.Input] = [.init("a", textPair: "b"), "b", .init("a", textPair: long)]
+        for inputs in [singles, mixed] {
             #expect(message { _ = try classifier(inputs) }.hasPrefix("text \(inputs.count) has "))
             #expect(try classifier(inputs, overlong: .keepStart).last?.isTruncated == true)
         }
@@ -91,7 +93,8 @@ import Torch
 
     @Test func aFolderOfAnotherKindIsRefused() throws {
         let text = message { _ = try TinyCheckpoint(.encoder).loaded { try TextClassificationPipeline(folder: $0) } }
-        #expect(text.contains("is a masked language model") && text.contains("expected a classifier of texts"), "\(text)")
+        #expect(text.contains("is a masked language model"), "\(text)")
+        #expect(text.contains("expected a classifier of texts"), "\(text)")
         let tagger = try TinyCheckpoint(TokenClassificationModel.self)
         let other = message { _ = try tagger.loaded { try TextClassificationPipeline(folder: $0) } }
         #expect(other.contains("is a token classifier"), "\(other)")
@@ -152,7 +155,8 @@ import Torch
             overlong: .keepStart
         )[0].texts[0]
         let tail = classifier.tokenizer.encodeIDs("It is cat.", addSpecialTokens: false) + [2]
-        #expect(prepared.tokenIDs.count == 24 && prepared.isTruncated && prepared.tokenIDs.suffix(tail.count) == tail[...])
+        #expect(prepared.tokenIDs.count == 24 && prepared.isTruncated)
+        #expect(prepared.tokenIDs.suffix(tail.count) == tail[...])
         // Where the hypothesis alone is too long, nothing is left to truncate.
         let label = String(repeating: "lazy dog ", count: 9)
         #expect(

@@ -1,6 +1,6 @@
 import EttinModel
-import Testing
 import TestSupport
+import Testing
 import Torch
 
 @testable import EttinInference

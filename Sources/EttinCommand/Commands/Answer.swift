@@ -48,7 +48,9 @@ struct Answer: ParsableCommand {
     @Option(help: ArgumentHelp("Maximum number of tokens of an answer.", valueName: "count"))
     var maxAnswerLength = QuestionAnsweringPipeline.defaultMaxAnswerLength
 
-    @Option(help: ArgumentHelp("Number of tokens that windows share (default: 128, or half a window).", valueName: "count"))
+    @Option(
+        help: ArgumentHelp("Number of tokens that windows share (default: 128, or half a window).", valueName: "count")
+    )
     var stride: Int?
 
     @Option(help: ArgumentHelp("Maximum number of tokens per window (default: the model's).", valueName: "count"))

@@ -45,7 +45,8 @@ struct Choose: ParsableCommand {
         guard let prompt, prompt != "-" else { return }
         if input != nil { throw ValidationError("a prompt is given both as argument and with --input") }
         if choices.count < 2 {
-            throw ValidationError("\(choices.isEmpty ? "no choices are" : "one choice is") given; expected at least two")
+            let found = choices.isEmpty ? "no choices are" : "one choice is"
+            throw ValidationError("\(found) given; expected at least two")
         }
     }
 

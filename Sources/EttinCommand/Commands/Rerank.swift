@@ -91,7 +91,9 @@ struct Rerank: ParsableCommand {
     func validate() throws {
         if let topK, topK < 1 { throw ValidationError("--top-k is \(topK); expected 1 or more") }
         if prompt != nil, promptName != nil { throw ValidationError("--prompt and --prompt-name cannot be combined") }
-        if activation != nil, scaleScores { throw ValidationError("--activation and --scale-scores cannot be combined") }
+        if activation != nil, scaleScores {
+            throw ValidationError("--activation and --scale-scores cannot be combined")
+        }
         if input != nil, !documents.isEmpty {
             throw ValidationError("documents are given both as arguments and with --input; expected one of the two")
         }

@@ -136,6 +136,7 @@ struct EntityMarks {
     /// - Parameters:
     ///   - text: The text.
     ///   - entities: Entities in the order of the text; one that begins within another is passed over.
+    /// - Returns: The line.
     func marked(_ text: String, _ entities: [TokenClassificationPipeline.Entity]) -> String {
         var result = ""
         var labels: [String] = []
@@ -144,7 +145,8 @@ struct EntityMarks {
             result += String(text[position..<entity.range.lowerBound]).onOneLine
             let part = String(text[entity.range])
             // Tokens hold the blank before a word, which is no part of its name.
-            let blanks = part.prefix { $0 == " " }
+            let leading = part.prefix { $0 == " " }
+            let blanks = leading.count < part.count ? leading : ""
             let name = String(part.dropFirst(blanks.count)).onOneLine
             if !labels.contains(entity.label) { labels.append(entity.label) }
             let color = Self.colors[(labels.firstIndex(of: entity.label) ?? 0) % Self.colors.count]

@@ -64,6 +64,7 @@ struct Record {
     /// - Parameters:
     ///   - path: The file, `-` for standard input.
     ///   - expected: What a line should be, for messages.
+    /// - Returns: The lines, at least one.
     /// - Throws: `TokenizerError` for a file that cannot be read or a line that is no object; `NoTexts` for one without a
     ///   line.
     static func all(_ path: String, expected: String) throws -> [Record] {

@@ -263,6 +263,7 @@ extension [Double] {
     /// The places of the highest scores, highest first; of equal ones the first.
     ///
     /// - Parameter topK: How many; nil for all.
+    /// - Returns: The places.
     package func ranked(topK: Int? = nil) -> [Int] {
         let order = indices.sorted { (self[$1], $0) < (self[$0], $1) }
         return Array<Int>(order.prefix(topK ?? .max))

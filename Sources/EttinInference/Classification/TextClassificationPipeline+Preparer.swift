@@ -28,14 +28,14 @@ extension TextClassificationPipeline {
             }
             var prepared = [PreparedText?](repeating: nil, count: inputs.count)
             try numbered(singles) {
-                for (index, text) in zip(singles, try preparation.prepare(singles.map { inputs[$0].text }, overlong: overlong)) {
-                    prepared[index] = text
-                }
+                let texts = try preparation.prepare(singles.map { inputs[$0].text }, overlong: overlong)
+                for (index, text) in zip(singles, texts) { prepared[index] = text }
             }
             let others = inputs.indices.filter { inputs[$0].textPair != nil }
             try numbered(others) {
-                let texts = others.map { TextPair(inputs[$0].text, inputs[$0].textPair ?? "") }
-                for (index, text) in zip(others, try pairs.prepare(texts, overlong: overlong)) { prepared[index] = text }
+                let given = others.map { TextPair(inputs[$0].text, inputs[$0].textPair ?? "") }
+                let texts = try pairs.prepare(given, overlong: overlong)
+                for (index, text) in zip(others, texts) { prepared[index] = text }
             }
             return prepared.compactMap(\.self)
         }

@@ -44,14 +44,14 @@ public final class TextClassificationPipeline {
         /// Probabilities that sum to 1: one label is right.
         case softmax
         /// The logits themselves.
-        case none
+        case identity = "none"
     }
 
     /// A label with its score.
     public struct LabelScore: Sendable, Hashable {
         /// The label.
         public let label: String
-        /// The score; a probability except with ``Function/none``.
+        /// The score; a probability except with ``Function/identity``.
         public let score: Double
     }
 
@@ -108,7 +108,7 @@ public final class TextClassificationPipeline {
     /// > Source: transformers `pipelines/text_classification.py`.
     public var defaultFunction: Function {
         switch model.configuration.problemType {
-        case .regression: .none
+        case .regression: .identity
         case .multiLabelClassification: .sigmoid
         case .singleLabelClassification, nil: labels.count == 1 ? .sigmoid : .softmax
         }
@@ -166,7 +166,7 @@ public final class TextClassificationPipeline {
                 switch function {
                 case .sigmoid: logits.map { sigmoid(Double($0)) }
                 case .softmax: softmax(logits)
-                case .none: logits.map(Double.init)
+                case .identity: logits.map { Double($0) }
                 }
             let all = zip(labels, scores).map { LabelScore(label: $0, score: $1) }.sortedByScore()
             return Result(labels: Array(all.prefix(topK ?? .max)), isTruncated: text.isTruncated)

@@ -76,7 +76,8 @@ extension TokenClassificationPipeline {
             )
             return try encoded(answers.map(\.answer)).enumerated().map { index, encoding in
                 var context = others[index][...]
-                let question = answers[index].question.map { _ in template.middle + others[answers.count + index] } ?? []
+                let hasQuestion = answers[index].question != nil
+                let question = hasQuestion ? template.middle + others[answers.count + index] : []
                 let rest = template.count + question.count + encoding.count
                 let isTruncated = rest + context.count > limit
                 if isTruncated {
