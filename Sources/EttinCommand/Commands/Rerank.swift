@@ -20,7 +20,7 @@ struct Rerank: ParsableCommand {
             Scores are those of the model's own activation function. Raw scores have
             no bounds: compare them within a query. --scale-scores maps raw scores to
             1 / (1 + exp(-score)), between 0 and 1 in the same order; they are no
-            calibrated probabilities.
+            calibrated probabilities. A multi-vector model scores by MaxSim.
 
             Examples:
 
@@ -102,25 +102,64 @@ struct Rerank: ParsableCommand {
     func run() throws {
         let folder = try model.folder()
         let requests = try requests()
+        let isLate = try FolderEvidence(folder: folder)?.kind == .multiVector
+        let (scores, isTruncated) = try isLate ? lateScores(requests, folder) : scores(requests, folder)
+        truncation.report(isTruncated)
+        var next = 0
+        try StandardOutput.write { output in
+            for request in requests {
+                let count = request.pairs.count
+                try write(request, Array(scores[next..<next + count]), to: output)
+                next += count
+            }
+        }
+    }
+
+    private var queryPrompt: RerankingPipeline.Prompt {
+        prompt.map { .text($0) } ?? promptName.map { .named($0) } ?? .default
+    }
+
+    private func scores(_ requests: [Request], _ folder: String) throws -> (values: [Double], isTruncated: [Bool]) {
         let pipeline = try RerankingPipeline(folder: folder, options: compute.prepare())
         pipeline.notices.forEach(Diagnostics.note)
         let scores = try pipeline.predict(
             requests.flatMap(\.pairs),
-            prompt: prompt.map { .text($0) } ?? promptName.map { .named($0) } ?? .default,
+            prompt: queryPrompt,
             activation: activation?.function,
             scalesScores: scaleScores,
             overlong: truncation.rule(for: pipeline.tokenizer),
             maxBatchTokens: batches.maxBatchTokens
         )
-        truncation.report(scores.map(\.isTruncated))
-        var next = 0
-        try StandardOutput.write { output in
-            for request in requests {
-                let count = request.pairs.count
-                try write(request, scores[next..<next + count].map(\.value), to: output)
-                next += count
-            }
+        return (scores.map(\.value), scores.map(\.isTruncated))
+    }
+
+    /// Scores by late interaction.
+    private func lateScores(
+        _ requests: [Request],
+        _ folder: String
+    ) throws -> (values: [Double], isTruncated: [Bool]) {
+        if activation != nil || scaleScores {
+            let flag = scaleScores ? "--scale-scores" : "--activation"
+            throw ValidationError("\(flag) does not apply to a multi-vector model, whose scores are sums of cosines")
         }
+        let pipeline = try LateInteractionPipeline(folder: folder, options: compute.prepare())
+        pipeline.notices.forEach(Diagnostics.note)
+        let (rule, maxBatchTokens) = (truncation.rule(for: pipeline.tokenizer), batches.maxBatchTokens)
+        var (values, isTruncated) = ([Double](), [Bool]())
+        for request in requests {
+            let pairs = request.pairs
+            let query = try pipeline.encode(
+                [pairs[0].first],
+                as: .query,
+                prompt: queryPrompt,
+                overlong: rule,
+                maxBatchTokens: maxBatchTokens
+            )
+            let documents = try pipeline.encode(pairs.map(\.second), overlong: rule, maxBatchTokens: maxBatchTokens)
+            values += pipeline.similarity(query, documents)[0].map { Double($0) }
+            isTruncated += documents.isTruncated.map { $0 || query.isTruncated[0] }
+        }
+        return (values, isTruncated)
     }
 
     private func write(_ request: Request, _ scores: [Double], to output: StandardOutput) throws {

@@ -5,11 +5,11 @@ extension RerankingPipeline {
     /// Turns pairs of texts into what a ``RerankingPipeline`` computes with, apart from its model.
     public struct Preparer: Sendable {
         private let pairs: PairPreparation
-        private let settings: EmbeddingSettings
+        private let prompts: PromptTexts
 
         init(_ preparation: TextPreparation, settings: EmbeddingSettings) {
             pairs = PairPreparation(preparation)
-            self.settings = settings
+            prompts = PromptTexts(prompts: settings.prompts, defaultName: settings.defaultPromptName)
         }
 
         /// Maximum number of tokens per pair, including special tokens.
@@ -28,33 +28,9 @@ extension RerankingPipeline {
             prompt: Prompt = .default,
             overlong: OverlongTextRule = .refuse
         ) throws -> [PreparedText] {
-            let text = try settings.text(of: prompt)
+            let text = try prompts.text(of: prompt, for: nil)
             guard !text.isEmpty else { return try self.pairs.prepare(pairs, overlong: overlong) }
             return try self.pairs.prepare(pairs.map { TextPair(text + $0.first, $0.second) }, overlong: overlong)
         }
-    }
-}
-
-extension EmbeddingSettings {
-    /// The text of a prompt, empty for none.
-    ///
-    /// - Throws: ``InferenceError`` for a name that no prompt of the folder has.
-    func text(of prompt: TextEmbeddingPipeline.Prompt) throws -> String {
-        let name: String
-        switch prompt {
-        case .none: return ""
-        case .text(let text): return text
-        case .named(let given): name = given
-        case .default:
-            guard let given = defaultPromptName else { return "" }
-            name = given
-        }
-        if let text = prompts[name] { return text }
-        let known = prompts.keys.sorted()
-        throw InferenceError.invalidOption(
-            name: "prompt-name",
-            found: "\"\(name)\"",
-            expected: known.isEmpty ? "none, as the model has no prompts" : known.joined(separator: ", ")
-        )
     }
 }
