@@ -222,14 +222,18 @@ public final class RerankingPipeline {
         try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
         try pairs.check(limit: preparer.limit, vocabularySize: vocabularySize)
         try pairs.requireTokens()
-        let outputs = try pairs.outputs(.sequences, maxBatchTokens: maxBatchTokens) { batch in
-            activation(rawScores(batch).to(.float32))
+        let raw = try pairs.outputs(.sequences, maxBatchTokens: maxBatchTokens) { rawScores($0) }.map { $0[0] }
+        // An activation function may hide what is infinite.
+        if let index = raw.firstIndex(where: { !$0.isFinite }) {
+            throw divergence.error("the score of pair \(index + 1)")
         }
-        return try zip(pairs, outputs).enumerated().map { index, pair in
-            let value = Double(pair.1[0])
-            guard value.isFinite else { throw divergence.error("the score of pair \(index + 1)") }
-            let isRaw = activation == .identity
-            return Score(value: scalesScores && isRaw ? Self.scaled(value) : value, isTruncated: pair.0.isTruncated)
+        let values: [Float] = try withRecovery { try activation(Tensor(raw)).array() }
+        return zip(pairs, values).map { pair, value in
+            let isScaled = scalesScores && activation == .identity
+            return Score(
+                value: isScaled ? Self.scaled(Double(value)) : Double(value),
+                isTruncated: pair.isTruncated
+            )
         }
     }
 
