@@ -61,6 +61,32 @@ public struct ComputeOptions: Sendable, Hashable {
         }
     }
 
+    /// As for a trunk, with the model's head.
+    func prepare(_ model: some ClassifierModel, _ divergence: Divergence) throws {
+        if let precision = try packing(for: model.trunk) {
+            try requireFinite(model.trunk, precision, divergence)
+            try withRecovery { model.prepackWeights(precision) }
+        }
+    }
+
+    /// As for a trunk, for each transformer of a chain of modules.
+    func prepare(_ chain: ModuleChain, _ divergence: Divergence) throws {
+        guard !chain.transformers.isEmpty || dtype != .int8 else {
+            throw InferenceError.invalidOption(
+                name: "dtype",
+                found: "int8 for a model without a transformer",
+                expected: "float32 or bfloat16"
+            )
+        }
+        for module in chain.transformers {
+            switch module.model {
+            case .trunk(let trunk): try prepare(trunk, divergence)
+            case .languageModel(let model): try prepare(model, divergence)
+            case .classifier(let model): try prepare(model, divergence)
+            }
+        }
+    }
+
     /// Refuses to round weights that are no finite numbers to integers.
     private func requireFinite(_ trunk: ModernBERT, _ precision: ComputeDType, _ divergence: Divergence) throws {
         guard precision == .int8 else { return }

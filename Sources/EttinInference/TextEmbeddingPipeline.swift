@@ -50,22 +50,23 @@ public final class TextEmbeddingPipeline {
     ///   ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, pooling: Pooling? = nil, options: ComputeOptions = ComputeOptions()) throws {
         divergence = Divergence(folder: folder)
-        model = try EmbeddingModel(
+        let model = try EmbeddingModel(
             folder: folder,
             pooling: pooling,
             dtype: options.parameterDType,
             device: options.device
         )
+        self.model = model
         let widened = try options.widen(model)
-        try options.prepare(model.trunk, divergence)
-        tokenizer = try Tokenizer(folder: model.transformerFolder)
-        notices =
-            try ModelFolderNotices.all(folder: model.transformerFolder) + widened + model.settings.notices
-            + tokenizer.notices
-        let configuration = model.trunk.configuration
-        try configuration.requireIDs(of: tokenizer, folder: model.transformerFolder)
+        try options.prepare(model.chain, divergence)
+        let input = try model.chain.input()
+        let tokenizer = try Tokenizer(folder: input.folder)
+        self.tokenizer = tokenizer
+        let folderNotices = try model.chain.transformers.flatMap { try ModelFolderNotices.all(folder: $0.folder) }
+        notices = folderNotices + widened + model.settings.notices + tokenizer.notices
+        try input.configuration?.requireIDs(of: tokenizer, folder: input.folder)
         let limit = min(
-            TextPreparation.limit(tokenizer, configuration),
+            input.configuration.map { TextPreparation.limit(tokenizer, $0) } ?? .max,
             model.settings.maxSequenceLength ?? .max
         )
         preparer = Preparer(
@@ -124,7 +125,7 @@ public final class TextEmbeddingPipeline {
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> TextEmbeddings {
         try checkOptions(truncateDimension, maxBatchTokens)
-        try texts.check(limit: preparer.limit, vocabularySize: model.trunk.configuration.vocabularySize)
+        try texts.check(limit: preparer.limit, vocabularySize: model.chain.input().vocabularySize)
         let width = min(truncateDimension ?? model.settings.truncateDimension ?? .max, model.dimensions)
         var values = [Float](repeating: 0, count: texts.count * width)
         for indices in texts.batches(maxTokens: maxBatchTokens) {

@@ -329,6 +329,8 @@ enum DropoutPlace {
     static let head = 1
     static func attentionOutput(layer: Int) -> Int { 2 * layer + 2 }
     static func mlp(layer: Int) -> Int { 2 * layer + 3 }
+    /// A Dropout module, far above any layer's places.
+    static func module(_ index: Int) -> Int { 1 << 15 + index % (1 << 15) }
 }
 
 extension ModernBERTConfiguration {

@@ -73,6 +73,15 @@ package final class PoolingModule: Module, FeatureModule {
 
     package func connect(_ shapes: inout FeatureShapes) throws {
         inputSize = try shapes.width(of: FeatureName.tokenEmbeddings, with: .tokens)
+        if shapes.isMasked {
+            throw CheckpointError(
+                .unsupported,
+                file: FeatureModules.file,
+                item: shapes.place,
+                found: "comes after a MultiVectorMask",
+                expected: "a multi-vector model without Pooling"
+            )
+        }
         if let statedSize, statedSize != inputSize {
             throw CheckpointError(
                 .malformed,

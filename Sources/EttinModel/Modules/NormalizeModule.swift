@@ -18,7 +18,7 @@ package final class NormalizeModule: Module, FeatureModule {
 
     package static func read(_ folder: FeatureModuleFolder) throws -> NormalizeModule {
         var fields = try folder.settings(isRequired: false)
-        let names = FeatureNames(&fields)
+        let names = FeatureNames(&fields, default: FeatureName.sentenceEmbedding)
         guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
         return NormalizeModule(names: names)
     }
@@ -52,11 +52,11 @@ struct FeatureNames {
     init() {}
 
     /// Reads both keys; a module writes what it reads unless its settings say otherwise.
-    init(_ fields: inout ConfigurationFields) {
+    init(_ fields: inout ConfigurationFields, default name: String) {
         var (given, result): (String?, String?) = (nil, nil)
         fields.read("module_input_name", into: &given)
         fields.read("module_output_name", into: &result)
-        input = given ?? input
+        input = given ?? name
         output = result ?? input
     }
 }
