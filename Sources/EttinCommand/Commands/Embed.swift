@@ -14,6 +14,10 @@ struct Embed: ParsableCommand {
             or .safetensors (float32 "embeddings"). A partial file is never left
             behind. --json then prints a summary.
 
+            A multi-vector (ColBERT) model gives a matrix per text, a row per token;
+            --output to .safetensors then holds "embeddings" [rows, width] and
+            "lengths" [texts].
+
             Pooling, normalization and prompts come from the folder's
             sentence-transformers modules. Without modules, encoders use mean pooling
             and decoders last-token pooling.
@@ -55,6 +59,18 @@ struct Embed: ParsableCommand {
     )
     var truncateDim: Int?
 
+    @Option(help: "What the texts are to a search, for a multi-vector model (default: document).")
+    var task: TextRole?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Keep about one vector in this many per document of a multi-vector model.",
+            valueName: "factor"
+        )
+    )
+    var poolFactor: Double?
+
     @OptionGroup var truncation: TruncationOptions
     @OptionGroup var batches: BatchOptions
     @OptionGroup var compute: ModelOptions
@@ -64,6 +80,9 @@ struct Embed: ParsableCommand {
         if prompt != nil, promptName != nil { throw ValidationError("--prompt and --prompt-name cannot be combined") }
         if let truncateDim, truncateDim < 1 {
             throw ValidationError("--truncate-dim is \(truncateDim); expected 1 or more")
+        }
+        if let poolFactor, !(poolFactor >= 1 && poolFactor.isFinite) {
+            throw ValidationError("--pool-factor is \(poolFactor); expected 1 or more")
         }
         if let output, EmbeddingFileFormat(path: output) == nil {
             throw ValidationError(
@@ -75,6 +94,10 @@ struct Embed: ParsableCommand {
     func run() throws {
         let folder = try model.folder()
         if let output { try AtomicFile.checkPlace(output) }
+        if try FolderEvidence(folder: folder)?.kind == .multiVector { return try runMultiVector(folder) }
+        for (name, isGiven) in [("task", task != nil), ("pool-factor", poolFactor != nil)] where isGiven {
+            throw ValidationError("--\(name) applies to multi-vector models; \(model.model) gives one vector per text")
+        }
         let texts = try input.all()
         let encoder = try TextEmbeddingPipeline(folder: folder, pooling: pooling, options: compute.prepare())
         encoder.notices.forEach(Diagnostics.note)

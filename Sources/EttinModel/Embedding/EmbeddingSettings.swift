@@ -71,9 +71,9 @@ public struct EmbeddingSettings: Sendable, Hashable {
         if let name = settings.defaultPromptName, fields.problems.isEmpty, settings.prompts[name] == nil {
             fields.refuse("default_prompt_name", "is \(quoted(name))", expected: "a key of \"prompts\"")
         }
-        // Late interaction, which is no similarity of two vectors.
+        // Late interaction is no similarity of two vectors.
         let similarity = fields.value("similarity_fn_name") ?? .null
-        if !similarity.isNull, similarity != "MaxSim" {
+        if !similarity.isNull, !["MaxSim", "maxsim", "meanmaxsim"].contains(similarity.stringValue) {
             fields.read("similarity_fn_name", into: &settings.similarity, named: EmbeddingSimilarity.init(rawValue:))
         }
         fields.read("truncate_dim", into: &settings.truncateDimension)

@@ -24,7 +24,14 @@ struct FusedHead {
     }
 
     /// The outputs of some hidden states, `[rows, outputs]`, float32.
-    func callAsFunction(_ hidden: Tensor) -> Tensor {
-        hidden.linear(dense, activation: activation, dtype: .float32).layerNorm(norm).linear(output, dtype: .float32)
+    func callAsFunction(_ hidden: Tensor) -> Tensor { transformed(hidden).linear(output, dtype: .float32) }
+
+    /// The outputs pooled as SPLADE does, `[sequences, outputs]`, float32.
+    func spladePooled(_ hidden: Tensor, cuSeqlens: [Int32], rule: SpladePoolingRule) -> Tensor {
+        transformed(hidden).spladePooled(output, cuSeqlens: cuSeqlens, rule: rule)
+    }
+
+    private func transformed(_ hidden: Tensor) -> Tensor {
+        hidden.linear(dense, activation: activation, dtype: .float32).layerNorm(norm)
     }
 }

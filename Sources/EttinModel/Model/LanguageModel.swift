@@ -164,6 +164,31 @@ public final class LanguageModel: Module, PretrainedModel {
         return decoder(head(hidden), tiedTo: model.embeddings.tokens.weight)
     }
 
+    /// SPLADE's weights of the vocabulary: logits through `log(1 + relu)`, pooled over the tokens of each sequence.
+    ///
+    /// The logits of a batch are never held whole, unless gradients are recorded.
+    ///
+    /// - Parameters:
+    ///   - hidden: `[tokens, hiddenSize]`, from the trunk.
+    ///   - batch: The sequences that the tokens belong to.
+    ///   - training: The dropout context of a training pass; nil for inference.
+    ///   - rule: How tokens are pooled.
+    /// - Returns: `[sequences, vocabularySize]`, float32.
+    package func spladePooled(
+        _ hidden: Tensor,
+        of batch: PackedBatch,
+        training: DropoutContext? = nil,
+        rule: SpladePoolingRule
+    ) -> Tensor {
+        if let fusedHead { return fusedHead.spladePooled(hidden, cuSeqlens: batch.cuSeqlens, rule: rule) }
+        return head(hidden, training: training).spladePooled(
+            weight: decoder.weight ?? model.embeddings.tokens.weight,
+            bias: decoder.bias,
+            cuSeqlens: batch.cuSeqlens,
+            rule: rule
+        )
+    }
+
     /// Prepacks the weights for inference on the CPU; see ``ModernBERT/prepackWeights(_:)``.
     ///
     /// Logits are float32 from then on. With int8 the head computes in bfloat16, as it is where a token is decided.

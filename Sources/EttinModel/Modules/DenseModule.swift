@@ -26,6 +26,16 @@ package final class DenseModule: Module, FeatureModule {
         self.init(inputSize, outputSize, hasBias, activation, usesResidual, FeatureNames())
     }
 
+    /// Makes a projection of a weight alone.
+    ///
+    /// - Parameters:
+    ///   - weight: `[outputs, inputs]`.
+    ///   - feature: The feature that is projected.
+    convenience init(projecting weight: Tensor, feature: String) {
+        self.init(weight.size(1), weight.size(0), false, .identity, false, FeatureNames(feature))
+        linear.weight = weight
+    }
+
     private init(
         _ inputSize: Int,
         _ outputSize: Int,

@@ -20,27 +20,58 @@ package struct ModuleFeatures {
     package let promptTokenCounts: [Int]?
     /// What the texts are to the task, `query` or `document`; nil when the caller does not say.
     package let task: String?
+    /// How many tokens of each sequence, from its first, are attended to; nil for all.
+    package let attendedTokens: [Int32]?
     /// Whether each token counts in late interaction; nil before a MultiVectorMask says so.
     package var isScored: [Bool]?
     private var tensors: [String: Tensor] = [:]
+    private var logits: [String: UncomputedLogits] = [:]
 
-    package init(_ batch: PackedBatch, promptTokenCounts: [Int]? = nil, task: String? = nil) {
+    package init(
+        _ batch: PackedBatch,
+        promptTokenCounts: [Int]? = nil,
+        attendedTokens: [Int32]? = nil,
+        task: String? = nil
+    ) {
         self.batch = batch
         self.promptTokenCounts = promptTokenCounts
+        self.attendedTokens = attendedTokens
         self.task = task
     }
 
     /// A feature; nil when no module has written it.
-    package func tensor(_ name: String) -> Tensor? { tensors[name] }
+    package func tensor(_ name: String) -> Tensor? { tensors[name] ?? logits[name].map { $0.computed } }
 
     /// A feature, which a module has written before another reads it; see ``FeatureModule/connect(_:)``.
     package subscript(name: String) -> Tensor {
         get {
-            guard let tensor = tensors[name] else { preconditionFailure("no module has written \"\(name)\"") }
+            guard let tensor = tensor(name) else { preconditionFailure("no module has written \"\(name)\"") }
             return tensor
         }
-        set { tensors[name] = newValue }
+        set {
+            tensors[name] = newValue
+            logits[name] = nil
+        }
     }
+
+    /// Writes logits over the vocabulary, `[tokens, vocabulary]`, which are computed only where they are read whole.
+    mutating func write(_ name: String, _ value: UncomputedLogits) {
+        tensors[name] = nil
+        logits[name] = value
+    }
+
+    /// A feature that is logits nobody has computed; nil for any other.
+    func uncomputedLogits(_ name: String) -> UncomputedLogits? { logits[name] }
+}
+
+/// Logits over the vocabulary as what they are computed from: those of a batch are a hundred times as large.
+struct UncomputedLogits {
+    let model: LanguageModel
+    /// `[tokens, hiddenSize]`, from the model's trunk.
+    let hidden: Tensor
+
+    /// `[tokens, vocabulary]`.
+    var computed: Tensor { model.logits(hidden) }
 }
 
 /// What each row of a feature is the vector of.

@@ -117,6 +117,7 @@ package final class ModuleChain: Module {
     /// - Parameters:
     ///   - batch: Sequences of token ids, as the tokenizer of the task's ``input(for:)`` makes them.
     ///   - promptTokenCounts: How many tokens at the start of each sequence belong to a prompt.
+    ///   - attendedTokens: How many tokens of each sequence, from its first, are attended to; nil for all.
     ///   - task: What the texts are to the task; one that ``input(for:)`` takes.
     ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: The precision to compute in.
@@ -124,11 +125,17 @@ package final class ModuleChain: Module {
     package func callAsFunction(
         _ batch: PackedBatch,
         promptTokenCounts: [Int]? = nil,
+        attendedTokens: [Int32]? = nil,
         task: String? = nil,
         training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> ModuleFeatures {
-        var features = ModuleFeatures(batch, promptTokenCounts: promptTokenCounts, task: task)
+        var features = ModuleFeatures(
+            batch,
+            promptTokenCounts: promptTokenCounts,
+            attendedTokens: attendedTokens,
+            task: task
+        )
         for module in modules { module(&features, training: training, precision: precision) }
         return features
     }

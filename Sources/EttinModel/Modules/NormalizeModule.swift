@@ -11,6 +11,9 @@ package final class NormalizeModule: Module, FeatureModule {
 
     package override convenience init() { self.init(names: FeatureNames()) }
 
+    /// Scales the vectors of one feature.
+    package convenience init(feature: String) { self.init(names: FeatureNames(feature)) }
+
     private init(names: FeatureNames) {
         self.names = names
         super.init()
@@ -50,6 +53,9 @@ struct FeatureNames {
     var settings: JSONObject { ["module_input_name": .string(input), "module_output_name": .string(output)] }
 
     init() {}
+
+    /// One feature, which is changed.
+    init(_ feature: String) { (input, output) = (feature, feature) }
 
     /// Reads both keys; a module writes what it reads unless its settings say otherwise.
     init(_ fields: inout ConfigurationFields, default name: String) {

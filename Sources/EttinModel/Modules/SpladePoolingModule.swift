@@ -69,18 +69,30 @@ package final class SpladePoolingModule: Module, FeatureModule {
     }
 
     package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
-        let logits = features[FeatureName.tokenEmbeddings].to(.float32)
         let batch = features.batch
         features[FeatureName.sentenceEmbedding] =
-            switch strategy {
-            // The weight rises with the logit: the largest weight is that of the largest logit.
-            case .max: saturation(logits.max(ofRows: (0..<batch.sequenceCount).map(batch.range(of:))))
-            case .sum:
-                saturation(logits).sum(
-                    byGroups: Tensor(batch.sequenceIndices).to(logits.device),
-                    count: batch.sequenceCount
-                )
+            if let logits = features.uncomputedLogits(FeatureName.tokenEmbeddings) {
+                logits.model.spladePooled(logits.hidden, of: batch, training: training, rule: rule)
+            } else {
+                pooled(features[FeatureName.tokenEmbeddings].to(.float32), batch)
             }
+    }
+
+    private var rule: SpladePoolingRule {
+        SpladePoolingRule(isSum: strategy == .sum, takesLogarithmTwice: saturation == .log1pRelu)
+    }
+
+    /// Pools what is no logits of a language model.
+    private func pooled(_ logits: Tensor, _ batch: PackedBatch) -> Tensor {
+        switch strategy {
+        // The weight rises with the logit: the largest weight is that of the largest logit.
+        case .max: saturation(logits.max(ofRows: (0..<batch.sequenceCount).map(batch.range(of:))))
+        case .sum:
+            saturation(logits).sum(
+                byGroups: Tensor(batch.sequenceIndices).to(logits.device),
+                count: batch.sequenceCount
+            )
+        }
     }
 
     package func write(_ folder: FeatureModuleFolder) throws {

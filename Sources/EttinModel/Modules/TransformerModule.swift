@@ -109,13 +109,21 @@ package final class TransformerModule: Module, FeatureModule {
     }
 
     package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
-        features[settings.outputName] =
-            switch model {
-            case .trunk(let trunk): trunk(features.batch, training: training, precision: precision)
-            case .languageModel(let model):
-                model.logits(model.trunk(features.batch, training: training, precision: precision))
-            case .classifier(let model): model(features.batch, training: training, precision: precision)
-            }
+        func hidden(_ trunk: ModernBERT) -> Tensor {
+            trunk(
+                features.batch,
+                attendedTokens: features.attendedTokens,
+                training: training,
+                precision: precision
+            )
+        }
+        switch model {
+        case .trunk(let trunk): features[settings.outputName] = hidden(trunk)
+        case .languageModel(let model):
+            features.write(settings.outputName, UncomputedLogits(model: model, hidden: hidden(model.trunk)))
+        case .classifier(let model):
+            features[settings.outputName] = model(features.batch, training: training, precision: precision)
+        }
     }
 
     /// Prepacks the weights for inference on the CPU; see ``ModernBERT/prepackWeights(_:)``.
