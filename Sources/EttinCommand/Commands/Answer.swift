@@ -118,8 +118,9 @@ struct Answer: ParsableCommand {
             }
         }
         if let context { return [QuestionAnsweringPipeline.Input(question, context: context)] }
-        let text = try TextReader.whole(input ?? "-")
-        guard !text.isEmpty else { throw NoTexts(source: input ?? "standard input") }
+        let path = input ?? "-"
+        let text = try TextReader.whole(path)
+        guard !text.isEmpty else { throw NoTexts(source: path == "-" ? "standard input" : path) }
         return [QuestionAnsweringPipeline.Input(question, context: text)]
     }
 }

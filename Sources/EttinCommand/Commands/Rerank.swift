@@ -148,9 +148,10 @@ struct Rerank: ParsableCommand {
     private func requests() throws -> [Request] {
         if let query, query != "-" {
             if !documents.isEmpty, documents != ["-"] { return [.ranking(query: query, documents: documents)] }
-            var reader = try TextReader(input ?? "-")
+            let path = input ?? "-"
+            var reader = try TextReader(path)
             let texts = try reader.rest()
-            guard !texts.isEmpty else { throw NoTexts(source: input ?? "standard input") }
+            guard !texts.isEmpty else { throw NoTexts(source: path == "-" ? "standard input" : path) }
             return [.ranking(query: query, documents: texts)]
         }
         if !documents.isEmpty { throw ValidationError("the query is -, which reads JSON Lines; expected no documents") }
