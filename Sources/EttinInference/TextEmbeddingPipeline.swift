@@ -57,12 +57,13 @@ public final class TextEmbeddingPipeline {
             device: options.device
         )
         self.model = model
+        let widened = try options.widen(model)
         try options.prepare(model.chain, divergence)
         let input = try model.chain.input()
         let tokenizer = try Tokenizer(folder: input.folder)
         self.tokenizer = tokenizer
         let folderNotices = try model.chain.transformers.flatMap { try ModelFolderNotices.all(folder: $0.folder) }
-        notices = folderNotices + model.settings.notices + tokenizer.notices
+        notices = folderNotices + widened + model.settings.notices + tokenizer.notices
         try input.configuration?.requireIDs(of: tokenizer, folder: input.folder)
         let limit = min(
             input.configuration.map { TextPreparation.limit(tokenizer, $0) } ?? .max,

@@ -44,6 +44,7 @@ extension FolderEvidence {
         expected: String,
         allowingSequenceClassification: Bool = false
     ) throws {
+        try UnsupportedFolder.check(folder)
         // Nothing tells: loading is strict, and lists what is missing.
         guard let evidence = try FolderEvidence(folder: folder), evidence.kind != kind else { return }
         if allowingSequenceClassification, evidence.kind == .reranker, try isSequenceClassifier(folder) { return }

@@ -109,8 +109,9 @@ public final class MultipleChoicePipeline {
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
         try FolderEvidence.require(.multipleChoice, folder: folder, expected: "a multiple-choice model")
         let files = try ClassifierFiles(folder: folder)
-        (tokenizer, notices, divergence) = (files.tokenizer, files.notices, files.divergence)
+        (tokenizer, divergence) = (files.tokenizer, files.divergence)
         model = try MultipleChoiceModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
+        notices = try files.notices + options.widen(model)
         try options.prepare(model, divergence)
         preparer = Preparer(files.preparation)
     }

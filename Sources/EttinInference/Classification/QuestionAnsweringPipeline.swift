@@ -78,12 +78,13 @@ public final class QuestionAnsweringPipeline {
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
         try FolderEvidence.require(.questionAnswering, folder: folder, expected: "a question-answering model")
         let files = try ClassifierFiles(folder: folder)
-        (tokenizer, notices, divergence) = (files.tokenizer, files.notices, files.divergence)
+        (tokenizer, divergence) = (files.tokenizer, files.divergence)
         model = try QuestionAnsweringModel.load(
             folder: folder,
             dtype: options.parameterDType,
             device: options.device
         )
+        notices = try files.notices + options.widen(model)
         try options.prepare(model, divergence)
         preparer = Preparer(files.preparation)
     }

@@ -70,6 +70,7 @@ public final class RerankingPipeline {
                 expected: "a reranker, which gives one; use `ettin classify`"
             )
         }
+        let widened = try options.widen(chain)
         try options.prepare(chain, divergence)
         self.chain = chain
         let input = try chain.input()
@@ -83,13 +84,14 @@ public final class RerankingPipeline {
         settings = try RerankerSettings(folder: folder, configuration: configuration)
         let obeyedKeys = RerankerSettings.configurationKeys
         notices =
-            try ModelFolderNotices.all(folder: input.folder, obeyedKeys: obeyedKeys) + settings.settings.notices
+            try ModelFolderNotices.all(folder: input.folder, obeyedKeys: obeyedKeys) + widened + settings.settings.notices
             + chain.transformers.flatMap(\.settings.notices) + tokenizer.notices
         let limit = min(TextPreparation.limit(tokenizer, configuration), input.maxTokens ?? .max)
         preparer = Preparer(TextPreparation(tokenizer: tokenizer, limit: limit), settings: settings.settings)
     }
 
     private static func chain(folder: String, options: ComputeOptions) throws -> ModuleChain {
+        try UnsupportedFolder.check(folder)
         let (dtype, device) = (options.parameterDType, options.device)
         let evidence = try FolderEvidence(folder: folder)
         let isClassifier = evidence?.kind == .classifier
@@ -188,14 +190,7 @@ public final class RerankingPipeline {
             overlong: overlong,
             maxBatchTokens: maxBatchTokens
         )
-        return scores.map(\.value).ranked(topK: topK).map { index in
-            RankedDocument(
-                index: index,
-                score: scores[index].value,
-                text: documents[index],
-                isTruncated: scores[index].isTruncated
-            )
-        }
+        return scores.ranked(documents, topK: topK)
     }
 
     /// Scores prepared pairs: the second half of
@@ -260,6 +255,20 @@ public final class RerankingPipeline {
             }
         }
         return features[chain.outputName]
+    }
+}
+
+extension [RerankingPipeline.Score] {
+    /// The documents that have these scores, highest scores first.
+    func ranked(_ documents: [String], topK: Int?) -> [RerankingPipeline.RankedDocument] {
+        map(\.value).ranked(topK: topK).map { index in
+            RerankingPipeline.RankedDocument(
+                index: index,
+                score: self[index].value,
+                text: documents[index],
+                isTruncated: self[index].isTruncated
+            )
+        }
     }
 }
 

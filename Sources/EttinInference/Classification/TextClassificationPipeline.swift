@@ -90,12 +90,13 @@ public final class TextClassificationPipeline {
             allowingSequenceClassification: true
         )
         let files = try ClassifierFiles(folder: folder)
-        (tokenizer, notices, divergence) = (files.tokenizer, files.notices, files.divergence)
+        (tokenizer, divergence) = (files.tokenizer, files.divergence)
         model = try SequenceClassificationModel.load(
             folder: folder,
             dtype: options.parameterDType,
             device: options.device
         )
+        notices = try files.notices + options.widen(model)
         try options.prepare(model, divergence)
         labels = model.configuration.labelNames
         preparer = Preparer(files.preparation)

@@ -28,6 +28,16 @@ public final class TokenClassificationPipeline {
         case average
         /// As `simple`, each word having the label of its most certain token.
         case max
+
+        /// Refuses windows for a strategy that cannot merge them.
+        func check(stride: Int?) throws {
+            guard stride != nil, self == .none else { return }
+            throw InferenceError.invalidOption(
+                name: "stride",
+                found: "given with the aggregation strategy none",
+                expected: "simple, first, average or max, which can merge the windows"
+            )
+        }
     }
 
     /// An answer with what it was drawn from, for taggers that mark its unsupported parts.
@@ -100,12 +110,13 @@ public final class TokenClassificationPipeline {
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
         try FolderEvidence.require(.tagger, folder: folder, expected: "a token classifier")
         let files = try ClassifierFiles(folder: folder)
-        (tokenizer, notices, divergence) = (files.tokenizer, files.notices, files.divergence)
+        (tokenizer, divergence) = (files.tokenizer, files.divergence)
         model = try TokenClassificationModel.load(
             folder: folder,
             dtype: options.parameterDType,
             device: options.device
         )
+        notices = try files.notices + options.widen(model)
         try options.prepare(model, divergence)
         labels = model.configuration.labelNames
         preparer = Preparer(files.preparation)
@@ -132,13 +143,7 @@ public final class TokenClassificationPipeline {
         overlong: OverlongTextRule = .refuse,
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> [Result] {
-        if stride != nil, strategy == .none {
-            throw InferenceError.invalidOption(
-                name: "stride",
-                found: "given with the aggregation strategy none",
-                expected: "simple, first, average or max, which can merge the windows"
-            )
-        }
+        try strategy.check(stride: stride)
         return try results(
             for: preparer.prepare(texts, stride: stride, overlong: overlong),
             strategy: strategy,

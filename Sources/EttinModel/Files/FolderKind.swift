@@ -157,6 +157,7 @@ package struct FolderEvidence {
     ///   - expected: What was asked for.
     /// - Throws: `CheckpointError` that says what the folder holds.
     package static func requireLanguageModel(folder: String, expected: String) throws {
+        try UnsupportedFolder.check(folder)
         guard let evidence = try FolderEvidence(folder: folder) else { return }
         switch evidence.kind {
         case .maskedLM, .causalLM, .backbone, .embedding: return
@@ -172,6 +173,7 @@ package struct FolderEvidence {
     ///   - isPoolingGiven: Whether the caller says how to make vectors, of any transformer that has no modules.
     /// - Throws: `CheckpointError` that says what the folder holds.
     package static func requireEmbeddings(folder: String, isPoolingGiven: Bool) throws {
+        try UnsupportedFolder.check(folder)
         guard let evidence = try FolderEvidence(folder: folder) else { return }
         switch evidence.kind {
         case .maskedLM, .causalLM, .backbone, .embedding: return
