@@ -61,6 +61,14 @@ public struct ComputeOptions: Sendable, Hashable {
         }
     }
 
+    /// As for a trunk, with the model's head.
+    func prepare(_ model: some ClassifierModel, _ divergence: Divergence) throws {
+        if let precision = try packing(for: model.trunk) {
+            try requireFinite(model.trunk, precision, divergence)
+            try withRecovery { model.prepackWeights(precision) }
+        }
+    }
+
     /// As for a trunk, for each transformer of a chain of modules.
     func prepare(_ chain: ModuleChain, _ divergence: Divergence) throws {
         guard !chain.transformers.isEmpty || dtype != .int8 else {
@@ -74,7 +82,7 @@ public struct ComputeOptions: Sendable, Hashable {
             switch module.model {
             case .trunk(let trunk): try prepare(trunk, divergence)
             case .languageModel(let model): try prepare(model, divergence)
-            case .classifier(let model): try prepare(model.trunk, divergence)
+            case .classifier(let model): try prepare(model, divergence)
             }
         }
     }

@@ -20,7 +20,7 @@ struct TextPreparation: Sendable {
     private let isOpenEnded: Bool
     private let addsSpecialTokens: Bool
     /// The process's setting, which other threads than this one may not see.
-    private let threadCount = TorchRuntime.threadCount
+    let threadCount = TorchRuntime.threadCount
     /// How many special tokens the tokenizer puts in front of a text and behind it.
     private let specialCounts: (front: Int, back: Int)
 

@@ -82,6 +82,99 @@ import Torch
         await #expect(throws: CancellationError.self) { try await late.value }
     }
 
+    // MARK: - Pairs, classes and spans
+
+    /// A folder of a classifier with random weights.
+    private static func classifier<Model: PretrainedModel>(_ type: Model.Type, labels: [String]) throws -> TinyCheckpoint {
+        let checkpoint = try TinyCheckpoint(.encoder, positions: 128)
+        var configuration = checkpoint.configuration
+        configuration.labels = labels
+        let model = Model(configuration, windowRule: .transformers)
+        model.initialize(.transformers, seed: 3)
+        try model.save(folder: checkpoint.folder.path)
+        return checkpoint
+    }
+
+    @Test func sixtyFourTasksGetTheScoresOfSequentialCalls() async throws {
+        let checkpoint = try Self.classifier(SequenceClassificationModel.self, labels: ["relevance"])
+        let pipeline = try RerankingPipeline(folder: checkpoint.folder.path)
+        let reranker = try await Reranker(folder: Self.url(checkpoint), maxBatchTokens: 256)
+        let found = try await withThrowingTaskGroup(of: (Int, [RerankingPipeline.RankedDocument]).self) { group in
+            for task in 0..<64 {
+                let activation: Activation? = task % 3 == 0 ? .identity : nil
+                group.addTask {
+                    (task, try await reranker.rank("the sea", Self.texts(task), topK: 3, activation: activation))
+                }
+            }
+            return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+        for task in 0..<64 {
+            let activation: Activation? = task % 3 == 0 ? .identity : nil
+            let all = try pipeline.rank("the sea", Self.texts(task), activation: activation)
+            let ranking = try #require(found[task])
+            #expect(ranking.count == min(3, all.count))
+            // Documents with the same text tie, up to rounding.
+            for (hit, expected) in zip(ranking, all) { #expect(abs(hit.score - expected.score) < 1e-5) }
+            for hit in ranking { #expect(hit.text == Self.texts(task)[hit.index]) }
+        }
+        #expect(try await reranker.rank("the sea", [String]()).isEmpty)
+        await #expect(throws: InferenceError.self) { try await reranker.rank("the sea", ["a"], topK: 0) }
+    }
+
+    @Test func textsAreClassifiedWithAndWithoutLabelsOfTheCaller() async throws {
+        let labels = ["contradiction", "neutral", "entailment"]
+        let checkpoint = try Self.classifier(SequenceClassificationModel.self, labels: labels)
+        let pipeline = try TextClassificationPipeline(folder: checkpoint.folder.path)
+        let classifier = try await TextClassifier(folder: Self.url(checkpoint))
+        #expect(classifier.labels == labels && classifier.defaultFunction == .softmax)
+        let inputs = ["A cat", "A dog", .init("A cat", textPair: "An animal")] as [TextClassificationPipeline.Input]
+        async let classes = classifier(inputs, topK: 2)
+        async let chosen = classifier.zeroShot(["A cat", "The sea"], candidateLabels: ["animal", "water"])
+        async let one = classifier("A cat")
+        for (found, expected) in try await zip(classes, pipeline(inputs, topK: 2)) {
+            #expect(found.labels.map(\.label) == expected.labels.map(\.label))
+        }
+        let expected = try pipeline.zeroShot(["A cat", "The sea"], candidateLabels: ["animal", "water"])
+        #expect(try await chosen.map { $0.labels.map(\.label) } == expected.map { $0.labels.map(\.label) })
+        #expect(try await one.labels.count == 3)
+    }
+
+    @Test func entitiesHaveRangesOfTheTextGiven() async throws {
+        let checkpoint = try Self.classifier(TokenClassificationModel.self, labels: ["O", "B-X", "I-X"])
+        let pipeline = try TokenClassificationPipeline(folder: checkpoint.folder.path)
+        let tagger = try await TokenClassifier(folder: Self.url(checkpoint))
+        let texts = TinyCheckpoint.texts
+        let found = try await tagger(texts, ignoredLabels: [])
+        let expected = try pipeline(texts, ignoredLabels: [])
+        for (text, (found, expected)) in zip(texts, zip(found, expected)) {
+            #expect(found.entities.map(\.range) == expected.entities.map(\.range) && !found.entities.isEmpty)
+            for entity in found.entities {
+                let scalars = text.unicodeScalars
+                #expect(scalars.distance(from: scalars.startIndex, to: entity.range.lowerBound) == entity.start)
+            }
+        }
+        #expect(try await tagger(texts[0], ignoredLabels: []).entities.map(\.range) == found[0].entities.map(\.range))
+        let answer = TokenClassificationPipeline.GroundedAnswer("A cat", context: "A cat sat.", question: "Who?")
+        #expect(try await tagger([answer], ignoredLabels: []).count == 1)
+        await #expect(throws: InferenceError.self) { try await tagger(texts, strategy: .none, stride: 2) }
+    }
+
+    @Test func questionsAreAnsweredAndChoicesMade() async throws {
+        let reader = try Self.classifier(QuestionAnsweringModel.self, labels: ["start", "end"])
+        let answerer = try await QuestionAnswerer(folder: Self.url(reader))
+        let context = TinyCheckpoint.texts[1]
+        let answer = try #require(try await answerer("Who sat?", context: context).answers.first)
+        #expect(context[answer.range] == answer.text)
+        let expected = try QuestionAnsweringPipeline(folder: reader.folder.path)([.init("Who sat?", context: context)])
+        #expect(expected[0].answers[0].range == answer.range)
+        let swag = try Self.classifier(MultipleChoiceModel.self, labels: ["choice"])
+        let chooser = try await MultipleChoice(folder: Self.url(swag))
+        let choice = try await chooser("A cat", choices: ["sat.", "ran to the sea."])
+        let pipeline = try MultipleChoicePipeline(folder: swag.folder.path)
+        #expect(try choice.choice == pipeline([.init("A cat", choices: ["sat.", "ran to the sea."])])[0].choice)
+        await #expect(throws: InferenceError.self) { try await chooser("A cat", choices: ["sat."]) }
+    }
+
     @Test func masksAreFilledForSeveralTasks() async throws {
         let checkpoint = try TinyCheckpoint(.encoder)
         let pipeline = try FillMaskPipeline(folder: checkpoint.folder.path)

@@ -72,3 +72,8 @@ final class BatchRequest<Item: BatchItem, Output: Sendable>: Sendable {
     /// Ends the request because its task is cancelled, from any thread.
     func cancel() { fail(CancellationError()) }
 }
+
+extension [PreparedText] {
+    /// What all of them add to a batch.
+    var tokenCount: Int { reduce(0) { $0 + $1.tokenCount } }
+}

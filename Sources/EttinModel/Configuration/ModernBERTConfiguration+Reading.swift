@@ -11,7 +11,7 @@ extension ModernBERTConfiguration {
     /// - Parameter folder: The model's folder.
     /// - Throws: `CheckpointError` with everything that is wrong with the file.
     public init(folder: String) throws {
-        try UnsupportedFolder.check(folder)
+        try UnsupportedFolder.checkConfiguration(folder)
         try self.init(path: FilePath.joined(folder, "config.json"))
     }
 

@@ -3,13 +3,22 @@ import EttinJSON
 
 /// Folders that cannot be run here, each refused by a sentence that says what it is and what would work.
 package enum UnsupportedFolder {
-    /// Refuses what no configuration tells: models of other libraries, and folders without `config.json`.
-    ///
-    /// Called before the configuration is read, whose absence would say less.
+    /// Refuses a folder that is about to be loaded: a model of another library, an adapter alone, weights in another
+    /// format.
     ///
     /// - Parameter folder: A model's folder.
     /// - Throws: `CheckpointError` for such a folder; nothing when the folder may be a model.
     package static func check(_ folder: String) throws {
+        try checkConfiguration(folder)
+        if let error = try withoutWeights(folder) { throw error }
+    }
+
+    /// Refuses a folder of whose configuration no key tells what it is, before it is read.
+    ///
+    /// - Parameter folder: A model's folder.
+    /// - Throws: `CheckpointError` for a model of another library, and for an adapter alone or weights in another format
+    ///   without a `config.json`, whose absence would say less.
+    static func checkConfiguration(_ folder: String) throws {
         if FilePath.exists(FilePath.joined(folder, "gliner_config.json")) {
             throw CheckpointError(
                 .unsupported,

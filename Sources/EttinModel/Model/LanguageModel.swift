@@ -4,7 +4,7 @@ public import Torch
 final class PredictionHead: Module {
     @Child("dense") var dense: Linear
     @Child("norm") var norm: LayerNorm
-    private let activation: Activation
+    let activation: Activation
 
     init(_ configuration: ModernBERTConfiguration) {
         activation = configuration.classifierActivation
@@ -195,38 +195,13 @@ public final class LanguageModel: Module, PretrainedModel {
     ///
     /// - Parameter precision: The precision of the products.
     package func prepackWeights(_ precision: ComputeDType) {
-        fusedHead = FusedHead(self, precision: precision == .float32 ? .float32 : .bfloat16)
-        model.prepackWeights(precision)
-    }
-}
-
-/// A prediction head and output layer with packed weights.
-private struct FusedHead {
-    let dense: PrepackedWeight
-    let activation: Activation
-    let norm: FusedNorm
-    let decoder: PrepackedWeight
-
-    init(_ model: LanguageModel, precision: ComputeDType) {
-        dense = PrepackedWeight(model.head.dense, precision: precision)
-        activation = model.configuration.classifierActivation
-        norm = FusedNorm(model.head.norm)
-        decoder = PrepackedWeight(
-            model.decoder.weight ?? model.model.embeddings.tokens.weight,
-            bias: model.decoder.bias,
+        fusedHead = FusedHead(
+            head,
+            output: decoder.weight ?? model.embeddings.tokens.weight,
+            bias: decoder.bias,
             precision: precision
         )
-    }
-
-    func callAsFunction(_ hidden: Tensor) -> Tensor { transformed(hidden).linear(decoder, dtype: .float32) }
-
-    /// The outputs pooled as SPLADE does, `[sequences, outputs]`, float32.
-    func spladePooled(_ hidden: Tensor, cuSeqlens: [Int32], rule: SpladePoolingRule) -> Tensor {
-        transformed(hidden).spladePooled(decoder, cuSeqlens: cuSeqlens, rule: rule)
-    }
-
-    private func transformed(_ hidden: Tensor) -> Tensor {
-        hidden.linear(dense, activation: activation, dtype: .float32).layerNorm(norm)
+        model.prepackWeights(precision)
     }
 }
 

@@ -121,12 +121,12 @@ package final class DenseModule: Module, FeatureModule {
 
 extension Activation {
     /// The activations a projection may name, by their Python classes.
-    fileprivate static let classNames: [(Activation, name: String)] = [
+    static let classNames: [(Activation, name: String)] = [
         (.identity, "Identity"), (.tanh, "Tanh"), (.gelu, "GELU"), (.relu, "ReLU"), (.silu, "SiLU"),
         (.sigmoid, "Sigmoid"),
     ]
 
-    fileprivate init?(className: String) {
+    init?(className: String) {
         guard let found = Self.classNames.first(where: { $0.name == className }) else { return nil }
         self = found.0
     }

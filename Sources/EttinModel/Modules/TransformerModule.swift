@@ -131,7 +131,7 @@ package final class TransformerModule: Module, FeatureModule {
         switch model {
         case .trunk(let trunk): trunk.prepackWeights(precision)
         case .languageModel(let model): model.prepackWeights(precision)
-        case .classifier(let model): model.trunk.prepackWeights(precision)
+        case .classifier(let model): model.prepackWeights(precision)
         }
     }
 
