@@ -29,7 +29,7 @@ $(INTEROP) .deps/interop/bin/python -m pytest -m $(1) $(filter-out $(CORPUS_CHEC
 $(INTEROP) .deps/interop-corpus/bin/python -m pytest -m $(1) $(CORPUS_CHECKS)
 endef
 
-.PHONY: help setup build demo test interop interop-slow compare consumer api docs fuzz lint install check-install uninstall clean
+.PHONY: help setup build demo test interop interop-slow compare consumer server tsan api docs fuzz lint install check-install uninstall clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -71,8 +71,14 @@ api: build ## Compare the public declarations with the lists in API/
 docs: build ## Build the documentation
 	@./scripts/build-docs
 
-consumer: build ## Build and run an application that depends on this package by version
+consumer: build ## Build and run applications that depend on this package by version
 	@./scripts/check-consumer
+
+server: build ## The same, with an HTTP server among them
+	@./scripts/check-consumer --server
+
+tsan: build ## Run shared models under Thread Sanitizer
+	@./scripts/check-threads
 
 # Builds nothing, so that `sudo make install` needs no toolchain.
 install: ## Install what `make` has built, completions and manual; PREFIX=/usr/local, DESTDIR=
