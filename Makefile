@@ -59,8 +59,8 @@ interop: build ## Compare with the original Python libraries
 interop-slow: build ## Run the longer comparisons, with every parameter set
 	$(call ORIGINALS,slow)
 
-compare: build ## Benchmark models against their peers, and print the ratios
-	@./Benchmarks/compare/run
+compare: build ## Benchmark models against their peers, and print the ratios; ROWS='rerank-*' for some
+	@./Benchmarks/compare/run $(if $(ROWS),--rows '$(ROWS)')
 
 fuzz: setup ## Fuzz the readers; RUNS=1000000 READER=mds SEED=1
 	swift build $(SWIFT_FLAGS) --product ettin-fuzz
