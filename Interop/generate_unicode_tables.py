@@ -6,14 +6,23 @@ library's regex engines and normaliser think, whatever Unicode version they carr
     python Interop/generate_unicode_tables.py > Sources/EttinTokenizer/UnicodeTables.swift
 """
 
+import struct
+
 import tokenizers
 import unicodedata
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+from double_array import characters_map
 
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 NFC = normalizers.NFC().normalize_str
 NFD = normalizers.NFD().normalize_str
+NFKD = normalizers.NFKD().normalize_str
 HANGUL = range(0xAC00, 0xAC00 + 11172)
+EVERYTHING = "".join(map(chr, CODE_POINTS))
+CATEGORIES = (
+    "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cs Cn"
+).split()
 
 
 def split_classes():
@@ -98,6 +107,132 @@ def compositions(decomposed):
         assert len(first) == 1 and NFC(first + last) == chr(code), hex(code)
         result[ord(first), ord(last)] = code
     return result
+
+
+def matching(pattern):
+    """The code points that a regular expression for one character matches."""
+    pieces = pre_tokenizers.Split(Regex(pattern), "removed", invert=True).pre_tokenize_str(EVERYTHING)
+    return [CODE_POINTS[i] for _, (start, end) in pieces for i in range(start, end)]
+
+
+def categories():
+    """Runs of one general category, surrogates among them, as (length, index in CATEGORIES)."""
+    category = {}
+    for index, name in enumerate(CATEGORIES):
+        for code in matching(r"\p{" + name + "}") if name != "Cs" else range(0xD800, 0xE000):
+            assert code not in category
+            category[code] = index
+    runs = []
+    for code in range(0x110000):
+        if runs and runs[-1][1] == category[code]:
+            runs[-1][0] += 1
+        else:
+            runs.append([1, category[code]])
+    return runs
+
+
+def isolated(pre_tokenizer):
+    """The code points that a pre-tokenizer cuts out of letters."""
+    split = pre_tokenizer.pre_tokenize_str
+    return [c for c in CODE_POINTS if len(split("a" + chr(c) + "a")) != 1]
+
+
+def lowercase():
+    """Runs of (start, count, step, difference) of characters with one lower case character."""
+    lower = normalizers.Lowercase().normalize_str
+    assert lower("\u0130") == "i\u0307"
+    pairs = [(c, ord(lower(chr(c)))) for c in CODE_POINTS if len(lower(chr(c))) == 1 and lower(chr(c)) != chr(c)]
+    runs = []
+    for code, lowered in pairs:
+        last = runs[-1] if runs else None
+        if last and last[3] == lowered - code:
+            step = code - (last[0] + (last[1] - 1) * last[2])
+            if (last[1] == 1 and step <= 2) or step == last[2]:
+                last[1:3] = [last[1] + 1, step]
+                continue
+        runs.append([code, 1, 1, lowered - code])
+    return runs
+
+
+def cleaned():
+    """What BERT's normaliser removes, and what it makes a space."""
+    clean = normalizers.BertNormalizer(
+        clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=False
+    ).normalize_str
+    results = {c: clean("a" + chr(c) + "a") for c in CODE_POINTS}
+    removed = [c for c, text in results.items() if text == "aa"]
+    spaces = [c for c, text in results.items() if text == "a a"]
+    assert all(text in ("aa", "a a", "a" + chr(c) + "a") for c, text in results.items())
+    return removed, spaces
+
+
+def chinese():
+    spaced = normalizers.BertNormalizer(
+        clean_text=False, handle_chinese_chars=True, strip_accents=False, lowercase=False
+    ).normalize_str
+    return [c for c in CODE_POINTS if spaced(chr(c)) != chr(c)]
+
+
+def nmt():
+    """What the Nmt normaliser removes, and what it makes a space."""
+    normalize = normalizers.Nmt().normalize_str
+    results = {c: normalize("a" + chr(c) + "a") for c in CODE_POINTS}
+    assert all(text in ("aa", "a a", "a" + chr(c) + "a") for c, text in results.items())
+    return [c for c, text in results.items() if text == "aa"], [c for c, text in results.items() if text == "a a"]
+
+
+def accents():
+    """Marks that StripAccents and BERT's normaliser remove, decomposed or not; the two differ."""
+    plain = normalizers.StripAccents().normalize_str
+    bert = normalizers.BertNormalizer(
+        clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False
+    ).normalize_str
+    return [c for c in CODE_POINTS if plain(chr(c)) == ""], [c for c in CODE_POINTS if bert(chr(c)) == ""]
+
+
+def clusters():
+    """Characters that join the one before them in a grapheme cluster, that no mark joins, and that join the next one.
+
+    Probed by the Precompiled normaliser, which looks up clusters of up to five bytes; longer ones do not matter.
+    """
+
+    def normalizer(entries):
+        return normalizers.Precompiled(characters_map(entries)).normalize_str
+
+    letter = normalizer({"a": "b"})
+    joining = [c for c in CODE_POINTS if letter("a" + chr(c)) == "b"]
+    # A null character ends a lookup; it is a control character like the others below U+0020.
+    candidates = [
+        c for c in CODE_POINTS if 0 < c < 0x10000 and unicodedata.category(chr(c)) in ("Cc", "Cf", "Zl", "Zp", "Cn")
+    ]
+    separate, prepended = [0], []
+    for start in range(0, len(candidates), 256):
+        block = candidates[start : start + 256]
+        apart = normalizer({chr(c): "x" for c in block})
+        separate += [c for c in block if apart(chr(c) + "\u0301") != "x"]
+        prepended += [c for c in block if apart(chr(c) + "a") == "x"]
+    for c in [0x0D4E, 0x110BD, 0x110CD, 0x111C2, 0x111C3, 0x113D1, 0x1193F, 0x11941, 0x11A3A, *range(0x11A84, 0x11A8A),
+              0x11D46, 0x11F02]:
+        if normalizer({chr(c): "x"})(chr(c) + "a") == "x":
+            prepended.append(c)
+    return joining, separate, prepended
+
+
+def compatibility(canonical):
+    """Compatibility decompositions: (gap, count, length, code points…), for runs that map to runs."""
+    numbers, last, open_run = [], 0, None
+    for code in CODE_POINTS:
+        text = NFKD(chr(code))
+        if code in HANGUL or text == canonical.get(code, chr(code)):
+            continue
+        codes = [ord(c) for c in text]
+        if open_run and len(codes) == 1 and open_run == (code, codes[0]):
+            numbers[-3] += 1
+        else:
+            numbers += [code - last, 1, len(codes), *codes]
+        open_run = (code + 1, codes[0] + 1) if len(codes) == 1 else None
+        last = code
+    return numbers
 
 
 def base36(number):
@@ -189,6 +324,57 @@ def main():
         numbers += [first - last, second, code]
         last = first
     emit("compositions", "Canonical compositions by first code point: (gap, second, result).", numbers)
+    print()
+    emit(
+        "compatibility",
+        "Full compatibility decompositions that are not canonical: (gap, count, length, code points…) of runs.",
+        compatibility(decomposed),
+    )
+    print()
+    emit(
+        "categories",
+        "General categories of all code points in order, as the split patterns see them: (length, category).",
+        [number for run in categories() for number in run],
+    )
+    print()
+    emit_ranges("patternWords", r"Word characters of the split patterns, `\w`", matching(r"\w"))
+    print()
+    emit_ranges("punctuation", "Punctuation of the pre-tokenizers", isolated(pre_tokenizers.Punctuation()))
+    bert = isolated(pre_tokenizers.BertPreTokenizer())
+    spaces = isolated(pre_tokenizers.WhitespaceSplit())
+    assert sorted(isolated(pre_tokenizers.Punctuation()) + spaces) == bert and spaces == stripped
+    print()
+    emit_ranges("numeric", "Characters that the Digits pre-tokenizer cuts out", isolated(pre_tokenizers.Digits()))
+    print()
+    numbers, last = [], 0
+    for start, count, step, difference in lowercase():
+        numbers += [start - last, count, step, difference * 2 if difference >= 0 else -difference * 2 - 1]
+        last = start
+    emit("lowercase", "Lower case: (gap, count, step, zigzag difference) of runs; U+0130 apart.", numbers)
+    print()
+    removed, cleaned_spaces = cleaned()
+    emit_ranges("bertRemoved", "What BERT's cleaning removes", removed)
+    print()
+    emit_ranges("bertSpaces", "What BERT's cleaning makes a space", cleaned_spaces)
+    print()
+    emit_ranges("chinese", "What BERT's normaliser puts spaces around", chinese())
+    print()
+    plain, bert_accents = accents()
+    emit_ranges("accents", "Marks that StripAccents removes", plain)
+    print()
+    emit_ranges("bertAccents", "Marks that BERT's normaliser removes", bert_accents)
+    print()
+    removed, nmt_spaces = nmt()
+    emit_ranges("nmtRemoved", "What the Nmt normaliser removes", removed)
+    print()
+    emit_ranges("nmtSpaces", "What the Nmt normaliser makes a space", nmt_spaces)
+    print()
+    joining, separate, prepended = clusters()
+    emit_ranges("clusterJoining", "Characters that a grapheme cluster goes on with", joining)
+    print()
+    emit_ranges("clusterSeparate", "Characters that are a grapheme cluster alone", separate)
+    print()
+    emit_ranges("clusterPrepended", "Characters that join the next one in a grapheme cluster", prepended)
     print("}")
 
 

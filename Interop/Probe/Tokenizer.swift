@@ -3,6 +3,7 @@
 //   encode FOLDER INPUT OUTPUT [special] [pairs]   ids, type ids, offsets and decodings of length-prefixed texts
 //   tokens FOLDER INPUT                            one JSON line of tokens per length-prefixed text
 //   time FOLDER INPUT THREADS                      seconds for ids, encodings, batches
+//   stream-decode FOLDER INPUT                     whether tokens decode one by one as all at once
 //   load FOLDER                                    milliseconds to load
 //   stream FOLDER FILE THREADS                     tokens and a hash of a whole text file
 //   train FOLDER SIZE PREFIX BYTES THREADS FILE…   trains a tokenizer, saves it to a folder
@@ -106,6 +107,20 @@ func runTokenizer(_ arguments: [String]) throws {
             let encoding = tokenizer.encode(utf8: text)
             print(JSONValue.array(encoding.tokens.map { .string($0) }).text())
         }
+    case "stream-decode":
+        let tokenizer = try Tokenizer(folder: folder)
+        for skips in [false, true] {
+            for text in try records(arguments[2]) {
+                let ids = tokenizer.encode(utf8: text).ids
+                var decoder = TokenStreamDecoder(tokenizer, skipSpecialTokens: skips)
+                let pieces = ids.map { decoder.append($0) }.joined() + decoder.finish()
+                guard pieces.utf8.elementsEqual(tokenizer.decode(ids, skipSpecialTokens: skips).utf8) else {
+                    print("not equal: \(String(decoding: text, as: UTF8.self))")
+                    return
+                }
+            }
+        }
+        print("equal")
     case "time":
         let tokenizer = try Tokenizer(folder: folder)
         let texts = try records(arguments[2]).map { String(decoding: $0, as: UTF8.self) }

@@ -1,14 +1,31 @@
-/// Canonical decompositions, compositions and combining classes of the original normaliser.
+/// The four Unicode normalisation forms.
+enum UnicodeForm: Sendable {
+    case nfc, nfd, nfkc, nfkd
+
+    /// The bit of the characters that the form may change or move, or that may join one before them.
+    var unstableBit: UInt8 {
+        switch self {
+        case .nfc: UnicodeProperties.unstableBit
+        case .nfd: UnicodeProperties.decomposingBit
+        case .nfkc: UnicodeProperties.compatibilityUnstableBit
+        case .nfkd: UnicodeProperties.compatibilityDecomposingBit
+        }
+    }
+}
+
+/// Decompositions, compositions and combining classes of the original normaliser.
 final class CanonicalData: Sendable {
     /// The one instance, built when a text first contains a character that NFC may change.
     static let shared = CanonicalData()
+    /// The same with compatibility decompositions.
+    static let compatible = CanonicalData(isCompatible: true)
 
     private let decompositionIndex: [UInt32: Range<Int>]
     private let decompositionScalars: [UInt32]
     private let compositions: [UInt64: UInt32]
     private let combiningClasses: [UInt32: UInt8]
 
-    private init() {
+    private init(isCompatible: Bool = false) {
         var index: [UInt32: Range<Int>] = [:]
         var scalars: [UInt32] = []
         var reader = Base36Reader(UnicodeTables.decompositions)
@@ -18,6 +35,20 @@ final class CanonicalData: Sendable {
             let start = scalars.count
             for _ in 0..<length { scalars.append(UInt32(reader.next() ?? 0)) }
             index[UInt32(code)] = start..<scalars.count
+        }
+        if isCompatible {
+            reader = Base36Reader(UnicodeTables.compatibility)
+            code = 0
+            while let gap = reader.next(), let count = reader.next(), let length = reader.next() {
+                code += gap
+                let targets = (0..<length).map { _ in UInt32(reader.next() ?? 0) }
+                // A run of characters with one target each maps to a run.
+                for offset in 0..<count {
+                    index[UInt32(code + offset)] = scalars.count..<scalars.count + length
+                    scalars += targets.map { $0 + UInt32(offset) }
+                }
+                code += count - 1
+            }
         }
         decompositionIndex = index
         decompositionScalars = scalars
@@ -72,7 +103,7 @@ final class CanonicalData: Sendable {
     }
 }
 
-/// Brings text to NFC while keeping track of where each byte came from.
+/// Brings text to NFC, or to another form, while keeping track of where each byte came from.
 ///
 /// The alignment follows the original library, which counts for each resulting character how many source characters
 /// it stands for ("change": 0 replaces one, +1 is inserted, −n swallows n more) and gives a composed character the
@@ -103,16 +134,24 @@ struct CanonicalComposer: ~Copyable {
     private var sources: [Source] = []
     private var decomposed: [Changed] = []
     private var composed: [Changed] = []
+    private let form: UnicodeForm
+    private let unstableBit: UInt8
+
+    init(form: UnicodeForm = .nfc) {
+        self.form = form
+        unstableBit = form.unstableBit
+    }
 
     /// Normalises a text.
     ///
     /// - Parameters:
     ///   - text: Valid UTF-8.
     ///   - aligning: Whether to fill `alignments`.
-    /// - Returns: False when the text is in NFC already; `bytes` is then not filled.
+    /// - Returns: False when the text is in that form already; `bytes` is then not filled.
     mutating func normalize(_ text: UnsafeBufferPointer<UInt8>, aligning: Bool) -> Bool {
         let flags = UnicodeProperties.shared.flags.pointer
-        // Start of the last character that NFC neither changes nor joins to what is before it.
+        let unstableBit = unstableBit
+        // Start of the last character that the form neither changes nor joins to what is before it.
         var safeStart = 0
         var copied = 0
         var position = 0
@@ -124,7 +163,7 @@ struct CanonicalComposer: ~Copyable {
                 continue
             }
             let (scalar, next) = decodeScalar(text, position)
-            guard flags[Int(scalar)] & UnicodeProperties.unstableBit != 0 else {
+            guard flags[Int(scalar)] & unstableBit != 0 else {
                 safeStart = position
                 position = next
                 continue
@@ -162,14 +201,14 @@ struct CanonicalComposer: ~Copyable {
         aligning: Bool
     ) -> Int {
         let flags = UnicodeProperties.shared.flags.pointer
-        let data = CanonicalData.shared
+        let data = form == .nfkc || form == .nfkd ? CanonicalData.compatible : CanonicalData.shared
         sources.removeAll(keepingCapacity: true)
         decomposed.removeAll(keepingCapacity: true)
         composed.removeAll(keepingCapacity: true)
         var position = start
         while position < text.count {
             let (scalar, next) = decodeScalar(text, position)
-            if position > start, flags[Int(scalar)] & UnicodeProperties.unstableBit == 0 { break }
+            if position > start, flags[Int(scalar)] & unstableBit == 0 { break }
             sources.append(Source(scalar: scalar, range: SourceRange(start: position, end: next)))
             position = next
         }
@@ -183,7 +222,11 @@ struct CanonicalComposer: ~Copyable {
             }
         }
         sortMarks()
-        composeMarks(data)
+        if form == .nfc || form == .nfkc {
+            composeMarks(data)
+        } else {
+            swap(&composed, &decomposed)
+        }
         write(previous: aligning ? precedingRange(text, start) : SourceRange(start: 0, end: 0), aligning: aligning)
         return position
     }
@@ -253,7 +296,7 @@ struct CanonicalComposer: ~Copyable {
     private mutating func write(previous: SourceRange, aligning: Bool) {
         var consumed = 0
         for entry in composed {
-            let length = appendUTF8(entry.scalar)
+            let length = appendUTF8(entry.scalar, to: &bytes)
             guard aligning else { continue }
             let place: SourceRange
             if entry.change > 0 {
@@ -263,29 +306,6 @@ struct CanonicalComposer: ~Copyable {
                 consumed += 1 - entry.change
             }
             for _ in 0..<length { alignments.append(place) }
-        }
-    }
-
-    private mutating func appendUTF8(_ scalar: UInt32) -> Int {
-        switch scalar {
-        case 0..<0x80:
-            bytes.append(UInt8(scalar))
-            return 1
-        case 0x80..<0x800:
-            bytes.append(0xC0 | UInt8(scalar >> 6))
-            bytes.append(0x80 | UInt8(scalar & 0x3F))
-            return 2
-        case 0x800..<0x10000:
-            bytes.append(0xE0 | UInt8(scalar >> 12))
-            bytes.append(0x80 | UInt8(scalar >> 6 & 0x3F))
-            bytes.append(0x80 | UInt8(scalar & 0x3F))
-            return 3
-        default:
-            bytes.append(0xF0 | UInt8(scalar >> 18 & 0x07))
-            bytes.append(0x80 | UInt8(scalar >> 12 & 0x3F))
-            bytes.append(0x80 | UInt8(scalar >> 6 & 0x3F))
-            bytes.append(0x80 | UInt8(scalar & 0x3F))
-            return 4
         }
     }
 }

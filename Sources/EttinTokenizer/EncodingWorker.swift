@@ -18,7 +18,7 @@ struct EncodingState: ~Copyable {
     /// For each id where its source lies, in characters of the text; filled only when offsets are asked for.
     var spans = Scratch<CharacterSpan>(capacity: 1024)
     /// Tokens whose text is not that of their id: added tokens that swallowed white space.
-    private(set) var tokenTexts: [Int: String] = [:]
+    var tokenTexts: [Int: String] = [:]
 
     /// A range of characters (Unicode scalars).
     struct CharacterSpan: BitwiseCopyable {
@@ -34,25 +34,37 @@ struct EncodingState: ~Copyable {
         let count: Int
         /// Source of each byte relative to `sourceStart`; nil when the text is the source itself.
         let alignments: UnsafePointer<CanonicalComposer.SourceRange>?
+        /// Which text of a pipeline this is, to ask for places.
+        var stage = Stage.none
     }
 
-    private let core: TokenizerCore
+    /// The texts of a pipeline.
+    enum Stage {
+        case none
+        /// The normalised piece.
+        case normalized
+        /// A part of it, as the pre-tokenizer left it.
+        case preTokenized
+    }
+
+    let core: TokenizerCore
     private let scanner = WordScanner()
-    private var cache = WordCache()
-    private var merger = BytePairMerger()
+    var cache = WordCache()
+    var merger = BytePairMerger()
     private var composer = CanonicalComposer()
     private var prefixed = Scratch<UInt8>()
+    var pipelineState = PipelineState()
 
     // The text being encoded.
-    private var source: UnsafePointer<UInt8>
-    private var sourceCount = 0
-    private var isASCII = false
-    private var wantsOffsets = false
-    private var wantsTexts = false
-    private var addsPrefixSpace = false
+    private(set) var source: UnsafePointer<UInt8>
+    private(set) var sourceCount = 0
+    private(set) var isASCII = false
+    private(set) var wantsOffsets = false
+    private(set) var wantsTexts = false
+    private(set) var addsPrefixSpace = false
     private var prefixesFirstPiece = true
     private var splitsWords = true
-    private var readable = 0
+    var readable = 0
     // Characters that start in `source[0..<cursorByte]`.
     private var cursorByte = 0
     private var cursorCharacters = 0
@@ -90,6 +102,12 @@ struct EncodingState: ~Copyable {
         cursorByte = 0
         cursorCharacters = 0
         isASCII = isASCIIText(text)
+        if let pipeline = core.pipeline {
+            split(source, 0, sourceCount, core.rawMatcher, piece: nil) { state, start, end in
+                state.encodePiece(start, end, through: pipeline)
+            }
+            return
+        }
         split(source, 0, sourceCount, core.rawMatcher, piece: nil) { state, start, end in
             state.encodePiece(start, end)
         }
@@ -98,7 +116,7 @@ struct EncodingState: ~Copyable {
     // MARK: - Added tokens
 
     /// Cuts a text at added tokens: emits those, and calls `body` with what lies between.
-    private mutating func split(
+    mutating func split(
         _ text: UnsafePointer<UInt8>,
         _ start: Int,
         _ end: Int,
@@ -219,7 +237,7 @@ struct EncodingState: ~Copyable {
         }
     }
 
-    private mutating func appendSpans(_ firstID: Int, _ start: Int, _ piece: Piece, prefix: Int) {
+    mutating func appendSpans(_ firstID: Int, _ start: Int, _ piece: Piece, prefix: Int) {
         var position = start
         let starts = core.decodedStarts.pointer
         for index in firstID..<ids.count {
@@ -234,7 +252,7 @@ struct EncodingState: ~Copyable {
 
     /// Encodes a word, unless it has bytes that the vocabulary lacks.
     @inline(__always)
-    private mutating func encodeWord(_ text: UnsafePointer<UInt8>, _ start: Int, _ length: Int) -> Bool {
+    mutating func encodeWord(_ text: UnsafePointer<UInt8>, _ start: Int, _ length: Int) -> Bool {
         let key = WordCache.key(text, start, length, readable: readable)
         if cache.lookUp(key, text + start, length, into: &ids) { return true }
         guard encodeNewWord(text + start, length) else { return false }
@@ -270,7 +288,7 @@ struct EncodingState: ~Copyable {
     /// Encodes a word of which the vocabulary lacks some bytes: those become the unknown token, or vanish without one.
     ///
     /// Lengths count bytes of the token text, as in the original: a byte that vanishes moves the offsets of the rest.
-    private mutating func encodeIncompleteWord(
+    mutating func encodeIncompleteWord(
         _ text: UnsafePointer<UInt8>,
         _ start: Int,
         _ end: Int,
@@ -327,7 +345,8 @@ struct EncodingState: ~Copyable {
 
     /// The characters that a range of a piece came from.
     @inline(__always)
-    private mutating func span(_ piece: Piece, _ start: Int, _ end: Int, prefix: Int) -> CharacterSpan {
+    mutating func span(_ piece: Piece, _ start: Int, _ end: Int, prefix: Int) -> CharacterSpan {
+        guard piece.stage == .none else { return pipelineSpan(piece, start, end) }
         // An inserted space has the place of the first character.
         let first = max(start, prefix)
         let last = max(end - 1, prefix)
@@ -346,7 +365,7 @@ struct EncodingState: ~Copyable {
 
     /// The position, counted in characters, of the character that a byte belongs to.
     @inline(__always)
-    private mutating func character(at byte: Int) -> Int {
+    mutating func character(at byte: Int) -> Int {
         isASCII ? byte : countedCharacter(at: byte)
     }
 

@@ -12,6 +12,8 @@ public struct TokenStreamDecoder: Sendable {
     private let skipSpecialTokens: Bool
     private var pending: [UInt8] = []
     private var hasTokens = false
+    /// The steps of a decoder that is not byte-level.
+    private var steps: TokenDecoder.State?
 
     /// Creates a decoder for one text.
     ///
@@ -21,6 +23,7 @@ public struct TokenStreamDecoder: Sendable {
     public init(_ tokenizer: Tokenizer, skipSpecialTokens: Bool = false) {
         self.tokenizer = tokenizer
         self.skipSpecialTokens = skipSpecialTokens
+        steps = tokenizer.file.decoder.map(TokenDecoder.State.init)
     }
 
     /// Takes the next token.
@@ -28,11 +31,21 @@ public struct TokenStreamDecoder: Sendable {
     /// - Parameter id: The token id; ids that do not exist are left out.
     /// - Returns: The text that is certain by now, often empty.
     public mutating func append(_ id: some BinaryInteger) -> String {
+        if steps != nil {
+            guard let token = tokenizer.tokenText(id, skipSpecialTokens: skipSpecialTokens) else { return "" }
+            steps?.append(token, to: &pending)
+            return completeText()
+        }
         let bytes = tokenizer.decodeBytes(CollectionOfOne(id), skipSpecialTokens: skipSpecialTokens)
         guard !bytes.isEmpty else { return "" }
         if hasTokens, !tokenizer.file.decodesBytes { pending.append(UInt8(ascii: " ")) }
         hasTokens = true
         pending.append(contentsOf: bytes)
+        return completeText()
+    }
+
+    /// Takes the whole characters out of what is pending.
+    private mutating func completeText() -> String {
         let complete = pending.count - unfinishedTail()
         let text = String(decoding: pending[..<complete], as: UTF8.self)
         pending.removeFirst(complete)
@@ -46,7 +59,9 @@ public struct TokenStreamDecoder: Sendable {
         defer {
             pending = []
             hasTokens = false
+            steps = tokenizer.file.decoder.map(TokenDecoder.State.init)
         }
+        steps?.finish(&pending)
         return String(decoding: pending, as: UTF8.self)
     }
 

@@ -26,6 +26,15 @@ extension Tokenizer {
     /// - Returns: The bytes.
     public func decodeBytes(_ ids: some Sequence<some BinaryInteger>, skipSpecialTokens: Bool = false) -> [UInt8] {
         var bytes: [UInt8] = []
+        if let decoder = file.decoder {
+            var state = TokenDecoder.State(decoder)
+            for id in ids {
+                guard let token = tokenText(id, skipSpecialTokens: skipSpecialTokens) else { continue }
+                state.append(token, to: &bytes)
+            }
+            state.finish(&bytes)
+            return bytes
+        }
         var isFirst = true
         for id in ids {
             guard let id = Int32(exactly: id), !(skipSpecialTokens && isSpecial(id)) else { continue }
@@ -41,6 +50,12 @@ extension Tokenizer {
         return bytes
     }
 
+    /// The text of a token for a decoder; nil when it is left out.
+    func tokenText(_ id: some BinaryInteger, skipSpecialTokens: Bool) -> [UInt8]? {
+        guard let id = Int32(exactly: id), !(skipSpecialTokens && isSpecial(id)) else { return nil }
+        return core.text(of: Int(id)).map { Array($0.utf8) }
+    }
+
     /// Removes spaces as `clean_up_tokenization_spaces` does.
     static func cleanedUp(_ text: String) -> String {
         // In this order: the later replacements see the result of the earlier.
@@ -48,22 +63,8 @@ extension Tokenizer {
             (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"),
             (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
         ]
-        var bytes = Array(text.utf8)
-        for (pattern, replacement) in replacements {
-            let pattern = Array(pattern.utf8)
-            var result: [UInt8] = []
-            result.reserveCapacity(bytes.count)
-            var position = 0
-            while position < bytes.count {
-                if bytes[position] == pattern[0], bytes[position...].starts(with: pattern) {
-                    result.append(contentsOf: replacement.utf8)
-                    position += pattern.count
-                } else {
-                    result.append(bytes[position])
-                    position += 1
-                }
-            }
-            bytes = result
+        let bytes = replacements.reduce(Array(text.utf8)) { bytes, replacement in
+            TokenDecoder.replacing(Array(replacement.0.utf8), by: Array(replacement.1.utf8), in: bytes)
         }
         return String(decoding: bytes, as: UTF8.self)
     }

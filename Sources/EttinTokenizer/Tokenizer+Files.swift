@@ -6,7 +6,8 @@ extension Tokenizer {
     ///
     /// The file is read in blocks, which are cut where a word ends and white space begins. No word and no added token
     /// reaches across such a place, so that the ids of all blocks together are those of the whole text. Special tokens
-    /// are not added.
+    /// are not added. Only byte-level BPE with its own split pattern can be cut so: for other tokenizers the file is one
+    /// block.
     ///
     /// - Parameters:
     ///   - path: The file, `-` for standard input. Ill-formed UTF-8 is read as U+FFFD.
@@ -22,8 +23,8 @@ extension Tokenizer {
     ) throws {
         let threads = max(1, threads)
         let seams = WordSeams(core)
-        // Without the split pattern the whole text is one word.
-        let canCut = file.splitting.splitsWords && seams != nil
+        // Without the split pattern the whole text is one word, and other types may look farther.
+        let canCut = core.pipeline == nil && file.splitting.splitsWords && seams != nil
         var blocks = try TextBlocks(path, blockBytes: canCut ? max(1, blockBytes) : .max, seams: seams)
         var isFirst = true
         while true {

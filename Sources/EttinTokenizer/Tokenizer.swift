@@ -1,7 +1,11 @@
 package import EttinJSON
 import Synchronization
 
-/// Byte-level BPE as ModernBERT, Ettin, OLMo and GPT-NeoX use it, token for token equal to the `tokenizers` library.
+/// A `tokenizer.json` file, token for token equal to the `tokenizers` library.
+///
+/// Byte-level BPE as ModernBERT, Ettin, OLMo and GPT-NeoX use it is fastest. BPE of characters (Gemma, SentencePiece),
+/// WordPiece (BERT) and Unigram with the normalisers, pre-tokenizers, post-processors and decoders that such models have
+/// are read too; what a file asks for beyond that is refused by name.
 ///
 /// ```swift
 /// let tokenizer = try Tokenizer(folder: "models/ettin-encoder-17m")
@@ -111,7 +115,8 @@ public struct Tokenizer: Sendable {
             fusesUnknown: file.fusesUnknown,
             ignoresMerges: file.ignoresMerges,
             addedTokens: file.addedTokens,
-            composesCanonically: file.composesCanonically
+            composesCanonically: file.composesCanonically,
+            pipeline: file.pipeline
         )
         // Two tokens of one id are neither decoded nor placed in the text as they were encoded.
         for (token, id) in core.addedTokens {
@@ -264,16 +269,22 @@ final class WorkerPool: Sendable {
 }
 
 extension TokenizerFile {
-    /// Changes the pre-tokenizer's prefix space, also in what is saved.
+    /// Changes the byte-level pre-tokenizer's prefix space, also in what is saved; without effect on other types.
     mutating func setPrefixSpace(_ addsPrefixSpace: Bool) {
-        splitting.addsPrefixSpace = addsPrefixSpace
         guard case .object(var part)? = header["pre_tokenizer"] else { return }
-        if part["type"] == "Sequence", let first = part["pretokenizers"]?[0], case .object(var inner) = first {
-            inner["add_prefix_space"] = .bool(addsPrefixSpace)
-            part["pretokenizers"] = .array([.object(inner)])
+        let flag = JSONValue.bool(addsPrefixSpace)
+        if part["type"] == "ByteLevel" {
+            part["add_prefix_space"] = flag
+        } else if part["type"] == "Sequence", var steps = part["pretokenizers"]?.arrayValue,
+            let index = steps.firstIndex(where: { $0["type"] == "ByteLevel" }), case .object(var inner) = steps[index]
+        {
+            inner["add_prefix_space"] = flag
+            steps[index] = .object(inner)
+            part["pretokenizers"] = .array(steps)
         } else {
-            part["add_prefix_space"] = .bool(addsPrefixSpace)
+            return
         }
+        splitting.addsPrefixSpace = addsPrefixSpace
         header["pre_tokenizer"] = .object(part)
     }
 }

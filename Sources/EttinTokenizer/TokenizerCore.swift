@@ -17,6 +17,8 @@ final class TokenizerCore: Sendable {
     let normalizedMatcher: AddedTokenMatcher
 
     let composesCanonically: Bool
+    /// How texts are encoded when not by the path of byte-level BPE.
+    let pipeline: Pipeline?
 
     /// Bytes of all tokens when decoded, by id.
     let decodedBytes: SharedTable<UInt8>
@@ -35,7 +37,8 @@ final class TokenizerCore: Sendable {
         fusesUnknown: Bool,
         ignoresMerges: Bool,
         addedTokens: [AddedToken],
-        composesCanonically: Bool
+        composesCanonically: Bool,
+        pipeline: Pipeline? = nil
     ) {
         self.vocabulary = vocabulary
         self.merges = merges
@@ -43,6 +46,7 @@ final class TokenizerCore: Sendable {
         self.fusesUnknown = fusesUnknown
         self.ignoresMerges = ignoresMerges
         self.composesCanonically = composesCanonically
+        self.pipeline = pipeline
 
         let symbols = MutableTable<Int32>(repeating: -1, count: 256)
         for byte in 0..<256 {
@@ -70,7 +74,7 @@ final class TokenizerCore: Sendable {
             }
             largestAdded = max(largestAdded, Int(id))
             numbered.append((token, id))
-            textsByID[id] = token.isNormalized && composesCanonically ? Self.composed(content) : content
+            textsByID[id] = token.isNormalized ? Self.normalized(content, composesCanonically, pipeline) : content
             byContent[content] = id
         }
         self.addedTokens = numbered
@@ -130,7 +134,17 @@ final class TokenizerCore: Sendable {
         }
     }
 
-    private static func composed(_ text: [UInt8]) -> [UInt8] {
+    private static func normalized(_ text: [UInt8], _ composes: Bool, _ pipeline: Pipeline?) -> [UInt8] {
+        if let pipeline {
+            var state = NormalizerState()
+            return text.withUnsafeBufferPointer { buffer in
+                guard let base = buffer.baseAddress else { return text }
+                state.text.load(base, buffer.count, tracksPlaces: false)
+                state.apply(pipeline.normalizers, tracksPlaces: false)
+                return Array(state.text.buffer)
+            }
+        }
+        guard composes else { return text }
         var composer = CanonicalComposer()
         return text.withUnsafeBufferPointer { buffer in
             composer.normalize(buffer, aligning: false) ? Array(composer.bytes.buffer) : text

@@ -42,6 +42,10 @@ extension TokenizerFile {
             writer.key(member.key)
             switch member.key {
             case "vocab":
+                if case .unigram(let model) = pipeline?.model {
+                    writeScores(model, to: &writer)
+                    continue
+                }
                 writer.beginObject()
                 vocabulary.forEachInFileOrder { token, id in
                     writer.key(utf8: token)
@@ -62,6 +66,19 @@ extension TokenizerFile {
             }
         }
         writer.endObject()
+    }
+}
+
+extension TokenizerFile {
+    private func writeScores(_ model: UnigramModel, to writer: inout JSONWriter) {
+        writer.beginArray()
+        vocabulary.forEachInFileOrder { token, id in
+            writer.beginArray()
+            writer.write(utf8: token)
+            writer.write(JSONValue(model.scores[Int(id)]))
+            writer.endArray()
+        }
+        writer.endArray()
     }
 }
 

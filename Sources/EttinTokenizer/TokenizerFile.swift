@@ -19,6 +19,18 @@ struct TokenizerFile: Sendable {
     var unknownToken: String?
     var fusesUnknown: Bool
     var ignoresMerges: Bool
+    /// How texts are encoded; nil for byte-level BPE without further steps.
+    var pipeline: Pipeline?
+    /// How tokens are joined when neither through the byte alphabet alone nor by spaces.
+    var decoder: TokenDecoder?
+
+    /// Whether words are bytes, as the suite's models have them.
+    var isByteLevel: Bool {
+        switch pipeline?.model {
+        case nil, .bytes: true
+        default: false
+        }
+    }
 }
 
 // MARK: - Reading
@@ -29,6 +41,8 @@ struct TokenizerFileReader {
     private var header = JSONObject()
     private var modelOptions = JSONObject()
     private var vocabulary: Vocabulary?
+    /// Scores of a Unigram vocabulary by id.
+    private var scores: [Double]?
     private var merges: [Merge]?
     private var mergesPosition: Range<Int>?
     private var addedTokens: [AddedToken] = []
@@ -92,8 +106,7 @@ struct TokenizerFileReader {
             var mergeReader = JSONReader(UnsafeBufferPointer(rebasing: bytes[mergesPosition]))
             merges = try readMerges(&mergeReader, vocabulary)
         }
-        guard let merges else { throw invalid("model.merges", "missing", "a list of token pairs") }
-        return try assemble(vocabulary, MergeTable(merges))
+        return try assemble(vocabulary)
     }
 
     private mutating func readModel(_ reader: inout JSONReader) throws {
@@ -111,7 +124,7 @@ struct TokenizerFileReader {
             case "merges":
                 guard modelOptions[key] == nil else { throw invalid("model.merges", "given twice", "one value") }
                 modelOptions[key] = .null
-                if let vocabulary {
+                if let vocabulary, scores == nil {
                     merges = try readMerges(&reader, vocabulary)
                 } else {
                     mergesPosition = try reader.skipValue()
@@ -121,9 +134,11 @@ struct TokenizerFileReader {
         }
     }
 
-    private func readVocabulary(_ reader: inout JSONReader) throws -> Vocabulary {
+    private mutating func readVocabulary(_ reader: inout JSONReader) throws -> Vocabulary {
+        if try reader.peekKind() == .array { return try readScoredVocabulary(&reader) }
         guard try reader.peekKind() == .object else {
-            throw unsupported("model.vocab", "a \(try reader.peekKind().rawValue)", "an object of token ids")
+            let expected = "an object of token ids, or a list of tokens with scores"
+            throw unsupported("model.vocab", "a \(try reader.peekKind().rawValue)", expected)
         }
         var builder = VocabularyBuilder(expectedCount: 1 << 16)
         try reader.beginObject()
@@ -137,7 +152,41 @@ struct TokenizerFileReader {
                 throw invalid("model.vocab.\(text)", String(id), "an id from 0 to \(Vocabulary.largestID)")
             }
         }
-        switch builder.build() {
+        return try built(builder)
+    }
+
+    /// Reads a vocabulary of Unigram: a list of tokens with their scores, numbered in order.
+    private mutating func readScoredVocabulary(_ reader: inout JSONReader) throws -> Vocabulary {
+        var builder = VocabularyBuilder(expectedCount: 1 << 16)
+        var scores: [Double] = []
+        try reader.beginArray()
+        while try reader.nextElement() {
+            let field = "model.vocab[\(builder.count)]"
+            let kind = try reader.peekKind()
+            guard kind == .array else { throw invalid(field, "a \(kind.rawValue)", "a token and its score") }
+            try reader.beginArray()
+            guard try reader.nextElement(), try reader.peekKind() == .string else {
+                throw invalid(field, "without a token", "a token and its score")
+            }
+            do {
+                try builder.append(try reader.readStringBytes(), id: builder.count)
+            } catch is VocabularyBuilder.Problem {
+                throw invalid("model.vocab", "\(builder.count) tokens or more", "at most \(Vocabulary.largestID)")
+            }
+            guard try reader.nextElement(), try reader.peekKind() == .number else {
+                throw invalid(field, "without a score", "a token and its score")
+            }
+            let score = try reader.readNumber().double
+            guard score.isFinite else { throw invalid(field, "\(score)", "a token and a finite score") }
+            scores.append(score)
+            guard try !reader.nextElement() else { throw invalid(field, "longer", "a token and its score") }
+        }
+        self.scores = scores
+        return try built(builder)
+    }
+
+    private func built(_ builder: VocabularyBuilder) throws -> Vocabulary {
+        switch builder.build(allowsDuplicates: scores != nil) {
         case .success(let vocabulary): return vocabulary
         case .failure(let failure):
             let text = builder.text(entry: failure.entry)
@@ -226,27 +275,67 @@ struct TokenizerFileReader {
         }
     }
 
-    private func assemble(_ vocabulary: Vocabulary, _ merges: MergeTable) throws -> TokenizerFile {
+    private func assemble(_ vocabulary: Vocabulary) throws -> TokenizerFile {
         let checker = TokenizerFileChecker(name: name)
-        let options = try checker.modelOptions(modelOptions)
-        let normalizer = header["normalizer"] ?? .null
-        return TokenizerFile(
+        let type = try checker.modelType(modelOptions, hasScores: scores != nil)
+        guard (type == .unigram) == (scores != nil) else {
+            let expected = type == .unigram ? "a list of tokens with scores" : "an object of token ids"
+            throw invalid("model.vocab", scores == nil ? "an object" : "a list", expected)
+        }
+        if type == .bpe, merges == nil { throw invalid("model.merges", "missing", "a list of token pairs") }
+        let merges = MergeTable(type == .bpe ? merges ?? [] : [])
+        let parts = TokenizerFileChecker.Parts(
+            normalizer: header["normalizer"] ?? .null,
+            preTokenizer: header["pre_tokenizer"] ?? .null,
+            decoder: header["decoder"] ?? .null
+        )
+        var file = TokenizerFile(
             header: header,
             modelOptions: modelOptions,
             vocabulary: vocabulary,
             merges: merges,
             addedTokens: addedTokens,
             statedIDs: statedIDs,
-            composesCanonically: try checker.composesCanonically(normalizer, field: "normalizer"),
-            splitting: try checker.splitting(header["pre_tokenizer"] ?? .null),
+            composesCanonically: false,
+            splitting: ByteLevelSplitting(),
             postProcessor: PostProcessor(
                 steps: try checker.postProcessorSteps(header["post_processor"] ?? .null, field: "post_processor")
             ),
-            decodesBytes: try checker.decodesBytes(header["decoder"] ?? .null, field: "decoder"),
-            unknownToken: options.unknownToken,
-            fusesUnknown: options.fusesUnknown,
-            ignoresMerges: options.ignoresMerges
+            decodesBytes: checker.isByteLevel(decoder: parts.decoder),
+            fusesUnknown: false,
+            ignoresMerges: false
         )
+        if !parts.decoder.isNull, !file.decodesBytes {
+            file.decoder = TokenDecoder(stages: try checker.decoderStages(parts.decoder, field: "decoder"))
+        }
+        if type == .bpe {
+            let options = try checker.modelOptions(modelOptions)
+            file.unknownToken = options.unknownToken
+            file.fusesUnknown = options.fusesUnknown
+            file.ignoresMerges = options.ignoresMerges
+            if !options.fallsBackToBytes, let composes = checker.composesCanonically(parts.normalizer),
+                let splitting = try checker.splitting(parts.preTokenizer)
+            {
+                file.composesCanonically = composes
+                file.splitting = splitting
+                return file
+            }
+        }
+        file.splitting.addsPrefixSpace = try checker.addsPrefixSpace(parts.preTokenizer)
+        let preTokenizers = try checker.preTokenizers(parts.preTokenizer, field: "pre_tokenizer")
+        file.pipeline = Pipeline(
+            normalizers: try checker.normalizers(parts.normalizer, field: "normalizer"),
+            preTokenizers: preTokenizers,
+            model: try checker.model(
+                type,
+                modelOptions,
+                vocabulary,
+                merges,
+                scores ?? [],
+                isByteLevel: checker.hasByteLevel(preTokenizers)
+            )
+        )
+        return file
     }
 
     private func invalid(_ field: String, _ found: String, _ expected: String) -> TokenizerError {

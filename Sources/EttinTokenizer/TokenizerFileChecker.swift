@@ -4,15 +4,21 @@ import EttinJSON
 struct TokenizerFileChecker {
     let name: String
 
+    /// The members of the file that are read together.
+    struct Parts {
+        let normalizer: JSONValue
+        let preTokenizer: JSONValue
+        let decoder: JSONValue
+    }
+
     struct ModelOptions {
         var unknownToken: String?
         var fusesUnknown: Bool
         var ignoresMerges: Bool
+        var fallsBackToBytes: Bool
     }
 
     func modelOptions(_ options: JSONObject) throws -> ModelOptions {
-        let type = options["type"] ?? "BPE"
-        guard type == "BPE" else { throw unsupported("model.type", type, "\"BPE\"") }
         if let dropout = options["dropout"], !dropout.isNull, dropout.doubleValue != 0 {
             throw unsupported("model.dropout", dropout, "null")
         }
@@ -21,7 +27,6 @@ struct TokenizerFileChecker {
                 throw unsupported("model.\(key)", affix, "null or \"\"")
             }
         }
-        if try flag(options, "byte_fallback") { throw unsupported("model.byte_fallback", true, "false") }
         var unknownToken: String?
         if let token = options["unk_token"], !token.isNull {
             guard let text = token.stringValue else { throw invalid("model.unk_token", token, "a string or null") }
@@ -30,62 +35,45 @@ struct TokenizerFileChecker {
         return ModelOptions(
             unknownToken: unknownToken,
             fusesUnknown: try flag(options, "fuse_unk"),
-            ignoresMerges: try flag(options, "ignore_merges")
+            ignoresMerges: try flag(options, "ignore_merges"),
+            fallsBackToBytes: try flag(options, "byte_fallback")
         )
     }
 
-    func composesCanonically(_ value: JSONValue, field: String) throws -> Bool {
-        let supported = "null, NFC and Sequence of these"
+    /// Whether a normaliser is NFC or none; nil when it is another.
+    func composesCanonically(_ value: JSONValue) -> Bool? {
         guard !value.isNull else { return false }
-        switch value["type"]?.stringValue {
-        case "NFC": return true
-        case "Sequence":
-            var composes = false
-            for (index, element) in try elements(value, "normalizers", field).enumerated() {
-                let composesHere = try composesCanonically(element, field: "\(field).normalizers[\(index)]")
-                composes = composes || composesHere
-            }
-            return composes
-        default: throw unsupported("\(field).type", value["type"] ?? value, supported)
+        if value["type"] == "NFC" { return true }
+        guard value["type"] == "Sequence", let elements = value["normalizers"]?.arrayValue else { return nil }
+        return elements.reduce(false) { composes, element in
+            guard let composes, let composesHere = composesCanonically(element) else { return nil }
+            return composes || composesHere
         }
     }
 
-    func splitting(_ value: JSONValue) throws -> ByteLevelSplitting {
+    /// The options of a pre-tokenizer that is ByteLevel alone; nil when it is another.
+    func splitting(_ value: JSONValue) throws -> ByteLevelSplitting? {
         let field = "pre_tokenizer"
-        let supported = "ByteLevel and Sequence of one ByteLevel"
-        switch value["type"]?.stringValue {
-        case "ByteLevel":
-            return ByteLevelSplitting(
-                addsPrefixSpace: try flag(value, "add_prefix_space", field: field, default: true),
-                splitsWords: try flag(value, "use_regex", field: field, default: true)
-            )
-        case "Sequence":
-            let parts = try elements(value, "pretokenizers", field)
-            guard parts.count == 1, parts[0]["type"] == "ByteLevel" else {
-                throw unsupported("\(field).pretokenizers", .array(parts.map { $0["type"] ?? $0 }), supported)
-            }
-            return try splitting(parts[0])
-        default: throw unsupported(field, value["type"] ?? value, supported)
+        if value["type"] == "Sequence", let parts = value["pretokenizers"]?.arrayValue, parts.count == 1 {
+            return parts[0]["type"] == "ByteLevel" ? try splitting(parts[0]) : nil
         }
+        guard value["type"] == "ByteLevel" else { return nil }
+        return ByteLevelSplitting(
+            addsPrefixSpace: try flag(value, "add_prefix_space", field: field, default: true),
+            splitsWords: try flag(value, "use_regex", field: field, default: true)
+        )
     }
 
-    func decodesBytes(_ value: JSONValue, field: String) throws -> Bool {
-        let supported = "null, ByteLevel and Sequence of one ByteLevel"
-        guard !value.isNull else { return false }
-        switch value["type"]?.stringValue {
-        case "ByteLevel": return true
-        case "Sequence":
-            let parts = try elements(value, "decoders", field)
-            guard parts.count == 1, parts[0]["type"] == "ByteLevel" else {
-                throw unsupported("\(field).decoders", .array(parts.map { $0["type"] ?? $0 }), supported)
-            }
-            return true
-        default: throw unsupported("\(field).type", value["type"] ?? value, supported)
+    /// Whether a decoder is ByteLevel alone.
+    func isByteLevel(decoder value: JSONValue) -> Bool {
+        if value["type"] == "Sequence", let parts = value["decoders"]?.arrayValue, parts.count == 1 {
+            return isByteLevel(decoder: parts[0])
         }
+        return value["type"] == "ByteLevel"
     }
 
     func postProcessorSteps(_ value: JSONValue, field: String) throws -> [PostProcessor.Step] {
-        let supported = "null, ByteLevel, TemplateProcessing and Sequence of these"
+        let supported = "null, ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing and Sequence of these"
         guard !value.isNull else { return [] }
         switch value["type"]?.stringValue {
         case "ByteLevel":
@@ -93,6 +81,12 @@ struct TokenizerFileChecker {
             let addsPrefixSpace = try flag(value, "add_prefix_space", field: field, default: true)
             return [.trimOffsets(addsPrefixSpace: addsPrefixSpace)]
         case "TemplateProcessing": return [.template(try template(value, field: field))]
+        case "BertProcessing": return [.template(try bertTemplate(value, field: field, isRoberta: false))]
+        case "RobertaProcessing":
+            let template = PostProcessor.Step.template(try bertTemplate(value, field: field, isRoberta: true))
+            guard try flag(value, "trim_offsets", field: field, default: true) else { return [template] }
+            let addsPrefixSpace = try flag(value, "add_prefix_space", field: field, default: true)
+            return [.trimOffsets(addsPrefixSpace: addsPrefixSpace), template]
         case "Sequence":
             var steps: [PostProcessor.Step] = []
             for (index, element) in try elements(value, "processors", field).enumerated() {
@@ -100,7 +94,7 @@ struct TokenizerFileChecker {
             }
             let templates = steps.count { if case .template = $0 { true } else { false } }
             guard templates <= 1 else {
-                throw unsupported("\(field).processors", .string("\(templates) templates"), "one TemplateProcessing")
+                throw unsupported("\(field).processors", .string("\(templates) templates"), "one template")
             }
             return steps
         default: throw unsupported("\(field).type", value["type"] ?? value, supported)
@@ -168,34 +162,54 @@ struct TokenizerFileChecker {
         throw invalid(field, value, "a Sequence or a SpecialToken")
     }
 
+    /// The template of BERT, `[CLS] A [SEP] B [SEP]`, or of RoBERTa, `<s> A </s></s> B </s>` with type id 0 throughout.
+    private func bertTemplate(_ value: JSONValue, field: String, isRoberta: Bool) throws -> PostProcessor.Template {
+        func special(_ key: String) throws -> Int32 {
+            let list = value[key] ?? .null
+            guard list[0]?.stringValue != nil, let number = list[1]?.intValue, let id = Int32(exactly: number), id >= 0
+            else { throw invalid("\(field).\(key)", list, "a token and its id") }
+            return id
+        }
+        let (first, last) = (try special("cls"), try special("sep"))
+        let single: [PostProcessor.Part] = [
+            .special(ids: [first], typeID: 0), .text(second: false, typeID: 0), .special(ids: [last], typeID: 0),
+        ]
+        let between: [PostProcessor.Part] = isRoberta ? [.special(ids: [last], typeID: 0)] : []
+        let typeID: Int32 = isRoberta ? 0 : 1
+        let second: [PostProcessor.Part] = [
+            .text(second: true, typeID: typeID), .special(ids: [last], typeID: typeID),
+        ]
+        return PostProcessor.Template(single: single, pair: single + between + second)
+    }
+
     // MARK: - Fields
 
-    private func elements(_ value: JSONValue, _ key: String, _ field: String) throws -> [JSONValue] {
+    func elements(_ value: JSONValue, _ key: String, _ field: String) throws -> [JSONValue] {
         guard let elements = value[key]?.arrayValue else {
             throw invalid("\(field).\(key)", value[key] ?? .null, "a list")
         }
         return elements
     }
 
-    private func flag(_ object: JSONObject, _ key: String) throws -> Bool {
+    func flag(_ object: JSONObject, _ key: String) throws -> Bool {
         try flag(.object(object), key, field: "model", default: false)
     }
 
-    private func flag(_ value: JSONValue, _ key: String, field: String, default fallback: Bool) throws -> Bool {
+    func flag(_ value: JSONValue, _ key: String, field: String, default fallback: Bool) throws -> Bool {
         guard let member = value[key], !member.isNull else { return fallback }
         guard let flag = member.boolValue else { throw invalid("\(field).\(key)", member, "true or false") }
         return flag
     }
 
-    private func unsupported(_ field: String, _ found: JSONValue, _ supported: String) -> TokenizerError {
+    func unsupported(_ field: String, _ found: JSONValue, _ supported: String) -> TokenizerError {
         .unsupported(file: name, field: field, found: shortened(found), supported: supported)
     }
 
-    private func invalid(_ field: String, _ found: JSONValue, _ expected: String) -> TokenizerError {
+    func invalid(_ field: String, _ found: JSONValue, _ expected: String) -> TokenizerError {
         .invalid(file: name, field: field, found: found.isNull ? "missing" : shortened(found), expected: expected)
     }
 
-    private func shortened(_ value: JSONValue) -> String {
+    func shortened(_ value: JSONValue) -> String {
         let text = value.text()
         return text.utf8.count > 120 ? String(text.unicodeScalars.prefix(100)) + "…" : text
     }

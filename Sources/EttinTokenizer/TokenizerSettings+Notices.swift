@@ -37,10 +37,12 @@ extension TokenizerSettings {
                 "\(configurationName): \"tokenizer_class\" is \"\(name)\"; tokens are those of tokenizer.json"
             )
         }
-        if let addsSpace = configuration["add_prefix_space"]?.boolValue, addsSpace != file.splitting.addsPrefixSpace {
+        if let addsSpace = configuration["add_prefix_space"]?.boolValue, file.isByteLevel,
+            addsSpace != file.splitting.addsPrefixSpace
+        {
             notices.append("\(configurationName): no effect of \"add_prefix_space\"; tokenizer.json says \(!addsSpace)")
         }
-        if configuration["do_lower_case"] == true {
+        if configuration["do_lower_case"] == true, !(file.pipeline?.lowercases ?? false) {
             notices.append(
                 "\(configurationName): no effect of \"do_lower_case\"; the normalizer is that of tokenizer.json"
             )

@@ -17,6 +17,12 @@ final class UnicodeProperties: Sendable {
     static let unstableBit: UInt8 = 4
     /// A whole-word added token does not match next to this character.
     static let wordBit: UInt8 = 8
+    /// NFD may change or move this character.
+    static let decomposingBit: UInt8 = 16
+    /// NFKC may change or move this character, or join it to one before it.
+    static let compatibilityUnstableBit: UInt8 = 32
+    /// NFKD may change or move this character.
+    static let compatibilityDecomposingBit: UInt8 = 64
 
     /// The one instance.
     static let shared = UnicodeProperties()
@@ -40,8 +46,37 @@ final class UnicodeProperties: Sendable {
                 position += length
             }
         }
+        let composing = Self.unstableBit
+        for code in 0..<0x11_0000 where flags[code] & composing != 0 { flags[code] |= Self.compatibilityUnstableBit }
+        var reader = Base36Reader(UnicodeTables.combiningClasses)
+        var position = 0
+        while let gap = reader.next(), let length = reader.next(), reader.next() != nil {
+            position += gap
+            for code in position..<position + length { flags[code] |= Self.decomposingBits }
+            position += length
+        }
+        reader = Base36Reader(UnicodeTables.decompositions)
+        position = 0
+        while let gap = reader.next(), let length = reader.next() {
+            position += gap
+            for _ in 0..<length { _ = reader.next() }
+            flags[position] |= Self.decomposingBits
+        }
+        for code in 0xAC00..<0xAC00 + 11172 { flags[code] |= Self.decomposingBits }
+        reader = Base36Reader(UnicodeTables.compatibility)
+        position = 0
+        while let gap = reader.next(), let count = reader.next(), let length = reader.next() {
+            position += gap
+            for _ in 0..<length { _ = reader.next() }
+            for code in position..<position + count {
+                flags[code] |= Self.compatibilityUnstableBit | Self.compatibilityDecomposingBit
+            }
+            position += count - 1
+        }
         self.flags = flags.frozen()
     }
+
+    private static let decomposingBits = decomposingBit | compatibilityDecomposingBit
 }
 
 /// Reads the numbers of a generated table.

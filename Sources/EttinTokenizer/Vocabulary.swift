@@ -130,7 +130,9 @@ struct VocabularyBuilder {
     var idLimit: Int { (1 << 20) + 4 * count }
 
     /// Builds the tables; on a problem, says which entry has it.
-    func build() -> Result<Vocabulary, BuildError> {
+    ///
+    /// - Parameter allowsDuplicates: Whether a text may occur again, with the later id counting, as in Unigram models.
+    func build(allowsDuplicates: Bool = false) -> Result<Vocabulary, BuildError> {
         if largestID > idLimit, let entry = ids.firstIndex(of: Int32(largestID)) {
             return .failure(BuildError(entry: entry, problem: .idOutOfRange))
         }
@@ -145,12 +147,13 @@ struct VocabularyBuilder {
                     let start = Int(textStarts[entry])
                     let length = Int(textStarts[entry + 1]) - start
                     var slot = Int(truncatingIfNeeded: hashBytes(base + start, length)) & (slotCount - 1)
-                    while slots[slot] != 0 {
+                    probing: while slots[slot] != 0 {
                         let other = Int(slots[slot]) - 1
                         let otherStart = Int(textStarts[other])
                         if Int(textStarts[other + 1]) - otherStart == length,
                             equalBytes(base + otherStart, base + start, length)
                         {
+                            if allowsDuplicates { break probing }
                             return BuildError(entry: entry, problem: .duplicateText)
                         }
                         slot = (slot + 1) & (slotCount - 1)
