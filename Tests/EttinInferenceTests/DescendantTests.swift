@@ -51,7 +51,7 @@ import Torch
         let stored = try checkpoint.loaded {
             try TextEmbeddingPipeline(folder: $0, options: ComputeOptions(dtype: .float16))
         }
-        #expect(stored.notices == [] && stored.model.trunk.parameters.allSatisfy { $0.tensor.dtype == .float16 })
+        #expect(stored.notices == [] && stored.model.parameters.allSatisfy { $0.tensor.dtype == .float16 })
         let narrow = try stored.encode(texts)
         let largest = zip(narrow.values, expected.values).map { abs($0 - $1) }.max() ?? 0
         #expect(largest > 1e-6 && largest < 0.05)
