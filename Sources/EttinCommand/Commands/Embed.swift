@@ -126,7 +126,9 @@ struct Embed: ParsableCommand {
         if let output { try AtomicFile.checkPlace(output) }
         if try FolderEvidence(folder: folder)?.kind == .multiVector { return try runMultiVector(folder) }
         if poolFactor != nil {
-            throw ValidationError("--pool-factor applies to multi-vector models; \(model.model) gives one vector per text")
+            throw ValidationError(
+                "--pool-factor applies to multi-vector models; \(model.model) gives one vector per text"
+            )
         }
         let texts = try input.all()
         let samples = try calibration.map(texts(ofFile:))

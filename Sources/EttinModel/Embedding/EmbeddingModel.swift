@@ -111,6 +111,7 @@ public final class EmbeddingModel: Module {
                 expected: "at most \(dimensions), the width of an embedding"
             )
         }
+        for module in poolingModules { module.generation = settings.generation }
         if let transformer { settings.maxSequenceLength = transformer.settings.maxSequenceLength }
         settings.notices += chain.transformers.flatMap(\.settings.notices)
     }

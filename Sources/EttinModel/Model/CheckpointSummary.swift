@@ -89,7 +89,10 @@ package struct CheckpointSummary: Sendable {
             (settings, settingsObject) = (nil, [:])
         }
         tokenizerPath =
-            names.contains("tokenizer.json") ? "" : modules?.transformer?.path ?? modules?.allModules.first?.path ?? ""
+            names.contains("tokenizer.json")
+            ? ""
+            : modules?.transformer?.path
+                ?? modules?.allModules.first(where: \.isInside)?.path ?? ""
         do {
             // What no command runs is refused by a sentence of its own.
             try UnsupportedFolder.check(folder)
@@ -222,7 +225,7 @@ extension ModuleListing {
             LayerNormModule.className, StaticEmbeddingModule.className, SparseStaticEmbeddingModule.className,
         ]
         var seen: Set<String> = []
-        return (entries + routed).filter { withWeights.contains($0.className) }.map(\.path)
+        return (entries + routed).filter { withWeights.contains($0.className) && $0.isInside }.map(\.path)
             .filter { seen.insert($0).inserted }
     }
 

@@ -17,6 +17,8 @@ package struct ModuleListing: Sendable {
         package let file: String
         /// The file that names the module.
         let list: String
+        /// Whether the path stays in the folder; one that leaves it is refused where modules are read.
+        let isInside: Bool
 
         /// The name of the class, by which the module is known.
         package var className: String { FeatureModules.className(ofPath: type) }
@@ -38,7 +40,7 @@ package struct ModuleListing: Sendable {
     package var allModules: [Entry] { routed + entries.filter { !Self.isRouter($0.className) } }
 
     /// The first transformer.
-    package var transformer: Entry? { allModules.first(where: \.isTransformer) }
+    package var transformer: Entry? { allModules.first { $0.isTransformer && $0.isInside } }
 
     /// The generation of class paths; nil without a path of sentence-transformers.
     var generation: TextGeneration? {
@@ -100,7 +102,6 @@ package struct ModuleListing: Sendable {
         } else if isRouter(name), FilePath.exists(FilePath.joined(folder, FilePath.joined(path, RouterModule.file))) {
             file = RouterModule.file
         }
-        // Paths that leave the folder are refused where modules are read.
         let isInside = path.split(separator: "/").allSatisfy { FilePath.isPlainName(String($0)) }
         file = path.isEmpty ? file : FilePath.joined(path, file)
         let exists = isInside && FilePath.exists(FilePath.joined(folder, file))
@@ -111,7 +112,15 @@ package struct ModuleListing: Sendable {
                 name: file,
                 sizeLimit: JSONFile.settingsSizeLimit
             ) : [:]
-        return Entry(type: type, path: path, route: route, settings: settings, file: file, list: list)
+        return Entry(
+            type: type,
+            path: path,
+            route: route,
+            settings: settings,
+            file: file,
+            list: list,
+            isInside: isInside
+        )
     }
 }
 
