@@ -21,7 +21,9 @@ struct TinyColBERT {
     /// Width of a vector.
     static let dimensions = 6
 
-    init(_ layout: Layout, expansion: JSONValue = ["strategy": "fixed", "length": 12], settings: JSONObject = [:]) throws {
+    init(_ layout: Layout, expansion: JSONValue = ["strategy": "fixed", "length": 12], settings: JSONObject = [:])
+        throws
+    {
         checkpoint = try TinyCheckpoint(.encoder)
         let folder = checkpoint.folder
         let isNative = layout == .sentenceTransformers
@@ -40,7 +42,10 @@ struct TinyColBERT {
             modules = [
                 ("", "sentence_transformers.base.modules.transformer.Transformer"),
                 ("1_Dense", "sentence_transformers.base.modules.dense.Dense"),
-                ("2_MultiVectorMask", "sentence_transformers.multi_vector_encoder.modules.multi_vector_mask.MultiVectorMask"),
+                (
+                    "2_MultiVectorMask",
+                    "sentence_transformers.multi_vector_encoder.modules.multi_vector_mask.MultiVectorMask"
+                ),
                 ("3_Normalize", "sentence_transformers.base.modules.normalize.Normalize"),
             ]
             for name in ["2_MultiVectorMask", "3_Normalize"] {
@@ -65,7 +70,10 @@ struct TinyColBERT {
         try folder.write(JSONValue.object(dense).text(), "1_Dense/config.json")
         try folder.write(JSONValue.object(model).text(), "config_sentence_transformers.json")
         let list = modules.enumerated().map { index, module -> JSONValue in
-            ["idx": JSONValue(index), "name": .string("\(index)"), "path": .string(module.0), "type": .string(module.1)]
+            [
+                "idx": JSONValue(index), "name": .string("\(index)"), "path": .string(module.0),
+                "type": .string(module.1),
+            ]
         }
         try folder.write(JSONValue.array(list).text(), "modules.json")
     }
@@ -79,7 +87,9 @@ struct TinyColBERT {
 
 @Suite struct LateInteractionPipelineTests {
     private static let queries = ["A cat sat.", "fox", "", "The dog sat on the mat"]
-    private static let documents = ["The quick brown fox; a dog.", "cat", "A cat sat on the mat; the dog sat on the cat.", ""]
+    private static let documents = [
+        "The quick brown fox; a dog.", "cat", "A cat sat on the mat; the dog sat on the cat.", "",
+    ]
 
     private static func largestDifference(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Float {
         zip(a, b).map { ($0 - $1).magnitude }.max() ?? 0
@@ -116,7 +126,11 @@ struct TinyColBERT {
     @Test func expansionStrategiesAreObeyed() throws {
         func lengths(_ expansion: JSONValue) throws -> [[Int]] {
             let model = try TinyColBERT(.sentenceTransformers, expansion: expansion)
-            let texts = try model.pipeline().preparer.prepare(["cat", Self.documents[2]], as: .query, overlong: .keepStart)
+            let texts = try model.pipeline().preparer.prepare(
+                ["cat", Self.documents[2]],
+                as: .query,
+                overlong: .keepStart
+            )
             return texts.map { [$0.tokenIDs.count, $0.unattendedTokenCount == 0 ? 0 : 1] }
         }
         let long = try TinyCheckpoint(.encoder).tokenizer.encodeIDs("The " + Self.documents[2]).count
@@ -128,7 +142,12 @@ struct TinyColBERT {
     }
 
     @Test func whatIsWrongIsNamed() throws {
-        func expect(_ text: String, _ expansion: JSONValue = .null, _ settings: JSONObject = [:], _ layout: TinyColBERT.Layout = .sentenceTransformers) throws {
+        func expect(
+            _ text: String,
+            _ expansion: JSONValue = .null,
+            _ settings: JSONObject = [:],
+            _ layout: TinyColBERT.Layout = .sentenceTransformers
+        ) throws {
             let model = try TinyColBERT(layout, expansion: expansion, settings: settings)
             #expect { _ = try model.pipeline() } throws: { "\($0)".contains(text) }
         }
@@ -143,8 +162,12 @@ struct TinyColBERT {
         #expect { try pipeline.encode(["a"], pooling: TokenPooling(factor: 0.5)) } throws: {
             "\($0)" == "--pool-factor is 0.5; expected 1 or more"
         }
-        #expect { try pipeline.encode(["a"], prompt: .named("x")) } throws: { "\($0)".contains("--prompt-name is \"x\"") }
-        #expect { try pipeline.encode(["a"], maxLength: 65) } throws: { "\($0)" == "--max-length is 65; expected 1 to 64" }
+        #expect { try pipeline.encode(["a"], prompt: .named("x")) } throws: {
+            "\($0)".contains("--prompt-name is \"x\"")
+        }
+        #expect { try pipeline.encode(["a"], maxLength: 65) } throws: {
+            "\($0)" == "--max-length is 65; expected 1 to 64"
+        }
         // An encoder without a projection is refused, and so is an embedding model.
         let bare = try TinyCheckpoint(.encoder)
         #expect { _ = try bare.loaded { try LateInteractionPipeline(folder: $0) } } throws: {
@@ -237,8 +260,12 @@ struct TinyColBERT {
         try SafetensorsWriter.write(tensors + [projection], to: folder.file("both.safetensors"))
         try FileManager.default.removeItem(atPath: folder.file("modules.json"))
         try FileManager.default.removeItem(atPath: folder.file("model.safetensors"))
-        try FileManager.default.moveItem(atPath: folder.file("both.safetensors"), toPath: folder.file("model.safetensors"))
-        var config = try JSONValue(parsing: String(decoding: folder.read("config.json"), as: UTF8.self)).objectValue ?? [:]
+        try FileManager.default.moveItem(
+            atPath: folder.file("both.safetensors"),
+            toPath: folder.file("model.safetensors")
+        )
+        var config =
+            try JSONValue(parsing: String(decoding: folder.read("config.json"), as: UTF8.self)).objectValue ?? [:]
         config["architectures"] = ["HF_ColBERT"]
         try folder.write(JSONValue.object(config).text(), "config.json")
         try folder.write(
@@ -271,9 +298,11 @@ struct TinyColBERT {
 
     @Test func clustersAreThoseOfScipy() {
         // scipy.cluster.hierarchy, with equal distances among the points.
-        let points = [
-            (2, -2), (-2, -1), (-2, 2), (2, 0), (-2, -2), (-1, 0), (1, 0), (-1, -2), (1, 1), (-2, -2), (0, -1), (2, 0),
-        ] as [(Double, Double)]
+        let points =
+            [
+                (2, -2), (-2, -1), (-2, 2), (2, 0), (-2, -2), (-1, 0), (1, 0), (-1, -2), (1, 1), (-2, -2), (0, -1),
+                (2, 0),
+            ] as [(Double, Double)]
         var distances: [Double] = []
         for a in points.indices {
             for b in points.indices.dropFirst(a + 1) {
@@ -298,13 +327,15 @@ struct TinyColBERT {
         // golden/finetune/colbert.json, "hierarchical_pooling".
         let rows: [Float] = [
             0.21424426, 0.50936061, 0.20485383, -0.80788988, 0.70590252, 0.34803656, -0.41866037, 0.45309559, 0.5059945,
-            0.4082301, 0.039447576, 0.75878966, -0.68379217, -0.15126069, -0.44764423, 0.55602431, 0.045426, -0.33445203,
+            0.4082301, 0.039447576, 0.75878966, -0.68379217, -0.15126069, -0.44764423, 0.55602431, 0.045426,
+            -0.33445203,
             -0.8941865, -0.29412374, 0.0048973644, -0.16576983, 0.77835435, 0.60552526, -0.8127473, -0.56628489,
             -0.052392855, -0.12656346, 0.088598192, 0.090123855, 0.87827212, -0.46115726, -0.16601625, 0.89811647,
             0.28432676, 0.29151967,
         ]
         let expected: [Float] = [
-            0.21424426, 0.50936061, 0.20485383, -0.80788988, -0.74826974, -0.35877278, -0.25001854, 0.21473043, 0.045426,
+            0.21424426, 0.50936061, 0.20485383, -0.80788988, -0.74826974, -0.35877278, -0.25001854, 0.21473043,
+            0.045426,
             -0.33445203, -0.8941865, -0.29412374, 0.046747778, -0.037822988, 0.82831323, 0.072183996, 0.34862694,
             0.55146104, -0.031628679, 0.50113493,
         ]
@@ -333,7 +364,9 @@ struct TinyColBERT {
         func strings(_ key: String) -> [String] { expected[key]?.arrayValue?.compactMap(\.stringValue) ?? [] }
         func matrices(_ key: String) -> [[Float]] {
             (expected[key]?.arrayValue ?? []).map { matrix in
-                (matrix.arrayValue ?? []).flatMap { row in (row.arrayValue ?? []).compactMap { $0.doubleValue.map { Float($0) } } }
+                (matrix.arrayValue ?? []).flatMap { row in
+                    (row.arrayValue ?? []).compactMap { $0.doubleValue.map { Float($0) } }
+                }
             }
         }
         let pipeline = try LateInteractionPipeline(folder: folder)

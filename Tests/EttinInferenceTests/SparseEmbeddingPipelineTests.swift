@@ -19,10 +19,15 @@ import Torch
     ) throws -> TinyCheckpoint {
         let checkpoint = try TinyCheckpoint(.encoder)
         let folder = checkpoint.folder
-        try FileManager.default.createDirectory(atPath: folder.file("1_SpladePooling"), withIntermediateDirectories: true)
-        let prefix = "sentence_transformers." + (isNew ? "sparse_encoder.modules.splade_pooling" : "sparse_encoder.models")
+        try FileManager.default.createDirectory(
+            atPath: folder.file("1_SpladePooling"),
+            withIntermediateDirectories: true
+        )
+        let prefix =
+            "sentence_transformers." + (isNew ? "sparse_encoder.modules.splade_pooling" : "sparse_encoder.models")
         let transformer =
-            isNew ? "sentence_transformers.base.modules.transformer.Transformer"
+            isNew
+            ? "sentence_transformers.base.modules.transformer.Transformer"
             : "sentence_transformers.sparse_encoder.models.MLMTransformer"
         try folder.write(
             JSONValue.array([
@@ -141,7 +146,8 @@ import Torch
     }
 
     @Test func similaritiesAreThoseOfTheWholeVectors() {
-        let a = SparseVector(indices: [0, 3, 7], values: [1, 2, -2]), b = SparseVector(indices: [3, 4], values: [3, 4])
+        let a = SparseVector(indices: [0, 3, 7], values: [1, 2, -2]),
+            b = SparseVector(indices: [3, 4], values: [3, 4])
         #expect(a.similarity(to: b) == 6)
         #expect(abs(a.similarity(to: b, by: .cosine) - 6 / 15) < 1e-6)
         #expect(abs(a.similarity(to: b, by: .euclidean) + Float(22).squareRoot()) < 1e-6)

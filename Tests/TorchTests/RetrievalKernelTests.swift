@@ -41,7 +41,10 @@ extension AttentionKernelTests {
                     let pooled = hidden.spladePooled(packed, cuSeqlens: ends, rule: rule)
                     #expect(pooled.shape == [lengths.count, vocabulary])
                     let most = try expected.array(of: Float.self).max() ?? 0
-                    #expect(try Self.largestDifference(pooled, expected) <= tolerance * max(1, most), "\(precision) \(rule)")
+                    #expect(
+                        try Self.largestDifference(pooled, expected) <= tolerance * max(1, most),
+                        "\(precision) \(rule)"
+                    )
                 }
             }
         }
@@ -143,7 +146,14 @@ extension AttentionKernelTests {
         for (score, expected) in zip(scores, [1.76, -0.36, 1.4, 0.64] as [Float]) {
             #expect(abs(score - expected) < 1e-6)
         }
-        let pairs = maxSimScores(queries: queries, [0, 2, 4], documents: documents, [0, 3, 6], width: 3, isPairwise: true)
+        let pairs = maxSimScores(
+            queries: queries,
+            [0, 2, 4],
+            documents: documents,
+            [0, 3, 6],
+            width: 3,
+            isPairwise: true
+        )
         #expect(abs(pairs[0] - 1.76) < 1e-6 && abs(pairs[1] - 0.64) < 1e-6)
         // An empty document is worse than any other.
         #expect(maxSimScores(queries: [-5], [0, 1], documents: [7], [0, 0, 1], width: 1) == [-1e9, -35])

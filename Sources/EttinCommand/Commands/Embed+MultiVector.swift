@@ -7,6 +7,7 @@ extension Embed {
     /// Encodes with a model that gives a vector for each token.
     ///
     /// - Parameter folder: A multi-vector model.
+    /// - Throws: `ValidationError` for options that do not apply; what loading, encoding and writing throw.
     func runMultiVector(_ folder: String) throws {
         let others = [
             ("pooling", pooling != nil), ("truncate-dim", truncateDim != nil), ("precision", precision != .float32),

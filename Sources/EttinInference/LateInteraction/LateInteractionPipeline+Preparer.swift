@@ -6,7 +6,8 @@ extension LateInteractionPipeline {
     public struct Preparer: Sendable {
         private let tokenizer: Tokenizer
         private let prompts: PromptTexts
-        private let stripsTexts: Bool
+        /// Whether blanks around a text are left out, as PyLate and versions up to 5 of sentence-transformers do.
+        private let trims: Bool
         private let query: Rule
         private let document: Rule
         /// Maximum number of tokens per text, special tokens and prefix included, whatever the role.
@@ -39,7 +40,7 @@ extension LateInteractionPipeline {
         ) throws {
             self.tokenizer = tokenizer
             prompts = PromptTexts(prompts: settings.prompts, defaultName: settings.defaultPromptName)
-            stripsTexts = settings.layout == .pylate
+            trims = settings.layout == .pylate
             contextLength = configuration.maxPositionEmbeddings
             let positions = configuration.maxPositionEmbeddings
             let usual = min(TextPreparation.limit(tokenizer, configuration), maxSequenceLength ?? .max)
@@ -139,7 +140,10 @@ extension LateInteractionPipeline {
             let isFixed = rule.expansion?.isFixed == true
             if let maxLength { try check("max-length", maxLength, in: least...(isFixed ? least : contextLength)) }
             let promptText = try prompts.text(of: prompt, for: role)
-            let inputs = texts.map { rule.prefix.text + stripped(promptText + $0) }
+            let inputs = texts.map { text in
+                let whole = promptText + text
+                return rule.prefix.text + (trims ? whole.withoutOuterBlanks : whole)
+            }
             return try encoded(inputs, rule, limit: maxLength ?? rule.limit, overlong).map { text in
                 var ids = text.tokenIDs
                 var unattended = 0
@@ -177,20 +181,6 @@ extension LateInteractionPipeline {
             } catch InferenceError.overlongText(let number, let tokens, let limit) {
                 throw InferenceError.overlongText(number: number, tokens: tokens + 1, limit: limit + 1)
             }
-        }
-
-        /// As versions up to 5 of sentence-transformers leave out white space around texts.
-        private func stripped(_ text: String) -> String {
-            guard stripsTexts else { return text }
-            let isSpace = { (scalar: Unicode.Scalar) in
-                // Python's `str.strip` takes the four separators of ASCII for white space too.
-                scalar.properties.isWhitespace || (0x1c...0x1f).contains(scalar.value)
-            }
-            let scalars = text.unicodeScalars
-            guard let first = scalars.firstIndex(where: { !isSpace($0) }),
-                let last = scalars.lastIndex(where: { !isSpace($0) })
-            else { return "" }
-            return String(scalars[first...last])
         }
     }
 }

@@ -46,13 +46,14 @@ public final class LateInteractionPipeline {
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
         divergence = Divergence(folder: folder)
         model = try MultiVectorModel(folder: folder, dtype: options.parameterDType, device: options.device)
+        let widened = try options.widen(model)
         try options.prepare(model.chain, divergence)
         let transformerFolder = model.transformer.folder
         tokenizer = try Tokenizer(folder: transformerFolder)
         let configuration = model.transformer.trunk.configuration
         try configuration.requireIDs(of: tokenizer, folder: transformerFolder)
         var notices =
-            try ModelFolderNotices.all(folder: transformerFolder) + model.settings.notices
+            try ModelFolderNotices.all(folder: transformerFolder) + widened + model.settings.notices
             + model.transformer.settings.notices + tokenizer.notices
         let unknownWords = model.mask?.resolve { [tokenizer] in tokenizer.tokenToID($0) } ?? []
         if !unknownWords.isEmpty {

@@ -41,8 +41,11 @@ public struct MultiVectorEmbeddings: Sendable, Hashable {
 
     /// Joins what was computed for each text.
     init(_ texts: [[Float]], dimensions: Int, isTruncated: [Bool]) {
+        var values: [Float] = []
+        values.reserveCapacity(texts.reduce(0) { $0 + $1.count })
+        for rows in texts { values += rows }
         self.init(
-            values: Array(texts.joined()),
+            values: values,
             dimensions: dimensions,
             lengths: texts.map { $0.count / dimensions },
             isTruncated: isTruncated

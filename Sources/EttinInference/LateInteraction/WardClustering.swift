@@ -30,6 +30,7 @@ struct WardClustering {
     /// The cluster of each point, from 0 on.
     ///
     /// - Parameter limit: The greatest number of clusters, at least 1; there are fewer where distances are equal.
+    /// - Returns: A number for each point.
     func clusters(atMost limit: Int) -> [Int] {
         guard limit < count else { return Array(0..<count) }
         let threshold = merges[count - limit - 1].distance

@@ -41,12 +41,13 @@ public final class SparseEmbeddingPipeline {
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
         divergence = Divergence(folder: folder)
         model = try SparseModel(folder: folder, dtype: options.parameterDType, device: options.device)
+        let widened = try options.widen(model)
         try options.prepare(model.chain, divergence)
         preparer = try Preparer(model)
         tokenizer = try preparer.tokenizer()
         notices =
             try model.chain.transformers.flatMap { try ModelFolderNotices.all(folder: $0.folder) + $0.settings.notices }
-            + model.settings.notices + tokenizer.notices
+            + widened + model.settings.notices + tokenizer.notices
     }
 
     /// Encodes texts.
@@ -186,6 +187,8 @@ extension SparseEmbeddingPipeline {
         /// How texts of a role become tokens; nil is the key of texts without a role.
         private let inputs: [TextRole?: Input]
         private let prompts: PromptTexts
+        /// Whether blanks around a text are left out.
+        private let trims: Bool
 
         private struct Input: Sendable {
             let preparation: TextPreparation
@@ -194,6 +197,7 @@ extension SparseEmbeddingPipeline {
 
         init(_ model: SparseModel) throws {
             prompts = PromptTexts(prompts: model.settings.prompts, defaultName: model.settings.defaultPromptName)
+            trims = model.settings.generation == .version5
             var inputs: [TextRole?: Input] = [:]
             var tokenizers: [String: Tokenizer] = [:]
             for role in [nil, TextRole.query, .document] {
@@ -204,7 +208,8 @@ extension SparseEmbeddingPipeline {
                 guard tokenizer.vocabularySize <= input.vocabularySize else {
                     throw InferenceError.unsuitableModel(
                         folder: input.folder,
-                        found: "the tokenizer has \(tokenizer.vocabularySize) tokens for \(input.vocabularySize) weights",
+                        found: "the tokenizer has \(tokenizer.vocabularySize) tokens "
+                            + "for \(input.vocabularySize) weights",
                         expected: "the tokenizer of the model"
                     )
                 }
@@ -263,7 +268,7 @@ extension SparseEmbeddingPipeline {
             overlong: OverlongTextRule = .refuse
         ) throws -> [PreparedText] {
             let promptText = try prompts.text(of: prompt, for: role)
-            let inputs = promptText.isEmpty ? texts : texts.map { promptText + $0 }
+            let inputs = texts.map { trims ? (promptText + $0).withoutOuterBlanks : promptText + $0 }
             return try input(for: role).preparation.prepare(inputs, overlong: overlong).map {
                 PreparedText($0.tokenIDs, isTruncated: $0.isTruncated, task: role?.rawValue)
             }

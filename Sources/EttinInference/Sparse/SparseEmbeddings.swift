@@ -48,6 +48,7 @@ public struct SparseVector: Sendable, Hashable {
     /// - Parameters:
     ///   - other: A vector of the same vocabulary.
     ///   - similarity: How they are compared.
+    /// - Returns: The similarity, or the negative distance.
     /// - Complexity: O(weights of both).
     public func similarity(to other: SparseVector, by similarity: EmbeddingSimilarity = .dot) -> Float {
         switch similarity {

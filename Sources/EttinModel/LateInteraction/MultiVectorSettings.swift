@@ -156,7 +156,9 @@ public struct MultiVectorSettings: Sendable, Hashable {
         skippedWords = Self.punctuation
         if let value = fields.value("skiplist_words"), !value.isNull {
             let words = value.arrayValue?.map(\.stringValue) ?? [nil]
-            if words.contains(nil) { fields.refuse("skiplist_words", "is \(value.text())", expected: "a list of strings") }
+            if words.contains(nil) {
+                fields.refuse("skiplist_words", "is \(value.text())", expected: "a list of strings")
+            }
             skippedWords = words.compactMap(\.self)
         }
         guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
@@ -187,11 +189,13 @@ public struct MultiVectorSettings: Sendable, Hashable {
                 fields.refuse(key, "is \(value)", expected: "1 to \(ConfigurationLimits.width)")
             }
         }
-        var (attends, masks) = (false, true)
-        if fields.object["attend_to_mask_tokens"]?.isNull != true { fields.read("attend_to_mask_tokens", into: &attends) }
-        if fields.object["mask_punctuation"]?.isNull != true { fields.read("mask_punctuation", into: &masks) }
-        expansion = QueryExpansion(length: length ?? 32, isAttendedTo: attends)
-        skippedWords = masks ? Self.punctuation : []
+        func flag(_ key: String, _ usual: Bool) -> Bool {
+            var value = usual
+            if fields.object[key]?.isNull != true { fields.read(key, into: &value) }
+            return value
+        }
+        expansion = QueryExpansion(length: length ?? 32, isAttendedTo: flag("attend_to_mask_tokens", false))
+        skippedWords = flag("mask_punctuation", true) ? Self.punctuation : []
         guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
     }
 }

@@ -64,6 +64,8 @@ public struct SparseSettings: Sendable, Hashable {
     public var similarity = EmbeddingSimilarity.dot
     /// Maximum number of weights per text; nil for all; `max_active_dims`.
     public var maxActiveDimensions: Int?
+    /// The generation of sentence-transformers whose rules for texts hold.
+    public var generation = TextGeneration.version6
     /// What the files say that has no effect, a sentence each.
     package var notices: [String] = []
 
@@ -73,6 +75,7 @@ public struct SparseSettings: Sendable, Hashable {
     init(folder: String) throws {
         var (common, fields) = try EmbeddingSettings.read(folder: folder)
         (prompts, defaultPromptName) = (common.prompts, common.defaultPromptName)
+        generation = common.generation
         if fields.object["similarity_fn_name"]?.isNull == false { similarity = common.similarity }
         fields.read("max_active_dims", into: &maxActiveDimensions)
         if let count = maxActiveDimensions, count < 1 {
