@@ -112,7 +112,8 @@ import Torch
     func bothGenerationsOfPoolingFilesAreRead(file: String) throws {
         let checkpoint = try folder(file)
         try checkpoint.folder.write(
-            #"{"prompts": {"query": "A cat"}, "default_prompt_name": "query", "similarity_fn_name": "dot"}"#,
+            #"{"prompts": {"query": "A cat"}, "default_prompt_name": "query", "similarity_fn_name": "dot", "#
+                + #""__version__": {"sentence_transformers": "6.2.0"}}"#,
             "config_sentence_transformers.json"
         )
         let encoder = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }

@@ -117,6 +117,10 @@ package final class RouterModule: Module, FeatureModule {
                     file: fields.file,
                     item: "module \(quoted(id))"
                 )
+                guard kind != RouterModule.self else {
+                    fields.refuse("types", "has the Router \(quoted(id))", expected: "no Router within a Router")
+                    continue
+                }
                 var part = folder
                 part.name = folder.name.isEmpty ? id : FilePath.joined(folder.name, id)
                 part.type = type
