@@ -30,7 +30,9 @@ struct ClassifierFiles {
         }
         let configuration = try ModernBERTConfiguration(folder: folder)
         tokenizer = try Tokenizer(folder: folder)
-        notices = try ModelFolderNotices.all(folder: folder, obeyedKeys: RerankerSettings.configurationKeys) + tokenizer.notices
+        // Keys of rerankers, which a classifier of one label may be.
+        let obeyedKeys = RerankerSettings.configurationKeys
+        notices = try ModelFolderNotices.all(folder: folder, obeyedKeys: obeyedKeys) + tokenizer.notices
         try configuration.requireIDs(of: tokenizer, folder: folder)
         preparation = TextPreparation(
             tokenizer: tokenizer,

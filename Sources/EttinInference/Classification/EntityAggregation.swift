@@ -153,8 +153,8 @@ struct EntityAggregation {
     }
 
     private func decoded(_ tokens: ArraySlice<Token>) -> String {
-        guard tokens.contains(where: { $0.id == tokenizer.unkTokenID }) else { return tokenizer.decode(tokens.map(\.id)) }
-        return tokens.map(tokenText).joined()
+        let hasUnknown = tokens.contains { $0.id == tokenizer.unkTokenID }
+        return hasUnknown ? tokens.map(tokenText).joined() : tokenizer.decode(tokens.map(\.id))
     }
 
     /// The kind of entity that a label names, and whether it begins one; `I-` goes on, as does a label without a prefix.
