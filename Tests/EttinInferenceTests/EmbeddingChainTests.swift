@@ -119,15 +119,15 @@ import Torch
             in: checkpoint
         )
         let encoder = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }
-        func ids(_ prompt: TextEmbeddingPipeline.Prompt = .default, _ task: TextRole?) throws -> [Int32] {
+        func ids(_ task: TextRole?, _ prompt: TextEmbeddingPipeline.Prompt = .default) throws -> [Int32] {
             try encoder.preparer.prepare(["sat"], prompt: prompt, task: task)[0].tokenIDs
         }
         let encode = { checkpoint.tokenizer.encodeIDs($0) }
         #expect(try ids(nil) == encode("Once sat"))
         #expect(try ids(.query) == encode("Once sat"))
         #expect(try ids(.document) == encode("The dog sat"))
-        #expect(try ids(.named("corpus"), .document) == encode("xsat"))
-        #expect(try ids(.none, .document) == encode("sat"))
+        #expect(try ids(.document, .named("corpus")) == encode("xsat"))
+        #expect(try ids(.document, .none) == encode("sat"))
     }
 
     @Test func severalPoolingsAreEndToEnd() throws {
@@ -159,7 +159,7 @@ import Torch
     /// A folder of static embeddings whose rows say which token they are of.
     private static func writeStatic(_ folder: String, _ checkpoint: TinyCheckpoint, scale: Float) throws {
         try checkpoint.tokenizer.save(to: folder)
-        let rows = (0..<324).flatMap { [Float($0) * scale, 1] }
+        let rows = (0..<324).flatMap { row -> [Float] in [Float(row) * scale, 1] }
         let table = TensorToWrite(name: "embedding.weight", tensor: Tensor(rows, shape: [324, 2]))
         try SafetensorsWriter.write([table], to: folder + "/model.safetensors")
     }
