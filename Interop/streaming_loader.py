@@ -131,6 +131,10 @@ def run_loaders(case):
         for key in environment:
             os.environ.pop(key)
     clean_stale_shared_memory()
+    # It knows nothing of the simulated machines, whose names would pile up run after run.
+    for node in range(1, nodes):
+        for name in Path("/dev/shm").glob(f"{node:03}[0-9][0-9][0-9]_*"):
+            name.unlink(missing_ok=True)
     return [results[place] for place in range(nodes * ranks)]
 
 

@@ -126,6 +126,16 @@ struct ClassificationCommandTests {
             let options = ["--context", text, "--question", "what?", "--ignore-labels", "NONE", "--json"]
             let answer = try Command.succeed(["tag", model, "a dog runs"] + options).objects()
             #expect(answer[0].arrayValue?.compactMap { $0["end"]?.intValue }.max() == 10)
+            let line = JSONValue.object([
+                "text": "a dog runs", "context": .string(text), "question": .string("what?"),
+            ]).text()
+            let flags = ["--input-format", "jsonl", "--ignore-labels", "NONE", "--json"]
+            #expect(try Command.succeed(["tag", model] + flags, input: line).objects() == answer)
+            try Command.fail(
+                ["tag", model] + flags,
+                input: Array((line + "\n{\"text\": \"a cat\"}").utf8),
+                saying: "standard input, line 2: has no \"context\"; expected a string"
+            )
         }
     }
 

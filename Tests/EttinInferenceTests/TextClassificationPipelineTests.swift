@@ -51,6 +51,9 @@ import Torch
         let tokenizer = classifier.tokenizer
         let prepared = try classifier.preparer.prepare(Self.inputs)
         #expect(prepared.map(\.tokenIDs) == Self.inputs.map { tokenizer.encodeIDs($0.text, pair: $0.textPair) })
+        // As transformers reads it.
+        let empty = try classifier.preparer.prepare([.init("fox", textPair: ""), .init("a", textPair: "b")])
+        #expect(empty[0].tokenIDs == tokenizer.encodeIDs("fox"))
         let together = try classifier.logits(of: prepared)
         let alone = try prepared.map { try classifier.logits(of: [$0])[0] }
         for (one, other) in zip(together.joined(), alone.joined()) { #expect(abs(one - other) <= 1e-6) }

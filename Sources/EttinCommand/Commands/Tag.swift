@@ -22,7 +22,8 @@ struct Tag: ParsableCommand {
             Offsets count characters (Unicode scalars), as in Python.
 
             With --context, and --question if the model saw one, the texts are
-            answers drawn from it: the parts it does not support are marked.
+            answers drawn from it: the parts it does not support are marked. A line of
+            a .jsonl file can bring its own: {"text": …, "context": …, "question": …}.
 
             Examples:
 
@@ -71,17 +72,15 @@ struct Tag: ParsableCommand {
 
     func run() throws {
         let folder = try model.folder()
-        let texts = try input.all()
+        let (texts, answers) = try textsAndAnswers()
         let pipeline = try TokenClassificationPipeline(folder: folder, options: compute.prepare())
         pipeline.notices.forEach(Diagnostics.note)
         let rule = truncation.rule(for: pipeline.tokenizer)
         let ignored = ignoreLabels.map { Set($0.elements) }
         let results =
-            if let context {
+            if let answers {
                 try pipeline(
-                    texts.map {
-                        TokenClassificationPipeline.GroundedAnswer($0, context: context, question: question)
-                    },
+                    answers,
                     strategy: aggregationStrategy,
                     ignoredLabels: ignored,
                     overlong: rule,
@@ -106,6 +105,33 @@ struct Tag: ParsableCommand {
                     : output.line(marks.marked(text, result.entities))
             }
         }
+    }
+
+    /// The texts, and with what they were drawn from where that is given.
+    private func textsAndAnswers() throws -> ([String], [TokenClassificationPipeline.GroundedAnswer]?) {
+        let lines = try input.records()
+        guard let records = lines, records.contains(where: { $0.has("context") }) else {
+            let texts = try lines?.map { try $0.text("text") } ?? input.all()
+            guard let context else { return (texts, nil) }
+            let answers = texts.map {
+                TokenClassificationPipeline.GroundedAnswer($0, context: context, question: question)
+            }
+            return (texts, answers)
+        }
+        if let first = records.first, context != nil {
+            throw first.error("has \"context\" beside --context", expected: "one of the two")
+        }
+        if let first = records.first, stride != nil {
+            throw first.error("has \"context\"", expected: "texts alone, for --stride")
+        }
+        let answers = try records.map { record in
+            TokenClassificationPipeline.GroundedAnswer(
+                try record.text("text"),
+                context: try record.text("context"),
+                question: try record.optionalText("question")
+            )
+        }
+        return (answers.map(\.answer), answers)
     }
 
     /// The keys are those of transformers' pipeline.

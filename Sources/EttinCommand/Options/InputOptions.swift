@@ -71,16 +71,22 @@ extension InputOptions {
     /// - Throws: `TokenizerError` when the input cannot be read or has no text; ``InvalidRecord`` for a line whose fields
     ///   are no texts.
     func textsAndPairs() throws -> [TextClassificationPipeline.Input] {
-        let path = input ?? "-"
-        guard readsFile, TextReader.format(ofName: path, given: inputFormat) == .jsonl else {
-            return try all().map { TextClassificationPipeline.Input($0) }
-        }
-        return try Record.all(path, expected: "{\"text\": …}").map { record in
+        guard let records = try records() else { return try all().map { TextClassificationPipeline.Input($0) } }
+        return try records.map { record in
             TextClassificationPipeline.Input(
                 try record.text("text"),
                 textPair: try record.optionalText("text_pair")
             )
         }
+    }
+
+    /// The lines of JSON Lines; nil for arguments and for lines of text.
+    ///
+    /// - Throws: `TokenizerError` when the input cannot be read or a line is no object; `NoTexts` for one without a line.
+    func records() throws -> [Record]? {
+        let path = input ?? "-"
+        guard readsFile, TextReader.format(ofName: path, given: inputFormat) == .jsonl else { return nil }
+        return try Record.all(path, expected: "{\"text\": …}")
     }
 }
 

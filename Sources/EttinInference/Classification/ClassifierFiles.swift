@@ -13,13 +13,25 @@ struct ClassifierFiles {
     ///
     /// - Parameters:
     ///   - folder: The folder of a classifier.
-    ///   - obeyedKeys: Further keys of `config.json` that the caller obeys.
-    /// - Throws: `CheckpointError`, `TokenizerError` for files that are missing or broken; ``InferenceError`` when model
-    ///   and tokenizer do not fit.
-    init(folder: String, obeyedKeys: Set<String> = []) throws {
+    ///   - kind: What the caller runs.
+    ///   - expected: The noun for it.
+    /// - Throws: `CheckpointError` for a folder of another kind, before a head that it lacks could be missed;
+    ///   `CheckpointError`, `TokenizerError` for files that are missing or broken; ``InferenceError`` when model and
+    ///   tokenizer do not fit.
+    init(folder: String, of kind: FolderKind, expected: String) throws {
+        try UnsupportedFolder.check(folder)
         divergence = Divergence(folder: folder)
+        let evidence = try FolderEvidence(folder: folder)
+        if let evidence, evidence.kind != kind {
+            // A reranker in the layout of transformers is a classifier of pairs with one label.
+            guard kind == .classifier, evidence.kind == .reranker, try Self.isSequenceClassifier(folder) else {
+                throw evidence.error(folder: folder, expected: expected)
+            }
+        }
         let configuration = try ModernBERTConfiguration(folder: folder)
         tokenizer = try Tokenizer(folder: folder)
+        // Keys of rerankers, which a classifier of one label may be.
+        let obeyedKeys = RerankerSettings.configurationKeys
         notices = try ModelFolderNotices.all(folder: folder, obeyedKeys: obeyedKeys) + tokenizer.notices
         try configuration.requireIDs(of: tokenizer, folder: folder)
         preparation = TextPreparation(
@@ -27,32 +39,9 @@ struct ClassifierFiles {
             limit: TextPreparation.limit(tokenizer, configuration)
         )
     }
-}
-
-extension FolderEvidence {
-    /// Refuses a folder whose model was made for something else, before a head that it lacks could be missed.
-    ///
-    /// - Parameters:
-    ///   - kind: What is asked for.
-    ///   - folder: The folder.
-    ///   - expected: The noun for it.
-    ///   - allowingSequenceClassification: Whether a reranker will do that is a classifier with one label.
-    /// - Throws: `CheckpointError` that says what the folder holds.
-    static func require(
-        _ kind: FolderKind,
-        folder: String,
-        expected: String,
-        allowingSequenceClassification: Bool = false
-    ) throws {
-        try UnsupportedFolder.check(folder)
-        // Nothing tells: loading is strict, and lists what is missing.
-        guard let evidence = try FolderEvidence(folder: folder), evidence.kind != kind else { return }
-        if allowingSequenceClassification, evidence.kind == .reranker, try isSequenceClassifier(folder) { return }
-        throw evidence.error(folder: folder, expected: expected)
-    }
 
     /// Whether a folder is a checkpoint of `…ForSequenceClassification`, with or without sentence-transformers' files.
-    static func isSequenceClassifier(_ folder: String) throws -> Bool {
+    private static func isSequenceClassifier(_ folder: String) throws -> Bool {
         guard FilePath.exists(FilePath.joined(folder, "config.json")) else { return false }
         return try ModernBERTConfiguration(folder: folder).architectures.first?
             .hasSuffix("ForSequenceClassification") == true

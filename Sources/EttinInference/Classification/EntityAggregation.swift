@@ -138,17 +138,23 @@ struct EntityAggregation {
         let start = tokens.first?.offsets.lowerBound ?? 0
         let end = max(start, tokens.last?.offsets.upperBound ?? 0)
         let label = pieces.first?.label ?? ""
-        let isKnown = !tokens.contains { $0.id == tokenizer.unkTokenID }
+        // Words are decoded one by one; only neighbouring tokens can make a character together.
+        let runs = strategy == .simple ? [tokens[...]] : pieces.map(\.tokens)
         return Entity(
             // What follows the first hyphen, whatever comes before it.
             label: label.firstIndex(of: "-").map { String(label[label.index(after: $0)...]) } ?? label,
             score: pieces.reduce(0) { $0 + $1.score } / Double(max(1, pieces.count)),
             index: nil,
-            word: isKnown ? tokenizer.decode(tokens.map(\.id)) : tokens.map(tokenText).joined(),
+            word: runs.map(decoded).joined(),
             start: start,
             end: end,
             range: characters.range(start..<end)
         )
+    }
+
+    private func decoded(_ tokens: ArraySlice<Token>) -> String {
+        let hasUnknown = tokens.contains { $0.id == tokenizer.unkTokenID }
+        return hasUnknown ? tokens.map(tokenText).joined() : tokenizer.decode(tokens.map(\.id))
     }
 
     /// The kind of entity that a label names, and whether it begins one; `I-` goes on, as does a label without a prefix.

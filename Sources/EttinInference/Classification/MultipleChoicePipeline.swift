@@ -107,8 +107,7 @@ public final class MultipleChoicePipeline {
     /// - Throws: `CheckpointError` for a folder of another kind; `CheckpointError`, `StateDictionaryError`,
     ///   `TokenizerError` for files that are missing or broken; ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
-        try FolderEvidence.require(.multipleChoice, folder: folder, expected: "a multiple-choice model")
-        let files = try ClassifierFiles(folder: folder)
+        let files = try ClassifierFiles(folder: folder, of: .multipleChoice, expected: "a multiple-choice model")
         (tokenizer, divergence) = (files.tokenizer, files.divergence)
         model = try MultipleChoiceModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
         notices = try files.notices + options.widen(model)

@@ -76,8 +76,11 @@ public final class QuestionAnsweringPipeline {
     /// - Throws: `CheckpointError` for a folder of another kind; `CheckpointError`, `StateDictionaryError`,
     ///   `TokenizerError` for files that are missing or broken; ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
-        try FolderEvidence.require(.questionAnswering, folder: folder, expected: "a question-answering model")
-        let files = try ClassifierFiles(folder: folder)
+        let files = try ClassifierFiles(
+            folder: folder,
+            of: .questionAnswering,
+            expected: "a question-answering model"
+        )
         (tokenizer, divergence) = (files.tokenizer, files.divergence)
         model = try QuestionAnsweringModel.load(
             folder: folder,

@@ -22,7 +22,7 @@ extension TextClassificationPipeline {
         /// - Returns: One value for each input, in order.
         /// - Throws: ``InferenceError`` for an input that is too long.
         public func prepare(_ inputs: [Input], overlong: OverlongTextRule = .refuse) throws -> [PreparedText] {
-            let singles = inputs.indices.filter { inputs[$0].textPair == nil }
+            let singles = inputs.indices.filter { inputs[$0].textPair?.isEmpty != false }
             guard singles.count < inputs.count else {
                 return try preparation.prepare(inputs.map(\.text), overlong: overlong)
             }
@@ -31,7 +31,7 @@ extension TextClassificationPipeline {
                 let texts = try preparation.prepare(singles.map { inputs[$0].text }, overlong: overlong)
                 for (index, text) in zip(singles, texts) { prepared[index] = text }
             }
-            let others = inputs.indices.filter { inputs[$0].textPair != nil }
+            let others = inputs.indices.filter { inputs[$0].textPair?.isEmpty == false }
             try numbered(others) {
                 let given = others.map { TextPair(inputs[$0].text, inputs[$0].textPair ?? "") }
                 let texts = try pairs.prepare(given, overlong: overlong)

@@ -19,7 +19,7 @@ public final class TextClassificationPipeline {
     public struct Input: Sendable, Hashable, ExpressibleByStringLiteral {
         /// The text, or the first of a pair.
         public var text: String
-        /// The second text of a pair.
+        /// The second text of a pair; an empty one is none, as in transformers.
         public var textPair: String?
 
         /// Creates an input.
@@ -83,13 +83,7 @@ public final class TextClassificationPipeline {
     /// - Throws: `CheckpointError` for a folder of another kind; `CheckpointError`, `StateDictionaryError`,
     ///   `TokenizerError` for files that are missing or broken; ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
-        try FolderEvidence.require(
-            .classifier,
-            folder: folder,
-            expected: "a classifier of texts",
-            allowingSequenceClassification: true
-        )
-        let files = try ClassifierFiles(folder: folder)
+        let files = try ClassifierFiles(folder: folder, of: .classifier, expected: "a classifier of texts")
         (tokenizer, divergence) = (files.tokenizer, files.divergence)
         model = try SequenceClassificationModel.load(
             folder: folder,

@@ -108,8 +108,7 @@ public final class TokenClassificationPipeline {
     /// - Throws: `CheckpointError` for a folder of another kind; `CheckpointError`, `StateDictionaryError`,
     ///   `TokenizerError` for files that are missing or broken; ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
-        try FolderEvidence.require(.tagger, folder: folder, expected: "a token classifier")
-        let files = try ClassifierFiles(folder: folder)
+        let files = try ClassifierFiles(folder: folder, of: .tagger, expected: "a token classifier")
         (tokenizer, divergence) = (files.tokenizer, files.divergence)
         model = try TokenClassificationModel.load(
             folder: folder,
