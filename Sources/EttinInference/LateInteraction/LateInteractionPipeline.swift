@@ -44,15 +44,17 @@ public final class LateInteractionPipeline {
     /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken, and
     ///   for a model of another kind; ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
+        try UnsupportedFolder.check(folder)
         divergence = Divergence(folder: folder)
         model = try MultiVectorModel(folder: folder, dtype: options.parameterDType, device: options.device)
+        let widened = try options.widen(model)
         try options.prepare(model.chain, divergence)
         let transformerFolder = model.transformer.folder
         tokenizer = try Tokenizer(folder: transformerFolder)
         let configuration = model.transformer.trunk.configuration
         try configuration.requireIDs(of: tokenizer, folder: transformerFolder)
         var notices =
-            try ModelFolderNotices.all(folder: transformerFolder) + model.settings.notices
+            try ModelFolderNotices.all(folder: transformerFolder) + widened + model.settings.notices
             + model.transformer.settings.notices + tokenizer.notices
         let unknownWords = model.mask?.resolve { [tokenizer] in tokenizer.tokenToID($0) } ?? []
         if !unknownWords.isEmpty {
