@@ -46,6 +46,9 @@ struct TextPreparation: Sendable {
         min(tokenizer.modelMaxLength ?? .max, configuration.maxPositionEmbeddings)
     }
 
+    /// The token ids of one text, of any length.
+    func encodeIDs(_ text: String) -> [Int32] { tokenizer.encodeIDs(text, addSpecialTokens: addsSpecialTokens) }
+
     /// Encodes texts on all threads.
     ///
     /// - Throws: ``InferenceError/overlongText(number:tokens:limit:)`` for the first text that is too long, if so asked.

@@ -36,7 +36,8 @@ struct ModelCommandTests {
     func infoOfFolder() throws {
         let models = try TinyModels.shared()
         let document = try Command.succeed(["info", models.encoder, "--json"]).document()
-        #expect(document["kind"] == "encoder")
+        #expect(document["kind"] == "masked-lm" && document["architecture"] == "encoder")
+        #expect(document["command"] == "fill-mask" && document["head"] == "fill-mask" && document["obstacle"] == .null)
         #expect(document["size"] == .null)
         #expect(document["hidden_size"] == 32)
         #expect(document["num_attention_heads"] == 2)
@@ -66,7 +67,8 @@ struct ModelCommandTests {
     @Test("info describes a size, by the published number of parameters", arguments: ["encoder", "decoder"])
     func infoOfSize(_ kind: String) throws {
         let document = try Command.succeed(["info", "17m", "--kind", kind, "--json"]).document()
-        #expect(document["kind"] == .string(kind))
+        #expect(document["architecture"] == .string(kind))
+        #expect(document["kind"] == (kind == "encoder" ? "masked-lm" : "causal-lm"))
         #expect(document["size"] == "17m")
         #expect(document["parameters"] == 16_913_600)
         #expect(document["layers"]?.arrayValue?.count == 7)

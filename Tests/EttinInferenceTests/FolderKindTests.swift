@@ -24,18 +24,18 @@ import Torch
 
     @Test(
         arguments: [
-            ("CrossEncoder", "is a reranker (cross-encoder), which scores pairs of texts"),
-            ("MultiVectorEncoder", "is a multi-vector (ColBERT) model"),
-            ("ColBERT", "is a multi-vector (ColBERT) model"),
-            ("SparseEncoder", "is a sparse (SPLADE) model"),
+            ("CrossEncoder", "is a reranker (cross-encoder), which scores pairs of texts", "rerank"),
+            ("MultiVectorEncoder", "is a multi-vector (ColBERT) model", "embed"),
+            ("ColBERT", "is a multi-vector (ColBERT) model", "embed"),
+            ("SparseEncoder", "is a sparse (SPLADE) model", "sparse"),
         ]
     )
-    func modelsOfOtherLibrariesMakeNoEmbeddings(type: String, phrase: String) throws {
+    func modelsOfOtherLibrariesMakeNoEmbeddings(type: String, phrase: String, command: String) throws {
         let checkpoint = try TinyCheckpoint(.encoder)
         try checkpoint.folder.write(Self.modules, "modules.json")
         try checkpoint.folder.write("{\"model_type\": \"\(type)\"}", "config_sentence_transformers.json")
         let text = Self.message { _ = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) } }
-        #expect(text.contains(phrase) && text.hasSuffix("expected an embedding model"), "\(text)")
+        #expect(text.contains(phrase) && text.hasSuffix("expected an embedding model; use `ettin \(command)`"), "\(text)")
     }
 
     @Test(

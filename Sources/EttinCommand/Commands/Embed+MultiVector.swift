@@ -8,7 +8,10 @@ extension Embed {
     ///
     /// - Parameter folder: A multi-vector model.
     func runMultiVector(_ folder: String) throws {
-        for (name, isGiven) in [("pooling", pooling != nil), ("truncate-dim", truncateDim != nil)] where isGiven {
+        let others = [
+            ("pooling", pooling != nil), ("truncate-dim", truncateDim != nil), ("precision", precision != .float32),
+        ]
+        for (name, isGiven) in others where isGiven {
             throw ValidationError(
                 "--\(name) applies to models with one vector for each text; \(model.model) is a multi-vector model"
             )

@@ -82,5 +82,3 @@ struct Sparse: ParsableCommand {
         }
     }
 }
-
-extension TextRole: ExpressibleByArgument {}

@@ -74,17 +74,43 @@ public final class EmbeddingModel: Module {
         dtype: DType? = nil,
         device: Device = .cpu
     ) throws {
-        try FolderEvidence.requireEmbeddings(folder: folder, isPoolingGiven: pooling != nil)
+        try self.init(folder: folder, poolings: pooling.map { [$0] }, dtype: dtype, device: device)
+    }
+
+    /// Loads a folder.
+    ///
+    /// - Parameters:
+    ///   - folder: A sentence-transformers folder, or a checkpoint of any architecture.
+    ///   - poolings: How hidden states become vectors, which are put end to end; nil for what the folder says.
+    ///   - dtype: The dtype to convert to; nil keeps the file's.
+    ///   - device: Where the parameters go.
+    /// - Throws: As ``init(folder:pooling:dtype:device:)``.
+    public convenience init(
+        folder: String,
+        poolings: [Pooling]?,
+        dtype: DType? = nil,
+        device: Device = .cpu
+    ) throws {
+        try FolderEvidence.requireEmbeddings(folder: folder, isPoolingGiven: poolings != nil)
         guard FilePath.exists(FilePath.joined(folder, FeatureModules.file)) else {
             let trunk = try ModernBERT.load(folder: folder, dtype: dtype, device: device)
-            let poolings = [pooling ?? Self.defaultPooling(trunk.configuration)]
+            let poolings = poolings ?? [Self.defaultPooling(trunk.configuration)]
             try self.init([TransformerModule(trunk, folder: folder), PoolingModule(poolings)])
             return
         }
-        let chain = try ModuleChain(folder: folder, poolings: pooling.map { [$0] }, dtype: dtype, device: device)
+        let chain = try ModuleChain(folder: folder, poolings: poolings, dtype: dtype, device: device)
         // Modules that make no embedding say more about a folder of another kind than its settings would.
         try self.init(chain, settings: EmbeddingSettings())
         settings = try EmbeddingSettings(folder: folder)
+        if let size = settings.truncateDimension, size > dimensions {
+            throw CheckpointError(
+                .malformed,
+                file: EmbeddingSettings.file,
+                item: "\"truncate_dim\"",
+                found: "is \(size)",
+                expected: "at most \(dimensions), the width of an embedding"
+            )
+        }
         if let transformer { settings.maxSequenceLength = transformer.settings.maxSequenceLength }
         settings.notices += chain.transformers.flatMap(\.settings.notices)
     }
@@ -110,7 +136,7 @@ public final class EmbeddingModel: Module {
     /// What a checkpoint without `modules.json` gets: the mean, or the last token for a causal language model.
     ///
     /// > Source: sentence-transformers 6.2, `SentenceTransformer._load_auto_model`.
-    private static func defaultPooling(_ configuration: ModernBERTConfiguration) -> Pooling {
+    static func defaultPooling(_ configuration: ModernBERTConfiguration) -> Pooling {
         let isCausal =
             configuration.architectures.first?.hasSuffix("ForCausalLM") == true
             && configuration.otherKeys["is_causal"]?.boolValue != false

@@ -27,6 +27,8 @@ public struct EmbeddingSettings: Sendable, Hashable {
     public var similarity = EmbeddingSimilarity.cosine
     /// How many leading dimensions an embedding keeps; nil for all.
     public var truncateDimension: Int?
+    /// Whose rules hold for blanks around a text and the tokens of a prompt.
+    public var generation = TextGeneration.version6
     /// Maximum number of tokens of a text; nil where only the tokenizer and `config.json` limit it; `max_seq_length`.
     public var maxSequenceLength: Int?
     /// What the files say that has no effect, a sentence each.
@@ -56,7 +58,12 @@ public struct EmbeddingSettings: Sendable, Hashable {
     package static func read(folder: String) throws -> (EmbeddingSettings, ConfigurationFields) {
         var settings = EmbeddingSettings()
         var fields = try Self.fields(Self.file, in: folder)
-        fields.drop("__version__", "model_type", "requirements")
+        fields.drop("model_type", "requirements")
+        // The version that wrote the folder tells, and without it the class paths of its modules.
+        let version = fields.value("__version__")?["sentence_transformers"]?.stringValue ?? ""
+        let major = Int(version.prefix { $0 != "." })
+        settings.generation =
+            try major.map { $0 < 6 ? .version5 : .version6 } ?? ModuleListing(folder: folder)?.generation ?? .version6
         if let value = fields.value("prompts"), !value.isNull {
             let texts = value.objectValue?.map { ($0.key, $0.value.stringValue) }
             for (name, text) in texts ?? [("", nil)] {
@@ -100,8 +107,8 @@ public struct EmbeddingSettings: Sendable, Hashable {
         var model: JSONObject = [
             "model_type": "SentenceTransformer",
             "__version__": [
-                // The release whose rules for texts and prompts are ours.
-                "sentence_transformers": "6.2.0",
+                // The release whose rules for texts and prompts the model follows.
+                "sentence_transformers": generation == .version5 ? "5.3.0" : "6.2.0",
                 "transformers": .string(format == .version4 ? "4.54.0" : "5.23.0"),
                 "pytorch": .string(TorchRuntime.version),
             ],

@@ -23,7 +23,7 @@ package final class PoolingModule: Module, FeatureModule {
     }
 
     /// The flags of versions up to 5, in the order in which their vectors are put together.
-    private static let flags: [(key: String, pooling: Pooling)] = [
+    static let flags: [(key: String, pooling: Pooling)] = [
         ("pooling_mode_cls_token", .cls), ("pooling_mode_max_tokens", .max), ("pooling_mode_mean_tokens", .mean),
         ("pooling_mode_mean_sqrt_len_tokens", .meanSqrtLen), ("pooling_mode_weightedmean_tokens", .weightedMean),
         ("pooling_mode_lasttoken", .lastToken),
