@@ -25,7 +25,11 @@ private func texts(_ count: Int) -> [String] {
 }
 
 /// Runs each task's texts through a body, request by request.
-private func share(_ texts: [String], tasks: Int, _ body: @escaping @Sendable ([String]) async throws -> Void) async throws {
+private func share(
+    _ texts: [String],
+    tasks: Int,
+    _ body: @escaping @Sendable ([String]) async throws -> Void
+) async throws {
     let count = (texts.count + tasks - 1) / tasks
     try await withThrowingTaskGroup(of: Void.self) { group in
         for task in 0..<tasks {

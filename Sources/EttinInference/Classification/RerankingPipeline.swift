@@ -84,8 +84,8 @@ public final class RerankingPipeline {
         settings = try RerankerSettings(folder: folder, configuration: configuration)
         let obeyedKeys = RerankerSettings.configurationKeys
         notices =
-            try ModelFolderNotices.all(folder: input.folder, obeyedKeys: obeyedKeys) + widened + settings.settings.notices
-            + chain.transformers.flatMap(\.settings.notices) + tokenizer.notices
+            try ModelFolderNotices.all(folder: input.folder, obeyedKeys: obeyedKeys) + widened
+            + settings.settings.notices + chain.transformers.flatMap(\.settings.notices) + tokenizer.notices
         let limit = min(TextPreparation.limit(tokenizer, configuration), input.maxTokens ?? .max)
         preparer = Preparer(TextPreparation(tokenizer: tokenizer, limit: limit), settings: settings.settings)
     }

@@ -23,7 +23,9 @@ import Torch
         ),
         Folder(
             testDescription: "an adapter",
-            files: ["adapter_config.json": #"{"peft_type":"LORA","base_model_name_or_path":"jhu-clsp/ettin-encoder-17m"}"#],
+            files: [
+                "adapter_config.json": #"{"peft_type":"LORA","base_model_name_or_path":"jhu-clsp/ettin-encoder-17m"}"#
+            ],
             words: [
                 #"is an adapter of type "LORA" for "jhu-clsp/ettin-encoder-17m""#, "adapter_config.json is there",
                 "merge_and_unload()",
@@ -47,7 +49,9 @@ import Torch
         Folder(
             testDescription: "BERT",
             files: ["config.json": #"{"model_type":"bert"}"#, "model.safetensors": "x"],
-            words: [#""model_type" is "bert", another architecture"#, #"expected "modernbert" or "modernbert-decoder""#]
+            words: [
+                #""model_type" is "bert", another architecture"#, #"expected "modernbert" or "modernbert-decoder""#,
+            ]
         ),
         Folder(
             testDescription: "images",
