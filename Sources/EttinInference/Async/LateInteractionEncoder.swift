@@ -1,4 +1,4 @@
-public import EttinModel
+import EttinModel
 public import EttinTokenizer
 public import Foundation
 
