@@ -13,7 +13,8 @@ import Torch
         let words: [String]
     }
 
-    static let modernBERT = #"{"model_type":"modernbert","vocab_size":400,"hidden_size":64,"num_attention_heads":4}"#
+    static let modernBERT =
+        #"{"model_type":"modernbert","vocab_size":400,"hidden_size":64,"num_attention_heads":4,"pad_token_id":3}"#
 
     static let folders = [
         Folder(
