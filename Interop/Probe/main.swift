@@ -12,10 +12,13 @@ do {
     case "hub": runHub(arguments)
     case "model": try runModel(arguments)
     case "order": runOrder()
+    case "share": try await runSharing(arguments)
     case "tokenizer": try runTokenizer(arguments)
     case "training": try runTraining(arguments)
     default:
-        endWithUsage("usage: ettin-probe adapters|attention|bench|corpus|files|hub|model|order|tokenizer|training ...")
+        endWithUsage(
+            "usage: ettin-probe adapters|attention|bench|corpus|files|hub|model|order|share|tokenizer|training ..."
+        )
     }
 } catch {
     fail(error)

@@ -12,6 +12,7 @@ enum ModelDownload {
     ///   - name: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit; folders have none.
     ///   - progress: Told how far a download is.
+    /// - Returns: A folder, in the cache unless the name is that of one.
     /// - Throws: `HubError` when the model cannot be had.
     static func folder(
         _ name: String,

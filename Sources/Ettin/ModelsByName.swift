@@ -169,3 +169,43 @@ extension Reranker {
         try await self.init(folder: folder, options: options)
     }
 }
+
+extension LateInteractionEncoder {
+    /// Loads a multi-vector model by name, and downloads it first where it is not in the cache.
+    ///
+    /// - Parameters:
+    ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
+    ///   - revision: A branch, tag or commit of the repository.
+    ///   - options: Where and in which precision to compute.
+    ///   - progress: Told how far a download is, from any thread.
+    /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
+    public init(
+        _ model: String,
+        revision: String? = nil,
+        options: ComputeOptions = ComputeOptions(),
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+    ) async throws {
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
+        try await self.init(folder: folder, options: options)
+    }
+}
+
+extension SparseEncoder {
+    /// Loads a sparse model by name, and downloads it first where it is not in the cache.
+    ///
+    /// - Parameters:
+    ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
+    ///   - revision: A branch, tag or commit of the repository.
+    ///   - options: Where and in which precision to compute.
+    ///   - progress: Told how far a download is, from any thread.
+    /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
+    public init(
+        _ model: String,
+        revision: String? = nil,
+        options: ComputeOptions = ComputeOptions(),
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+    ) async throws {
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
+        try await self.init(folder: folder, options: options)
+    }
+}

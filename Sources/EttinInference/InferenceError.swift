@@ -34,6 +34,7 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The same error in a request that the texts are a later part of.
     ///
     /// - Parameter offset: How many texts of the request come before.
+    /// - Returns: The error with the number of the text among all.
     func renumbered(by offset: Int) -> InferenceError {
         switch self {
         case .overlongText(let number, let tokens, let limit):

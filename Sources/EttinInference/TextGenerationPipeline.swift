@@ -163,6 +163,7 @@ public final class TextGenerationPipeline {
     ///   - prompt: A prompt that ``preparer`` made.
     ///   - number: Its number in the request, from 0, on which the numbers drawn for it depend.
     ///   - options: Options that have been checked.
+    /// - Returns: What a `GenerationSession` continues.
     /// - Throws: ``InferenceError`` for a prompt longer than the options allow.
     func sequence(_ prompt: PreparedText, number: Int, options: GenerationOptions) throws -> GeneratedSequence {
         GeneratedSequence(

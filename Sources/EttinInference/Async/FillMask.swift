@@ -74,7 +74,7 @@ public actor FillMask {
     ///   - topK: Number of predictions per mask; at most the whole vocabulary.
     ///   - overlong: What to do when it is too long.
     /// - Returns: The predictions for each mask.
-    /// - Throws: As ``callAsFunction(_:topK:overlong:)-(Collection<String>,_,_)``.
+    /// - Throws: As for several texts.
     public nonisolated func callAsFunction(
         _ text: String,
         topK: Int = 5,

@@ -71,6 +71,7 @@ public actor TextEncoder {
     /// - Parameters:
     ///   - texts: The texts; an empty one is only its special tokens.
     ///   - prompt: What to put before each text.
+    ///   - task: What the texts are to a search; it has a prompt of its own where the model does, and a Router's route.
     ///   - normalize: Whether to scale vectors to length 1, beyond what the folder's own modules do.
     ///   - truncateDimension: Number of leading dimensions to keep, before normalizing; nil for what the folder says.
     ///   - overlong: What to do with texts that are too long.
@@ -80,11 +81,14 @@ public actor TextEncoder {
     public nonisolated func encode(
         _ texts: some Collection<String>,
         prompt: TextEmbeddingPipeline.Prompt = .default,
+        task: TextRole? = nil,
         normalize: Bool = false,
         truncateDimension: Int? = nil,
         overlong: OverlongTextRule = .refuse
     ) async throws -> TextEmbeddings {
-        let prepared = try preparedInParts(texts) { try preparer.prepare($0, prompt: prompt, overlong: overlong) }
+        let prepared = try preparedInParts(texts) {
+            try preparer.prepare($0, prompt: prompt, task: task, overlong: overlong)
+        }
         let options = Options(normalize: normalize, truncateDimension: truncateDimension)
         let rows = try await outputs(of: prepared, options)
         return TextEmbeddings(
@@ -99,14 +103,16 @@ public actor TextEncoder {
     /// - Parameters:
     ///   - text: The text.
     ///   - prompt: What to put before it.
+    ///   - task: What it is to a search; it has a prompt of its own where the model does, and a Router's route.
     ///   - normalize: Whether to scale the vector to length 1, beyond what the folder's own modules do.
     ///   - truncateDimension: Number of leading dimensions to keep, before normalizing; nil for what the folder says.
     ///   - overlong: What to do when it is too long.
     /// - Returns: Its vector.
-    /// - Throws: As ``encode(_:prompt:normalize:truncateDimension:overlong:)-(Collection<String>,_,_,_,_)``.
+    /// - Throws: As for several texts.
     public nonisolated func encode(
         _ text: String,
         prompt: TextEmbeddingPipeline.Prompt = .default,
+        task: TextRole? = nil,
         normalize: Bool = false,
         truncateDimension: Int? = nil,
         overlong: OverlongTextRule = .refuse
@@ -114,6 +120,7 @@ public actor TextEncoder {
         try await encode(
             CollectionOfOne(text),
             prompt: prompt,
+            task: task,
             normalize: normalize,
             truncateDimension: truncateDimension,
             overlong: overlong

@@ -44,6 +44,7 @@ public final class LateInteractionPipeline {
     /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken, and
     ///   for a model of another kind; ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
+        try UnsupportedFolder.check(folder)
         divergence = Divergence(folder: folder)
         model = try MultiVectorModel(folder: folder, dtype: options.parameterDType, device: options.device)
         let widened = try options.widen(model)

@@ -39,6 +39,7 @@ public final class SparseEmbeddingPipeline {
     /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken, and
     ///   for a model of another kind; ``InferenceError`` when model and tokenizer do not fit.
     public init(folder: String, options: ComputeOptions = ComputeOptions()) throws {
+        try UnsupportedFolder.check(folder)
         divergence = Divergence(folder: folder)
         model = try SparseModel(folder: folder, dtype: options.parameterDType, device: options.device)
         let widened = try options.widen(model)
@@ -146,10 +147,7 @@ public final class SparseEmbeddingPipeline {
     ///   - topK: The greatest number of tokens; nil for all.
     /// - Returns: Each token as the vocabulary spells it, and its weight.
     public func decode(_ vector: SparseVector, topK: Int? = nil) -> [(token: String, weight: Float)] {
-        vector.byWeight.prefix(topK ?? vector.count).map { entry in
-            // Entries beyond the tokenizer's only fill up the matrix; they name no token.
-            (token: tokenizer.idToToken(entry.index) ?? "<\(entry.index)>", weight: entry.value)
-        }
+        vector.decoded(by: tokenizer, topK: topK)
     }
 
     /// Compares texts, by the folder's own similarity.
@@ -178,6 +176,16 @@ public final class SparseEmbeddingPipeline {
             "tokens": .array(decode(vector, topK: topK).map { .string($0.token) }),
             "truncated": .bool(embeddings.isTruncated[index]),
         ]).serialized()
+    }
+}
+
+extension SparseVector {
+    /// The tokens of the entries with their weights, the largest first.
+    func decoded(by tokenizer: Tokenizer, topK: Int?) -> [(token: String, weight: Float)] {
+        byWeight.prefix(topK ?? count).map { entry in
+            // Entries beyond the tokenizer's only fill up the matrix; they name no token.
+            (token: tokenizer.idToToken(entry.index) ?? "<\(entry.index)>", weight: entry.value)
+        }
     }
 }
 

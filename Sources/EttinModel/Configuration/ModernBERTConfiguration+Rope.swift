@@ -98,7 +98,8 @@ extension ModernBERTConfiguration {
             }
         case let other?:
             let found = "is \(ConfigurationFields.shown(other))"
-            fields.refuse(key + ".rope_type", found, expected: "\"default\", \"linear\" or \"yarn\"", kind: .unsupported)
+            let expected = "\"default\", \"linear\" or \"yarn\""
+            fields.refuse(key + ".rope_type", found, expected: expected, kind: .unsupported)
         }
         if merged["partial_rotary_factor"].map({ $0.doubleValue != 1 && !$0.isNull }) == true {
             fields.refuse(key + ".partial_rotary_factor", "is not 1", expected: "1", kind: .unsupported)
@@ -130,7 +131,8 @@ extension ModernBERTConfiguration {
             return nil
         }
         let factor = stated.isNull ? Double(maxPositionEmbeddings) / Double(original) : real("factor") ?? 1
-        var scaling = YaRNScaling(factor: factor, originalPositions: original, attentionFactor: real("attention_factor"))
+        var scaling = YaRNScaling(factor: factor, originalPositions: original)
+        scaling.attentionFactor = real("attention_factor")
         // As in transformers, 0 counts as absent.
         if let turns = real("beta_fast"), turns != 0 { scaling.betaFast = turns }
         if let turns = real("beta_slow"), turns != 0 { scaling.betaSlow = turns }

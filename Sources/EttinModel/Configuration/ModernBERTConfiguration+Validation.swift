@@ -57,7 +57,8 @@ extension ModernBERTConfiguration {
     private func checkYaRN(_ check: inout ConfigurationCheck, _ type: LayerType, _ rope: RotaryParameters) {
         guard let yarn = rope.yarn else { return }
         let key = "rope_parameters.\(type.rawValue)"
-        check.range(key + ".original_max_position_embeddings", yarn.originalPositions, 1...ConfigurationLimits.positions)
+        let positions = 1...ConfigurationLimits.positions
+        check.range(key + ".original_max_position_embeddings", yarn.originalPositions, positions)
         check.positive(key + ".factor", yarn.factor)
         check.positive(key + ".beta_fast", yarn.betaFast)
         check.positive(key + ".beta_slow", yarn.betaSlow)

@@ -23,10 +23,10 @@ package enum UnsupportedFolder {
             throw CheckpointError(
                 .unsupported,
                 file: folder,
-                found: "is a GLiNER model (gliner_config.json is there), which finds entities by name with a BERT encoder and "
-                    + "a head of its own",
-                expected: "a ModernBERT model, such as a token classifier for `ettin tag`; the Python package gliner runs "
-                    + "this one"
+                found: "is a GLiNER model (gliner_config.json is there), which finds entities by name with a BERT "
+                    + "encoder and a head of its own",
+                expected: "a ModernBERT model, such as a token classifier for `ettin tag`; the Python package gliner "
+                    + "runs this one"
             )
         }
         guard !FilePath.exists(FilePath.joined(folder, "config.json")), let error = try withoutWeights(folder) else {
@@ -59,7 +59,8 @@ package enum UnsupportedFolder {
         return CheckpointError(
             .unsupported,
             file: folder,
-            found: "is an adapter\(type) for \(model), without that model (adapter_config.json is there, and no weights)",
+            found: "is an adapter\(type) for \(model), without that model (adapter_config.json is there, and no "
+                + "weights)",
             expected: "the two merged, as PEFT's `merge_and_unload()` and then `save_pretrained()` write them"
         )
     }
@@ -97,6 +98,7 @@ package enum UnsupportedFolder {
     /// - Parameters:
     ///   - object: The content of `config.json`.
     ///   - file: The file's name for messages.
+    /// - Returns: A sentence that names the architecture.
     static func otherArchitecture(_ object: JSONObject, file: String) -> CheckpointError {
         let own = ModelKind.allCases.map { quoted($0.rawValue) }.joined(separator: " or ")
         guard let type = object["model_type"]?.stringValue else {

@@ -13,7 +13,8 @@ import Torch
         let words: [String]
     }
 
-    static let modernBERT = #"{"model_type":"modernbert","vocab_size":400,"hidden_size":64,"num_attention_heads":4}"#
+    static let modernBERT =
+        #"{"model_type":"modernbert","vocab_size":400,"hidden_size":64,"num_attention_heads":4,"pad_token_id":3}"#
 
     static let folders = [
         Folder(
@@ -23,7 +24,9 @@ import Torch
         ),
         Folder(
             testDescription: "an adapter",
-            files: ["adapter_config.json": #"{"peft_type":"LORA","base_model_name_or_path":"jhu-clsp/ettin-encoder-17m"}"#],
+            files: [
+                "adapter_config.json": #"{"peft_type":"LORA","base_model_name_or_path":"jhu-clsp/ettin-encoder-17m"}"#
+            ],
             words: [
                 #"is an adapter of type "LORA" for "jhu-clsp/ettin-encoder-17m""#, "adapter_config.json is there",
                 "merge_and_unload()",
@@ -47,7 +50,9 @@ import Torch
         Folder(
             testDescription: "BERT",
             files: ["config.json": #"{"model_type":"bert"}"#, "model.safetensors": "x"],
-            words: [#""model_type" is "bert", another architecture"#, #"expected "modernbert" or "modernbert-decoder""#]
+            words: [
+                #""model_type" is "bert", another architecture"#, #"expected "modernbert" or "modernbert-decoder""#,
+            ]
         ),
         Folder(
             testDescription: "images",

@@ -33,18 +33,10 @@ struct NoteSearch {
         let encoder = try await TextEncoder(arguments[1]) { progress in
             FileHandle.standardError.write(Data("\(progress)\n".utf8))
         }
-        /// The prompts of models that were trained to find documents for queries; others have none.
-        func prompt(_ name: String) -> TextEmbeddingPipeline.Prompt {
-            encoder.settings.prompts[name] == nil ? .default : .named(name)
-        }
         let passages = try passages(in: URL(filePath: arguments[2]))
-        let query = try await encoder.encode(arguments[3], prompt: prompt("query"), normalize: true)
-        let vectors = try await encoder.encode(
-            passages.map(\.text),
-            prompt: prompt("document"),
-            normalize: true,
-            overlong: .keepStart
-        )
+        let query = try await encoder.encode(arguments[3], task: .query, normalize: true)
+        let texts = passages.map(\.text)
+        let vectors = try await encoder.encode(texts, task: .document, normalize: true, overlong: .keepStart)
         let scores = passages.indices.map { index in zip(query, vectors[index]).reduce(0) { $0 + $1.0 * $1.1 } }
         for index in passages.indices.sorted(by: { scores[$0] > scores[$1] }).prefix(5) {
             print("\(scores[index])  \(passages[index].file)\n    \(passages[index].text.prefix(200))")

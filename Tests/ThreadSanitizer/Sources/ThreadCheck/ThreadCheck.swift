@@ -15,7 +15,9 @@ struct ThreadCheck {
     static let tasks = 64
 
     static func texts(_ task: Int) -> [String] {
-        (0..<(1 + task % 5)).map { "A cat sits on mat \(task) " + String(repeating: "and runs ", count: (task + $0) % 9) }
+        (0..<(1 + task % 5)).map { text in
+            "A cat sits on mat \(task) " + String(repeating: "and runs ", count: (task + text) % 9)
+        }
     }
 
     static func main() async throws {
