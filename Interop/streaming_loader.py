@@ -63,9 +63,11 @@ def dataset(case, folders):
     )
 
 
-def run_rank(case, folders, place, answers):
+def run_rank(case, folders, place, shared, answers):
     """One rank: passes over the data, in each of them the ids of each batch, and the states between them."""
     try:
+        # The library passes over the names of all locks that earlier runs have left in the folder of temporary files.
+        tempfile.tempdir = str(Path(shared) / f"node-{place // case.get('ranks', 1)}")
         key = case.get("key", "id")
         ranks_per_node = case.get("ranks", 1)
         warnings.simplefilter("ignore")
@@ -117,7 +119,7 @@ def run_loaders(case):
                 "LOCAL_WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
             }
             os.environ.update(environment)
-            process = FORK.Process(target=run_rank, args=(case, folders, place, answers))
+            process = FORK.Process(target=run_rank, args=(case, folders, place, shared, answers))
             process.start()
             processes.append(process)
         try:
