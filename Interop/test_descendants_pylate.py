@@ -53,6 +53,7 @@ def test_lengths(small_tokenizer, tmp_path, lengths, measured):
     assert kind(tmp_path / "made") == "multi-vector"
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("expansion, attend", [(True, False), (True, True), (False, False)])
 @pytest.mark.parametrize("prefixes", [None, "", "Q: "])
 def test_expansion_and_prefixes(small_tokenizer, tmp_path, expansion, attend, prefixes, measured):

@@ -65,6 +65,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("command", [["embed"], ["rerank", "A query"], ["classify"], ["sparse"]])
 @pytest.mark.parametrize("make, words", REFUSED, ids=[make.__name__ for make, _ in REFUSED])
 def test_what_cannot_be_run_is_named(encoder, make, words, command):

@@ -47,6 +47,7 @@ def scores(folder, tmp_path, pairs, *flags):
         "rerank", folder, "--input", json_lines(tmp_path / "pairs.jsonl", values), "--json", "--truncate", *flags)]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 @pytest.mark.parametrize("activation", [torch.nn.Identity, torch.nn.Sigmoid])
 @pytest.mark.parametrize("short", [False, True])
@@ -85,6 +86,7 @@ def test_scaled_scores_keep_their_order(base, tmp_path):
     assert list(numpy.argsort(scaled, kind="stable")) == list(numpy.argsort(raw, kind="stable"))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 @pytest.mark.parametrize("saved_by", ["transformers", "sentence-transformers", "an older sentence-transformers"])
 def test_classification_checkpoints(small_tokenizer, tmp_path, pooling, saved_by, measured):

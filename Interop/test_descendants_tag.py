@@ -54,6 +54,7 @@ def test_strategies(tagger, strategy, measured):
     assert kind(tagger) == "tagger"
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
 @pytest.mark.parametrize("stride", [8, 40])
 def test_windows_over_long_texts(tagger, strategy, stride, measured):
