@@ -53,7 +53,7 @@ extension Tokenizer {
     /// The text of a token for a decoder; nil when it is left out.
     func tokenText(_ id: some BinaryInteger, skipSpecialTokens: Bool) -> [UInt8]? {
         guard let id = Int32(exactly: id), !(skipSpecialTokens && isSpecial(id)) else { return nil }
-        return core.text(of: Int(id)).map { Array($0.utf8) }
+        return core.textBytes(of: Int(id)).map { Array($0) }
     }
 
     /// Removes spaces as `clean_up_tokenization_spaces` does.

@@ -105,9 +105,13 @@ extension Tokenizer {
             offsets: offsets,
             tokenTexts: worker.state.tokenTexts
         )
-        for addsPrefixSpace in file.postProcessor.trimming {
+        let trimming = file.postProcessor.trimming
+        guard !trimming.isEmpty else { return part }
+        // Kept out of the closure: a tokenizer is a large value to copy for each token.
+        let (core, ids, texts) = (core, part.ids, part.tokenTexts)
+        for addsPrefixSpace in trimming {
             PostProcessor.trim(&part.offsets, addsPrefixSpace: addsPrefixSpace) { index in
-                outerSpaces(part.ids[index], part.tokenTexts[index])
+                Self.outerSpaces(ids[index], texts.isEmpty ? nil : texts[index], core)
             }
         }
         return part
@@ -146,14 +150,38 @@ extension Tokenizer {
     }
 
     /// White space characters at both ends of a token's text; the byte alphabet writes a space as `Ġ`.
-    private func outerSpaces(_ id: Int32, _ text: String?) -> (leading: Int, trailing: Int) {
-        func isSpace(_ scalar: Unicode.Scalar) -> Bool {
-            if scalar == "\u{120}" { return true }
-            let flags = UnicodeProperties.shared.flags[Int(scalar.value)]
-            return flags & UnicodeProperties.classMask == UnicodeProperties.space
+    private static func outerSpaces(
+        _ id: Int32,
+        _ text: String?,
+        _ core: TokenizerCore
+    ) -> (leading: Int, trailing: Int) {
+        if let text {
+            var text = text
+            return text.withUTF8(outerSpaces)
         }
-        let scalars = (text ?? core.text(of: Int(id)) ?? "").unicodeScalars
-        return (scalars.prefix(while: isSpace).count, scalars.reversed().prefix(while: isSpace).count)
+        return core.textBytes(of: Int(id)).map(outerSpaces) ?? (0, 0)
+    }
+
+    private static func outerSpaces(_ text: UnsafeBufferPointer<UInt8>) -> (leading: Int, trailing: Int) {
+        func isSpace(_ scalar: UInt32) -> Bool {
+            if scalar == 0x120 { return true }
+            return UnicodeProperties.shared.flags[Int(scalar)] & UnicodeProperties.classMask == UnicodeProperties.space
+        }
+        var (leading, trailing) = (0, 0)
+        var position = 0
+        while position < text.count {
+            let (scalar, next) = decodeScalar(text, position)
+            guard isSpace(scalar) else { break }
+            leading += 1
+            position = next
+        }
+        position = text.count
+        while position > 0 {
+            repeat { position -= 1 } while position > 0 && text[position] & 0xC0 == 0x80
+            guard isSpace(decodeScalar(text, position).scalar) else { break }
+            trailing += 1
+        }
+        return (leading, trailing)
     }
 
     /// Gives the UTF-8 of a string to a closure, without copying for native strings.

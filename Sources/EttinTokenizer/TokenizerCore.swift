@@ -11,7 +11,8 @@ final class TokenizerCore: Sendable {
     /// Added tokens in order, each with its id.
     let addedTokens: [(token: AddedToken, id: Int32)]
     /// The text of each added token as matched, shown and decoded: normalised if the token is.
-    private let addedTexts: [Int32: [UInt8]]
+    private let addedBytes: SharedTable<UInt8>
+    private let addedRanges: [Int32: Range<Int>]
     let addedIDsByContent: [[UInt8]: Int32]
     let rawMatcher: AddedTokenMatcher
     let normalizedMatcher: AddedTokenMatcher
@@ -78,7 +79,12 @@ final class TokenizerCore: Sendable {
             byContent[content] = id
         }
         self.addedTokens = numbered
-        addedTexts = textsByID
+        var allBytes: [UInt8] = []
+        addedRanges = textsByID.mapValues { text in
+            allBytes += text
+            return allBytes.count - text.count..<allBytes.count
+        }
+        addedBytes = SharedTable(allBytes)
         addedIDsByContent = byContent
 
         func matcher(normalized: Bool) -> AddedTokenMatcher {
@@ -153,16 +159,23 @@ final class TokenizerCore: Sendable {
 
     /// The bytes that an id decodes to; nil when there is no such token.
     func decoded(_ id: Int) -> UnsafeBufferPointer<UInt8>? {
-        guard id >= 0, id < idLimit, vocabulary.text(of: id) != nil || addedTexts[Int32(id)] != nil else {
+        guard id >= 0, id < idLimit, vocabulary.text(of: id) != nil || addedRanges[Int32(id)] != nil else {
             return nil
         }
         let start = Int(decodedStarts[id])
         return UnsafeBufferPointer(start: decodedBytes.pointer + start, count: Int(decodedStarts[id + 1]) - start)
     }
 
+    /// The UTF-8 of a token's text; nil when there is no such token.
+    func textBytes(of id: Int) -> UnsafeBufferPointer<UInt8>? {
+        if let id = Int32(exactly: id), let range = addedRanges[id] {
+            return UnsafeBufferPointer(rebasing: addedBytes.buffer[range])
+        }
+        return vocabulary.text(of: id)
+    }
+
     /// The text of a token as the original's `id_to_token` gives it.
     func text(of id: Int) -> String? {
-        if let id = Int32(exactly: id), let text = addedTexts[id] { return String(decoding: text, as: UTF8.self) }
-        return vocabulary.text(of: id).map { String(decoding: $0, as: UTF8.self) }
+        textBytes(of: id).map { String(decoding: $0, as: UTF8.self) }
     }
 }

@@ -1,0 +1,172 @@
+import EttinJSON
+import EttinTokenizer
+import Foundation
+import TestSupport
+import Testing
+
+/// Tokenizers that are not byte-level BPE with NFC; `Interop/test_tokenizer_types.py` compares larger ones.
+@Suite("Types of tokenizers")
+struct TokenizerTypesTests {
+    private static func file(_ name: String) throws -> JSONObject {
+        let fixture = try #require(TokenizerTypesFixture.all.first { $0.name == name })
+        return try #require(try JSONValue(parsing: fixture.file).objectValue)
+    }
+
+    private static func tokenizer(_ object: JSONObject) throws -> Tokenizer {
+        try Tokenizer(tokenizerJSON: JSONValue.object(object).serialized(), location: "here/")
+    }
+
+    @Test("Ids, offsets and decodings equal the original's", arguments: TokenizerTypesFixture.all.map(\.name))
+    func texts(name: String) throws {
+        let fixture = try #require(TokenizerTypesFixture.all.first { $0.name == name })
+        let tokenizer = try Tokenizer(tokenizerJSON: Array(fixture.file.utf8))
+        for sample in try #require(try JSONValue(parsing: fixture.cases).arrayValue) {
+            let text = try #require(sample[0]?.stringValue)
+            let encoding = tokenizer.encode(text)
+            #expect(encoding.ids == sample[1]?.integers, "\(text)")
+            #expect(encoding.offsets == sample[2]?.ranges, "\(text)")
+            #expect(tokenizer.encodeIDs(text) == encoding.ids, "\(text)")
+            for (skips, position) in [(false, 3), (true, 4)] {
+                let decoded = tokenizer.decode(encoding.ids, skipSpecialTokens: skips)
+                #expect(sameBytes(decoded, sample[position]?.stringValue), "\(text)")
+                var stream = TokenStreamDecoder(tokenizer, skipSpecialTokens: skips)
+                let pieces = encoding.ids.map { stream.append($0) }.joined() + stream.finish()
+                #expect(sameBytes(pieces, decoded), "\(text)")
+            }
+        }
+    }
+
+    @Test("Saving and loading changes nothing", arguments: TokenizerTypesFixture.all.map(\.name))
+    func saving(name: String) throws {
+        let object = try Self.file(name)
+        try withTemporaryFolder { folder throws in
+            try Self.tokenizer(object).save(to: folder)
+            #expect(try JSONValue(parsing: try bytes("\(folder)/tokenizer.json")) == .object(object))
+        }
+    }
+
+    @Test("One word of many megabytes is merged in bounded time, and cut words are merged as whole ones")
+    func longWords() throws {
+        let tokenizer = try Self.tokenizer(Self.file("gemma"))
+        let short = tokenizer.encodeIDs("catcatthecat", addSpecialTokens: false)
+        let long = tokenizer.encodeIDs(String(repeating: "catcatthecat", count: 50_000), addSpecialTokens: false)
+        #expect(long.count >= short.count * 40_000 && long.count <= short.count * 50_000)
+        // A rule across the cut: `n▁` is one token here, so that words may not be cut behind an n.
+        var object = try Self.file("gemma")
+        var model = try #require(object["model"]?.objectValue)
+        var vocabulary = try #require(model["vocab"]?.objectValue)
+        vocabulary["n\u{2581}"] = JSONValue(vocabulary.count)
+        model["vocab"] = .object(vocabulary)
+        model["merges"] = .array((try #require(model["merges"]?.arrayValue)) + [["n", "\u{2581}"]])
+        object["model"] = .object(model)
+        let joined = try Self.tokenizer(object)
+        let id = try #require(joined.tokenToID("n\u{2581}"))
+        #expect(joined.encodeIDs("cat n a", addSpecialTokens: false).contains(id))
+        #expect(joined.encodeIDs("cat t a", addSpecialTokens: false).count == 5)
+    }
+
+    @Test("A space in front is a matter of byte-level tokenizers alone")
+    func prefixSpace() throws {
+        let bert = try Self.tokenizer(Self.file("bert"))
+        #expect(!bert.withPrefixSpace(true).addsPrefixSpace)
+        #expect(bert.withPrefixSpace(true).encodeIDs("the cat") == bert.encodeIDs("the cat"))
+        let bytes = try Self.tokenizer(Self.file("gpt_4o"))
+        #expect(bytes.withPrefixSpace(true).encodeIDs("cat") == bytes.encodeIDs(" cat"))
+    }
+
+    @Test("A file is tokenised as one text")
+    func files() throws {
+        for fixture in TokenizerTypesFixture.all {
+            let tokenizer = try Tokenizer(tokenizerJSON: Array(fixture.file.utf8))
+            let text = String(repeating: "the cat  sat\non é mats, ", count: 50)
+            try withTemporaryFolder { folder throws in
+                try text.write(toFile: "\(folder)/text", atomically: true, encoding: .utf8)
+                var ids: [Int32] = []
+                try tokenizer.encodeFile("\(folder)/text", blockBytes: 64, threads: 2) { ids += $0 }
+                #expect(ids == tokenizer.encodeIDs(text, addSpecialTokens: false), "\(fixture.name)")
+            }
+        }
+    }
+
+    struct Broken: CustomTestStringConvertible {
+        let type: String
+        let path: [String]
+        let value: JSONValue?
+        let message: String
+        var testDescription: String { message }
+    }
+
+    @Test(
+        "What is impossible or not supported is named with what was found and what would do",
+        arguments: [
+            Broken(type: "gemma", path: ["model", "type"], value: "WordLevel", message: #""model.type" is "WordLevel""#),
+            Broken(type: "gemma", path: ["decoder"], value: ["type": "CTC"], message: #""decoder.type" is "CTC""#),
+            Broken(type: "gemma", path: ["pre_tokenizer", "behavior"], value: "x", message: "pre_tokenizer.behavior"),
+            Broken(type: "gemma", path: ["pre_tokenizer", "pattern"], value: 1, message: "pre_tokenizer.pattern"),
+            Broken(type: "gemma", path: ["normalizer", "content"], value: nil, message: "normalizer.content"),
+            Broken(type: "gemma", path: ["model", "merges"], value: nil, message: "model.merges"),
+            Broken(type: "bert", path: ["model", "unk_token"], value: "x", message: #""model.unk_token" is "x""#),
+            Broken(
+                type: "bert",
+                path: ["model", "max_input_chars_per_word"],
+                value: -1,
+                message: #""model.max_input_chars_per_word" is -1"#
+            ),
+            Broken(type: "bert", path: ["model", "continuing_subword_prefix"], value: nil, message: "is missing"),
+            Broken(type: "bert", path: ["model", "vocab"], value: [["a", 1]], message: "an object of token ids"),
+            Broken(type: "bert", path: ["post_processor", "cls"], value: ["x"], message: "post_processor.cls"),
+            Broken(type: "bert", path: ["normalizer", "lowercase"], value: 1, message: "normalizer.lowercase"),
+            Broken(type: "unigram", path: ["model", "unk_id"], value: nil, message: #""model.unk_id" is missing"#),
+            Broken(type: "unigram", path: ["model", "unk_id"], value: 1e300, message: "model.unk_id"),
+            Broken(type: "unigram", path: ["model", "vocab"], value: [["a"]], message: #""model.vocab[0]""#),
+            Broken(type: "unigram", path: ["model", "vocab"], value: [["a", nil]], message: "without a score"),
+            Broken(type: "unigram", path: ["model", "vocab"], value: ["a": 0], message: "a list of tokens with scores"),
+            Broken(
+                type: "unigram",
+                path: ["normalizer"],
+                value: ["type": "Precompiled", "precompiled_charsmap": "/////w=="],
+                message: "normalizer.precompiled_charsmap"
+            ),
+            Broken(type: "unigram", path: ["pre_tokenizer", "replacement"], value: "ab", message: "one character"),
+            Broken(
+                type: "unigram",
+                path: ["decoder"],
+                value: ["type": "Strip", "content": " ", "start": 9_999_999, "stop": 0],
+                message: #""decoder.start" is 9999999"#
+            ),
+        ]
+    )
+    func broken(file: Broken) throws {
+        var object = try Self.file(file.type)
+        if file.path.count == 1 {
+            object[file.path[0]] = file.value
+        } else {
+            var part = try #require(object[file.path[0]]?.objectValue)
+            part[file.path[1]] = file.value
+            object[file.path[0]] = .object(part)
+        }
+        let error = #expect(throws: TokenizerError.self) { try Self.tokenizer(object) }
+        let description = try #require(error?.description)
+        #expect(description.hasPrefix("here/tokenizer.json: ") && description.contains(file.message), "\(description)")
+    }
+
+    @Test(
+        "An expression beyond what is supported is refused by its part",
+        arguments: [
+            ("(?<=a)b", "(?<="), (#"\p{Han}+"#, #"\p{Han}"#), ("(a+)+", "a repetition in a repetition"),
+            ("a*", "no characters"),
+            ("a{9999}", "{9999}"), ("(a", "an unmatched ("), ("[a", "a class without"), (#"\Gx"#, #"\G"#),
+            ("(?:ab)++", "a possessive group"), ("[a&&b]", "&& in a class"), ("[[:alpha:]]", "[ in a class"),
+            ("(?:)*", "nothing"), ("a)", "an unmatched )"),
+        ]
+    )
+    func expressions(source: String, part: String) throws {
+        var object = try Self.file("gemma")
+        object["pre_tokenizer"] = [
+            "type": "Split", "pattern": ["Regex": .string(source)], "behavior": "Isolated", "invert": false,
+        ]
+        let error = #expect(throws: TokenizerError.self) { try Self.tokenizer(object) }
+        let description = try #require(error?.description)
+        #expect(description.contains("pre_tokenizer.pattern.Regex") && description.contains(part), "\(description)")
+    }
+}
