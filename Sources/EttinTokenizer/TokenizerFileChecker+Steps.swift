@@ -73,10 +73,11 @@ extension TokenizerFileChecker {
         case "Sequence":
             var steps: [PreTokenizer] = []
             for (index, element) in try elements(value, "pretokenizers", field).enumerated() {
-                if hasByteLevel(steps) {
-                    throw unsupported("\(field).pretokenizers[\(index)].type", element["type"] ?? element, byteLevelLast)
+                let here = "\(field).pretokenizers[\(index)]"
+                guard !hasByteLevel(steps) else {
+                    throw unsupported("\(here).type", element["type"] ?? element, "ByteLevel as the last pre-tokenizer")
                 }
-                steps += try preTokenizers(element, field: "\(field).pretokenizers[\(index)]")
+                steps += try preTokenizers(element, field: here)
             }
             return steps
         case "ByteLevel":
@@ -112,8 +113,6 @@ extension TokenizerFileChecker {
             )
         }
     }
-
-    private var byteLevelLast: String { "ByteLevel as the last pre-tokenizer" }
 
     /// Whether words are written in the byte alphabet.
     func hasByteLevel(_ steps: [PreTokenizer]) -> Bool {

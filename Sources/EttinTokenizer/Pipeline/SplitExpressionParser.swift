@@ -131,7 +131,8 @@ struct SplitExpressionParser {
                 guard most == Self.unbounded || most <= Self.largestCount else {
                     throw Unsupported(what: "so many repetitions")
                 }
-                let times = most == Self.unbounded || bounds.most == Self.unbounded ? Self.unbounded : most * bounds.most
+                let isUnbounded = most == Self.unbounded || bounds.most == Self.unbounded
+                let times = isUnbounded ? Self.unbounded : most * bounds.most
                 node = .repetition(inner, least: least * bounds.least, most: times, kind: .greedy)
                 continue
             }
