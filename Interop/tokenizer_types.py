@@ -48,7 +48,7 @@ O200K = "|".join(
 SPACED = "\u2581"
 
 
-def training_texts(limit=400_000):
+def training_texts(limit=200_000):
     """Prose and texts of many scripts, the same on every run."""
     texts, size = [" ".join(WORDS[i:] + WORDS[:i]) for i in range(len(WORDS))] * 3, 0
     shared = os.environ.get("ETTIN_SHARED")
@@ -140,7 +140,7 @@ def unigram(byte_fallback=False, scheme="always", split=True, normalizer=None, s
         vocab_size=size, special_tokens=["<unk>", "<s>", "</s>", "<pad>", "<mask>"], unk_token="<unk>",
         show_progress=False,
     )
-    tokenizer.train_from_iterator(training_texts(200_000), trainer)
+    tokenizer.train_from_iterator(training_texts(80_000), trainer)
     file = json.loads(tokenizer.to_str())
     vocabulary = file["model"]["vocab"]
     if byte_fallback:
