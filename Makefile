@@ -19,17 +19,21 @@ DESTDIR ?=
 # mosaicml-streaming needs older libraries than the other originals, so its checks have an environment of their own.
 CORPUS_CHECKS = $(wildcard Interop/test_corpus.py Interop/test_order.py Interop/test_streaming.py \
     Interop/test_parquet.py Interop/test_pipeline.py)
+# PyLate pins older libraries too; it is installed without its indexes and what else no check uses.
+PYLATE_CHECKS = $(wildcard Interop/test_descendants_pylate.py Interop/test_descendants_v5.py)
 INTEROP = HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive ETTIN_BIN_DIR=$(CURDIR)/.build/release ETTIN_SHARED=$(SHARED) \
     PYTEST_ADDOPTS="-q -p no:cacheprovider -W ignore"
-# The checks that a marker expression chooses, in both environments.
+# The checks that a marker expression chooses, in every environment.
 define ORIGINALS
 @./scripts/setup-interop interop Interop/requirements.txt
 @./scripts/setup-interop interop-corpus Interop/requirements-corpus.txt
-$(INTEROP) .deps/interop/bin/python -m pytest -m $(1) $(filter-out $(CORPUS_CHECKS),$(wildcard Interop/test_*.py))
+@./scripts/setup-interop interop-pylate Interop/requirements-pylate.txt --no-deps
+$(INTEROP) .deps/interop/bin/python -m pytest -m $(1) $(filter-out $(CORPUS_CHECKS) $(PYLATE_CHECKS),$(wildcard Interop/test_*.py))
 $(INTEROP) .deps/interop-corpus/bin/python -m pytest -m $(1) $(CORPUS_CHECKS)
+$(INTEROP) .deps/interop-pylate/bin/python -m pytest -m $(1) $(PYLATE_CHECKS)
 endef
 
-.PHONY: help setup build demo test interop interop-slow compare consumer api docs fuzz lint install check-install uninstall clean
+.PHONY: help setup build demo test interop interop-slow compare consumer server tsan api docs fuzz lint install check-install uninstall clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -55,8 +59,8 @@ interop: build ## Compare with the original Python libraries
 interop-slow: build ## Run the longer comparisons, with every parameter set
 	$(call ORIGINALS,slow)
 
-compare: build ## Benchmark models against their peers, and print the ratios
-	@./Benchmarks/compare/run
+compare: build ## Benchmark models against their peers, and print the ratios; ROWS='rerank-*' for some
+	@./Benchmarks/compare/run $(if $(ROWS),--rows '$(ROWS)')
 
 fuzz: setup ## Fuzz the readers; RUNS=1000000 READER=mds SEED=1
 	swift build $(SWIFT_FLAGS) --product ettin-fuzz
@@ -71,8 +75,14 @@ api: build ## Compare the public declarations with the lists in API/
 docs: build ## Build the documentation
 	@./scripts/build-docs
 
-consumer: build ## Build and run an application that depends on this package by version
+consumer: build ## Build and run applications that depend on this package by version
 	@./scripts/check-consumer
+
+server: build ## The same, with an HTTP server among them
+	@./scripts/check-consumer --server
+
+tsan: build ## Run shared models under Thread Sanitizer
+	@./scripts/check-threads
 
 # Builds nothing, so that `sudo make install` needs no toolchain.
 install: ## Install what `make` has built, completions and manual; PREFIX=/usr/local, DESTDIR=

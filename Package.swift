@@ -105,7 +105,9 @@ let package = Package(
         ),
         .target(
             name: "Ettin",
-            dependencies: ["EttinInference", "EttinModel", "EttinPrimitives", "EttinTokenizer", "Torch"],
+            dependencies: [
+                "EttinInference", "EttinModel", "EttinPrimitives", "EttinTokenizer", "EttinHub", "EttinFiles", "Torch",
+            ],
             swiftSettings: settings
         ),
         // Floor 6: the command `ettin`, and what it does before libraries are initialised.

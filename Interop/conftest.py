@@ -25,6 +25,14 @@ def measured():
     return note
 
 
+@pytest.fixture(scope="session")
+def small_tokenizer(tmp_path_factory):
+    """The folder of the tokenizer that the small descendants share."""
+    import descendants
+
+    return descendants.train_tokenizer(tmp_path_factory.mktemp("descendants") / "tokenizer")
+
+
 @pytest.fixture
 def server():
     """A Hub of ours."""

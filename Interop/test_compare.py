@@ -18,8 +18,10 @@ import checkpoints  # noqa: E402
 import compare  # noqa: E402
 import report  # noqa: E402
 import rows  # noqa: E402
+import text_models  # noqa: E402
+import text_rows  # noqa: E402
 import worker  # noqa: E402
-from runners import Runner, Unavailable, ask_alone  # noqa: E402
+from runners import TASKS, TEXT_TASKS, Runner, Unavailable, ask_alone  # noqa: E402
 
 BINARIES = Path(os.environ.get("ETTIN_BIN_DIR", ".build/release"))
 SEQUENCES = [[7, 50, 3], [5] * 40, list(range(100, 140))]
@@ -112,6 +114,44 @@ def test_lengths_are_those_of_texts():
     assert lengths == rows.text_lengths() != sorted(lengths)
 
 
+@pytest.mark.parametrize("task", TEXT_TASKS)
+def test_results_of_texts_agree(tmp_path, task, measured):
+    """What the text rows time computes the same from the same texts, in float32."""
+    texts = text_rows.generated_texts([12, 40, 90, 5])
+    folder = text_rows.texts_folder(BINARIES / "ettin", tmp_path, texts)
+    if task == "maxsim":
+        model, request = text_models.vectors_folder(folder, 20), {"count": 20}
+    else:
+        shape = "--layers 4 --hidden-size 64 --intermediate-size 96 --heads 4".split()
+        arguments = ["init", tmp_path / "small", "--size", "17m", "--kind", "encoder", *shape]
+        subprocess.run([BINARIES / "ettin", *arguments], check=True, capture_output=True)
+        model = text_models.model_folder(task, "small", tmp_path / "small", folder)
+        request = {"pairs": [[texts[3], text] for text in texts]} if task == "rerank" else {"texts": texts}
+    outputs = {}
+    for program in [program for program in ["ettin", "transformers", "sentence-transformers", "pylate"]
+                    if task in TASKS[program]]:
+        runner = start(program, model, task)
+        reply = runner.ask({"op": task, "batching": "batch:8", "repeat": 2, "outputs": True} | request)
+        assert len(reply["seconds"]) == 2
+        outputs[program] = sum(reply["outputs"], [])
+        assert runner.ask({"op": "memory"})["peak_memory_bytes"] > 1 << 20
+        runner.close()
+    ours = outputs.pop("ettin")
+    assert outputs
+    for theirs in outputs.values():
+        assert len(ours) == len(theirs)
+        difference = max(abs(left - right) for left, right in zip(ours, theirs))
+        measured(f"compare: results of {task}, largest difference", difference)
+        assert difference <= 1e-5
+
+
+def test_generated_texts_have_natural_lengths():
+    texts = text_rows.texts_of_rows()
+    assert texts == text_rows.texts_of_rows()
+    lengths = [len(text.split()) for text in texts]
+    assert min(lengths) <= 30 and max(lengths) == 500 and abs(sum(lengths) / len(lengths) - 130) < 2
+
+
 def test_labels_of_training():
     mlm, clm = rows.training_request("mlm"), rows.training_request("clm")
     assert clm["labels"] == clm["sequences"]
@@ -138,6 +178,6 @@ def test_ratios_are_to_the_fastest_peer():
 
 
 def test_every_row_has_a_name_of_its_own():
-    names = [row.name for row in rows.all_rows(SEQUENCES)]
-    assert len(set(names)) == len(names)
-    assert {row.task for row in rows.all_rows(SEQUENCES)} == {"encode", "generate", "train"}
+    all_rows = [*rows.all_rows(SEQUENCES), *text_rows.text_rows(text_rows.texts_of_rows())]
+    assert len({row.name for row in all_rows}) == len(all_rows)
+    assert {row.task for row in all_rows} == {"encode", "generate", "train", *TEXT_TASKS}

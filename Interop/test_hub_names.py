@@ -20,7 +20,7 @@ def test_a_model_is_used_by_name_and_revision(server, client, tmp_path):
     assert client.ok("embed", "ettin-encoder-17m@step10", "a text", HF_HUB_OFFLINE="1") == tagged
     final = client.ok("embed", "encoder-17m", "a text")
     assert final == client.ok("embed", tmp_path / "2", "a text") != tagged
-    assert client.ok("info", "jhu-clsp/ettin-encoder-17m").startswith("kind         encoder")
+    assert client.ok("info", "jhu-clsp/ettin-encoder-17m").startswith("kind         masked-lm")
     assert client.ok("tokenize", "jhu-clsp/ettin-encoder-17m", "a text")
     for revision, folder in [("step10", tmp_path / "1"), ("main", tmp_path / "2")]:
         output = tmp_path / f"decoder-{revision}"

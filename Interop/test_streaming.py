@@ -90,9 +90,13 @@ def check(cases):
     for case, mine in zip(cases, ours(cases), strict=True):
         results = run_loaders(case)
         assert all("error" not in result for result in results), (case, results)
+        theirs = sum(global_batches(results), [])
+        if isinstance(mine, dict) and "but an epoch has" in mine["error"]:
+            # Where no batch fills up, the original's passes are empty; a run would never end.
+            assert not any(theirs), (case, mine)
+            continue
         assert isinstance(mine, list), (case, mine)
         mine = [numbers(case, batch) for batch in ([mine] if case.get("state") else mine)]
-        theirs = sum(global_batches(results), [])
         assert mine == ([sum(theirs, [])] if case.get("state") else theirs), case
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 import checkpoints
 import report
 from rows import all_rows, random_sequences, text_lengths, text_sequences
-from runners import PROGRAMS, TASKS, Runner, Unavailable, ask_alone
+from runners import PROGRAMS, TASKS, TEXT_TASKS, Runner, Unavailable, ask_alone
+from text_models import model_folder, vectors_folder
+from text_rows import text_rows, texts_folder, texts_of_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,8 +57,8 @@ def choice(parser, flag, given, known):
 
 
 class Comparison:
-    def __init__(self, options):
-        self.options = options
+    def __init__(self, options, texts):
+        self.options, self.texts = options, texts
         self.ettin, self.probe = (ROOT / ".build/release" / name for name in ["ettin", "ettin-probe"])
         for binary in [self.ettin, self.probe]:
             if not binary.exists():
@@ -71,7 +73,7 @@ class Comparison:
         if self.place == place:
             return {}
         self.close()
-        folder = checkpoints.checkpoint(self.ettin, self.options.work, row.kind, row.size)
+        folder = self.folder(row)
         if row.task == "encode" and {"onnxruntime", "openvino"} & set(self.options.peers):
             checkpoints.export(folder)
         missing = {}
@@ -90,13 +92,46 @@ class Comparison:
         self.place = place
         return missing
 
+    def folder(self, row):
+        """The model of a row, made if it is not there."""
+        work = self.options.work
+        if row.task not in TEXT_TASKS:
+            return checkpoints.checkpoint(self.ettin, work, row.kind, row.size)
+        folder = texts_folder(self.ettin, work, self.texts)
+        if row.task == "maxsim":
+            return vectors_folder(folder, int(row.size))
+        return model_folder(row.task, row.size, checkpoints.checkpoint(self.ettin, work, row.kind, row.size), folder)
+
     def close(self):
         for runner in self.runners:
             runner.close()
         self.runners, self.place = [], None
 
+    def check_outputs(self, row):
+        """The least cosine of what a peer in float32 and another runner make of the first inputs."""
+        few = {key: value[:8] for key, value in row.request.items() if key in ["pairs", "texts"]}
+        request = row.request | few | {"outputs": True}
+        reference = next((r for r in self.runners if r.program != "ettin" and r.dtype == "float32"), None)
+        if reference is None:
+            return {}
+        expected = reference.ask(request)["outputs"]
+        # Scores alone have no direction; together they have.
+        joined = row.task in ["rerank", "tag", "maxsim"]
+        cosines = {}
+        for runner in self.runners:
+            if runner is reference:
+                continue
+            rows = list(zip(expected, runner.ask(request)["outputs"], strict=True))
+            if joined:
+                rows = [tuple(sum(side, []) for side in zip(*rows))]
+            cosines[runner.name] = min(
+                cosine(*pair) if len(pair[0]) == len(pair[1]) else math.nan for pair in rows)
+        return cosines
+
     def check(self, row):
         """The least cosine between a token's hidden states and those of transformers in float32, by runner."""
+        if row.task in TEXT_TASKS:
+            return self.check_outputs(row)
         reference = next((r for r in self.runners if (r.program, r.dtype) == ("transformers", "float32")), None)
         if reference is None or row.task != "encode" or row.size in self.checked:
             return {}
@@ -115,7 +150,7 @@ class Comparison:
         unavailable = self.open_runners(row)
         cosines = {} if self.options.no_check else self.check(row)
         for name, value in cosines.items():
-            print(f"{name}: least cosine to transformers float32 {value:.6f}", file=sys.stderr)
+            print(f"{name}: least cosine to the original's float32 {value:.6f}", file=sys.stderr)
         runners = [runner for runner in self.runners if runner.program not in row.without]
         entries = {
             runner.name: {"program": runner.program, "dtype": runner.dtype, "seconds": [], "batching": None}
@@ -163,9 +198,12 @@ class Comparison:
             return
         times = {}
         for batching in row.batchings:
-            times[batching] = min(ask(with_batching(request | {"repeat": 2}, batching))["seconds"])
+            repeat = {} if row.task in TEXT_TASKS else {"repeat": 2}
+            times[batching] = min(ask(with_batching(request | repeat, batching))["seconds"])
         entry["batching"] = min(times, key=times.get)
         entry["batching_seconds"] = times
+        # Memory is that of the best way alone.
+        runner.ask({"op": "memory"})
 
 
 def with_batching(request, batching):
@@ -181,7 +219,7 @@ def result(row, entries, unavailable, cosines, load):
     for entry in entries:
         entry["min_ms"] = 1000 * min(entry["seconds"])
         entry["median_ms"] = 1000 * statistics.median(entry["seconds"])
-        entry["tokens_per_second"] = row.tokens / statistics.median(entry["seconds"])
+        entry["per_second"] = row.amount / statistics.median(entry["seconds"])
     peers = [entry for entry in entries if entry["program"] != "ettin"]
     generated = {f"{entry['program']} {entry['dtype']}": entry.pop("tokens", None) for entry in entries}
     for entry in entries:
@@ -203,7 +241,8 @@ def result(row, entries, unavailable, cosines, load):
     return {
         "row": row.name,
         "title": row.title,
-        "tokens": row.tokens,
+        "amount": row.amount,
+        "unit": row.unit,
         "wanted": row.wanted,
         "wanted_memory": row.wanted_memory,
         "runners": entries,
@@ -221,7 +260,9 @@ def main():
         text_sequences(options.texts, options.tokenizer) if options.texts else random_sequences(text_lengths())
     )
     patterns = options.rows.split(",")
-    rows = [row for row in all_rows(texts) if any(fnmatch.fnmatch(row.name, pattern) for pattern in patterns)]
+    long_texts = texts_of_rows(options.texts)
+    rows = [*all_rows(texts), *text_rows(long_texts)]
+    rows = [row for row in rows if any(fnmatch.fnmatch(row.name, pattern) for pattern in patterns)]
     if not rows:
         raise SystemExit(f'error: --rows is "{options.rows}", which no row matches; --list prints them')
     if options.list:
@@ -229,8 +270,10 @@ def main():
             print(f"{row.name:20} {row.title}")
         return
     # Rows of one model follow each other, so that it is loaded once.
-    rows.sort(key=lambda row: (["encode", "generate", "train"].index(row.task), row.kind, row.size != "17m"))
-    comparison = Comparison(options)
+    tasks = ["encode", "generate", "train", *TEXT_TASKS]
+    rows.sort(key=lambda row: (tasks.index(row.task), row.kind, row.size != "17m"))
+    comparison = Comparison(options, long_texts)
+    print(report.instruction_set(), file=sys.stderr)
     results = []
     try:
         for row in rows:

@@ -22,10 +22,24 @@ def machine():
         except PackageNotFoundError:
             versions[package] = None
     return {
+        "instruction_set": instruction_set(),
         "processor": name.group(1) if name else platform.processor(),
         "processors": len(os.sched_getaffinity(0)),
         "versions": versions,
     }
+
+
+def instruction_set():
+    """What of the processor's vector instructions decides speed."""
+    try:
+        flags = set(re.search(r"flags\s*: (.*)", Path("/proc/cpuinfo").read_text()).group(1).split())
+    except (OSError, AttributeError):
+        return platform.machine()
+    names = {
+        "avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 BF16", "avx512_vnni": "AVX-512 VNNI",
+        "amx_bf16": "AMX BF16", "amx_int8": "AMX INT8",
+    }
+    return ", ".join(name for flag, name in names.items() if flag in flags) or platform.machine()
 
 
 def table(header, rows, markdown):
@@ -43,7 +57,7 @@ def table(header, rows, markdown):
 
 def row_table(result, markdown):
     """One row's runners, fastest peer first, and what is worth knowing about the measurement."""
-    header = ["program", "dtype", "min ms", "median ms", "tokens/s", "× class", "× all", "peak MB"]
+    header = ["program", "dtype", "min ms", "median ms", f"{result['unit']}/s", "× class", "× all", "peak MB"]
     ours = [entry for entry in result["runners"] if entry["program"] == "ettin"]
     peers = sorted((e for e in result["runners"] if e["program"] != "ettin"), key=lambda e: e["min_ms"])
     rows = []
@@ -51,7 +65,7 @@ def row_table(result, markdown):
         program = entry["program"] + (f" ({entry['batching']})" if entry["batching"] else "")
         rows.append([
             program, SHORT[entry["dtype"]], milliseconds(entry["min_ms"]), milliseconds(entry["median_ms"]),
-            f"{entry['tokens_per_second']:,.0f}", ratio(entry.get("ratio_class")), ratio(entry.get("ratio_all")),
+            f"{entry['per_second']:,.0f}", ratio(entry.get("ratio_class")), ratio(entry.get("ratio_all")),
             f"{entry['peak_memory_bytes'] / 1e6:,.0f}",
         ])  # fmt: skip
     notes = [f"{name}: not available ({reason})" for name, reason in result["unavailable"].items()]

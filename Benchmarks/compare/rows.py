@@ -27,13 +27,18 @@ class Row:
     batchings: tuple = ("all",)
     # Runners for which the row is too much memory or time.
     without: tuple = ()
+    # What its speed counts, a second.
+    unit: str = "tokens"
     # The ratio we hold ourselves to, by our dtype: against peers of that dtype ("class") or all of them ("all").
     wanted: dict = field(default_factory=dict)
     wanted_memory: float | None = None
 
     @property
-    def tokens(self):
-        """What one answer computes: tokens encoded, trained on, or generated."""
+    def amount(self):
+        """What one answer computes, in its unit: tokens encoded, trained on, or generated; texts, pairs."""
+        if self.unit != "tokens":
+            inputs = self.request.get("pairs") or self.request.get("texts")
+            return len(inputs) if inputs else self.request["count"]
         sequences = self.request["sequences"]
         return len(sequences) * self.request["new_tokens"] if self.task == "generate" else sum(map(len, sequences))
 

@@ -15,9 +15,19 @@ PROGRAMS = {
     "sentence-transformers": ("float32", "bfloat16"),
     "onnxruntime": ("float32", "int8"),
     "openvino": ("float32", "bfloat16"),
+    "pylate": ("float32", "bfloat16"),
 }
+# From texts to results, by the libraries themselves; all other tasks begin and end with token ids.
+TEXT_TASKS = ("rerank", "late", "sparse", "tag", "maxsim")
 # All others only encode.
-TASKS = {"ettin": ("encode", "generate", "train"), "transformers": ("encode", "generate", "train")}
+TASKS = {
+    "ettin": ("encode", "generate", "train", *TEXT_TASKS),
+    "transformers": ("encode", "generate", "train", "tag"),
+    "sentence-transformers": ("encode", "rerank", "late", "sparse", "maxsim"),
+    "pylate": ("late", "maxsim"),
+}
+# The interpreters of peers that have an environment of their own.
+PYTHONS = {"pylate": HERE.parents[1] / ".deps/interop-pylate/bin/python"}
 
 
 class Unavailable(Exception):
@@ -33,7 +43,8 @@ class Runner:
                 precision = {"float32": "fp32", "bfloat16": "amp_bf16"}[dtype]
                 command = [probe, "model", "train", folder, precision, str(threads)]
         else:
-            command = [sys.executable, HERE / "worker.py", program, dtype, folder, task, str(threads)]
+            python = PYTHONS.get(program, sys.executable)
+            command = [python, HERE / "worker.py", program, dtype, folder, task, str(threads)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
         )

@@ -1,13 +1,14 @@
 """One peer with one model in one process; compare.py starts it and sends it requests.
 
-    worker.py PEER DTYPE FOLDER TASK THREADS      PEER: transformers, sentence-transformers, onnxruntime, openvino
-                                                  TASK: encode, generate, train
+    worker.py PEER DTYPE FOLDER TASK THREADS      PEER: transformers, sentence-transformers, onnxruntime, openvino, pylate
+                                                  TASK: encode, generate, train; rerank, late, sparse, tag, maxsim
 
 Loads the model and prints {"operations": [...]}; then answers each line of standard input with one line. The requests
 are those of Interop/Probe/Bench.swift, and besides:
 
     "batching": "all" | "single" | "sorted:N"     of encode: in one padded batch, one by one, or sorted by length in
                                                   padded batches of N
+    "batching": "batch:N"                         of tasks on texts: what the library takes at once
     {"op": "train_step", "objective": "mlm"|"clm", "sequences": [[ids]], "labels": [[ids]], "repeat": n}
 """
 
@@ -16,6 +17,8 @@ import os
 import resource
 import sys
 import time
+
+from text_peers import PEERS
 
 
 def batches(sequences, batching):
@@ -190,6 +193,8 @@ class OpenVINO(Encoder):
 
 
 def load(peer, dtype, folder, task, threads):
+    if (peer, task) in PEERS:
+        return PEERS[peer, task](dtype, folder, task, threads)
     if peer == "transformers":
         kind = {"encode": Torch, "generate": Generator, "train": Trainer}[task]
     else:
@@ -212,6 +217,8 @@ def answer(model, request):
         begin = time.perf_counter()
         last = getattr(model, operation)(request)
         times.append(time.perf_counter() - begin)
+    if request.get("outputs"):
+        return {"seconds": times, "outputs": [[float(value) for value in row] for row in last]}
     return {"seconds": times} | ({"tokens": last} if operation == "generate" else {})
 
 

@@ -1,7 +1,7 @@
 // Feeds readers with inputs that are nearly right, and proves that none of them traps.
 //
 //     ettin-fuzz READER [READER …] | all [--runs N] [--seed S] [--seconds T] [--first N] [--found FOLDER]
-//                [--memory-factor 10] [--memory-slack BYTES]
+//                [--memory-factor N] [--memory-slack BYTES]
 //     ettin-fuzz READER --replay FILE
 //
 // An input follows from seed and number of its run. Runs are made by a child process, which notes the number of the run
@@ -21,7 +21,8 @@ struct Arguments {
     var seconds = Double.infinity
     var found = ".build/fuzz-found"
     var replay: String?
-    var memoryFactor = 10
+    /// Nil for the reader's own.
+    var memoryFactor: Int?
     var memorySlack = 100_000_000
     /// The file in which a child notes where it is.
     var notes: String?
@@ -93,7 +94,7 @@ func work(_ arguments: Arguments, notes: String) throws {
     let folder = try scratchFolder()
     defer { try? FilePath.removeTree(folder) }
     var session = FuzzSession(arguments.readers[0], seed: arguments.seed, folder: folder + "/input")
-    session.memoryFactor = arguments.memoryFactor
+    if let factor = arguments.memoryFactor { session.memoryFactor = factor }
     session.memorySlack = arguments.memorySlack
     let clock = ContinuousClock()
     let start = clock.now
@@ -134,9 +135,9 @@ func supervise(_ reader: FuzzReader, _ arguments: Arguments) throws -> Bool {
         child.executableURL = URL(filePath: CommandLine.arguments[0])
         child.arguments = [
             reader.name, "--notes", notes, "--first", "\(next)", "--runs", "\(min(20_000, end - next))", "--seed",
-            "\(arguments.seed)", "--memory-factor", "\(arguments.memoryFactor)", "--memory-slack",
-            "\(arguments.memorySlack)",
+            "\(arguments.seed)", "--memory-slack", "\(arguments.memorySlack)",
         ]
+        if let factor = arguments.memoryFactor { child.arguments? += ["--memory-factor", "\(factor)"] }
         if arguments.seconds.isFinite { child.arguments? += ["--seconds", "\(arguments.seconds - elapsed)"] }
         // A backtrace takes half a minute.
         child.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }

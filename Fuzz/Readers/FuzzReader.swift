@@ -30,6 +30,8 @@ package struct FuzzReader: Sendable {
     var usesFiles = true
     /// Whether what an earlier run left in the folder would change the next one.
     var leavesFiles = false
+    /// How many times the input's size it may take in memory; more than 10 where its documentation says so.
+    var memoryFactor = 10
 
     /// The input of a run; the same for the same seed and number.
     package func input(seed: UInt64, run: Int) throws -> FuzzInput {

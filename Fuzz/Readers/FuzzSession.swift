@@ -54,13 +54,14 @@ package struct FuzzSession {
     /// Where inputs are written; what is there is replaced.
     package let folder: String
     /// The most by which resident memory may grow: so many times the input, and so many bytes more.
-    package var memoryFactor = 10
+    package var memoryFactor: Int
     package var memorySlack = 100_000_000
     /// The most seconds of a run.
     package var longestRun = 10.0
 
     package init(_ reader: FuzzReader, seed: UInt64, folder: String) {
         (self.reader, self.seed, self.folder) = (reader, seed, folder)
+        memoryFactor = reader.memoryFactor
     }
 
     /// Runs a range of numbers.
@@ -83,9 +84,12 @@ package struct FuzzSession {
             let growth = PeakMemory.growth(since: before)
             if growth > memorySlack + memoryFactor * inputBytes {
                 for number in batch {
-                    var alone = FuzzTally()
+                    begins(number)
+                    // What making the input takes is not the reader's.
+                    let input = try reader.input(seed: seed, run: number)
+                    let bytes = input.byteCount
                     let before = PeakMemory.reset()
-                    let bytes = try runAll(number..<number + 1, &alone, begins)
+                    _ = try reader.outcome(of: input, in: folder)
                     let growth = PeakMemory.growth(since: before)
                     if growth > memorySlack + memoryFactor * bytes {
                         tally.broken.append((number, "takes \(growth / 1_000_000) MB for \(bytes) bytes"))

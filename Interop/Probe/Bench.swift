@@ -10,7 +10,7 @@
 //   {"op": "hidden", "sequences": [[ids]]}                   {"hidden": [[[values]]]}
 //   {"op": "memory"}                                         {"peak_memory_bytes": n}, the peak since the last such line
 //
-// What cannot be answered is answered by {"error": "…"}.
+// What cannot be answered is answered by {"error": "…"}. Tasks on texts are in BenchTexts.swift.
 
 import EttinInference
 import EttinJSON
@@ -32,7 +32,7 @@ private func sequences(_ request: JSONValue) throws -> [[Int32]] {
     return rows
 }
 
-private func timed<Result>(_ request: JSONValue, _ body: () throws -> Result) throws -> (
+func timed<Result>(_ request: JSONValue, _ body: () throws -> Result) throws -> (
     seconds: JSONValue, last: Result?
 ) {
     var times: [JSONValue] = []
@@ -69,24 +69,33 @@ private func answer(_ request: JSONValue, _ model: BenchmarkModel) throws -> JSO
                 }
             )
         ]
-    case "memory":
-        defer { PeakMemory.reset() }
-        return ["peak_memory_bytes": JSONValue(PeakMemory.bytes)]
+    case "memory": return peakMemory()
     default: throw ProbeError("unknown operation; see the head of Interop/Probe/Bench.swift")
     }
+}
+
+func peakMemory() -> JSONValue {
+    defer { PeakMemory.reset() }
+    return ["peak_memory_bytes": JSONValue(PeakMemory.bytes)]
 }
 
 private func run(_ arguments: [String]) throws {
     guard arguments.count == 4, let threads = Int(arguments[3]), threads > 0 else {
         throw ProbeError("unknown call; see the head of Interop/Probe/Bench.swift")
     }
-    guard let task = BenchmarkTask(rawValue: arguments[1]) else {
-        throw ProbeError("no task \(arguments[1])")
-    }
     guard let dtype = ComputeDType(rawValue: arguments[2]) else {
         throw ProbeError("no models in \(arguments[2])")
     }
     TorchRuntime.setThreadCount(threads)
+    if let task = TextTask(rawValue: arguments[1]) {
+        let runner = try TextRunner(folder: arguments[0], task: task, dtype: dtype)
+        send(["operations": [.string(task.rawValue), "memory"]])
+        serve(runner.answer)
+        return
+    }
+    guard let task = BenchmarkTask(rawValue: arguments[1]) else {
+        throw ProbeError("no task \(arguments[1])")
+    }
     let model = try BenchmarkModel(folder: arguments[0], task: task, options: ComputeOptions(dtype: dtype))
     send(["operations": task == .encode ? ["encode", "hidden", "memory"] : ["generate", "memory"]])
     serve { try answer($0, model) }

@@ -55,6 +55,18 @@ at::Tensor fullyMasked(const Group &group, Window window, double scale, double d
     return attend(group, visible(query, key, window), false, scale, dropout);
 }
 
+// Only the first `attended` keys are there, so that a query may see none, whose output is 0.
+at::Tensor attendingInPart(const Group &group, int64_t attended, Window window, double scale, double dropout) {
+    const auto options = group.queries.options().dtype(at::kLong);
+    const int64_t tq = group.queryLength(), tk = group.keyLength();
+    const at::Tensor query = at::arange(tk - tq, tk, options).unsqueeze(1);
+    const at::Tensor key = at::arange(attended, options).unsqueeze(0);
+    const at::Tensor mask = visible(query, key, window), sees = mask.any(1, true);
+    const Group part{group.queries, group.keys.narrow(2, 0, attended), group.values.narrow(2, 0, attended)};
+    // What an empty row of a mask gives is up to the operator.
+    return attend(part, mask.logical_or(sees.logical_not()), false, scale, dropout) * sees.to(group.queries.scalar_type());
+}
+
 // Both bounds set, as many queries as keys. Every block of queries becomes one row of a batch whose keys are the
 // block's own and the window's reach on both sides.
 at::Tensor banded(const Group &group, Window window, double scale, double dropout) {
@@ -127,15 +139,19 @@ at::Tensor queryRows(const at::Tensor &table, const at::Tensor &cuQuery, const a
 }
 
 at::Tensor referenceAttention(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
-                              const at::Tensor &cuSeqlensQuery, const at::Tensor &cuSeqlensKey, Window window,
-                              double scale, double dropout) {
+                              const at::Tensor &cuSeqlensQuery, const at::Tensor &cuSeqlensKey,
+                              const at::Tensor &attendedKeys, Window window, double scale, double dropout) {
+    const auto *attended = attendedKeys.defined() ? attendedKeys.const_data_ptr<int32_t>() : nullptr;
     const auto *cuQuery = cuSeqlensQuery.const_data_ptr<int32_t>(), *cuKey = cuSeqlensKey.const_data_ptr<int32_t>();
     const int64_t count = cuSeqlensQuery.numel() - 1;
     std::vector<at::Tensor> outputs;
     for (int64_t first = 0; first < count;) {
         const int64_t tq = cuQuery[first + 1] - cuQuery[first], tk = cuKey[first + 1] - cuKey[first];
         int64_t last = first + 1;
-        while (last < count && cuQuery[last + 1] - cuQuery[last] == tq && cuKey[last + 1] - cuKey[last] == tk) last++;
+        while (last < count && cuQuery[last + 1] - cuQuery[last] == tq && cuKey[last + 1] - cuKey[last] == tk &&
+               (!attended || attended[last] == attended[first])) {
+            last++;
+        }
         if (tq > 0) {
             // [B · T, H, d] → [B, H, T, d]
             const auto grouped = [&](const at::Tensor &x, int64_t start, int64_t length) {
@@ -145,8 +161,10 @@ at::Tensor referenceAttention(const at::Tensor &queries, const at::Tensor &keys,
             };
             const Group group{grouped(queries, cuQuery[first], tq), grouped(keys, cuKey[first], tk),
                               grouped(values, cuKey[first], tk)};
-            outputs.push_back(
-                attend(group, window, scale, dropout).transpose(1, 2).reshape({-1, queries.size(1), queries.size(2)}));
+            const at::Tensor mixed = attended && attended[first] < tk
+                                         ? attendingInPart(group, attended[first], window, scale, dropout)
+                                         : attend(group, window, scale, dropout);
+            outputs.push_back(mixed.transpose(1, 2).reshape({-1, queries.size(1), queries.size(2)}));
         }
         first = last;
     }

@@ -34,6 +34,7 @@ using namespace ettin;
 struct CTSequenceLengths {
     at::Tensor query, key;                  // on the CPU; one tensor where every query has its key
     at::Tensor queryOnDevice, keyOnDevice;  // the same where the rows are
+    at::Tensor attended;                    // how many keys of each sequence are attended to, on the CPU; undefined: all
     int64_t longestQuery = 0, longestKey = 0;
 
     int64_t queryRows() const { return query.const_data_ptr<int32_t>()[query.numel() - 1]; }
@@ -82,6 +83,10 @@ bool hasKernel(const at::Tensor &queries, const at::Tensor &keys, const at::Tens
     if (dropout > 0 || !(shape.scale > 0) || width == 0 || width > widestHead || queries.size(1) == 0) return false;
     if (needsGradient(shape.cosines) || needsGradient(shape.sines)) return false;
     const auto dtype = queries.scalar_type();
+    if (shape.lengths.attended.defined()) {
+        // Nothing but the forward pass on the CPU knows of keys that are not attended to.
+        if (!queries.is_cpu() || needsGradient(queries) || needsGradient(keys) || needsGradient(values)) return false;
+    }
     if (queries.is_cpu()) return dtype == at::kFloat || dtype == at::kBFloat16;
     if (!queries.is_cuda() || width % 8 != 0 || queries.size(0) == 0) return false;
     // libtorch knows what its flash attention takes: device generation, dtype, head width, the user's own choice. Where
@@ -133,25 +138,43 @@ OptionalTensor contiguous(const OptionalTensor &x) { return x ? OptionalTensor(x
 
 at::Tensor exact(const at::Tensor &x) { return x.to(at::kFloat); }
 
-// The lengths on the device and the longest are for devices other than the CPU.
-std::tuple<at::Tensor, at::Tensor> forwardOnCPU(const at::Tensor &queries, const at::Tensor &keys,
-                                                const at::Tensor &values, const at::Tensor &cuQuery,
-                                                const at::Tensor &cuKey, const at::Tensor &, const at::Tensor &,
-                                                int64_t, int64_t, int64_t left, int64_t right, double scale,
-                                                const OptionalTensor &cosines, const OptionalTensor &sines) {
+std::tuple<at::Tensor, at::Tensor> runKernel(const at::Tensor &queries, const at::Tensor &keys,
+                                             const at::Tensor &values, const at::Tensor &cuQuery,
+                                             const at::Tensor &cuKey, const int32_t *attended, Window window,
+                                             double scale, const OptionalTensor &cosines,
+                                             const OptionalTensor &sines) {
     if (multipliesInFloat(queries)) {
-        const auto [output, logSumExp] = forwardOnCPU(exact(queries), exact(keys), exact(values), cuQuery, cuKey, {}, {},
-                                                      0, 0, left, right, scale, cosines, sines);
+        const auto [output, logSumExp] = runKernel(exact(queries), exact(keys), exact(values), cuQuery, cuKey,
+                                                   attended, window, scale, cosines, sines);
         return {output.to(queries.scalar_type()), logSumExp};
     }
     const at::Tensor q = rowWise(queries), k = rowWise(keys), v = rowWise(values);
     const OptionalTensor c = contiguous(cosines), s = contiguous(sines);
     at::Tensor output = at::empty(q.sizes(), q.options());
     at::Tensor logSumExp = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
-    kernels().attention(
-        kernelArguments(q, k, v, cuQuery, cuKey, {left, right}, scale, c, s, output, logSumExp),
-        q.scalar_type() == at::kBFloat16);
+    AttentionArguments arguments = kernelArguments(q, k, v, cuQuery, cuKey, window, scale, c, s, output, logSumExp);
+    arguments.attended = attended;
+    kernels().attention(arguments, q.scalar_type() == at::kBFloat16);
     return {output, logSumExp};
+}
+
+// The operator. The lengths on the device and the longest are for devices other than the CPU.
+std::tuple<at::Tensor, at::Tensor> forwardOnCPU(const at::Tensor &queries, const at::Tensor &keys,
+                                                const at::Tensor &values, const at::Tensor &cuQuery,
+                                                const at::Tensor &cuKey, const at::Tensor &, const at::Tensor &,
+                                                int64_t, int64_t, int64_t left, int64_t right, double scale,
+                                                const OptionalTensor &cosines, const OptionalTensor &sines) {
+    return runKernel(queries, keys, values, cuQuery, cuKey, nullptr, {left, right}, scale, cosines, sines);
+}
+
+// With keys that are not attended to; no gradients.
+at::Tensor attendingInPart(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
+                           const Shape &shape) {
+    at::AutoDispatchBelowAutograd below;
+    const Lengths &lengths = shape.lengths;
+    return std::get<0>(runKernel(queries, keys, values, lengths.query, lengths.key,
+                                 lengths.attended.const_data_ptr<int32_t>(), shape.window, shape.scale,
+                                 shape.cosines, shape.sines));
 }
 
 void backwardOnCPU(const at::Tensor &gradient, const at::Tensor &queries, const at::Tensor &keys,
@@ -329,14 +352,14 @@ at::Tensor reference(const at::Tensor &queries, const at::Tensor &keys, const at
     if (multipliesInFloat(queries)) {
         return reference(exact(queries), exact(keys), exact(values), shape, dropout).to(queries.scalar_type());
     }
-    const at::Tensor &cuQuery = shape.lengths.query, &cuKey = shape.lengths.key;
+    const at::Tensor &cuQuery = shape.lengths.query, &cuKey = shape.lengths.key, &attended = shape.lengths.attended;
     if (!shape.cosines) {
-        return referenceAttention(queries, keys, values, cuQuery, cuKey, shape.window, shape.scale, dropout);
+        return referenceAttention(queries, keys, values, cuQuery, cuKey, attended, shape.window, shape.scale, dropout);
     }
     const auto forQueries = [&](const at::Tensor &x) { return queryRows(x, cuQuery, cuKey); };
     return referenceAttention(rotated(queries, forQueries(*shape.cosines), forQueries(*shape.sines)),
-                              rotated(keys, *shape.cosines, *shape.sines), values, cuQuery, cuKey, shape.window,
-                              shape.scale, dropout);
+                              rotated(keys, *shape.cosines, *shape.sines), values, cuQuery, cuKey, attended,
+                              shape.window, shape.scale, dropout);
 }
 
 }  // namespace
@@ -365,8 +388,8 @@ TORCH_LIBRARY_IMPL(ettin, CUDA, library) {
     library.impl("varlen_attention_backward", backwardOnCUDA);
 }
 
-CTStatus ct_attention_lengths(const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey, int32_t sequenceCount,
-                              CTDevice device, CTSequenceLengths **out) {
+CTStatus ct_attention_lengths(const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey, const int32_t *attended,
+                              int32_t sequenceCount, CTDevice device, CTSequenceLengths **out) {
     return guarded([&] {
         const auto ends = static_cast<size_t>(sequenceCount) + 1;
         const int32_t *cuQuery = cuSeqlensQuery, *cuKey = cuSeqlensKey ? cuSeqlensKey : cuSeqlensQuery;
@@ -375,6 +398,8 @@ CTStatus ct_attention_lengths(const int32_t *cuSeqlensQuery, const int32_t *cuSe
         for (int32_t s = 0; s < sequenceCount; s++) {
             const int64_t tq = int64_t{cuQuery[s + 1]} - cuQuery[s], tk = int64_t{cuKey[s + 1]} - cuKey[s];
             TORCH_CHECK(tq >= 0 && tq <= tk, "sequence ", s, " has ", tq, " queries and ", tk, " keys");
+            TORCH_CHECK(!attended || (attended[s] <= tk && attended[s] >= std::min<int64_t>(tk, 1)), "sequence ", s,
+                        " attends to ", attended ? attended[s] : 0, " of ", tk, " keys");
             lengths->longestQuery = std::max(lengths->longestQuery, tq);
             lengths->longestKey = std::max(lengths->longestKey, tk);
         }
@@ -386,6 +411,10 @@ CTStatus ct_attention_lengths(const int32_t *cuSeqlensQuery, const int32_t *cuSe
         lengths->queryOnDevice = lengths->query.to(place);
         lengths->key = cuSeqlensKey ? copied(cuKey) : lengths->query;
         lengths->keyOnDevice = cuSeqlensKey ? lengths->key.to(place) : lengths->queryOnDevice;
+        if (attended) {
+            const at::ArrayRef<int32_t> counts(attended, static_cast<size_t>(sequenceCount));
+            lengths->attended = at::tensor(counts, at::kInt);
+        }
         *out = lengths.release();
     });
 }
@@ -400,6 +429,7 @@ CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *k
         const Shape shape{made(lengths, "sequence lengths"), {left, right}, scale, optional(cosines), optional(sines)};
         check(q, k, v, shape);
         if (!hasKernel(q, k, v, shape, dropout)) return reference(q, k, v, shape, dropout);
+        if (shape.lengths.attended.defined()) return attendingInPart(q, k, v, shape);
         return SeparateAttention::apply(q, k, v, shape);
     });
 }
@@ -417,6 +447,7 @@ CTStatus ct_attention_packed(const CTTensor *projections, const CTSequenceLength
         if (!hasKernel(queries, keys, values, shape, dropout)) {
             return reference(queries, keys, values, shape, dropout);
         }
+        if (shape.lengths.attended.defined()) return attendingInPart(queries, keys, values, shape);
         return PackedAttention::apply(packed, shape);
     });
 }

@@ -18,9 +18,10 @@ at::Tensor rotated(const at::Tensor &x, const at::Tensor &cosines, const at::Ten
 // Cumulative lengths are int32 on the CPU here and below.
 at::Tensor queryRows(const at::Tensor &table, const at::Tensor &cuQuery, const at::Tensor &cuKey);
 
-// Composed of libtorch operators, differentiable, for any device and floating dtype.
+// Composed of libtorch operators, differentiable, for any device and floating dtype. `attendedKeys`: how many keys of each
+// sequence, from its first, are attended to, int32 on the CPU; undefined: all.
 at::Tensor referenceAttention(const at::Tensor &queries, const at::Tensor &keys, const at::Tensor &values,
-                              const at::Tensor &cuSeqlensQuery, const at::Tensor &cuSeqlensKey, Window window,
-                              double scale, double dropout);
+                              const at::Tensor &cuSeqlensQuery, const at::Tensor &cuSeqlensKey,
+                              const at::Tensor &attendedKeys, Window window, double scale, double dropout);
 
 }  // namespace ettin

@@ -1,14 +1,10 @@
 // Fused inference: tensors in and out of the CPU kernels, which see only pointers.
+#include "fused.h"
 #include "guard.h"
-#include "kernels/kernels.h"
 
 #include <ATen/ops/empty.h>
 
 using namespace ettin;
-
-struct CTPackedMatrix {
-    std::unique_ptr<PackedMatrix> value;
-};
 
 namespace {
 

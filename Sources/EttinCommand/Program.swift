@@ -37,8 +37,10 @@ enum Program {
     }
 
     private static func run(_ arguments: Result<[String], ValidationError>) -> Int32 {
+        var words: String?
         do {
             var command = try EttinCommand.parseAsRoot(arguments.get())
+            words = path(of: type(of: command))
             try command.run()
             return 0
         } catch is StandardOutput.Closed {
@@ -48,11 +50,25 @@ enum Program {
             // Work that was asked to stop has done so.
             return 130
         } catch {
-            return report(error)
+            return report(error, in: words)
         }
     }
 
-    private static func report(_ error: any Error) -> Int32 {
+    /// The words that call a command, such as `ettin data chunk`.
+    private static func path(
+        of type: any ParsableCommand.Type,
+        below parent: any ParsableCommand.Type = EttinCommand.self,
+        named name: String = "ettin"
+    ) -> String? {
+        guard parent != type else { return name }
+        for child in parent.configuration.subcommands {
+            if let found = path(of: type, below: child, named: "\(name) \(child._commandName)") { return found }
+        }
+        return nil
+    }
+
+    /// Reports an error; `words` are those of the command that has thrown it when it ran.
+    private static func report(_ error: any Error, in words: String?) -> Int32 {
         let code = EttinCommand.exitCode(for: error)
         let message = EttinCommand.message(for: error)
         switch code {
@@ -66,9 +82,9 @@ enum Program {
                 return 1
             }
         case .validationFailure:
-            var words = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-            if words.last == "." { words.removeLast() }
-            Diagnostics.error(words + hint(for: error))
+            var text = message.split(whereSeparator: \.isNewline).joined(separator: " ")
+            if text.last == "." { text.removeLast() }
+            Diagnostics.error(text + (words.map { "; see '\($0) --help'" } ?? hint(for: error)))
         default:
             Diagnostics.error(message)
         }

@@ -77,6 +77,7 @@ public struct ModelConversion {
             try GenerationConfiguration(model: configuration).write(toFolder: target.temporaryPath)
         }
         try tokenizer?.save(to: target.temporaryPath)
+        try ModelFolderFiles.copy(["chat_template.jinja"], from: folder, to: target.temporaryPath)
         try card(named: FilePath.lastComponent(of: target.path), parameters: parameters, origin: origin)
             .write(toFolder: target.temporaryPath)
         try CheckpointError.translating { try target.commit() }

@@ -13,8 +13,13 @@ enum ModelFolderFiles {
 
     /// Copies those files that are there.
     static func copySettings(from folder: String, to output: String) throws {
+        try copy(settings, from: folder, to: output)
+    }
+
+    /// Copies files that are there.
+    static func copy(_ names: [String], from folder: String, to output: String) throws {
         try CheckpointError.translating {
-            for name in settings {
+            for name in names {
                 let path = FilePath.joined(folder, name)
                 guard FilePath.exists(path) else { continue }
                 let file = try MappedFile(path: path)

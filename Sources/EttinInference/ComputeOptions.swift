@@ -5,14 +5,14 @@ public import Torch
 public struct ComputeOptions: Sendable, Hashable {
     /// The device that holds the model.
     public var device: Device
-    /// Compute dtype; nil for that of the weights.
+    /// Compute dtype; nil for that of the weights, float32 for those in float16 on the CPU.
     public var dtype: ComputeDType?
 
     /// Creates options.
     ///
     /// - Parameters:
     ///   - device: The device that holds the model.
-    ///   - dtype: Compute dtype; nil for that of the weights.
+    ///   - dtype: Compute dtype; nil for that of the weights, float32 for those in float16 on the CPU.
     public init(device: Device = .cpu, dtype: ComputeDType? = nil) {
         self.device = device
         self.dtype = dtype
@@ -23,8 +23,24 @@ public struct ComputeOptions: Sendable, Hashable {
         switch dtype {
         case .float32: .float32
         case .bfloat16: .bfloat16
+        case .float16: .float16
         case .int8, nil: nil
         }
+    }
+
+    /// Widens a loaded model from float16 to float32 where the CPU is to compute and nobody asked for float16.
+    ///
+    /// libtorch's CPU products in float16 are slower than those in float32, and 1e-3 away from them.
+    ///
+    /// - Parameter model: A model as loaded.
+    /// - Returns: A sentence that says so, if it was done without being asked for.
+    /// - Throws: `TorchError` without memory.
+    func widen(_ model: Module) throws -> [String] {
+        guard device == .cpu, dtype != .float16, model.parameters.contains(where: { $0.tensor.dtype == .float16 })
+        else { return [] }
+        try withRecovery { model.convert(to: .float32, on: .cpu) }
+        guard dtype == nil else { return [] }
+        return ["the weights are float16 and computed in float32; --dtype float16 computes in float16, as stored"]
     }
 
     /// Prepacks the weights of a loaded trunk where the device computes with packed ones.
@@ -42,6 +58,32 @@ public struct ComputeOptions: Sendable, Hashable {
         if let precision = try packing(for: model.trunk) {
             try requireFinite(model.trunk, precision, divergence)
             try withRecovery { model.prepackWeights(precision) }
+        }
+    }
+
+    /// As for a trunk, with the model's head.
+    func prepare(_ model: some ClassifierModel, _ divergence: Divergence) throws {
+        if let precision = try packing(for: model.trunk) {
+            try requireFinite(model.trunk, precision, divergence)
+            try withRecovery { model.prepackWeights(precision) }
+        }
+    }
+
+    /// As for a trunk, for each transformer of a chain of modules.
+    func prepare(_ chain: ModuleChain, _ divergence: Divergence) throws {
+        guard !chain.transformers.isEmpty || dtype != .int8 else {
+            throw InferenceError.invalidOption(
+                name: "dtype",
+                found: "int8 for a model without a transformer",
+                expected: "float32 or bfloat16"
+            )
+        }
+        for module in chain.transformers {
+            switch module.model {
+            case .trunk(let trunk): try prepare(trunk, divergence)
+            case .languageModel(let model): try prepare(model, divergence)
+            case .classifier(let model): try prepare(model, divergence)
+            }
         }
     }
 

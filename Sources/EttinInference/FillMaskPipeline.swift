@@ -56,7 +56,6 @@ public final class FillMaskPipeline {
         try configuration.require(.encoder, folder: folder)
         divergence = Divergence(folder: folder)
         tokenizer = try Tokenizer(folder: folder)
-        notices = try ModelFolderNotices.all(folder: folder) + tokenizer.notices
         guard let mask = tokenizer.maskTokenID else {
             throw InferenceError.unsuitableModel(
                 folder: folder,
@@ -69,7 +68,9 @@ public final class FillMaskPipeline {
         let limit = TextPreparation.limit(tokenizer, configuration)
         preparer = Preparer(TextPreparation(tokenizer: tokenizer, limit: limit), maskTokenID: mask)
         model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
+        let widened = try options.widen(model)
         try options.prepare(model, divergence)
+        notices = try ModelFolderNotices.all(folder: folder) + widened + tokenizer.notices
     }
 
     /// Predicts the masks of some texts.

@@ -10,6 +10,8 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
     case invalidOption(name: String, found: String, expected: String)
     /// A result is NaN or infinite: a checkpoint of training that diverged, mostly.
     case nonFiniteResult(folder: String, result: String, cause: String)
+    /// The system starts no thread for a model.
+    case noThread(reason: String)
 
     /// What was found and what was expected, in one line.
     public var description: String {
@@ -24,6 +26,21 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
             "--\(name) is \(found); expected \(expected)"
         case .nonFiniteResult(let folder, let result, let cause):
             "\(folder): \(result) is NaN or infinite; \(cause)"
+        case .noThread(let reason):
+            "no thread can be started for a model (\(reason)); raise the limit on processes, or load fewer models"
+        }
+    }
+
+    /// The same error in a request that the texts are a later part of.
+    ///
+    /// - Parameter offset: How many texts of the request come before.
+    func renumbered(by offset: Int) -> InferenceError {
+        switch self {
+        case .overlongText(let number, let tokens, let limit):
+            .overlongText(number: number + offset, tokens: tokens, limit: limit)
+        case .unsuitableText(let number, let found, let expected):
+            .unsuitableText(number: number + offset, found: found, expected: expected)
+        case .unsuitableModel, .invalidOption, .nonFiniteResult, .noThread: self
         }
     }
 }

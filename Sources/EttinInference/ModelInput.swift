@@ -18,8 +18,9 @@ struct TextPreparation: Sendable {
     /// Maximum number of tokens per text, including special tokens.
     let limit: Int
     private let isOpenEnded: Bool
+    private let addsSpecialTokens: Bool
     /// The process's setting, which other threads than this one may not see.
-    private let threadCount = TorchRuntime.threadCount
+    let threadCount = TorchRuntime.threadCount
     /// How many special tokens the tokenizer puts in front of a text and behind it.
     private let specialCounts: (front: Int, back: Int)
 
@@ -29,12 +30,14 @@ struct TextPreparation: Sendable {
     ///   - tokenizer: The model's tokenizer.
     ///   - limit: Maximum number of tokens per text, including special tokens.
     ///   - isOpenEnded: Whether special tokens behind a text are left out, so that a decoder can continue it.
-    init(tokenizer: Tokenizer, limit: Int, isOpenEnded: Bool = false) {
+    ///   - addsSpecialTokens: Whether there are special tokens at all.
+    init(tokenizer: Tokenizer, limit: Int, isOpenEnded: Bool = false, addsSpecialTokens: Bool = true) {
         self.tokenizer = tokenizer
         self.limit = limit
         self.isOpenEnded = isOpenEnded
+        self.addsSpecialTokens = addsSpecialTokens
         // Around an empty text the mask alone could not tell the two apart.
-        let added = tokenizer.encode("a").specialTokensMask
+        let added = addsSpecialTokens ? tokenizer.encode("a").specialTokensMask : []
         specialCounts = (added.prefix { $0 }.count, added.reversed().prefix { $0 }.count)
     }
 
@@ -43,11 +46,15 @@ struct TextPreparation: Sendable {
         min(tokenizer.modelMaxLength ?? .max, configuration.maxPositionEmbeddings)
     }
 
+    /// The token ids of one text, of any length.
+    func encodeIDs(_ text: String) -> [Int32] { tokenizer.encodeIDs(text, addSpecialTokens: addsSpecialTokens) }
+
     /// Encodes texts on all threads.
     ///
     /// - Throws: ``InferenceError/overlongText(number:tokens:limit:)`` for the first text that is too long, if so asked.
     func prepare(_ texts: [String], overlong rule: OverlongTextRule) throws -> [PreparedText] {
-        try tokenizer.encodeIDsBatch(texts, threads: threadCount).enumerated().map { index, ids in
+        let encoded = tokenizer.encodeIDsBatch(texts, addSpecialTokens: addsSpecialTokens, threads: threadCount)
+        return try encoded.enumerated().map { index, ids in
             let given = isOpenEnded ? ids.dropLast(specialCounts.back) : ids[...]
             return try shortened(given, number: index + 1, rule)
         }

@@ -9,11 +9,23 @@ public struct PreparedText: Sendable, Hashable {
     public let isTruncated: Bool
     /// How many tokens at the start belong to a prompt that does not count in pooling.
     public let promptTokenCount: Int
+    /// What the text is to the task, `query` or `document`; nil where it is neither.
+    public let task: String?
+    /// How many tokens at the end expand a query and are not attended to.
+    public let unattendedTokenCount: Int
 
-    init(_ tokenIDs: [Int32], isTruncated: Bool = false, promptTokenCount: Int = 0) {
+    init(
+        _ tokenIDs: [Int32],
+        isTruncated: Bool = false,
+        promptTokenCount: Int = 0,
+        task: String? = nil,
+        unattendedTokenCount: Int = 0
+    ) {
         self.tokenIDs = tokenIDs
         self.isTruncated = isTruncated
         self.promptTokenCount = promptTokenCount
+        self.task = task
+        self.unattendedTokenCount = unattendedTokenCount
     }
 }
 

@@ -4,70 +4,109 @@ import EttinTokenizer
 extension TextEmbeddingPipeline {
     /// Turns texts into what a ``TextEmbeddingPipeline`` computes with, apart from its model.
     public struct Preparer: Sendable {
-        private let preparation: TextPreparation
-        private let prompts: [String: String]
-        private let defaultPromptName: String?
+        /// How the texts of one task become tokens.
+        struct Route: Sendable {
+            let preparation: TextPreparation
+            /// Whether blanks around a text are left out.
+            let trims: Bool
+            /// How many entries the module's vocabulary has.
+            let vocabularySize: Int
+        }
+
+        /// By task, nil being texts without one; a model without a Router has one for all.
+        private let routes: [TextRole?: Result<Route, CheckpointError>]
+        private let usual: Route
+        private let prompts: PromptTexts
         private let includesPrompt: Bool
 
-        init(preparation: TextPreparation, settings: EmbeddingSettings, includesPrompt: Bool) {
-            self.preparation = preparation
-            prompts = settings.prompts
-            defaultPromptName = settings.defaultPromptName
-            self.includesPrompt = includesPrompt
+        /// Creates a preparer.
+        ///
+        /// - Parameters:
+        ///   - routes: The rules of each task that a Router may have a route for, nil being texts without a task; of
+        ///     another model only those.
+        ///   - model: The model, for its prompts.
+        /// - Throws: The error of texts without a task where no task has a route.
+        init(_ routes: [TextRole?: Result<Route, CheckpointError>], model: EmbeddingModel) throws {
+            self.routes = routes
+            let found = [routes[nil], routes[.query], routes[.document]].compactMap(\.self)
+            usual = try (found.first { (try? $0.get()) != nil } ?? found[0]).get()
+            prompts = PromptTexts(prompts: model.settings.prompts, defaultName: model.settings.defaultPromptName)
+            includesPrompt = model.includesPrompt
         }
 
         /// Maximum number of tokens per text, including special tokens.
-        public var limit: Int { preparation.limit }
+        public var limit: Int { usual.preparation.limit }
+
+        /// The tokenizer of texts without a task.
+        var tokenizer: Tokenizer { usual.preparation.tokenizer }
+
+        /// The route of a task.
+        ///
+        /// - Throws: `CheckpointError` when a Router has none.
+        func route(for task: TextRole?) throws -> Route {
+            try (routes[task] ?? routes[nil])?.get() ?? usual
+        }
 
         /// Prepares texts, on all threads.
         ///
         /// - Parameters:
         ///   - texts: The texts; an empty one is only its special tokens.
         ///   - prompt: What to put before each text.
+        ///   - task: What the texts are to a search; it has a prompt of its own where the model does, and a Router's route.
         ///   - overlong: What to do with texts that are too long.
         /// - Returns: One value for each text, in order.
-        /// - Throws: ``InferenceError`` for a text that is too long or a prompt that does not exist.
+        /// - Throws: ``InferenceError`` for a text that is too long or a prompt that does not exist; `CheckpointError` for a
+        ///   task that the model has no route for.
         public func prepare(
             _ texts: [String],
             prompt: Prompt = .default,
+            task: TextRole? = nil,
             overlong: OverlongTextRule = .refuse
         ) throws -> [PreparedText] {
-            let promptText = try text(of: prompt)
-            guard !promptText.isEmpty else { return try preparation.prepare(texts, overlong: overlong) }
-            let prepared = try preparation.prepare(texts.map { promptText + $0 }, overlong: overlong)
-            let count = includesPrompt ? 0 : countOfPromptTokens(promptText)
+            let promptText = try prompts.text(of: prompt, for: task)
+            let route = try route(for: task)
+            let whole = promptText.isEmpty && !route.trims ? texts : texts.map { route.trimmed(promptText + $0) }
+            let prepared = try route.preparation.prepare(whole, overlong: overlong)
+            let count = includesPrompt || promptText.isEmpty ? 0 : route.countOfPromptTokens(promptText)
+            let givenTask = routes.count > 1 ? task?.rawValue : nil
+            guard count > 0 || givenTask != nil else { return prepared }
             return prepared.map {
-                PreparedText($0.tokenIDs, isTruncated: $0.isTruncated, promptTokenCount: count)
-            }
-        }
-
-        private func text(of prompt: Prompt) throws -> String {
-            let name: String
-            switch prompt {
-            case .none: return ""
-            case .text(let text): return text
-            case .named(let given): name = given
-            case .default:
-                guard let given = defaultPromptName else { return "" }
-                name = given
-            }
-            guard let text = prompts[name] else {
-                let known = prompts.keys.sorted()
-                throw InferenceError.invalidOption(
-                    name: "prompt-name",
-                    found: "\"\(name)\"",
-                    expected: known.isEmpty ? "none, as the model has no prompts" : known.joined(separator: ", ")
+                PreparedText(
+                    $0.tokenIDs,
+                    isTruncated: $0.isTruncated,
+                    promptTokenCount: count,
+                    task: givenTask
                 )
             }
-            return text
         }
+    }
+}
 
-        /// The tokens of the prompt alone, with the special ones in front but not those behind.
-        ///
-        /// > Source: sentence-transformers, `SentenceTransformer._get_prompt_length`.
-        private func countOfPromptTokens(_ prompt: String) -> Int {
-            let ids = preparation.tokenizer.encodeIDs(prompt)
-            return ids.count - (ids.last.map(preparation.tokenizer.isSpecial) == true ? 1 : 0)
+extension TextEmbeddingPipeline.Preparer.Route {
+    /// A text without the blanks around it, where the model's generation leaves them out.
+    func trimmed(_ text: String) -> String { trims ? text.withoutOuterBlanks : text }
+
+    /// The tokens of the prompt alone, with the special ones in front but not those behind.
+    ///
+    /// Alone, the blank at the end of a prompt is a token, although in front of a text it may be part of the first word:
+    /// versions from 6 leave out the first token of the text then, as those up to 5 do not, which trim the prompt too.
+    ///
+    /// > Source: sentence-transformers 5.3 and 6.2, `SentenceTransformer._get_prompt_length`.
+    func countOfPromptTokens(_ prompt: String) -> Int {
+        let ids = preparation.encodeIDs(trimmed(prompt))
+        return ids.count - (ids.last.map(preparation.tokenizer.isSpecial) == true ? 1 : 0)
+    }
+}
+
+extension String {
+    /// The text without what Python's `str.strip` takes away at either end.
+    var withoutOuterBlanks: String {
+        func isBlank(_ scalar: Unicode.Scalar) -> Bool {
+            scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
         }
+        guard let first = unicodeScalars.firstIndex(where: { !isBlank($0) }),
+            let last = unicodeScalars.lastIndex(where: { !isBlank($0) })
+        else { return "" }
+        return String(unicodeScalars[first...last])
     }
 }

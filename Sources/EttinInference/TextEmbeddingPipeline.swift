@@ -31,8 +31,6 @@ public final class TextEmbeddingPipeline {
 
     /// The model.
     public let model: EmbeddingModel
-    /// The tokenizer.
-    public let tokenizer: Tokenizer
     /// Prepares texts for ``embeddings(of:normalize:truncateDimension:maxBatchTokens:)``, on any thread.
     public let preparer: Preparer
     /// What the folder's files say that has no effect, a sentence each.
@@ -48,46 +46,76 @@ public final class TextEmbeddingPipeline {
     ///   - options: Where and in which precision to compute.
     /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken;
     ///   ``InferenceError`` when model and tokenizer do not fit.
-    public init(folder: String, pooling: Pooling? = nil, options: ComputeOptions = ComputeOptions()) throws {
+    public convenience init(
+        folder: String,
+        pooling: Pooling? = nil,
+        options: ComputeOptions = ComputeOptions()
+    ) throws {
+        try self.init(folder: folder, poolings: pooling.map { [$0] }, options: options)
+    }
+
+    /// Loads a model.
+    ///
+    /// - Parameters:
+    ///   - folder: A sentence-transformers folder, or any checkpoint with its tokenizer.
+    ///   - poolings: How hidden states become vectors, which are put end to end; nil for what the folder says, and
+    ///     without it the mean for encoders and the last token for decoders.
+    ///   - options: Where and in which precision to compute.
+    /// - Throws: `CheckpointError`, `StateDictionaryError`, `TokenizerError` for files that are missing or broken;
+    ///   ``InferenceError`` when model and tokenizer do not fit.
+    public init(folder: String, poolings: [Pooling]?, options: ComputeOptions = ComputeOptions()) throws {
         divergence = Divergence(folder: folder)
-        model = try EmbeddingModel(
+        let model = try EmbeddingModel(
             folder: folder,
-            pooling: pooling,
+            poolings: poolings,
             dtype: options.parameterDType,
             device: options.device
         )
-        try options.prepare(model.trunk, divergence)
-        tokenizer = try Tokenizer(folder: model.transformerFolder)
-        notices =
-            try ModelFolderNotices.all(folder: model.transformerFolder) + model.settings.notices + tokenizer.notices
-        let configuration = model.trunk.configuration
-        try configuration.requireIDs(of: tokenizer, folder: model.transformerFolder)
-        let limit = min(
-            TextPreparation.limit(tokenizer, configuration),
-            model.settings.maxSequenceLength ?? .max
-        )
-        preparer = Preparer(
-            preparation: TextPreparation(tokenizer: tokenizer, limit: limit),
-            settings: model.settings,
-            includesPrompt: model.includesPrompt
-        )
+        self.model = model
+        let widened = try options.widen(model)
+        try options.prepare(model.chain, divergence)
+        let folderNotices = try model.chain.transformers.flatMap { try ModelFolderNotices.all(folder: $0.folder) }
+        let tasks: [TextRole?] = model.chain.router == nil ? [nil] : [nil] + TextRole.allCases
+        var tokenizers: [String: Tokenizer] = [:]
+        var routes: [TextRole?: Result<Preparer.Route, CheckpointError>] = [:]
+        for task in tasks {
+            do {
+                let input = try model.chain.input(for: task?.rawValue)
+                let tokenizer = try tokenizers[input.folder] ?? Tokenizer(folder: input.folder)
+                tokenizers[input.folder] = tokenizer
+                try input.requireIDs(of: tokenizer)
+                routes[task] = .success(Preparer.Route(input, tokenizer, settings: model.settings))
+            } catch let error as CheckpointError where model.chain.router != nil {
+                routes[task] = .failure(error)
+            }
+        }
+        preparer = try Preparer(routes, model: model)
+        let tokenizerNotices = tokenizers.sorted { $0.key < $1.key }.flatMap(\.value.notices)
+        notices = folderNotices + widened + model.settings.notices + tokenizerNotices
     }
 
+    /// The tokenizer; where a Router has several, that of texts without a task.
+    public var tokenizer: Tokenizer { preparer.tokenizer }
+
     /// Encodes texts.
+    ///
+    /// `encode_query` of sentence-transformers is the task `.query`, `encode_document` the task `.document`.
     ///
     /// - Parameters:
     ///   - texts: The texts; an empty one is only its special tokens.
     ///   - prompt: What to put before each text.
+    ///   - task: What the texts are to a search; it has a prompt of its own where the model does, and a Router's route.
     ///   - normalize: Whether to scale vectors to length 1, beyond what the folder's own modules do.
     ///   - truncateDimension: Number of leading dimensions to keep, before normalising; nil for what the folder says.
     ///   - overlong: What to do with texts that are too long.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One vector for each text, in order.
     /// - Throws: ``InferenceError`` for a text that is too long, a prompt that does not exist or an option out of range;
-    ///   `TorchError` when memory or device fails.
+    ///   `CheckpointError` for a task that the model has no route for; `TorchError` when memory or device fails.
     public func encode(
         _ texts: [String],
         prompt: Prompt = .default,
+        task: TextRole? = nil,
         normalize: Bool = false,
         truncateDimension: Int? = nil,
         overlong: OverlongTextRule = .refuse,
@@ -95,7 +123,7 @@ public final class TextEmbeddingPipeline {
     ) throws -> TextEmbeddings {
         try checkOptions(truncateDimension, maxBatchTokens)
         return try embeddings(
-            of: preparer.prepare(texts, prompt: prompt, overlong: overlong),
+            of: preparer.prepare(texts, prompt: prompt, task: task, overlong: overlong),
             normalize: normalize,
             truncateDimension: truncateDimension,
             maxBatchTokens: maxBatchTokens
@@ -103,7 +131,7 @@ public final class TextEmbeddingPipeline {
     }
 
     /// Computes the vectors of prepared texts: the second half of
-    /// ``encode(_:prompt:normalize:truncateDimension:overlong:maxBatchTokens:)``.
+    /// ``encode(_:prompt:task:normalize:truncateDimension:overlong:maxBatchTokens:)``.
     ///
     /// Asks between batches whether the current task is cancelled.
     ///
@@ -122,36 +150,83 @@ public final class TextEmbeddingPipeline {
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> TextEmbeddings {
         try checkOptions(truncateDimension, maxBatchTokens)
-        try texts.check(limit: preparer.limit, vocabularySize: model.trunk.configuration.vocabularySize)
-        let width = min(truncateDimension ?? model.settings.truncateDimension ?? .max, model.dimensions)
+        let width = truncateDimension ?? model.settings.truncateDimension ?? model.dimensions
         var values = [Float](repeating: 0, count: texts.count * width)
-        for indices in texts.batches(maxTokens: maxBatchTokens) {
-            try Task.checkCancellation()
-            let batch = PackedBatch(indices.map { texts[$0].tokenIDs })
-            let rows: [Float] = try withRecovery {
-                try withoutGradients {
-                    var vectors = model(batch, promptTokenCounts: indices.map { texts[$0].promptTokenCount })
-                    if width < model.dimensions { vectors = vectors.narrowed(along: 1, from: 0, count: width) }
-                    if normalize { vectors = vectors.to(.float32).normalized() }
-                    return try vectors.to(.float32).array()
+        // Texts of different routes share no batch.
+        for (task, places) in Dictionary(grouping: texts.indices, by: { texts[$0].task }).sorted(by: {
+            ($0.key ?? "") < ($1.key ?? "")
+        }) {
+            let route = try preparer.route(for: task.flatMap(TextRole.init))
+            let group = places.map { texts[$0] }
+            try group.check(limit: route.preparation.limit, vocabularySize: route.vocabularySize)
+            for indices in group.batches(maxTokens: maxBatchTokens) {
+                try Task.checkCancellation()
+                let rows = try vectors(indices.map { group[$0] }, task: task, width: width, normalize: normalize)
+                for (row, index) in indices.enumerated() {
+                    let (vector, place) = (rows[row * width..<(row + 1) * width], places[index])
+                    guard vector.allSatisfy(\.isFinite) else {
+                        throw divergence.error("the embedding of text \(place + 1)")
+                    }
+                    values.replaceSubrange(place * width..<(place + 1) * width, with: vector)
                 }
-            }
-            for (row, index) in indices.enumerated() {
-                guard rows[row * width..<(row + 1) * width].allSatisfy(\.isFinite) else {
-                    throw divergence.error("the embedding of text \(index + 1)")
-                }
-                values.replaceSubrange(
-                    index * width..<(index + 1) * width,
-                    with: rows[row * width..<(row + 1) * width]
-                )
             }
         }
         return TextEmbeddings(values: values, dimensions: width, isTruncated: texts.map(\.isTruncated))
     }
 
+    /// The vectors of one batch, row by row.
+    private func vectors(_ texts: [PreparedText], task: String?, width: Int, normalize: Bool) throws -> [Float] {
+        let batch = PackedBatch(texts.map(\.tokenIDs))
+        return try withRecovery {
+            try withoutGradients {
+                var vectors = model(batch, promptTokenCounts: texts.map(\.promptTokenCount), task: task)
+                if width < model.dimensions { vectors = vectors.narrowed(along: 1, from: 0, count: width) }
+                if normalize { vectors = vectors.to(.float32).normalized() }
+                return try vectors.to(.float32).array()
+            }
+        }
+    }
+
     private func checkOptions(_ truncateDimension: Int?, _ maxBatchTokens: Int) throws {
         try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
-        if let truncateDimension { try check("truncate-dim", truncateDimension, in: 1...Int.max) }
+        if let truncateDimension, !(1...model.dimensions).contains(truncateDimension) {
+            throw InferenceError.invalidOption(
+                name: "truncate-dim",
+                found: "\(truncateDimension)",
+                expected: "1 to \(model.dimensions), the width of an embedding"
+            )
+        }
+    }
+}
+
+extension TextEmbeddingPipeline.Preparer.Route {
+    /// The rules of a module that reads tokens.
+    fileprivate init(_ input: ModuleInput, _ tokenizer: Tokenizer, settings: EmbeddingSettings) {
+        let limits = [
+            input.obeysTokenizer ? tokenizer.modelMaxLength : nil, input.configuration?.maxPositionEmbeddings,
+            input.maxTokens, settings.maxSequenceLength,
+        ]
+        preparation = TextPreparation(
+            tokenizer: tokenizer,
+            limit: limits.compactMap(\.self).min() ?? .max,
+            addsSpecialTokens: input.addsSpecialTokens
+        )
+        // Only their Transformer trims texts.
+        trims = settings.generation == .version5 && input.configuration != nil
+        vocabularySize = input.vocabularySize
+    }
+}
+
+extension ModuleInput {
+    /// Checks that the module has an entry for each token.
+    fileprivate func requireIDs(of tokenizer: Tokenizer) throws {
+        if let configuration { return try configuration.requireIDs(of: tokenizer, folder: folder) }
+        guard tokenizer.vocabularySize > vocabularySize else { return }
+        throw InferenceError.unsuitableModel(
+            folder: folder,
+            found: "the tokenizer has \(tokenizer.vocabularySize) tokens",
+            expected: "at most \(vocabularySize), as many as the module has vectors or weights"
+        )
     }
 }
 

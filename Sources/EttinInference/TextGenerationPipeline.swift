@@ -48,7 +48,7 @@ public final class TextGenerationPipeline {
     /// What ``defaultOptions`` were made of; nil when the file is ignored.
     package let configuration: GenerationConfiguration?
     private let endTokenIDs: [Int]
-    private let divergence: Divergence
+    let divergence: Divergence
 
     /// Loads a decoder.
     ///
@@ -73,13 +73,15 @@ public final class TextGenerationPipeline {
         let generation =
             usesGenerationConfiguration ? try GenerationConfiguration.read(folder: folder, model: configuration) : nil
         self.configuration = generation
-        notices =
-            try ModelFolderNotices.all(folder: folder, obeyedKeys: generation?.keysOfModel ?? []) + tokenizer.notices
-            + (generation?.check() ?? [])
         defaultOptions = generation.map(GenerationOptions.init) ?? GenerationOptions()
         endTokenIDs = generation?.eosTokenIDs ?? configuration.eosTokenIDs
         model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
+        let widened = try options.widen(model)
         try options.prepare(model, divergence)
+        notices =
+            try ModelFolderNotices.all(folder: folder, obeyedKeys: generation?.keysOfModel ?? []) + widened
+            + tokenizer.notices + (generation?.check() ?? [])
+            + (generation?.notices(vocabularySize: configuration.vocabularySize) ?? [])
         preparer = Preparer(tokenizer, context: TextPreparation.limit(tokenizer, configuration))
     }
 
@@ -142,20 +144,35 @@ public final class TextGenerationPipeline {
         try preparer.requireTokens(prompts)
         var results = [Result?](repeating: nil, count: prompts.count)
         for batch in prompts.batches(maxTokens: .max, maxSequences: batchSize) {
-            let sequences = try batch.map { index in
-                try GeneratedSequence(
-                    number: index,
-                    prompt: prompts[index],
-                    options: options,
-                    endTokenIDs: Set((options.endTokenIDs ?? endTokenIDs).map(Int32.init(clamping:))),
-                    room: room(for: prompts[index], number: index + 1, options),
-                    tokenizer: tokenizer
-                )
+            let sequences = try batch.map { try sequence(prompts[$0], number: $0, options: options) }
+            let session = try GenerationSession(self)
+            sequences.forEach(session.join)
+            while !session.isEmpty {
+                if shouldStop() { throw CancellationError() }
+                try session.step { try onText?($0.number, $1) }
+                if let failure = sequences.lazy.compactMap(\.failure).first { throw failure }
             }
-            try continueAll(sequences, onText: onText, shouldStop: shouldStop)
             for sequence in sequences { results[sequence.number] = sequence.result }
         }
         return results.compactMap(\.self)
+    }
+
+    /// A prompt with nothing generated yet.
+    ///
+    /// - Parameters:
+    ///   - prompt: A prompt that ``preparer`` made.
+    ///   - number: Its number in the request, from 0, on which the numbers drawn for it depend.
+    ///   - options: Options that have been checked.
+    /// - Throws: ``InferenceError`` for a prompt longer than the options allow.
+    func sequence(_ prompt: PreparedText, number: Int, options: GenerationOptions) throws -> GeneratedSequence {
+        GeneratedSequence(
+            number: number,
+            prompt: prompt,
+            options: options,
+            endTokenIDs: Set((options.endTokenIDs ?? endTokenIDs).map(Int32.init(clamping:))),
+            room: try room(for: prompt, number: number + 1, options),
+            tokenizer: tokenizer
+        )
     }
 
     /// The largest number of tokens that may follow a prompt.
@@ -174,129 +191,7 @@ public final class TextGenerationPipeline {
     private func checkOptions(_ options: GenerationOptions, _ batchSize: Int) throws {
         try options.validate()
         try check("batch-size", batchSize, in: 1...Int.max)
-    }
-
-    private func continueAll(
-        _ sequences: [GeneratedSequence],
-        onText: ((Int, String) throws -> Void)?,
-        shouldStop: () -> Bool
-    ) throws {
-        try withRecovery {
-            try withoutGradients {
-                let cache = KVCache(for: model.model)
-                var running = sequences.map { (text: $0, cached: cache.join(), new: $0.prompt.tokenIDs) }
-                while !running.isEmpty {
-                    if shouldStop() { throw CancellationError() }
-                    let batch = CachedBatch(running.map(\.cached), tokens: running.map(\.new))
-                    let ids = try choose(model.nextTokenLogits(batch, cache: cache), for: running.map(\.text))
-                    for (index, id) in ids.enumerated() {
-                        let text = running[index].text
-                        let piece = text.append(id)
-                        if !piece.isEmpty { try onText?(text.number, piece) }
-                        running[index].new = [id]
-                        if text.isFinished { try cache.leave(running[index].cached) }
-                    }
-                    running.removeAll(where: \.text.isFinished)
-                }
-            }
-        }
-    }
-
-    /// The next token of each sequence.
-    private func choose(_ logits: Tensor, for sequences: [GeneratedSequence]) throws -> [Int32] {
-        // Rows beyond the tokenizer's ids only fill up the matrix; they name no token.
-        let count = min(tokenizer.vocabularySize, logits.size(1))
-        guard count > 0 else { return try logits.array(of: Int32.self) }
-        let named = logits.narrowed(along: 1, from: 0, count: count)
-        if sequences.allSatisfy(\.sampler.isPlainlyGreedy) {
-            let ids = try named.argmax(along: 1).array(of: Int64.self)
-            // The largest is NaN where any is.
-            let places = ids.enumerated().map { row, id in Int64(row * logits.size(1)) + id }
-            let peaks = logits.reshaped(-1).selecting(Tensor(places).to(logits.device)).to(.float32)
-            for (sequence, peak) in zip(sequences, try peaks.array(of: Float.self)) where !peak.isFinite {
-                throw sequence.diverged(divergence)
-            }
-            for (sequence, id) in zip(sequences, ids) { sequence.sampler.skip(Int32(id)) }
-            return ids.map(Int32.init)
-        }
-        let values = try named.to(.float32).array(of: Float.self)
-        return try sequences.enumerated().map { row, sequence in
-            var own = Array(values[row * count..<(row + 1) * count])
-            // A head may rule out tokens by -∞; what has diverged has NaN or +∞, or nothing left.
-            guard own.allSatisfy({ $0 < .infinity }), own.contains(where: \.isFinite) else {
-                throw sequence.diverged(divergence)
-            }
-            guard let id = sequence.sampler.next(&own) else {
-                throw InferenceError.unsuitableText(
-                    number: sequence.number + 1,
-                    found: "cannot be continued: the options rule out every token",
-                    expected: "fewer tokens in suppress_tokens, bad_words_ids or no_repeat_ngram_size"
-                )
-            }
-            return id
-        }
-    }
-}
-
-/// One prompt and what has been generated for it.
-private final class GeneratedSequence {
-    let number: Int
-    let prompt: PreparedText
-    var sampler: TokenSampler
-    private(set) var tokenIDs: [Int32] = []
-    private let endTokenIDs: Set<Int32>
-    private let room: Int
-    private var decoder: TokenStreamDecoder
-    private var stops: StopTexts
-    private var text = ""
-    private var finishReason: TextGenerationPipeline.Result.FinishReason?
-
-    init(
-        number: Int,
-        prompt: PreparedText,
-        options: GenerationOptions,
-        endTokenIDs: Set<Int32>,
-        room: Int,
-        tokenizer: Tokenizer
-    ) {
-        self.number = number
-        self.prompt = prompt
-        self.endTokenIDs = endTokenIDs
-        self.room = room
-        sampler = TokenSampler(options, sequence: number, prompt: prompt.tokenIDs, endTokenIDs: endTokenIDs)
-        decoder = TokenStreamDecoder(tokenizer, skipSpecialTokens: true)
-        stops = StopTexts(options.stopTexts)
-    }
-
-    var isFinished: Bool { finishReason != nil }
-
-    func diverged(_ divergence: Divergence) -> any Error {
-        divergence.error("the next token of text \(number + 1)")
-    }
-
-    /// Takes the next token; gives the text that is certain by now.
-    func append(_ id: Int32) -> String {
-        tokenIDs.append(id)
-        let isEnd = endTokenIDs.contains(id)
-        var (piece, isStopped) = isEnd ? ("", false) : stops.append(decoder.append(id))
-        if isStopped {
-            finishReason = .stop
-        } else if isEnd || tokenIDs.count >= room {
-            let (rest, isLateStop) = stops.append(decoder.finish())
-            finishReason = isEnd || isLateStop ? .stop : .length
-            piece += rest + (isLateStop ? "" : stops.finish())
-        }
-        text += piece
-        return piece
-    }
-
-    var result: TextGenerationPipeline.Result {
-        TextGenerationPipeline.Result(
-            text: text,
-            tokenIDs: tokenIDs,
-            finishReason: finishReason ?? .length,
-            promptTokenCount: prompt.tokenIDs.count,
-            isTruncated: prompt.isTruncated
-        )
+        // What the file says of drawing matters once it is asked for, whether or not the file does.
+        if options.temperature > 0 { _ = try configuration?.check(isDrawn: true) }
     }
 }

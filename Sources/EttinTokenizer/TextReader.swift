@@ -1,4 +1,4 @@
-import EttinJSON
+package import EttinJSON
 
 /// Texts from a file or standard input, one after the other in bounded memory.
 ///
@@ -30,9 +30,30 @@ package struct TextReader {
     /// - Throws: `TokenizerError` when the file cannot be opened.
     package init(_ path: String, format: Format? = nil) throws {
         input = try InputFile(path)
-        let isJSON = [".jsonl", ".ndjson", ".json"].contains { path.hasSuffix($0) }
-        self.format = format ?? (isJSON ? .jsonl : .lines)
+        self.format = Self.format(ofName: path, given: format)
         name = input.path
+    }
+
+    /// The format of a file: the one that is given, else that of the name.
+    package static func format(ofName path: String, given format: Format?) -> Format {
+        if let format { return format }
+        return [".jsonl", ".ndjson", ".json"].contains { path.hasSuffix($0) } ? .jsonl : .lines
+    }
+
+    /// Reads a file or standard input as one text, in which nothing is changed but a byte order mark left out.
+    ///
+    /// - Parameter path: The file, `-` for standard input.
+    /// - Returns: The text.
+    /// - Throws: `TokenizerError` when the file cannot be read or is not UTF-8.
+    package static func whole(_ path: String) throws -> String {
+        let input = try InputFile(path)
+        var bytes: [UInt8] = []
+        while try input.read(into: &bytes, upTo: 1 << 20) > 0 {}
+        let text = bytes.withUnsafeBytes {
+            String(validating: JSONLine.withoutMark($0, isFirst: true), as: UTF8.self)
+        }
+        guard let text else { throw TokenizerError.file(path: input.path, reason: "is not UTF-8 text") }
+        return text
     }
 
     /// The next text.
@@ -40,6 +61,28 @@ package struct TextReader {
     /// - Returns: Nil at the end.
     /// - Throws: `TokenizerError` when the file cannot be read or its content is not what the format asks for.
     package mutating func next() throws -> String? {
+        try nextLine { try $0.text($1) }
+    }
+
+    /// The next line as a JSON object, whatever the format.
+    ///
+    /// - Parameter expected: What the line should be, for messages: `{"query": …, "documents": […]}`.
+    /// - Returns: The object, and the file with the number of the line for messages; nil at the end.
+    /// - Throws: `TokenizerError` when the file cannot be read or the line is no JSON object.
+    package mutating func nextObject(expected: String) throws -> (object: JSONObject, place: String)? {
+        try nextLine { reader, bytes in
+            do {
+                let object = try JSONLine.object(bytes, isFirst: reader.line == 1, expected: expected)
+                return (object, "\(reader.name), line \(reader.line)")
+            } catch {
+                throw reader.error("\(error)")
+            }
+        }
+    }
+
+    private mutating func nextLine<Result>(
+        _ body: (_ reader: TextReader, UnsafeRawBufferPointer) throws -> Result
+    ) throws -> Result? {
         guard let range = try nextLine() else { return nil }
         line += 1
         defer {
@@ -49,7 +92,7 @@ package struct TextReader {
                 start = 0
             }
         }
-        return try pending.withUnsafeBytes { try text(UnsafeRawBufferPointer(rebasing: $0[range])) }
+        return try pending.withUnsafeBytes { try body(self, UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 
     private func text(_ bytes: UnsafeRawBufferPointer) throws -> String {

@@ -12,15 +12,27 @@ public final class SequenceLengths {
     ///   - queries: Cumulative lengths of the queries: 0, then the end of each sequence.
     ///   - keys: Cumulative lengths of the keys, no sequence with fewer of them than queries; nil where every query has
     ///     one key.
+    ///   - attendedKeys: How many keys of each sequence, from its first, are attended to, at least 1; nil for all. A query
+    ///     whose window holds none of them gets zeros.
     ///   - device: Where the queries and keys are.
-    public init(cuSeqlens queries: [Int32], keys: [Int32]? = nil, on device: Device = .cpu) {
+    public init(
+        cuSeqlens queries: [Int32],
+        keys: [Int32]? = nil,
+        attendedKeys: [Int32]? = nil,
+        on device: Device = .cpu
+    ) {
+        requireUsage(
+            attendedKeys.map { $0.count == queries.count - 1 } ?? true,
+            "attended keys of \(attendedKeys?.count ?? 0) sequences; expected \(queries.count - 1)"
+        )
         requireUsage(
             !queries.isEmpty && keys.map { $0.count == queries.count } ?? true,
             "\(queries.count) cumulative lengths of queries, \(keys?.count ?? queries.count) of keys; expected as many, "
                 + "one more than there are sequences"
         )
         var made: OpaquePointer?
-        let status = ct_attention_lengths(queries, keys, Int32(queries.count - 1), device.cValue, &made)
+        let count = Int32(queries.count - 1)
+        let status = ct_attention_lengths(queries, keys, attendedKeys, count, device.cValue, &made)
         handle = succeeded(status, "SequenceLengths", []) ? made : nil
     }
 

@@ -79,9 +79,11 @@ struct DataOrderTests {
             for (arguments, message) in [
                 ([tokens, "--order", "keyed", "--nodes", "2"], "--nodes is given with --order keyed; expected it"),
                 (["\(tokens)@repeat=2"], "@repeat, @choose or @proportion is given with --order keyed"),
-                (["\(tokens)@repeat=x"], "@repeat=x"),
-                ([tokens, "--order", "py1s", "--nodes", "3"], "batch size: is 4 for 3 ranks; expected a multiple"),
-                ([tokens, "--order", "py1e", "--canonical-nodes", "11"], "an epoch has only 10 samples"),
+                ([tokens, "--order", "keyed", "--nodes", "1"], "--nodes is given with --order keyed; expected it"),
+                (["\(tokens)@repeat=x"], "ends in @repeat=x; expected @repeat=TIMES"),
+                (["\(tokens)@repat=2"], "ends in @repat=2; expected @repeat=TIMES"),
+                ([tokens, "--order", "py1s", "--nodes", "3"], "--batch-size: is 4 for 3 ranks; expected a multiple"),
+                ([tokens, "--order", "py1e", "--canonical-nodes", "11"], "--canonical-nodes: is 11, but an epoch has"),
                 ([tokens, "--order", "py1s", "--ranks-per-node", "0"], "--ranks-per-node is 0; expected 1 or more"),
             ] {
                 let output = ["-o", "\(folder)/x"]

@@ -69,6 +69,8 @@ struct HelpTests {
             (["tokenize"], "Missing expected argument '<model>'; see 'ettin tokenize --help'"),
             (["embed", "m", "x", "--nonsense"], "Unknown option '--nonsense'; see 'ettin embed --help'"),
             (["tokenizer", "train", "f", "--output", "o"], "see 'ettin tokenizer train --help'"),
+            // Found when the command ran already.
+            (["info", ".", "--kind", "encoder"], "; . is not one; see 'ettin info --help'"),
         ]
     )
     func usage(_ arguments: [String], _ message: String) throws {

@@ -36,7 +36,8 @@ struct ModelCommandTests {
     func infoOfFolder() throws {
         let models = try TinyModels.shared()
         let document = try Command.succeed(["info", models.encoder, "--json"]).document()
-        #expect(document["kind"] == "encoder")
+        #expect(document["kind"] == "masked-lm" && document["architecture"] == "encoder")
+        #expect(document["command"] == "fill-mask" && document["head"] == "fill-mask" && document["obstacle"] == .null)
         #expect(document["size"] == .null)
         #expect(document["hidden_size"] == 32)
         #expect(document["num_attention_heads"] == 2)
@@ -63,10 +64,81 @@ struct ModelCommandTests {
         #expect(text.contains("parameters   \(parameters): 9600 in the embedding"))
     }
 
+    @Test("info describes what cannot be run, and says why")
+    func infoOfWhatCannotBeRun() throws {
+        func write(_ text: String, _ name: String, _ folder: String) throws {
+            try text.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
+        }
+        try withTemporaryFolder { folder in
+            try write("{}", "gliner_config.json", folder)
+            let document = try Command.succeed(["info", folder, "--json"]).document()
+            #expect(document["kind"] == "gliner" && document["command"] == .null)
+            #expect(document["obstacle"]?.stringValue?.contains("is a GLiNER model") == true)
+        }
+        try withTemporaryFolder { folder in
+            try write(#"{"base_model_name_or_path": "x", "peft_type": "LORA"}"#, "adapter_config.json", folder)
+            let text = try Command.succeed(["info", folder]).output
+            #expect(text.hasPrefix("kind         adapter\n") && text.contains("\ncannot run   "))
+            #expect(text.contains("without that model"))
+        }
+        try withTemporaryFolder { folder in
+            let config = #"{"model_type": "bert", "architectures": ["BertForMaskedLM"]}"#
+            try write(config, "config.json", folder)
+            let document = try Command.succeed(["info", folder, "--json"]).document()
+            #expect(document["kind"] == "masked-lm" && document["architecture"] == .null)
+            #expect(document["obstacle"]?.stringValue?.contains("\"model_type\" is \"bert\"") == true)
+        }
+        try withTemporaryFolder { folder in
+            try write(
+                #"[{"type": "x.Transformer", "path": ""}, {"type": "x.LSTM", "path": "1_L"}]"#,
+                "modules.json",
+                folder
+            )
+            try FileManager.default.copyItem(
+                atPath: "\(TinyModels.shared().encoder)/config.json",
+                toPath: "\(folder)/config.json"
+            )
+            let document = try Command.succeed(["info", folder, "--json"]).document()
+            #expect(document["obstacle"]?.stringValue?.contains("module 1 is \"x.LSTM\"") == true)
+            #expect(document["modules"]?.arrayValue?.count == 2)
+        }
+    }
+
+    @Test("embed concatenates poolings and rounds to bytes and bits")
+    func embedOptions() throws {
+        let encoder = try TinyModels.shared().encoder
+        let texts = ["the cat", "a dog", "a cat sat"]
+        func rows(_ options: [String]) throws -> [[Int]] {
+            try Command.succeed(["embed", encoder] + texts + options).lines.map {
+                try JSONValue(parsing: String($0))["embedding"]?.arrayValue?.compactMap(\.intValue) ?? []
+            }
+        }
+        #expect(try rows(["--precision", "ubinary"]).map(\.count) == [4, 4, 4])
+        #expect(try rows(["--precision", "binary", "--pooling", "mean,cls"]).map(\.count) == [8, 8, 8])
+        let bytes = try rows(["--precision", "uint8"])
+        #expect(bytes.allSatisfy { $0.count == 32 && $0.allSatisfy((0...255).contains) })
+        try withTemporaryFolder { folder in
+            let (sample, output) = ("\(folder)/sample.txt", "\(folder)/x.npy")
+            try texts.joined(separator: "\n").write(toFile: sample, atomically: true, encoding: .utf8)
+            let calibrated = try rows(["--precision", "uint8", "--calibration", sample])
+            #expect(calibrated == bytes)
+            _ = try Command.succeed([
+                "embed", encoder, "x", "--precision", "int8", "--calibration", sample, "-o", output,
+            ])
+            let file = try Data(contentsOf: URL(fileURLWithPath: output))
+            #expect(file.count == 128 + 32 && String(decoding: file, as: UTF8.self).contains("'descr': '|i1'"))
+        }
+        let alone = try Command.run(["embed", encoder, "x", "--precision", "int8"])
+        #expect(alone.code == 1 && alone.errors.contains("--calibration is 1 embedding, which has no range"))
+        let wrong = try Command.run(["embed", encoder, "x", "--precision", "binary", "--calibration", "x"])
+        #expect(wrong.code == 64)
+    }
+
     @Test("info describes a size, by the published number of parameters", arguments: ["encoder", "decoder"])
     func infoOfSize(_ kind: String) throws {
         let document = try Command.succeed(["info", "17m", "--kind", kind, "--json"]).document()
-        #expect(document["kind"] == .string(kind))
+        #expect(document["architecture"] == .string(kind))
+        #expect(document["kind"] == (kind == "encoder" ? "masked-lm" : "causal-lm"))
         #expect(document["size"] == "17m")
         #expect(document["parameters"] == 16_913_600)
         #expect(document["layers"]?.arrayValue?.count == 7)

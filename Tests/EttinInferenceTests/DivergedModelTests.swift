@@ -46,6 +46,40 @@ import Torch
         expect(key) { _ = try decoder.loaded { try BenchmarkModel(folder: $0, task: .encode, options: options) } }
     }
 
+    @Test(arguments: [Float.nan, .infinity], [ComputeDType.float32, .bfloat16, .int8])
+    func headsThatHoldNaNAreNamed(value: Float, dtype: ComputeDType) throws {
+        let options = ComputeOptions(dtype: dtype)
+        func expect<Model: PretrainedModel>(_ type: Model.Type, _ body: (String) throws -> Void) throws {
+            let checkpoint = try TinyCheckpoint(type) { $0.labels = ["LABEL_0"] }
+            let model = try type.loadForTraining(folder: checkpoint.folder.path)
+            let state = model.parameters.map { name, tensor in
+                (key: name, tensor: name == "classifier.bias" ? Tensor.full(tensor.shape, Double(value)) : tensor)
+            }
+            try model.load(state)
+            try model.save(folder: checkpoint.folder.path)
+            #expect {
+                try checkpoint.loaded(body)
+            } throws: {
+                "\($0)".contains("NaN or infinite; the tensor \"classifier.bias\" holds")
+            }
+        }
+        try expect(SequenceClassificationModel.self) {
+            _ = try RerankingPipeline(folder: $0, options: options).rank("fox", ["sea"])
+        }
+        try expect(SequenceClassificationModel.self) {
+            _ = try TextClassificationPipeline(folder: $0, options: options)(["fox"])
+        }
+        try expect(TokenClassificationModel.self) {
+            _ = try TokenClassificationPipeline(folder: $0, options: options)(["fox"])
+        }
+        try expect(QuestionAnsweringModel.self) {
+            _ = try QuestionAnsweringPipeline(folder: $0, options: options)([.init("fox", context: "sea")])
+        }
+        try expect(MultipleChoiceModel.self) {
+            _ = try MultipleChoicePipeline(folder: $0, options: options)([.init("fox", choices: ["a", "b"])])
+        }
+    }
+
     @Test func weightsThatAreFiniteButTooLargeAreSaidToBe() throws {
         let encoder = try Self.checkpoint(.encoder, 3e38, in: "model.embeddings.tok_embeddings.weight")
         #expect {

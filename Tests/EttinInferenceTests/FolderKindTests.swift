@@ -1,5 +1,6 @@
 import EttinJSON
 import EttinModel
+import Foundation
 import TestSupport
 import Testing
 import Torch
@@ -24,18 +25,102 @@ import Torch
 
     @Test(
         arguments: [
-            ("CrossEncoder", "is a reranker (cross-encoder), which scores pairs of texts"),
-            ("MultiVectorEncoder", "is a multi-vector (ColBERT) model"),
-            ("ColBERT", "is a multi-vector (ColBERT) model"),
-            ("SparseEncoder", "is a sparse (SPLADE) model"),
+            ("CrossEncoder", "is a reranker (cross-encoder), which scores pairs of texts", "rerank"),
+            ("MultiVectorEncoder", "is a multi-vector (ColBERT) model", "embed"),
+            ("ColBERT", "is a multi-vector (ColBERT) model", "embed"),
+            ("SparseEncoder", "is a sparse (SPLADE) model", "sparse"),
         ]
     )
-    func modelsOfOtherLibrariesMakeNoEmbeddings(type: String, phrase: String) throws {
+    func modelsOfOtherLibrariesMakeNoEmbeddings(type: String, phrase: String, command: String) throws {
         let checkpoint = try TinyCheckpoint(.encoder)
         try checkpoint.folder.write(Self.modules, "modules.json")
         try checkpoint.folder.write("{\"model_type\": \"\(type)\"}", "config_sentence_transformers.json")
         let text = Self.message { _ = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) } }
-        #expect(text.contains(phrase) && text.hasSuffix("expected an embedding model"), "\(text)")
+        #expect(
+            text.contains(phrase) && text.hasSuffix("expected an embedding model; use `ettin \(command)`"),
+            "\(text)"
+        )
+    }
+
+    struct Files: CustomTestStringConvertible, Sendable {
+        let kind: FolderKind
+        var files: [String: String] = [:]
+        var modules: [(type: String, settings: String)] = []
+        var testDescription: String { "\(kind.rawValue) \(files.keys.sorted()) \(modules.map(\.type))" }
+    }
+
+    private static let scorer = #"{"module_output_name": "scores"}"#
+    private static let tokens = #"{"module_input_name": "token_embeddings"}"#
+    private static func type(_ name: String) -> [String: String] {
+        ["config_sentence_transformers.json": "{\"model_type\": \"\(name)\"}"]
+    }
+    private static func architecture(_ name: String) -> [String: String] {
+        ["config.json": "{\"architectures\": [\"\(name)\"]}"]
+    }
+    private static let transformer = (type: "x.Transformer", settings: "{}")
+
+    /// Evidence that contradicts later evidence, in the order in which it counts.
+    static let folders = [
+        Files(kind: .gliner, files: ["gliner_config.json": "{}", "adapter_config.json": "{}"], modules: [transformer]),
+        Files(kind: .adapter, files: ["adapter_config.json": "{}"], modules: [transformer]),
+        Files(
+            kind: .maskedLM,
+            files: ["adapter_config.json": "{}", "model.safetensors": ""].merging(architecture("XForMaskedLM")) { $1 }
+        ),
+        Files(kind: .reranker, files: type("CrossEncoder"), modules: [transformer, ("x.MultiVectorMask", "{}")]),
+        Files(
+            kind: .reranker,
+            files: type("SentenceTransformer"),
+            modules: [transformer, ("x.Pooling", "{}"), ("x.Dense", scorer)]
+        ),
+        Files(kind: .multiVector, files: type("ColBERT"), modules: [transformer, ("x.SpladePooling", "{}")]),
+        Files(kind: .multiVector, modules: [transformer, ("pylate.models.Dense.Dense", "{}")]),
+        Files(kind: .multiVector, modules: [transformer, ("x.Dense", tokens), ("x.MultiVectorMask", "{}")]),
+        Files(kind: .multiVector, files: architecture("HF_ColBERT")),
+        Files(kind: .sparse, files: type("SparseEncoder"), modules: [transformer, ("x.Pooling", "{}")]),
+        Files(kind: .sparse, modules: [("x.SparseStaticEmbedding", "{}")]),
+        Files(kind: .sparse, modules: [("x.MLMTransformer", "{}"), ("x.SpladePooling", "{}")]),
+        Files(
+            kind: .embedding,
+            files: architecture("XForMaskedLM"),
+            modules: [transformer, ("x.Pooling", "{}"), ("x.Dense", "{}")]
+        ),
+        Files(kind: .embedding, modules: [("x.StaticEmbedding", "{}"), ("x.Dense", "{}")]),
+        Files(kind: .tagger, files: architecture("XForTokenClassification")),
+        Files(kind: .classifier, files: architecture("XForSequenceClassification")),
+        Files(kind: .questionAnswering, files: architecture("XForQuestionAnswering")),
+        Files(kind: .multipleChoice, files: architecture("XForMultipleChoice")),
+        Files(kind: .causalLM, files: architecture("XForCausalLM")),
+        Files(kind: .backbone, files: architecture("XModel")),
+    ]
+
+    @Test(arguments: folders)
+    func theMostTellingFileDecides(files: Files) throws {
+        let folder = try TemporaryFolder()
+        for (name, text) in files.files { try folder.write(text, name) }
+        if !files.modules.isEmpty {
+            let entries = try files.modules.enumerated().map { index, module -> String in
+                let path = index == 0 ? "" : "\(index)_M"
+                if index > 0 {
+                    let place = folder.file(path)
+                    try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: false)
+                    try folder.write(module.settings, path + "/config.json")
+                }
+                return #"{"type": "\#(module.type)", "path": "\#(path)"}"#
+            }
+            try folder.write("[\(entries.joined(separator: ", "))]", "modules.json")
+        }
+        #expect(try FolderEvidence(folder: folder.path)?.kind == files.kind)
+    }
+
+    @Test func aTransformerMayScorePairsByItself() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(#"[{"type": "x.Transformer", "path": ""}]"#, "modules.json")
+        try folder.write(#"{"transformer_task": "sequence-classification"}"#, "sentence_bert_config.json")
+        let evidence = try #require(try FolderEvidence(folder: folder.path))
+        #expect(
+            evidence.kind == .reranker && evidence.reason.hasPrefix("sentence_bert_config.json: \"transformer_task\"")
+        )
     }
 
     @Test(

@@ -131,6 +131,24 @@ import Testing
         )
     }
 
+    @Test func whatDrawingWouldNeedIsRefusedWhenAskedFor() throws {
+        let checkpoint = try TinyCheckpoint(.decoder)
+        try checkpoint.folder.write("{\"typical_p\": 0.5, \"eos_token_id\": [2, 99999]}", "generation_config.json")
+        try checkpoint.loaded { folder in
+            let generator = try TextGenerationPipeline(folder: folder)
+            #expect(generator.notices.contains { $0.contains("\"eos_token_id\" has 99999, which no token") })
+            var options = generator.defaultOptions
+            options.maxNewTokens = 2
+            #expect(try generator.generate(["a"], options: options).count == 1)
+            options.temperature = 0.5
+            #expect {
+                try generator.generate(["a"], options: options)
+            } throws: {
+                "\($0)".contains("\"typical_p\" is 0.5, which is not implemented")
+            }
+        }
+    }
+
     @Test func anUnmovedFileKeepsItsKeys() throws {
         let text = """
             {"bad_words_ids": [[5, 6]], "begin_suppress_tokens": [7], "foo": 1, "max_length": 9, "min_length": 2,

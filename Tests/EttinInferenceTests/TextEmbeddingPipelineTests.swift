@@ -23,7 +23,7 @@ import Torch
         for (index, text) in Self.texts.enumerated() {
             let batch = PackedBatch([checkpoint.tokenizer.encodeIDs(text)])
             let expected: [Float] = try withoutGradients {
-                try encoder.model.trunk(batch).pooled(batch, by: pooling).array()
+                try encoder.model.chain.transformers[0].trunk(batch).pooled(batch, by: pooling).array()
             }
             #expect(near(embeddings[index], expected), "text \(index)")
         }
@@ -79,7 +79,7 @@ import Torch
             #expect(embeddings.isTruncated == [false, true])
             let batch = PackedBatch([Array(kept)])
             let expected: [Float] = try withoutGradients {
-                try encoder.model.trunk(batch).pooled(batch, by: .mean).array()
+                try encoder.model.chain.transformers[0].trunk(batch).pooled(batch, by: .mean).array()
             }
             #expect(near(embeddings[1], expected), "\(rule)")
         }
@@ -112,7 +112,8 @@ import Torch
     func bothGenerationsOfPoolingFilesAreRead(file: String) throws {
         let checkpoint = try folder(file)
         try checkpoint.folder.write(
-            #"{"prompts": {"query": "A cat"}, "default_prompt_name": "query", "similarity_fn_name": "dot"}"#,
+            #"{"prompts": {"query": "A cat"}, "default_prompt_name": "query", "similarity_fn_name": "dot", "#
+                + #""__version__": {"sentence_transformers": "6.2.0"}}"#,
             "config_sentence_transformers.json"
         )
         let encoder = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }
@@ -124,7 +125,7 @@ import Torch
         let promptCount = checkpoint.tokenizer.encodeIDs("A cat").count - 1
         let batch = PackedBatch([ids])
         let expected: [Float] = try withoutGradients {
-            let hidden = encoder.model.trunk(batch)
+            let hidden = encoder.model.chain.transformers[0].trunk(batch)
             let parts = [Pooling.cls, .mean].map { hidden.pooled(batch, by: $0, skipping: [promptCount]) }
             return try Tensor.concatenate(parts, along: 1).array()
         }
@@ -158,7 +159,7 @@ import Torch
         #expect(encoder.model.normalizes && encoder.model.dimensions == 3)
         let embedding = try encoder.encode(["A cat sat."])[0]
         let batch = PackedBatch([checkpoint.tokenizer.encodeIDs("A cat sat.")])
-        let mean: [Float] = try encoder.model.trunk(batch).pooled(batch, by: .mean).array()
+        let mean: [Float] = try encoder.model.chain.transformers[0].trunk(batch).pooled(batch, by: .mean).array()
         let projected = (0..<3).map { row -> Float in
             var sum = biases[row]
             for lane in 0..<32 { sum += weights[row * 32 + lane] * mean[lane] }

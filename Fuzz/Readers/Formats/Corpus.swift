@@ -36,7 +36,7 @@ extension FuzzReader {
         return try contents(folder)
     }
 
-    private static func contents(_ folder: String) throws -> FuzzInput {
+    static func contents(_ folder: String) throws -> FuzzInput {
         try FuzzInput(
             FilePath.filesBelow(folder).sorted().map { ($0, try OpenFile.contents(of: FilePath.joined(folder, $0))) }
         )
@@ -212,71 +212,5 @@ extension FuzzReader {
             var skipping = try ExplicitOrder.opened(path)
             try skipping.skip(toStep: 2)
         }
-    )
-
-    // MARK: - Journals
-
-    private static func tokenized(_ folder: String, progress: @escaping () throws -> Void = {}) throws -> JSONValue {
-        guard let tokenizer = awkwardTokenizer else { throw BrokenPromise("the built-in tokenizer does not load") }
-        let stage = TokenizeStage(
-            inputs: [folder + "/in.txt"],
-            reading: ReadingOptions(splitting: .line, emptyDocuments: .skip),
-            tokenizer: tokenizer
-        )
-        // Small shards, so that the journal has several pieces.
-        let writing = MDSWriter.Options(hashes: [.xxh64], sizeLimit: 120)
-        return try stage.run(StageOptions(output: folder + "/out", writing: writing) { _ in try progress() })
-    }
-
-    private static let documentCount = 12
-    private static let journalText = Array(
-        (0..<documentCount).map { "a e \($0 % 3) zz aa" }.joined(separator: "\n").utf8
-    )
-
-    /// The output of a job that was killed half way: the first shards, and a journal that knows of them.
-    private static let interrupted: FuzzInput? = {
-        let folder = FilePath.joined(NSTemporaryDirectory(), "ettin-fuzz-\(FilePath.randomName())")
-        defer { try? FilePath.removeTree(folder) }
-        struct Stop: Error {}
-        do {
-            try FuzzInput("in.txt", journalText).write(below: folder)
-            _ = try tokenized(folder) { throw Stop() }
-        } catch is Stop {
-            guard var input = try? contents(folder) else { return nil }
-            // The journal names the text by the path that it was read from.
-            let text = String(decoding: input[journalName], as: UTF8.self)
-            input[journalName] = Array(text.replacing(folder, with: placeholder).utf8)
-            return input
-        } catch {
-            return nil
-        }
-        return nil
-    }()
-
-    private static let journalName = "out/.progress.jsonl"
-    private static let placeholder = "@FOLDER@"
-
-    static let journal = FuzzReader(
-        name: "journal",
-        make: { dice in
-            guard var input = interrupted else { throw BrokenPromise("no job was interrupted") }
-            let name = journalName
-            let text = String(decoding: input[name], as: UTF8.self)
-            var lines = text.split(separator: "\n").map { Array($0.utf8) }
-            let place = dice.below(lines.count)
-            if dice.chance(0.9) { lines[place] = JSONMutation().mutated(lines[place], &dice) }
-            input[name] = lines.flatMap { $0 + [0x0A] }
-            return input
-        },
-        read: { input, folder in
-            let text = String(decoding: input[journalName], as: UTF8.self)
-            try FuzzInput(journalName, Array(text.replacing(placeholder, with: folder).utf8)).write(below: folder)
-            let manifest = try tokenized(folder)
-            try BrokenPromise.unless(
-                manifest["results"]?["samples"] == JSONValue(documentCount),
-                "a job that went on lost or repeated documents: \(manifest["results"] ?? .null)"
-            )
-        },
-        leavesFiles: true
     )
 }

@@ -33,7 +33,8 @@ extension FuzzReader {
                 }
             }
         },
-        usesFiles: false
+        usesFiles: false,
+        memoryFactor: 140
     )
 
     // MARK: - Tokenizers

@@ -311,14 +311,15 @@ CTStatus ct_optimizer_average(CTTensor *const *averages, CTTensor *const *values
 typedef struct CTSequenceLengths CTSequenceLengths;
 
 // Sequence s owns rows cu[s] ..< cu[s + 1], no more of the queries than of the keys. `cuSeqlensKey` null: as the
-// queries. `device` holds the rows. Writes a new object, to be freed with ct_attention_lengths_free.
-CTStatus ct_attention_lengths(const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey, int32_t sequenceCount,
-                              CTDevice device, CTSequenceLengths **out);
+// queries. `attended`: how many of a sequence's keys, from the first, are attended to, at least 1 where it has any; null
+// for all. `device` holds the rows. Writes a new object, to be freed with ct_attention_lengths_free.
+CTStatus ct_attention_lengths(const int32_t *cuSeqlensQuery, const int32_t *cuSeqlensKey, const int32_t *attended,
+                              int32_t sequenceCount, CTDevice device, CTSequenceLengths **out);
 void ct_attention_lengths_free(CTSequenceLengths *lengths);
 
 // softmax(q kᵀ scale) v for each sequence alone. Queries [Tq, H, d], keys and values [Tk, H, d]. The last query of a
 // sequence stands at its last key; a query at key position p sees keys p - left ... p + right (a negative bound is no
-// bound). With `cosines` and `sines`, float32 [Tk, d / 2] or NULL both, queries and keys are first turned by their
+// bound), and gives 0 where it sees none. With `cosines` and `sines`, float32 [Tk, d / 2] or NULL both, queries and keys are first turned by their
 // positions. Differentiable.
 CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                                       const CTSequenceLengths *lengths, int64_t left, int64_t right, double scale,
@@ -418,6 +419,38 @@ CTStatus ct_fused_linear(const CTTensor *input, const CTPackedMatrix *weight, CT
 // Changes the residual [T, D] in place; gives the next layer's projections [T, 3 D], or the final norm's output.
 // `mixed` null: only the projection or norm of the residual.
 CTStatus ct_fused_layer(CTTensor *residual, const CTTensor *mixed, const CTFusedLayer *layer, CTTensor **out);
+
+// MARK: Sparse and late interaction (retrieval.cpp)
+
+typedef struct CTSpladePooling {
+    const int32_t *cuSeqlens;  // cumulative lengths of the sequences, the last of them the number of rows
+    int32_t sequenceCount;
+    bool isSum;                // the sum over a sequence's tokens in place of the maximum
+    int32_t logarithms;        // how often x becomes log(1 + x): 1 or 2
+} CTSpladePooling;
+
+// float32 [sequences, V]: for each sequence the maximum or sum of log(1 + relu(hidden · weightᵀ + bias)). `hidden`
+// [T, D] is converted to what the product reads. No logits are kept.
+CTStatus ct_splade_pooling_packed(const CTTensor *hidden, const CTPackedMatrix *weight, CTSpladePooling pooling,
+                                  CTTensor **out);
+// The same composed of libtorch's operators, for weight [V, D] and bias [V] or null, on any device, in the type of
+// `hidden`. No more logits are kept at a time than those of `chunkRows` tokens, unless gradients are recorded.
+CTStatus ct_splade_pooling(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias,
+                           CTSpladePooling pooling, int64_t chunkRows, CTTensor **out);
+
+// Rows of each query or document: cumulative counts, the last of them the number of rows.
+typedef struct CTRowCounts {
+    const int32_t *cumulative;
+    int32_t count;
+} CTRowCounts;
+
+// scores[q, d] = Σ over rows of query q of the largest product with a row of document d, [queries, documents], on the
+// CPU; pairwise: of query i with document i only, [documents]. Rows are float32, `width` elements each.
+CTStatus ct_maxsim_rows(const float *queries, CTRowCounts queryCounts, const float *documents,
+                        CTRowCounts documentCounts, int64_t width, bool isPairwise, float *scores);
+// The same for tensors [rows, width], float32 results; `isComposed`: of libtorch's operators alone, differentiable.
+CTStatus ct_maxsim(const CTTensor *queries, CTRowCounts queryCounts, const CTTensor *documents,
+                   CTRowCounts documentCounts, bool isPairwise, bool isComposed, CTTensor **out);
 
 #ifdef __cplusplus
 }

@@ -169,10 +169,19 @@ struct BlockScratch {
 
 struct Sequence {
     int64_t firstQuery, queryCount;
-    int64_t firstKey, keyCount;
+    int64_t firstKey, keyCount;  // keys attended to
+    int64_t unattended;          // and those behind them
+
     // Position of the first query among the keys.
-    int64_t offset() const { return keyCount - queryCount; }
+    int64_t offset() const { return keyCount + unattended - queryCount; }
 };
+
+// Whether the window of the query at a position holds no key that is attended to.
+static inline bool seesNothing(const AttentionArguments &a, const Sequence &s, int64_t position) {
+    const int64_t low = a.left < 0 ? 0 : position - a.left;
+    const int64_t high = a.right < 0 ? s.keyCount - 1 : std::min(s.keyCount - 1, position + a.right);
+    return low > high;
+}
 
 template <typename Product>
 static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t head, int64_t firstQuery, int64_t rows,
@@ -302,10 +311,14 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
     T *output = static_cast<T *>(a.output) + head * width;
     for (int64_t i = 0; i < rows; i++) {
         const int64_t row = s.firstQuery + firstQuery + i;
+        T *to = output + row * a.heads * width;
+        if (a.attended != nullptr && seesNothing(a, s, top + i)) {
+            __builtin_memset(to, 0, static_cast<size_t>(width) * sizeof(T));
+            continue;
+        }
         const float total = sum(load(scratch.totals + i * W));
         const float share = 1 / total;
         const float *mixed = scratch.mixed + i * mixedWidth;
-        T *to = output + row * a.heads * width;
         forEachVector(width, [&](int64_t c, int64_t count) {
             storeUpTo(to + c, loadUpTo(mixed + c, count) * share, count);
         });
@@ -317,8 +330,9 @@ static void attendBlock(const AttentionArguments &a, const Sequence &s, int64_t 
 }
 
 static inline Sequence sequenceOf(const AttentionArguments &a, int32_t index) {
-    return {a.cuQuery[index], a.cuQuery[index + 1] - a.cuQuery[index], a.cuKey[index],
-            a.cuKey[index + 1] - a.cuKey[index]};
+    const int64_t keys = a.cuKey[index + 1] - a.cuKey[index];
+    const int64_t attended = a.attended != nullptr ? a.attended[index] : keys;
+    return {a.cuQuery[index], a.cuQuery[index + 1] - a.cuQuery[index], a.cuKey[index], attended, keys - attended};
 }
 
 // A head's packed keys and values up to this many bytes are packed by the thread that uses them, without a barrier

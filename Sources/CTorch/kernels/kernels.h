@@ -86,6 +86,9 @@ struct AttentionArguments {
     int64_t heads, width;
     const int32_t *cuQuery, *cuKey;       // cumulative lengths, sequences + 1
     int32_t sequences;
+    // How many keys of each sequence, from its first, are attended to, or null for all: then a query may see none, whose
+    // output is 0. Forward only.
+    const int32_t *attended;
     int64_t left, right;                  // negative: unbounded
     float scale;
     // Rotation of queries and keys by row, float [T, K / 2], or null: a row for each key.
@@ -138,6 +141,34 @@ struct LinearCrossEntropyArguments {
     float *biasGradient;           // [classes] or null; needs weightGradient
     bool isBFloat16;
 };
+
+// For each sequence and each column of the weight, the maximum over the sequence's rows, or their sum, of
+// log(1 + max(0, hidden · Wᵀ + b)); see splade.inc.h.
+struct SpladePoolingArguments {
+    int64_t rows;
+    const void *hidden;            // activations [T, depth]
+    const PackedMatrix *weight;
+    const int32_t *cuSeqlens;      // cumulative lengths, sequences + 1
+    int32_t sequences;
+    bool isSum;
+    int32_t logarithms;            // how often x becomes log(1 + x): 1 or 2
+    float *output;                 // [sequences, columns]
+};
+
+// For queries and documents of several rows each, the sum over a query's rows of the largest product with a row of the
+// document; see maxsim.inc.h.
+struct MaxSimArguments {
+    int64_t width;                 // even for bfloat16
+    const void *queries, *documents;  // [rows, width], bfloat16 or float32
+    const int32_t *cuQueries, *cuDocuments;  // cumulative lengths, count + 1
+    int32_t queryCount, documentCount;
+    bool isPairwise;               // query i with document i only; as many of both
+    float *scores;                 // [queryCount, documentCount], or [documentCount]
+    bool isBFloat16;
+};
+
+// The score with a document that has no rows: below that of every other, and finite.
+constexpr float emptyDocumentScore = -1e9f;
 
 // gate(first half of each row) ∘ second half; with a gradient given, the derivative instead.
 struct GatedArguments {
@@ -226,6 +257,8 @@ struct KernelTable {
     void (*attentionBackward)(const AttentionBackwardArguments &arguments, bool isBFloat16);
     void (*decode)(const DecodeArguments &arguments, bool isBFloat16);
     void (*linearCrossEntropy)(const LinearCrossEntropyArguments &arguments);
+    void (*spladePooling)(const SpladePoolingArguments &arguments);
+    void (*maxSim)(const MaxSimArguments &arguments);
     void (*gated)(const GatedArguments &arguments);
     void (*addNorm)(const AddNormArguments &arguments);
     void (*addNormBackward)(const AddNormBackwardArguments &arguments);

@@ -26,6 +26,10 @@ extern const KernelTable table;
 
 #include "loss.inc.h"
 
+#include "splade.inc.h"
+
+#include "maxsim.inc.h"
+
 #include "training.inc.h"
 
 #include "dropout.inc.h"
@@ -43,6 +47,8 @@ const KernelTable table = {
     .attentionBackward = attentionBackward,
     .decode = decode,
     .linearCrossEntropy = linearCrossEntropy,
+    .spladePooling = spladePooling,
+    .maxSim = maxSim,
     .gated = gated,
     .addNorm = addNorm,
     .addNormBackward = addNormBackward,

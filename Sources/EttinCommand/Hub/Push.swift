@@ -86,15 +86,16 @@ struct Push: ParsableCommand {
             FilePath.kind(of: FilePath.joined(folder, "config.json")) == .file
         else { return nil }
         let summary = try CheckpointSummary(folder: folder)
+        guard let configuration = summary.configuration else { return nil }
         let isEmbedder = FilePath.kind(of: FilePath.joined(folder, "modules.json")) == .file
-        let kind = summary.configuration.kind
+        let kind = configuration.kind
         var card = ModelCard(title: repository.name)
         card.pipelineTag =
             isEmbedder ? "sentence-similarity" : kind == .encoder ? "fill-mask" : "text-generation"
         card.libraryName = isEmbedder ? "sentence-transformers" : "transformers"
         card.summary =
             "A ModernBERT \(kind.name) of \(summary.parameterCount) parameters for up to "
-            + "\(summary.configuration.maxPositionEmbeddings) tokens."
+            + "\(configuration.maxPositionEmbeddings) tokens."
         let command = isEmbedder ? "embed" : kind == .encoder ? "fill-mask" : "generate"
         let text = command == "fill-mask" ? "The capital of France is [MASK]." : "The capital of France is"
         card.usage = "ettin \(command) \(repository.id) \"\(text)\""

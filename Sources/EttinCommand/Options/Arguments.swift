@@ -1,5 +1,6 @@
 public import ArgumentParser
 import EttinCorpus
+public import EttinInference
 public import EttinModel
 import EttinTokenizer
 
@@ -24,6 +25,10 @@ extension EttinSize: ExpressibleByArgument {
 extension TextReader.Format: ExpressibleByArgument {}
 
 extension Pooling: ExpressibleByArgument {}
+
+extension TextRole: ExpressibleByArgument {}
+
+extension EmbeddingPrecision: ExpressibleByArgument {}
 
 extension WeightInitialization: ExpressibleByArgument {}
 

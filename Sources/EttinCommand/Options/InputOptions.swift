@@ -1,4 +1,5 @@
 import ArgumentParser
+import EttinInference
 import EttinTokenizer
 
 #if canImport(Darwin)
@@ -61,6 +62,25 @@ struct InputOptions: ParsableArguments {
         var result: [String] = []
         try forEach { result.append($0) }
         return result
+    }
+}
+
+extension InputOptions {
+    /// All texts, those of JSON Lines with the second text of a pair where a line has one.
+    ///
+    /// - Throws: `TokenizerError` when the input cannot be read or has no text; ``InvalidRecord`` for a line whose fields
+    ///   are no texts.
+    func textsAndPairs() throws -> [TextClassificationPipeline.Input] {
+        let path = input ?? "-"
+        guard readsFile, TextReader.format(ofName: path, given: inputFormat) == .jsonl else {
+            return try all().map { TextClassificationPipeline.Input($0) }
+        }
+        return try Record.all(path, expected: "{\"text\": …}").map { record in
+            TextClassificationPipeline.Input(
+                try record.text("text"),
+                textPair: try record.optionalText("text_pair")
+            )
+        }
     }
 }
 

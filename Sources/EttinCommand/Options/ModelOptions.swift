@@ -4,7 +4,12 @@ public import Torch
 
 /// Where and in what precision a model runs.
 struct ModelOptions: ParsableArguments {
-    @Option(help: "Data type to compute in (default: as stored). int8 quantizes the linear layers, on the CPU only.")
+    @Option(
+        help: ArgumentHelp(
+            "Data type to compute in (default: as stored; float16 in float32 on the CPU). int8 quantizes the linear "
+                + "layers, on the CPU only."
+        )
+    )
     var dtype: ComputeDType?
 
     @OptionGroup var place: DeviceOptions
@@ -24,8 +29,10 @@ extension ComputeDType: ExpressibleByArgument {}
 extension ComputeDType {
     /// Says which of the types asked for are slower than float32 here.
     static func noteSlow(_ dtypes: [ComputeDType], on device: Device) {
-        let slow = dtypes.filter { $0 != .float32 }.map(\.rawValue)
-        guard device == .cpu, !slow.isEmpty, !InstructionSet.multipliesNarrowTypes else { return }
+        guard device == .cpu else { return }
+        if dtypes.contains(.float16) { Diagnostics.note("note: --dtype float16 is slower than float32 on the CPU") }
+        let slow = dtypes.filter { $0 == .bfloat16 || $0 == .int8 }.map(\.rawValue)
+        guard !slow.isEmpty, !InstructionSet.multipliesNarrowTypes else { return }
         Diagnostics.note(
             "note: --dtype \(slow.joined(separator: ",")) is slower than float32 on this processor, which has no BF16 and "
                 + "VNNI instructions (kernels: \(TorchRuntime.kernelInstructionSet))"

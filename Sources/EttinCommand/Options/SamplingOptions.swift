@@ -7,7 +7,7 @@ struct SamplingOptions: ParsableArguments {
     @Option(
         name: [.customShort("n"), .customLong("max-new-tokens"), .customLong("max-tokens")],
         parsing: .unconditional,
-        help: ArgumentHelp("Maximum number of new tokens.", valueName: "count")
+        help: ArgumentHelp("Maximum number of new tokens (default: 128).", valueName: "count")
     )
     var maxNewTokens: Int?
 
@@ -19,33 +19,33 @@ struct SamplingOptions: ParsableArguments {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Minimum number of new tokens: no end token before.", valueName: "count")
+        help: ArgumentHelp("Minimum number of new tokens: no end token before (default: 0).", valueName: "count")
     )
     var minNewTokens: Int?
 
     @Option(
         name: [.customLong("temperature"), .customLong("temp")],
         parsing: .unconditional,
-        help: ArgumentHelp("Sampling temperature; 0 is greedy.", valueName: "number")
+        help: ArgumentHelp("Sampling temperature; 0 is greedy (default: 0).", valueName: "number")
     )
     var temperature: Double?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Sample from the k most likely tokens; 0 disables.", valueName: "count")
+        help: ArgumentHelp("Sample from the k most likely tokens; 0 disables (default: 50).", valueName: "count")
     )
     var topK: Int?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Nucleus (top-p) sampling threshold; 1 disables.", valueName: "probability")
+        help: ArgumentHelp("Nucleus (top-p) sampling threshold; 1 disables (default: 1).", valueName: "probability")
     )
     var topP: Double?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Drop tokens less likely than this share of the most likely one; 0 disables.",
+            "Drop tokens less likely than this share of the most likely one; 0 disables (default: 0).",
             valueName: "share"
         )
     )
@@ -54,11 +54,11 @@ struct SamplingOptions: ParsableArguments {
     @Option(
         name: [.customLong("repetition-penalty"), .customLong("repeat-penalty")],
         parsing: .unconditional,
-        help: ArgumentHelp("Penalty for tokens of prompt and text; 1 disables.", valueName: "factor")
+        help: ArgumentHelp("Penalty for tokens of prompt and text; 1 disables (default: 1).", valueName: "factor")
     )
     var repetitionPenalty: Double?
 
-    @Option(help: ArgumentHelp("Random seed.", valueName: "number"))
+    @Option(help: ArgumentHelp("Random seed (default: 0).", valueName: "number"))
     var seed: UInt64?
 
     @Option(help: ArgumentHelp("Text that ends generation; repeatable.", valueName: "text"))

@@ -35,11 +35,13 @@ package final class BenchmarkModel {
         switch task {
         case .encode:
             let trunk = try ModernBERT.load(folder: folder, dtype: options.parameterDType, device: options.device)
+            _ = try options.widen(trunk)
             try options.prepare(trunk, divergence)
             content = .trunk(trunk)
         case .generate:
             try ModernBERTConfiguration(folder: folder).require(.decoder, folder: folder)
             let model = try LanguageModel.load(folder: folder, dtype: options.parameterDType, device: options.device)
+            _ = try options.widen(model)
             try options.prepare(model, divergence)
             content = .language(model)
         }

@@ -1,40 +1,40 @@
 import EttinFiles
-import EttinJSON
+package import EttinJSON
 
 /// Reads typed values from a configuration object, collects what is wrong, and remembers which keys it used.
-struct ConfigurationFields {
-    let object: JSONObject
-    let file: String
-    private(set) var problems: [CheckpointError.Problem] = []
+package struct ConfigurationFields {
+    package let object: JSONObject
+    package let file: String
+    package private(set) var problems: [CheckpointError.Problem] = []
     private var used: Set<String> = []
 
-    init(_ object: JSONObject, file: String) {
+    package init(_ object: JSONObject, file: String) {
         self.object = object
         self.file = file
     }
 
     /// Keys that nobody asked for, in order.
-    var unused: JSONObject {
+    package var unused: JSONObject {
         JSONObject(object.filter { !used.contains($0.key) }.map { ($0.key, $0.value) })
     }
 
     /// The value of a key; nil when it is absent.
-    mutating func value(_ key: String) -> JSONValue? {
+    package mutating func value(_ key: String) -> JSONValue? {
         used.insert(key)
         return object[key]
     }
 
     /// Marks a key as understood, so that it is not kept.
-    mutating func drop(_ keys: String...) {
+    package mutating func drop(_ keys: String...) {
         used.formUnion(keys)
     }
 
     /// Puts a key back among those that are kept.
-    mutating func keep(_ key: String) {
+    package mutating func keep(_ key: String) {
         used.remove(key)
     }
 
-    mutating func refuse(
+    package mutating func refuse(
         _ key: String,
         _ found: String,
         expected: String? = nil,
@@ -45,23 +45,23 @@ struct ConfigurationFields {
 
     // MARK: - Types
 
-    mutating func read(_ key: String, into target: inout Int) {
+    package mutating func read(_ key: String, into target: inout Int) {
         guard let value = value(key) else { return }
         if let number = integer(key, value) { target = number }
     }
 
     /// An integer or null.
-    mutating func read(_ key: String, into target: inout Int?) {
+    package mutating func read(_ key: String, into target: inout Int?) {
         guard let value = value(key) else { return }
         if value.isNull { target = nil } else if let number = integer(key, value) { target = number }
     }
 
-    mutating func read(_ key: String, into target: inout Double) {
+    package mutating func read(_ key: String, into target: inout Double) {
         guard let value = value(key) else { return }
         if let number = real(key, value) { target = number }
     }
 
-    mutating func read(_ key: String, into target: inout Bool) {
+    package mutating func read(_ key: String, into target: inout Bool) {
         guard let value = value(key) else { return }
         guard let flag = value.boolValue else {
             refuse(key, "is \(Self.shown(value))", expected: "true or false")
@@ -71,7 +71,7 @@ struct ConfigurationFields {
     }
 
     /// A string or null.
-    mutating func read(_ key: String, into target: inout String?) {
+    package mutating func read(_ key: String, into target: inout String?) {
         guard let value = value(key) else { return }
         if value.isNull {
             target = nil
@@ -83,7 +83,7 @@ struct ConfigurationFields {
     }
 
     /// One of a list of names; `named` finds it.
-    mutating func read<Name: RawRepresentable & CaseIterable>(
+    package mutating func read<Name: RawRepresentable & CaseIterable>(
         _ key: String,
         into target: inout Name,
         of names: [Name] = Array(Name.allCases),
@@ -98,7 +98,7 @@ struct ConfigurationFields {
         target = name
     }
 
-    mutating func integer(_ key: String, _ value: JSONValue) -> Int? {
+    package mutating func integer(_ key: String, _ value: JSONValue) -> Int? {
         guard let number = value.intValue else {
             refuse(key, "is \(Self.shown(value))", expected: "an integer")
             return nil
@@ -106,7 +106,7 @@ struct ConfigurationFields {
         return number
     }
 
-    mutating func real(_ key: String, _ value: JSONValue) -> Double? {
+    package mutating func real(_ key: String, _ value: JSONValue) -> Double? {
         guard let number = value.doubleValue, number.isFinite else {
             refuse(key, "is \(Self.shown(value))", expected: "a finite number")
             return nil
@@ -115,7 +115,7 @@ struct ConfigurationFields {
     }
 
     /// A value as a message shows it.
-    static func shown(_ value: JSONValue) -> String {
+    package static func shown(_ value: JSONValue) -> String {
         switch value {
         case .null: "null"
         case .bool(let flag): flag ? "true" : "false"

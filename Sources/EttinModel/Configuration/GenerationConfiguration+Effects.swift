@@ -43,10 +43,11 @@ extension GenerationConfiguration {
 
     /// Refuses what would change the text and is not implemented.
     ///
+    /// - Parameter isDrawn: Whether tokens are drawn; nil for what the file says.
     /// - Returns: A sentence about the keys without effect, if there are any.
     /// - Throws: `CheckpointError` that lists every key that is refused.
-    package func check() throws -> [String] {
-        let isDrawn = samples == true
+    package func check(isDrawn: Bool? = nil) throws -> [String] {
+        let isDrawn = isDrawn ?? (samples == true)
         var problems: [CheckpointError.Problem] = []
         for (key, neutral) in Self.refused + (isDrawn ? Self.refusedInSampling : []) {
             guard let value = otherKeys[key], !value.isNull, !Self.isSame(value, neutral) else { continue }
@@ -90,6 +91,21 @@ extension GenerationConfiguration {
             )
         }
         return notices
+    }
+
+    /// Names ids that the model cannot give.
+    ///
+    /// - Parameter vocabularySize: The number of tokens that the model knows.
+    /// - Returns: A sentence for each key that has such ids.
+    package func notices(vocabularySize: Int) -> [String] {
+        let keys = [
+            ("eos_token_id", eosTokenIDs), ("suppress_tokens", suppressedTokenIDs),
+            ("begin_suppress_tokens", firstSuppressedTokenIDs), ("bad_words_ids", badWordsIDs.flatMap(\.self)),
+        ]
+        return keys.compactMap { key, ids in
+            guard let id = ids.first(where: { !(0..<vocabularySize).contains($0) }) else { return nil }
+            return "\(file): \(quoted(key)) has \(id), which no token of the vocabulary of \(vocabularySize) is"
+        }
     }
 
     /// Compares numbers by value: files have 1 as well as 1.0.

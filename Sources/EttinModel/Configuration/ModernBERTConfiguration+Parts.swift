@@ -77,17 +77,21 @@ public enum ProblemType: String, Hashable, Sendable, CaseIterable {
 public struct RotaryParameters: Hashable, Sendable {
     /// The base of the frequencies; `rope_theta`.
     public var theta: Double
-    /// What positions are divided by: 1 for `rope_type` "default", `factor` for "linear".
+    /// What positions are divided by: 1 for `rope_type` "default" and "yarn", `factor` for "linear".
     public var positionScale: Double
+    /// How the frequencies are stretched to longer texts; nil unless `rope_type` is "yarn".
+    public var yarn: YaRNScaling?
 
     /// Creates parameters.
     ///
     /// - Parameters:
     ///   - theta: The base of the frequencies.
     ///   - positionScale: What positions are divided by.
-    public init(theta: Double, positionScale: Double = 1) {
+    ///   - yarn: How the frequencies are stretched to longer texts.
+    public init(theta: Double, positionScale: Double = 1, yarn: YaRNScaling? = nil) {
         self.theta = theta
         self.positionScale = positionScale
+        self.yarn = yarn
     }
 }
 

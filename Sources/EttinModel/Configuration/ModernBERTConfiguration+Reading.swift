@@ -11,6 +11,7 @@ extension ModernBERTConfiguration {
     /// - Parameter folder: The model's folder.
     /// - Throws: `CheckpointError` with everything that is wrong with the file.
     public init(folder: String) throws {
+        try UnsupportedFolder.checkConfiguration(folder)
         try self.init(path: FilePath.joined(folder, "config.json"))
     }
 
@@ -42,15 +43,8 @@ extension ModernBERTConfiguration {
     package init(_ object: JSONObject, file: String = "config.json") throws {
         var fields = ConfigurationFields(object, file: file)
         // Without a known type the meaning of the other keys is open, so nothing else is checked.
-        let type = fields.value("model_type")
-        guard let text = type?.stringValue, let kind = ModelKind(rawValue: text) else {
-            throw CheckpointError(
-                type == nil ? .malformed : .unsupported,
-                file: file,
-                item: "\"model_type\"",
-                found: type.map { "is \(ConfigurationFields.shown($0))" } ?? "is missing",
-                expected: "\"modernbert\" or \"modernbert-decoder\""
-            )
+        guard let text = fields.value("model_type")?.stringValue, let kind = ModelKind(rawValue: text) else {
+            throw UnsupportedFolder.otherArchitecture(object, file: file)
         }
         self.init(kind: kind)
         readSizes(&fields)
@@ -185,8 +179,13 @@ extension ModernBERTConfiguration {
 
     private mutating func readCommon(_ fields: inout ConfigurationFields) {
         if let value = fields.value("quantization_config"), !value.isNull {
-            let found = "is present: the weights are quantised"
-            fields.refuse("quantization_config", found, expected: "the original weights", kind: .unsupported)
+            let method = value["quant_method"]?.stringValue.map { " by \(quoted($0, limit: 40))" } ?? ""
+            fields.refuse(
+                "quantization_config",
+                "is present: the weights are quantised\(method)",
+                expected: "the original weights; --dtype int8 quantizes them here",
+                kind: .unsupported
+            )
         }
         var older: String?
         fields.read("torch_dtype", into: &older)
@@ -269,7 +268,7 @@ extension ConfigurationFields {
         }
         var names = [String?](repeating: nil, count: object.count)
         for member in object {
-            guard let id = Int(member.key), names.indices.contains(id), let name = member.value.stringValue else {
+            guard let id = Int(member.key), names.indices.contains(id), let name = Self.name(member.value) else {
                 let found = "has \(quoted(member.key, limit: 40)): \(Self.shown(member.value))"
                 refuse("id2label", found, expected: "ids from 0 to \(object.count - 1) and names")
                 return nil
@@ -282,6 +281,9 @@ extension ConfigurationFields {
         }
         return names.compactMap(\.self)
     }
+
+    /// The name of a class, which may be a number.
+    private static func name(_ value: JSONValue) -> String? { value.stringValue ?? value.numberValue?.spelling }
 
     private mutating func ids(_ value: JSONValue) -> [String]? {
         guard let object = value.objectValue else {

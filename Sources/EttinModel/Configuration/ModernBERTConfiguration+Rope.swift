@@ -86,8 +86,10 @@ extension ModernBERTConfiguration {
                 rope.theta = fields.real(key + ".rope_theta", value) ?? rope.theta
             }
         }
-        switch merged["rope_type"] {
+        // What transformers 5 takes for an absent "rope_type" in an entry of its own.
+        switch merged["rope_type"] ?? object?["type"] {
         case nil, .string("default"): break
+        case .string("yarn"): rope.yarn = yarn(merged, key, &fields)
         case .string("linear"):
             if let factor = merged["factor"].flatMap({ fields.real(key + ".factor", $0) }) {
                 rope.positionScale = factor
@@ -96,7 +98,7 @@ extension ModernBERTConfiguration {
             }
         case let other?:
             let found = "is \(ConfigurationFields.shown(other))"
-            fields.refuse(key + ".rope_type", found, expected: "\"default\" or \"linear\"", kind: .unsupported)
+            fields.refuse(key + ".rope_type", found, expected: "\"default\", \"linear\" or \"yarn\"", kind: .unsupported)
         }
         if merged["partial_rotary_factor"].map({ $0.doubleValue != 1 && !$0.isNull }) == true {
             fields.refuse(key + ".partial_rotary_factor", "is not 1", expected: "1", kind: .unsupported)
@@ -104,9 +106,62 @@ extension ModernBERTConfiguration {
         return rope
     }
 
+    /// The keys of YaRN; nil, with what is wrong noted, when they are not usable.
+    private func yarn(
+        _ entry: JSONObject,
+        _ key: String,
+        _ fields: inout ConfigurationFields
+    ) -> YaRNScaling? {
+        func real(_ name: String) -> Double? {
+            guard let value = entry[name], !value.isNull else { return nil }
+            return fields.real("\(key).\(name)", value)
+        }
+        let original =
+            entry["original_max_position_embeddings"].flatMap { value in
+                value.isNull ? nil : fields.integer(key + ".original_max_position_embeddings", value)
+            } ?? maxPositionEmbeddings
+        guard (1...ConfigurationLimits.positions).contains(original) else {
+            let expected = "1 to \(ConfigurationLimits.positions)"
+            fields.refuse(key + ".original_max_position_embeddings", "is \(original)", expected: expected)
+            return nil
+        }
+        guard let stated = entry["factor"] else {
+            fields.refuse(key + ".factor", "is missing", expected: "a number, as \"yarn\" needs")
+            return nil
+        }
+        let factor = stated.isNull ? Double(maxPositionEmbeddings) / Double(original) : real("factor") ?? 1
+        var scaling = YaRNScaling(factor: factor, originalPositions: original, attentionFactor: real("attention_factor"))
+        // As in transformers, 0 counts as absent.
+        if let turns = real("beta_fast"), turns != 0 { scaling.betaFast = turns }
+        if let turns = real("beta_slow"), turns != 0 { scaling.betaSlow = turns }
+        if scaling.attentionFactor == nil, let scale = real("mscale"), let all = real("mscale_all_dim"),
+            scale != 0, all != 0
+        {
+            let parts = [scale, all].map { YaRNScaling.magnitude(factor: factor, weight: $0) }
+            scaling.attentionFactor = parts[0] / parts[1]
+        }
+        if let truncates = entry["truncate"], truncates != true, !truncates.isNull {
+            // Transformers looks for it outside the entries of layers, where it is not.
+            let found = "is \(ConfigurationFields.shown(truncates)), which transformers ignores here"
+            fields.refuse(key + ".truncate", found, expected: "true", kind: .unsupported)
+        }
+        return scaling
+    }
+
     /// One entry of `rope_parameters`.
     static func ropeValue(_ rope: RotaryParameters) -> JSONValue {
         let theta = JSONValue(rope.theta)
+        if let yarn = rope.yarn {
+            var entry: JSONObject = [
+                "factor": JSONValue(yarn.factor),
+                "original_max_position_embeddings": JSONValue(yarn.originalPositions),
+                "rope_theta": theta, "rope_type": "yarn",
+            ]
+            if let factor = yarn.attentionFactor { entry["attention_factor"] = JSONValue(factor) }
+            if yarn.betaFast != YaRNScaling.defaultBetaFast { entry["beta_fast"] = JSONValue(yarn.betaFast) }
+            if yarn.betaSlow != YaRNScaling.defaultBetaSlow { entry["beta_slow"] = JSONValue(yarn.betaSlow) }
+            return .object(entry)
+        }
         guard rope.positionScale != 1 else { return ["rope_theta": theta, "rope_type": "default"] }
         return ["factor": JSONValue(rope.positionScale), "rope_theta": theta, "rope_type": "linear"]
     }

@@ -37,6 +37,8 @@ extension ModernBERTConfiguration {
         check.positive("rope_parameters.sliding_attention.rope_theta", localRope.theta)
         check.positive("rope_parameters.full_attention.factor", globalRope.positionScale)
         check.positive("rope_parameters.sliding_attention.factor", localRope.positionScale)
+        checkYaRN(&check, .fullAttention, globalRope)
+        checkYaRN(&check, .slidingAttention, localRope)
         if !(initializerRange >= 0 && initializerRange.isFinite) {
             check.refuse("initializer_range", "is \(initializerRange)", "a finite number from 0 up")
         }
@@ -50,6 +52,17 @@ extension ModernBERTConfiguration {
             check.refuse("hidden_size", "and the other sizes make \(parameterCount) parameters", "at most 2^40")
         }
         return check.problems
+    }
+
+    private func checkYaRN(_ check: inout ConfigurationCheck, _ type: LayerType, _ rope: RotaryParameters) {
+        guard let yarn = rope.yarn else { return }
+        let key = "rope_parameters.\(type.rawValue)"
+        check.range(key + ".original_max_position_embeddings", yarn.originalPositions, 1...ConfigurationLimits.positions)
+        check.positive(key + ".factor", yarn.factor)
+        check.positive(key + ".beta_fast", yarn.betaFast)
+        check.positive(key + ".beta_slow", yarn.betaSlow)
+        if let factor = yarn.attentionFactor { check.positive(key + ".attention_factor", factor) }
+        if rope.theta <= 1 { check.refuse(key + ".rope_theta", "is \(rope.theta)", "above 1, as \"yarn\" needs") }
     }
 
     private func checkHeads(_ check: inout ConfigurationCheck) {

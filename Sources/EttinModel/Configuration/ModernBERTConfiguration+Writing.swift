@@ -114,7 +114,7 @@ extension ModernBERTConfiguration {
         guard let interval = LayerType.interval(of: layerTypes) else {
             throw inexpressible("layer_types", "are not global at a fixed interval")
         }
-        guard globalRope.positionScale == 1, localRope.positionScale == 1 else {
+        guard [globalRope, localRope].allSatisfy({ $0.positionScale == 1 && $0.yarn == nil }) else {
             throw inexpressible("rope_parameters", "scale positions")
         }
         // With fewer layers than the interval every larger one means the same; 3 is the default.

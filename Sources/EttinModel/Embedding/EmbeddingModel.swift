@@ -14,39 +14,49 @@ public import Torch
 /// let vectors = model(batch, training: DropoutContext(step: 0), precision: .mixedBFloat16)
 /// ```
 public final class EmbeddingModel: Module {
-    /// The parts, in the order of ``chain``.
-    @Child("") private var parts: [Module]
     /// The modules, each of which reads what those before it have written.
-    package let chain: [any FeatureModule]
+    @Child("") package var chain: ModuleChain
     /// What the folder says about prompts, similarity and lengths.
     public var settings: EmbeddingSettings
-    /// The folder of the transformer and its tokenizer; empty for a model that comes from no folder.
-    package let transformerFolder: String
     /// The width of an embedding before any truncation.
     public let dimensions: Int
-    private let transformer: TransformerModule
 
     /// Puts modules together.
     ///
     /// - Parameters:
-    ///   - transformer: The first module.
-    ///   - others: What follows it, down to an embedding.
+    ///   - modules: What turns token ids into an embedding.
     ///   - settings: What to say about the model.
-    ///   - transformerFolder: Where the transformer comes from.
     /// - Throws: `CheckpointError` when a module does not fit those before it.
-    package init(
-        _ transformer: TransformerModule,
-        _ others: [any FeatureModule],
-        settings: EmbeddingSettings = EmbeddingSettings(),
-        transformerFolder: String = ""
+    package convenience init(
+        _ modules: [any FeatureModule],
+        settings: EmbeddingSettings = EmbeddingSettings()
     ) throws {
-        chain = [transformer] + others
-        self.transformer = transformer
+        try self.init(ModuleChain(modules), settings: settings)
+    }
+
+    private init(_ chain: ModuleChain, settings: EmbeddingSettings) throws {
+        guard chain.outputName == FeatureName.sentenceEmbedding || !(chain.modules.last is TransformerModule) else {
+            throw CheckpointError(
+                .unsupported,
+                file: FeatureModules.file,
+                found: "has no Pooling",
+                expected: "one after Transformer"
+            )
+        }
+        try chain.require(FeatureName.sentenceEmbedding, of: "an embedding model")
+        guard chain.rows == .sequences else {
+            throw CheckpointError(
+                .unsupported,
+                file: FeatureModules.file,
+                item: quoted(FeatureName.sentenceEmbedding),
+                found: "has a vector for each \(chain.rows.rawValue)",
+                expected: "one for each \(FeatureRows.sequences.rawValue)"
+            )
+        }
         self.settings = settings
-        self.transformerFolder = transformerFolder
-        dimensions = try FeatureModules.connect(chain)
+        dimensions = chain.width
         super.init()
-        parts = chain
+        self.chain = chain
     }
 
     /// Loads a folder.
@@ -64,28 +74,46 @@ public final class EmbeddingModel: Module {
         dtype: DType? = nil,
         device: Device = .cpu
     ) throws {
-        try FolderEvidence.requireEmbeddings(folder: folder, isPoolingGiven: pooling != nil)
+        try self.init(folder: folder, poolings: pooling.map { [$0] }, dtype: dtype, device: device)
+    }
+
+    /// Loads a folder.
+    ///
+    /// - Parameters:
+    ///   - folder: A sentence-transformers folder, or a checkpoint of any architecture.
+    ///   - poolings: How hidden states become vectors, which are put end to end; nil for what the folder says.
+    ///   - dtype: The dtype to convert to; nil keeps the file's.
+    ///   - device: Where the parameters go.
+    /// - Throws: As ``init(folder:pooling:dtype:device:)``.
+    public convenience init(
+        folder: String,
+        poolings: [Pooling]?,
+        dtype: DType? = nil,
+        device: Device = .cpu
+    ) throws {
+        try FolderEvidence.requireEmbeddings(folder: folder, isPoolingGiven: poolings != nil)
         guard FilePath.exists(FilePath.joined(folder, FeatureModules.file)) else {
             let trunk = try ModernBERT.load(folder: folder, dtype: dtype, device: device)
-            let poolings = [pooling ?? Self.defaultPooling(trunk.configuration)]
-            try self.init(TransformerModule(trunk), [PoolingModule(poolings)], transformerFolder: folder)
+            let poolings = poolings ?? [Self.defaultPooling(trunk.configuration)]
+            try self.init([TransformerModule(trunk, folder: folder), PoolingModule(poolings)])
             return
         }
-        let (modules, path) = try FeatureModules.read(folder: folder, dtype: dtype, device: device)
-        guard let transformer = modules.first as? TransformerModule else {
-            preconditionFailure("the first module is \(type(of: modules[0]))")
-        }
-        if let pooling {
-            for case let module as PoolingModule in modules { module.poolings = [pooling] }
-        }
-        try self.init(
-            transformer,
-            Array(modules.dropFirst()),
-            transformerFolder: path.isEmpty ? folder : FilePath.joined(folder, path)
-        )
+        let chain = try ModuleChain(folder: folder, poolings: poolings, dtype: dtype, device: device)
         // Modules that make no embedding say more about a folder of another kind than its settings would.
+        try self.init(chain, settings: EmbeddingSettings())
         settings = try EmbeddingSettings(folder: folder)
-        for module in modules.dropFirst() { module.convert(to: trunk.parameterDType, on: device) }
+        if let size = settings.truncateDimension, size > dimensions {
+            throw CheckpointError(
+                .malformed,
+                file: EmbeddingSettings.file,
+                item: "\"truncate_dim\"",
+                found: "is \(size)",
+                expected: "at most \(dimensions), the width of an embedding"
+            )
+        }
+        for module in poolingModules { module.generation = settings.generation }
+        if let transformer { settings.maxSequenceLength = transformer.settings.maxSequenceLength }
+        settings.notices += chain.transformers.flatMap(\.settings.notices)
     }
 
     /// Loads a folder with every parameter in float32 and in memory of its own, for an optimizer to change.
@@ -109,17 +137,19 @@ public final class EmbeddingModel: Module {
     /// What a checkpoint without `modules.json` gets: the mean, or the last token for a causal language model.
     ///
     /// > Source: sentence-transformers 6.2, `SentenceTransformer._load_auto_model`.
-    private static func defaultPooling(_ configuration: ModernBERTConfiguration) -> Pooling {
+    static func defaultPooling(_ configuration: ModernBERTConfiguration) -> Pooling {
         let isCausal =
             configuration.architectures.first?.hasSuffix("ForCausalLM") == true
             && configuration.otherKeys["is_causal"]?.boolValue != false
         return isCausal ? .lastToken : .mean
     }
 
-    /// The transformer.
-    public var trunk: ModernBERT { transformer.trunk }
+    /// The transformer; nil for static embeddings, and where a Router has one for each route.
+    public var trunk: ModernBERT? { transformer?.trunk }
 
-    private var poolingModules: [PoolingModule] { chain.compactMap { $0 as? PoolingModule } }
+    private var transformer: TransformerModule? { chain.modules.first as? TransformerModule }
+
+    private var poolingModules: [PoolingModule] { chain.allModules.compactMap { $0 as? PoolingModule } }
 
     /// How hidden states become vectors, which are put end to end.
     public var poolings: [Pooling] { poolingModules.last?.poolings ?? [] }
@@ -128,24 +158,31 @@ public final class EmbeddingModel: Module {
     public var includesPrompt: Bool { poolingModules.allSatisfy(\.includesPrompt) }
 
     /// Whether the folder's own modules give vectors of length 1.
-    public var normalizes: Bool { chain.last is NormalizeModule }
+    public var normalizes: Bool { chain.modules.last is NormalizeModule }
 
     /// The vectors of a batch.
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids.
     ///   - promptTokenCounts: How many tokens at the start of each sequence belong to a prompt.
+    ///   - task: What the texts are to the task, `query` or `document`, where a Router has a route for it.
     ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: The precision to compute in.
     /// - Returns: `[sequences, dimensions]`, float32 where the precision is mixed.
     public func callAsFunction(
         _ batch: PackedBatch,
         promptTokenCounts: [Int]? = nil,
+        task: String? = nil,
         training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> Tensor {
-        var features = ModuleFeatures(batch, promptTokenCounts: promptTokenCounts)
-        for module in chain { module(&features, training: training, precision: precision) }
+        let features = chain(
+            batch,
+            promptTokenCounts: promptTokenCounts,
+            task: task,
+            training: training,
+            precision: precision
+        )
         let vectors = features[FeatureName.sentenceEmbedding]
         return precision == .full ? vectors : vectors.to(.float32)
     }
@@ -165,8 +202,9 @@ public final class EmbeddingModel: Module {
         shardSize: ShardSize = .default,
         format: ModernBERTConfiguration.Format = .version4
     ) throws {
-        try requireOwnWeights(of: trunk, toSave: folder)
-        try FeatureModules.write(chain, toFolder: folder, shardSize: shardSize, format: format)
+        for module in chain.transformers { try requireOwnWeights(of: module.trunk, toSave: folder) }
+        transformer?.settings.maxSequenceLength = settings.maxSequenceLength
+        try FeatureModules.write(chain.modules, toFolder: folder, shardSize: shardSize, format: format)
         try settings.write(toFolder: folder, format: format)
     }
 }

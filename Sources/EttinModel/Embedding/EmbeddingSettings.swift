@@ -27,10 +27,14 @@ public struct EmbeddingSettings: Sendable, Hashable {
     public var similarity = EmbeddingSimilarity.cosine
     /// How many leading dimensions an embedding keeps; nil for all.
     public var truncateDimension: Int?
+    /// Whose rules hold for blanks around a text and the tokens of a prompt.
+    public var generation = TextGeneration.version6
     /// Maximum number of tokens of a text; nil where only the tokenizer and `config.json` limit it; `max_seq_length`.
     public var maxSequenceLength: Int?
     /// What the files say that has no effect, a sentence each.
-    package private(set) var notices: [String] = []
+    package internal(set) var notices: [String] = []
+
+    static let file = "config_sentence_transformers.json"
 
     /// Creates the settings of a folder that has none.
     public init() {}
@@ -38,82 +42,57 @@ public struct EmbeddingSettings: Sendable, Hashable {
     /// Reads the settings of a folder.
     ///
     /// - Parameter folder: A folder with `modules.json`.
-    /// - Throws: `CheckpointError` with everything that is wrong; absent files are defaults.
-    init(folder: String) throws {
-        var problems: [CheckpointError.Problem] = []
-        if var fields = try Self.fields("config_sentence_transformers.json", in: folder) {
-            if let value = fields.value("prompts"), !value.isNull {
-                let texts = value.objectValue?.map { ($0.key, $0.value.stringValue) }
-                for (name, text) in texts ?? [("", nil)] {
-                    guard let text else {
-                        fields.refuse("prompts", "is not an object of strings", expected: "names and texts")
-                        break
-                    }
-                    prompts[name] = text
-                }
-            }
-            fields.read("default_prompt_name", into: &defaultPromptName)
-            if let name = defaultPromptName, fields.problems.isEmpty, prompts[name] == nil {
-                fields.refuse("default_prompt_name", "is \(quoted(name))", expected: "a key of \"prompts\"")
-            }
-            if fields.object["similarity_fn_name"]?.isNull != true {
-                fields.read("similarity_fn_name", into: &similarity, named: EmbeddingSimilarity.init(rawValue:))
-            }
-            fields.read("truncate_dim", into: &truncateDimension)
-            if let size = truncateDimension, size < 1 {
-                fields.refuse("truncate_dim", "is \(size)", expected: "1 or more")
-            }
-            note(&fields, inert: ["__version__", "model_type"])
-            problems += fields.problems
-        }
-        if var fields = try Self.fields("sentence_bert_config.json", in: folder) {
-            fields.read("max_seq_length", into: &maxSequenceLength)
-            if let length = maxSequenceLength, length < 1 {
-                fields.refuse("max_seq_length", "is \(length)", expected: "1 or more")
-            }
-            var lowersCase = false
-            fields.read("do_lower_case", into: &lowersCase)
-            if lowersCase { fields.refuse("do_lower_case", "is true", expected: "false", kind: .unsupported) }
-            Self.checkTransformer(&fields)
-            note(&fields, inert: ["unpad_inputs", "query_length", "document_length"])
-            problems += fields.problems
-        }
-        guard problems.isEmpty else { throw CheckpointError(problems) }
+    /// - Throws: `CheckpointError` with everything that is wrong; an absent file is defaults.
+    package init(folder: String) throws {
+        var (settings, fields) = try Self.read(folder: folder)
+        settings.note(&fields, inert: [])
+        self = settings
     }
 
-    /// Checks that the first module is what is computed: the last hidden states of a text as it is.
-    private static func checkTransformer(_ fields: inout ConfigurationFields) {
-        func require(_ key: String, _ value: JSONValue?, _ expected: String, in fields: inout ConfigurationFields) {
-            guard let value, !value.isNull, value != .string(expected) else { return }
-            fields.refuse(key, "is \(value.text())", expected: quoted(expected), kind: .unsupported)
-        }
-        require("transformer_task", fields.value("transformer_task"), "feature-extraction", in: &fields)
-        require("module_output_name", fields.value("module_output_name"), FeatureName.tokenEmbeddings, in: &fields)
-        let text = fields.value("modality_config")?["text"]
-        require("modality_config.text.method", text?["method"], "forward", in: &fields)
-        require(
-            "modality_config.text.method_output_name",
-            text?["method_output_name"],
-            "last_hidden_state",
-            in: &fields
-        )
-        if let value = fields.value("query_expansion"), !value.isNull {
-            fields.refuse("query_expansion", "is \(value.text())", expected: "null", kind: .unsupported)
-        }
-        // Padding is nothing that packed sequences have, and texts are truncated where the caller asks for it.
-        for member in fields.value("processing_kwargs")?.objectValue ?? [:] {
-            let modality = member.key
-            let others = (member.value.objectValue ?? [:]).filter {
-                !["padding", "truncation", "return_tensors"].contains($0.key)
+    /// Reads the settings of a folder, and leaves those of other kinds of models to the caller.
+    ///
+    /// - Parameter folder: A folder with `modules.json`.
+    /// - Returns: The settings that all kinds share, and the fields of `config_sentence_transformers.json`; those that
+    ///   the caller does not ask for have no effect.
+    /// - Throws: `CheckpointError` with everything that is wrong; an absent file is defaults.
+    package static func read(folder: String) throws -> (EmbeddingSettings, ConfigurationFields) {
+        var settings = EmbeddingSettings()
+        var fields = try Self.fields(Self.file, in: folder)
+        fields.drop("model_type", "requirements")
+        // The version that wrote the folder tells, and without it the class paths of its modules.
+        let version = fields.value("__version__")?["sentence_transformers"]?.stringValue ?? ""
+        let major = Int(version.prefix { $0 != "." })
+        settings.generation =
+            try major.map { $0 < 6 ? .version5 : .version6 } ?? ModuleListing(folder: folder)?.generation ?? .version6
+        if let value = fields.value("prompts"), !value.isNull {
+            let texts = value.objectValue?.map { ($0.key, $0.value.stringValue) }
+            for (name, text) in texts ?? [("", nil)] {
+                guard let text else {
+                    fields.refuse("prompts", "is not an object of strings", expected: "names and texts")
+                    break
+                }
+                settings.prompts[name] = text
             }
-            guard ["common", "text"].contains(modality), let other = others.first else { continue }
-            let key = "processing_kwargs.\(modality).\(other.key)"
-            fields.refuse(key, "is \(other.value.text())", expected: "no such key", kind: .unsupported)
         }
+        fields.read("default_prompt_name", into: &settings.defaultPromptName)
+        if let name = settings.defaultPromptName, fields.problems.isEmpty, settings.prompts[name] == nil {
+            fields.refuse("default_prompt_name", "is \(quoted(name))", expected: "a key of \"prompts\"")
+        }
+        // Late interaction is no similarity of two vectors.
+        let similarity = fields.value("similarity_fn_name") ?? .null
+        if !similarity.isNull, !["MaxSim", "maxsim", "meanmaxsim"].contains(similarity.stringValue) {
+            fields.read("similarity_fn_name", into: &settings.similarity, named: EmbeddingSimilarity.init(rawValue:))
+        }
+        fields.read("truncate_dim", into: &settings.truncateDimension)
+        if let size = settings.truncateDimension, size < 1 {
+            fields.refuse("truncate_dim", "is \(size)", expected: "1 or more")
+        }
+        guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
+        return (settings, fields)
     }
 
     /// Notes the keys that nobody asked for.
-    private mutating func note(_ fields: inout ConfigurationFields, inert: Set<String>) {
+    package mutating func note(_ fields: inout ConfigurationFields, inert: Set<String>) {
         let keys = fields.unused.filter { !inert.contains($0.key) && !$0.value.isNull }.map(\.key)
         if !keys.isEmpty { notices.append("\(fields.file): no effect of \(listing(keys, limit: 10))") }
     }
@@ -128,8 +107,8 @@ public struct EmbeddingSettings: Sendable, Hashable {
         var model: JSONObject = [
             "model_type": "SentenceTransformer",
             "__version__": [
-                // The release whose rules for texts and prompts are ours.
-                "sentence_transformers": "6.2.0",
+                // The release whose rules for texts and prompts the model follows.
+                "sentence_transformers": generation == .version5 ? "5.3.0" : "6.2.0",
                 "transformers": .string(format == .version4 ? "4.54.0" : "5.23.0"),
                 "pytorch": .string(TorchRuntime.version),
             ],
@@ -138,15 +117,12 @@ public struct EmbeddingSettings: Sendable, Hashable {
             "similarity_fn_name": .string(similarity.rawValue),
         ]
         if let truncateDimension { model["truncate_dim"] = JSONValue(truncateDimension) }
-        try JSONFile.write(.object(model), toFolder: folder, name: "config_sentence_transformers.json")
-        var texts: JSONObject = ["do_lower_case": false]
-        if let maxSequenceLength { texts["max_seq_length"] = JSONValue(maxSequenceLength) }
-        try JSONFile.write(.object(texts), toFolder: folder, name: "sentence_bert_config.json")
+        try JSONFile.write(.object(model), toFolder: folder, name: Self.file)
     }
 
-    private static func fields(_ name: String, in folder: String) throws -> ConfigurationFields? {
+    private static func fields(_ name: String, in folder: String) throws -> ConfigurationFields {
         let path = FilePath.joined(folder, name)
-        guard FilePath.exists(path) else { return nil }
+        guard FilePath.exists(path) else { return ConfigurationFields(JSONObject(), file: name) }
         return ConfigurationFields(
             try JSONFile.object(path: path, name: name, sizeLimit: JSONFile.settingsSizeLimit),
             file: name

@@ -70,6 +70,8 @@ struct CheckpointIndex {
 enum JSONFile {
     /// Size limit of a file of settings, far above what any has.
     static let settingsSizeLimit = 1_000_000
+    /// Maximum nesting of such a file; written with indentation, a deep one would grow a hundred times.
+    private static let depthLimit = 64
 
     /// Reads a file whose top level is an object.
     ///
@@ -101,7 +103,8 @@ enum JSONFile {
     /// Parses bytes; Python's `NaN` and `Infinity` are let through, to be refused by key.
     private static func value(_ bytes: UnsafeRawBufferPointer, name: String) throws -> JSONValue {
         do {
-            return try JSONValue(parsing: bytes, options: JSONParsingOptions(allowsNonFiniteNumbers: true))
+            let options = JSONParsingOptions(maximumDepth: depthLimit, allowsNonFiniteNumbers: true)
+            return try JSONValue(parsing: bytes, options: options)
         } catch {
             throw CheckpointError(.malformed, file: name, found: "is not JSON: \(error)")
         }

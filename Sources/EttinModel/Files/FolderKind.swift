@@ -2,7 +2,7 @@ import EttinFiles
 import EttinJSON
 
 /// What the model in a folder was made for, by the names that `ettin info` and messages use.
-package enum FolderKind: String, Sendable, Hashable, CaseIterable {
+public enum FolderKind: String, Sendable, Hashable, CaseIterable {
     /// Fills masks.
     case maskedLM = "masked-lm"
     /// Continues texts.
@@ -30,6 +30,22 @@ package enum FolderKind: String, Sendable, Hashable, CaseIterable {
     /// Entities by name, with a model of another architecture.
     case gliner
 
+    /// The command of `ettin` that runs such a model; nil where none does.
+    public var command: String? {
+        switch self {
+        case .maskedLM: "fill-mask"
+        case .causalLM: "generate"
+        case .backbone, .embedding, .multiVector: "embed"
+        case .sparse: "sparse"
+        case .reranker: "rerank"
+        case .classifier: "classify"
+        case .tagger: "tag"
+        case .questionAnswering: "answer"
+        case .multipleChoice: "choose"
+        case .adapter, .gliner: nil
+        }
+    }
+
     /// The noun for it, with what such a model gives.
     package var phrase: String {
         switch self {
@@ -51,10 +67,11 @@ package enum FolderKind: String, Sendable, Hashable, CaseIterable {
 }
 
 /// A kind with what it was told by.
-package struct FolderEvidence {
-    package let kind: FolderKind
+public struct FolderEvidence: Sendable, Hashable {
+    /// The kind.
+    public let kind: FolderKind
     /// The file, with the key and value or the module that tells.
-    package let reason: String
+    public let reason: String
 
     /// Looks at the files of a folder, the most telling first.
     ///
@@ -62,7 +79,7 @@ package struct FolderEvidence {
     ///
     /// - Parameter folder: The folder.
     /// - Throws: `CheckpointError` for files that are not JSON.
-    package init?(folder: String) throws {
+    public init?(folder: String) throws {
         func object(_ name: String) throws -> JSONObject? {
             let path = FilePath.joined(folder, name)
             guard FilePath.exists(path) else { return nil }
@@ -73,15 +90,16 @@ package struct FolderEvidence {
             return
         }
         let hasWeights = TensorStore.Form.allCases.contains { FilePath.exists(FilePath.joined(folder, $0.rawValue)) }
+        let modules = try ModuleListing(folder: folder)
         if !hasWeights, FilePath.exists(FilePath.joined(folder, "adapter_config.json")) {
             self.init(.adapter, "adapter_config.json is there, and no weights")
             return
         }
         let config = try object("config.json")
         let architecture = config?["architectures"]?[0]?.stringValue ?? ""
-        if let modules = try Self.modules(folder) {
-            let type = try object("config_sentence_transformers.json")?["model_type"]?.stringValue ?? ""
-            self = try Self(modules, type: type, folder) ?? Self(.embedding, "modules.json has a Pooling")
+        if let modules {
+            let type = try object(EmbeddingSettings.file)?["model_type"]?.stringValue ?? ""
+            self = Self(modules, type: type, architecture: architecture)
             return
         }
         if architecture == "HF_ColBERT" {
@@ -97,57 +115,58 @@ package struct FolderEvidence {
         self.init(kind, "config.json: \"architectures\" has \(quoted(architecture))")
     }
 
-    private init(_ kind: FolderKind, _ reason: String) {
+    init(_ kind: FolderKind, _ reason: String) {
         (self.kind, self.reason) = (kind, reason)
     }
 
-    private struct Entry {
-        let className: String
-        let path: String
-    }
-
-    private static func modules(_ folder: String) throws -> [Entry]? {
-        let path = FilePath.joined(folder, FeatureModules.file)
-        guard FilePath.exists(path) else { return nil }
-        let list = try JSONFile.value(path: path, name: FeatureModules.file, sizeLimit: JSONFile.settingsSizeLimit)
-        return list.arrayValue?.map { entry in
-            Entry(
-                className: FeatureModules.className(ofPath: entry["type"]?.stringValue ?? ""),
-                path: entry["path"]?.stringValue ?? ""
-            )
+    /// What `config_sentence_transformers.json` and modules tell, in the order of the kinds.
+    private init(_ listing: ModuleListing, type: String, architecture: String) {
+        let settings = "\(EmbeddingSettings.file): \"model_type\" is \(quoted(type, limit: 40))"
+        let modules = listing.allModules
+        func first(_ names: Set<String>) -> ModuleListing.Entry? { modules.first { names.contains($0.className) } }
+        let last = listing.entries.last
+        if type == "CrossEncoder" {
+            self.init(.reranker, settings)
+        } else if let last, last.className == "Dense", last.settings["module_output_name"] == "scores" {
+            self.init(.reranker, "\(last.file) writes \"scores\"")
+        } else if let scorer = modules.first(where: { $0.settings["transformer_task"] == "sequence-classification" }) {
+            self.init(.reranker, "\(scorer.file): \"transformer_task\" is \"sequence-classification\"")
+        } else if type == "MultiVectorEncoder" || type == "ColBERT" {
+            self.init(.multiVector, settings)
+        } else if first(["MultiVectorMask"]) != nil {
+            self.init(.multiVector, "\(FeatureModules.file) has a MultiVectorMask")
+        } else if first(["Dense"]) != nil, first(["Pooling", "StaticEmbedding", "SparseStaticEmbedding"]) == nil {
+            self.init(.multiVector, "\(FeatureModules.file) has a Dense and no Pooling")
+        } else if architecture == "HF_ColBERT" {
+            self.init(.multiVector, "config.json: \"architectures\" has \(quoted(architecture))")
+        } else if type == "SparseEncoder" {
+            self.init(.sparse, settings)
+        } else if let module = first(["SpladePooling", "SparseStaticEmbedding"]) {
+            self.init(.sparse, "\(FeatureModules.file) has a \(module.className)")
+        } else if let module = first(["Pooling", "StaticEmbedding"]) {
+            self.init(.embedding, "\(module.list) has a \(module.className)")
+        } else {
+            self.init(.embedding, "\(FeatureModules.file) is there")
         }
     }
 
-    /// What `config_sentence_transformers.json` and modules tell; nil for an embedding model's.
-    private init?(_ modules: [Entry], type: String, _ folder: String) throws {
-        let settings = "config_sentence_transformers.json: \"model_type\" is \(quoted(type, limit: 40))"
-        switch type {
-        case "CrossEncoder": self.init(.reranker, settings)
-        case "MultiVectorEncoder", "ColBERT": self.init(.multiVector, settings)
-        case "SparseEncoder": self.init(.sparse, settings)
-        default:
-            if let module = modules.first(where: { ["SpladePooling", "SparseStaticEmbedding"].contains($0.className) })
-            {
-                self.init(.sparse, "modules.json has a \(module.className)")
-            } else if try Self.writesScores(modules.last, folder) {
-                self.init(.reranker, "\(FilePath.joined(modules.last?.path ?? "", "config.json")) writes \"scores\"")
-            } else if modules.contains(where: { $0.className == "Dense" }),
-                !modules.contains(where: { $0.className == "Pooling" })
-            {
-                self.init(.multiVector, "modules.json has a Dense and no Pooling")
-            } else {
-                return nil
-            }
-        }
-    }
-
-    private static func writesScores(_ module: Entry?, _ folder: String) throws -> Bool {
-        guard let module, module.className == "Dense", FilePath.isPlainName(module.path) else { return false }
-        let name = FilePath.joined(module.path, "config.json")
-        let path = FilePath.joined(folder, name)
-        guard FilePath.exists(path) else { return false }
-        let object = try JSONFile.object(path: path, name: name, sizeLimit: JSONFile.settingsSizeLimit)
-        return object["module_output_name"]?.stringValue == "scores"
+    /// Refuses a folder whose model is of another kind.
+    ///
+    /// - Parameters:
+    ///   - kinds: What the caller runs.
+    ///   - folder: The folder.
+    ///   - expected: What was asked for, such as `a reranker`.
+    /// - Returns: The kind; nil when no file tells.
+    /// - Throws: `CheckpointError` that says what the folder holds, and which command runs it.
+    @discardableResult
+    package static func require(
+        _ kinds: Set<FolderKind>,
+        folder: String,
+        expected: String
+    ) throws -> FolderEvidence? {
+        guard let evidence = try FolderEvidence(folder: folder) else { return nil }
+        guard kinds.contains(evidence.kind) else { throw evidence.error(folder: folder, expected: expected) }
+        return evidence
     }
 
     /// Refuses a folder whose model has another head than a language model's.
@@ -157,6 +176,7 @@ package struct FolderEvidence {
     ///   - expected: What was asked for.
     /// - Throws: `CheckpointError` that says what the folder holds.
     package static func requireLanguageModel(folder: String, expected: String) throws {
+        try UnsupportedFolder.check(folder)
         guard let evidence = try FolderEvidence(folder: folder) else { return }
         switch evidence.kind {
         case .maskedLM, .causalLM, .backbone, .embedding: return
@@ -172,6 +192,7 @@ package struct FolderEvidence {
     ///   - isPoolingGiven: Whether the caller says how to make vectors, of any transformer that has no modules.
     /// - Throws: `CheckpointError` that says what the folder holds.
     package static func requireEmbeddings(folder: String, isPoolingGiven: Bool) throws {
+        try UnsupportedFolder.check(folder)
         guard let evidence = try FolderEvidence(folder: folder) else { return }
         switch evidence.kind {
         case .maskedLM, .causalLM, .backbone, .embedding: return
@@ -179,7 +200,8 @@ package struct FolderEvidence {
             if isPoolingGiven { return }
             throw evidence.error(
                 folder: folder,
-                expected: "an embedding model; --pooling uses its transformer all the same"
+                expected: "an embedding model",
+                or: "--pooling for the vectors of its transformer"
             )
         default: throw evidence.error(folder: folder, expected: "an embedding model")
         }
@@ -190,11 +212,28 @@ package struct FolderEvidence {
         guard FilePath.exists(FilePath.joined(folder, "modules.json")),
             let evidence = try FolderEvidence(folder: folder)
         else { return }
-        throw evidence.error(folder: folder, expected: "a language model or a bare trunk, without modules.json")
+        throw CheckpointError(
+            .unsupported,
+            file: folder,
+            found: "is \(evidence.kind.phrase) (\(evidence.reason))",
+            expected: "a language model or a bare trunk, without modules.json"
+        )
     }
 
     /// The refusal of a folder that was made for something else.
-    package func error(folder: String, expected: String) -> CheckpointError {
-        CheckpointError(.unsupported, file: folder, found: "is \(kind.phrase) (\(reason))", expected: expected)
+    ///
+    /// - Parameters:
+    ///   - folder: The folder.
+    ///   - expected: What was asked for.
+    ///   - other: What would work besides the command that fits.
+    /// - Returns: One sentence that says what the folder holds, and which command runs it.
+    package func error(folder: String, expected: String, or other: String? = nil) -> CheckpointError {
+        let ways = [kind.command.map { "`ettin \($0)`" }, other].compactMap(\.self)
+        return CheckpointError(
+            .unsupported,
+            file: folder,
+            found: "is \(kind.phrase) (\(reason))",
+            expected: expected + (ways.isEmpty ? "" : "; use \(ways.joined(separator: ", or "))")
+        )
     }
 }

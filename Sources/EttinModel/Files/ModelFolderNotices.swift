@@ -76,10 +76,9 @@ package enum ModelFolderNotices {
         if let stated = configuration.dtype, let most = counts.max(by: { $0.value < $1.value })?.key,
             let name = most.torch?.rawValue, name != stated, ["float32", "bfloat16", "float16"].contains(stated)
         {
-            notices.append(
-                "config.json: the dtype is \(stated), but the weights are \(name); they are computed with as they are "
-                    + "(--dtype converts)"
-            )
+            // What becomes of float16 depends on the device; whoever loads the weights says that.
+            let use = most == .float16 ? "" : "; they are computed with as they are (--dtype converts)"
+            notices.append("config.json: the dtype is \(stated), but the weights are \(name)\(use)")
         }
         return notices
     }

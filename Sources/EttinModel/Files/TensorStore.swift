@@ -216,6 +216,7 @@ public final class TensorStore: TensorContainer {
     }
 
     private static func noWeights(_ folder: String) throws -> CheckpointError {
+        if let refusal = try UnsupportedFolder.withoutWeights(folder) { return refusal }
         let entries = try CheckpointError.translating { try FilePath.names(inFolder: folder) }
         let shown = entries.prefix(8).joined(separator: ", ") + (entries.count > 8 ? ", …" : "")
         return CheckpointError(

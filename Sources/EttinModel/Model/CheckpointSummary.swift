@@ -1,7 +1,8 @@
 import EttinFiles
+package import EttinJSON
 
-/// What is in the folder of a model, without reading a weight.
-package struct CheckpointSummary: Hashable, Sendable {
+/// What is in the folder of a model, without reading a weight; also of one that cannot be run.
+package struct CheckpointSummary: Sendable {
     /// A file and its size.
     package struct File: Hashable, Sendable {
         /// The name inside the folder.
@@ -10,27 +11,41 @@ package struct CheckpointSummary: Hashable, Sendable {
         package let byteCount: Int
     }
 
-    /// The configuration.
-    package let configuration: ModernBERTConfiguration
+    /// The configuration of the model, or of the first transformer among its modules; nil for one that cannot be read,
+    /// and for static embeddings.
+    package let configuration: ModernBERTConfiguration?
     /// The size of the suite with this shape; nil for any other shape.
     package let size: EttinSize?
-    /// The number of values in the weights, a tied matrix counted once; without weights, that of the configuration.
+    /// The number of values in the weights, modules included and a tied matrix counted once; without weights, that of the
+    /// configuration.
     package let parameterCount: Int
     /// The types of the weights, most values first; empty without weights.
     package let dtypes: [StoredDType]
     /// The files of the folder, by name.
     package let files: [File]
     /// What the model was made for; nil when no file tells.
-    package let kind: FolderKind?
+    package let evidence: FolderEvidence?
+    /// The modules of sentence-transformers; nil for a folder without them.
+    package let modules: ModuleListing?
+    /// What `config_sentence_transformers.json` says; nil without modules.
+    package let settings: EmbeddingSettings?
+    /// All that the file says.
+    package let settingsObject: JSONObject
+    /// The folder of the tokenizer below the model's; empty for its own.
+    package let tokenizerPath: String
+    /// Why the model cannot be run; nil when nothing is known to be in the way.
+    package let obstacle: String?
     /// What the files say that has no effect, and weights that are NaN or infinite, a sentence each.
     ///
     /// Only small tensors are looked at: a run that diverges leaves no weight as it was.
     package let notices: [String]
 
+    /// What the model was made for; nil when no file tells.
+    package var kind: FolderKind? { evidence?.kind }
     /// Whether the folder has weights.
     package var hasWeights: Bool { !dtypes.isEmpty }
     /// The number of values in the embedding matrix.
-    package var embeddingParameterCount: Int { configuration.embeddingParameterCount }
+    package var embeddingParameterCount: Int { configuration?.embeddingParameterCount ?? 0 }
     /// The number of all other values.
     package var nonEmbeddingParameterCount: Int { parameterCount - embeddingParameterCount }
 
@@ -40,49 +55,194 @@ package struct CheckpointSummary: Hashable, Sendable {
     ///   - size: The size.
     ///   - kind: Encoder or decoder.
     package init(size: EttinSize, kind: ModelKind) {
-        configuration = .ettin(size: size, kind: kind)
+        let configuration = ModernBERTConfiguration.ettin(size: size, kind: kind)
+        self.configuration = configuration
         self.size = size
         parameterCount = configuration.parameterCount
         dtypes = []
         files = []
-        self.kind = kind == .encoder ? .maskedLM : .causalLM
+        evidence = FolderEvidence(kind == .encoder ? .maskedLM : .causalLM, "the suite's \(kind.name)")
+        modules = nil
+        settings = nil
+        settingsObject = [:]
+        tokenizerPath = ""
+        obstacle = nil
         notices = []
     }
 
     /// Describes a folder.
     ///
-    /// - Parameter folder: A folder with at least a configuration.
-    /// - Throws: `CheckpointError` when the configuration or the weights are broken.
+    /// - Parameter folder: A folder with at least a configuration or a file that tells what it is.
+    /// - Throws: `CheckpointError` when the files are broken, but not when they are of another architecture.
     package init(folder: String) throws {
-        let configuration = try ModernBERTConfiguration(folder: folder)
-        self.configuration = configuration
-        size = EttinSize(shapeOf: configuration)
         let names = try CheckpointError.translating { try FilePath.names(inFolder: folder) }
         files = names.compactMap { name in
             FilePath.fileSize(FilePath.joined(folder, name)).map { File(name: name, byteCount: $0) }
         }
-        kind = try FolderEvidence(folder: folder)?.kind
-        let notices = try ModelFolderNotices.all(folder: folder)
-        let forms = TensorStore.Form.allCases.map { FilePath.joined(folder, $0.rawValue) }
-        guard forms.contains(where: FilePath.exists) else {
-            parameterCount = configuration.parameterCount
-            dtypes = []
-            self.notices = notices
-            return
+        evidence = try FolderEvidence(folder: folder)
+        modules = try ModuleListing(folder: folder)
+        var obstacles: [String] = []
+        if modules != nil {
+            let (settings, fields) = try EmbeddingSettings.read(folder: folder)
+            (self.settings, settingsObject) = (settings, fields.object)
+        } else {
+            (settings, settingsObject) = (nil, [:])
         }
-        let store = try TensorStore.open(folder: folder)
-        let diverged = try store.firstNonFiniteTensor(maxElementCount: 1 << 17).map {
-            "the tensor \(quoted($0.name)) holds \($0.value): the training that wrote it has diverged"
+        tokenizerPath =
+            names.contains("tokenizer.json")
+            ? ""
+            : modules?.transformer?.path
+                ?? modules?.allModules.first(where: \.isInside)?.path ?? ""
+        do {
+            // What no command runs is refused by a sentence of its own.
+            try UnsupportedFolder.check(folder)
+            if evidence?.kind == .adapter, let error = try UnsupportedFolder.withoutWeights(folder) { throw error }
+            try modules?.requireKnownModules()
+        } catch let error as CheckpointError where error.isAboutSupport {
+            obstacles.append(error.description)
         }
-        self.notices = notices + [diverged].compactMap(\.self)
+
+        // The transformer's own folder, where there is one.
+        let transformerPath = modules == nil ? "" : modules?.transformer?.path
+        var configuration: ModernBERTConfiguration?
+        if let transformerPath {
+            do {
+                configuration = try ModernBERTConfiguration(folder: Self.folder(folder, transformerPath))
+            } catch let error as CheckpointError where error.isAboutSupport || !obstacles.isEmpty {
+                if obstacles.isEmpty { obstacles.append(error.description) }
+            }
+        }
+        self.configuration = configuration
+        size = configuration.flatMap(EttinSize.init(shapeOf:))
+        var notices: [String] = []
+        if configuration != nil, let transformerPath {
+            notices = try ModelFolderNotices.all(folder: Self.folder(folder, transformerPath))
+        }
         var counts: [StoredDType: Int] = [:]
-        let isTied = try configuration.tiesWordEmbeddings && !store.ownsOutputMatrix()
-        for tensor in store.names.compactMap(store.descriptor) {
-            // Some writers store a tied output matrix although it is the embedding under a second name.
-            if isTied, tensor.name == "decoder.weight" { continue }
-            counts[tensor.dtype, default: 0] += tensor.elementCount
+        for path in modules?.weightPaths ?? [""] {
+            let part = Self.folder(folder, path)
+            guard TensorStore.Form.allCases.contains(where: { FilePath.exists(FilePath.joined(part, $0.rawValue)) })
+            else {
+                if obstacles.isEmpty { obstacles.append(try Self.missingWeights(part)) }
+                continue
+            }
+            let store = try TensorStore.open(folder: part)
+            if path == transformerPath, let diverged = try store.firstNonFiniteTensor(maxElementCount: 1 << 17) {
+                notices.append(
+                    "the tensor \(quoted(diverged.name)) holds \(diverged.value): the training that wrote it has diverged"
+                )
+            }
+            let isTied = try configuration?.tiesWordEmbeddings == true && !store.ownsOutputMatrix()
+            for tensor in store.names.compactMap(store.descriptor) {
+                // Some writers store a tied output matrix although it is the embedding under a second name.
+                if isTied, tensor.name == "decoder.weight" { continue }
+                counts[tensor.dtype, default: 0] += tensor.elementCount
+            }
         }
-        parameterCount = counts.values.reduce(0, +)
+        self.notices = notices
+        obstacle = obstacles.isEmpty ? nil : obstacles.joined(separator: "; ")
+        parameterCount = counts.isEmpty ? configuration?.parameterCount ?? 0 : counts.values.reduce(0, +)
         dtypes = counts.sorted { ($0.value, $0.key.rank) > ($1.value, $1.key.rank) }.map(\.key)
     }
+
+    private static func folder(_ model: String, _ path: String) -> String {
+        path.isEmpty ? model : FilePath.joined(model, path)
+    }
+
+    /// What a folder without weights lacks.
+    private static func missingWeights(_ folder: String) throws -> String {
+        do {
+            _ = try TensorStore.open(folder: folder)
+            return ""
+        } catch let error as CheckpointError where error.problems.allSatisfy({ $0.kind != .inputOutput }) {
+            return error.description
+        }
+    }
+}
+
+// MARK: - What is said about a head
+
+extension CheckpointSummary {
+    /// What the model has above its transformer: the task of its architecture or of its Transformer module, or the names
+    /// of modules.
+    package var head: String? {
+        if let modules {
+            if let task = modules.transformer?.settings["transformer_task"]?.stringValue,
+                task != TransformerSettings.Task.featureExtraction.rawValue
+            {
+                return task
+            }
+            if modules.transformer?.className == TransformerModule.maskedLMClassName { return "fill-mask" }
+            let names = modules.entries.dropFirst().map(\.className)
+            return names.isEmpty ? nil : names.joined(separator: ", ")
+        }
+        return switch kind {
+        case .maskedLM: "fill-mask"
+        case .causalLM: "text-generation"
+        case .classifier: "sequence-classification"
+        case .tagger: "token-classification"
+        case .questionAnswering: "question-answering"
+        case .multipleChoice: "multiple-choice"
+        default: nil
+        }
+    }
+
+    /// The names of the classes; nil for a model without any.
+    package var labels: [String]? {
+        guard let configuration else { return nil }
+        let isClassifier = kind == .classifier || kind == .tagger || head == "sequence-classification"
+        guard isClassifier else { return nil }
+        return configuration.labels ?? (0..<configuration.labelCount).map { "LABEL_\($0)" }
+    }
+
+    /// How sequences become vectors, by sentence-transformers' names; empty for a model that makes none.
+    package var poolings: [String] {
+        guard let modules else {
+            // What a model without modules gets when it is asked for embeddings.
+            guard let configuration, let kind, [.maskedLM, .causalLM, .backbone].contains(kind) else { return [] }
+            return [EmbeddingModel.defaultPooling(configuration).rawValue]
+        }
+        return modules.allModules.filter { $0.className == PoolingModule.className }.flatMap { entry -> [String] in
+            if let mode = entry.settings["pooling_mode"] {
+                return (mode.arrayValue ?? [mode]).compactMap(\.stringValue)
+            }
+            let flags = PoolingModule.flags.filter { entry.settings[$0.key] == true }.map(\.pooling.rawValue)
+            return flags.isEmpty ? [Pooling.mean.rawValue] : flags
+        }
+    }
+
+    /// A number that a module's or the model's settings hold; nil without it.
+    package func length(_ key: String) -> Int? {
+        settingsObject[key]?.intValue ?? modules?.transformer?.settings[key]?.intValue
+    }
+}
+
+extension ModuleListing {
+    /// The folders with weights, none of them twice.
+    fileprivate var weightPaths: [String] {
+        let withWeights = [
+            TransformerModule.className, TransformerModule.maskedLMClassName, DenseModule.className,
+            LayerNormModule.className, StaticEmbeddingModule.className, SparseStaticEmbeddingModule.className,
+        ]
+        var seen: Set<String> = []
+        return (entries + routed).filter { withWeights.contains($0.className) && $0.isInside }.map(\.path)
+            .filter { seen.insert($0).inserted }
+    }
+
+    /// Refuses a module that is not known.
+    fileprivate func requireKnownModules() throws {
+        for (index, entry) in entries.enumerated() {
+            _ = try FeatureModules.kind(
+                ofClass: entry.type,
+                isFirst: index == 0,
+                file: FeatureModules.file,
+                item: "module \(index)"
+            )
+        }
+    }
+}
+
+extension CheckpointError {
+    /// Whether the files are well-formed, but of a kind that is not supported.
+    fileprivate var isAboutSupport: Bool { problems.allSatisfy { $0.kind == .unsupported } }
 }

@@ -6,6 +6,7 @@ final class ClassifierHead: Module {
     @Child("head") var prediction: PredictionHead
     @Child("classifier") var classifier: Linear
     private let dropout: Double
+    private var fused: FusedHead?
 
     /// Creates a head with uninitialised parameters; without a number of outputs it has one for each label.
     init(_ configuration: ModernBERTConfiguration, outputs: Int? = nil) {
@@ -19,9 +20,39 @@ final class ClassifierHead: Module {
 
     /// The scores, which a mixed precision gives in float32.
     func callAsFunction(_ hidden: Tensor, training: DropoutContext?, precision: Precision) -> Tensor {
+        if let fused { return fused(hidden) }
         let predicted = prediction(hidden, training: training).dropout(dropout, training, place: DropoutPlace.head)
         let scores = classifier(predicted, training: training)
         return precision == .full ? scores : scores.to(.float32)
+    }
+
+    /// Prepacks the weights for inference on the CPU; scores are float32 from then on.
+    func prepackWeights(_ precision: ComputeDType) {
+        fused = FusedHead(
+            prediction,
+            output: classifier.adaptedWeight,
+            bias: classifier.bias,
+            precision: precision
+        )
+    }
+}
+
+// MARK: -
+
+/// A model whose head is a prediction head and a classifier.
+package protocol ClassifierModel: PretrainedModel {
+    /// Prepacks the weights for inference on the CPU; see ``ModernBERT/prepackWeights(_:)``.
+    ///
+    /// Scores are float32 from then on. With int8 the head computes in bfloat16.
+    ///
+    /// - Parameter precision: The precision of the products.
+    func prepackWeights(_ precision: ComputeDType)
+}
+
+extension Tensor {
+    /// One vector for each sequence, as `classifierPooling` of an encoder says.
+    fileprivate func pooled(_ batch: PackedBatch, _ configuration: ModernBERTConfiguration) -> Tensor {
+        pooled(batch, by: configuration.classifierPooling == .cls ? .cls : .mean)
     }
 }
 
@@ -33,7 +64,7 @@ final class ClassifierHead: Module {
 /// the head to every token and takes the scores of the last one that is not padding.
 ///
 /// > Source: transformers `ModernBertForSequenceClassification`, `ModernBertDecoderForSequenceClassification`.
-public final class SequenceClassificationModel: Module, PretrainedModel {
+public final class SequenceClassificationModel: Module, ClassifierModel {
     /// The trunk.
     @Child("model") package var model: ModernBERT
     @Child("") var head: ClassifierHead
@@ -73,13 +104,15 @@ public final class SequenceClassificationModel: Module, PretrainedModel {
         precision: Precision = .full
     ) -> Tensor {
         let hidden = model(batch, training: training, precision: precision)
-        let pooled: Tensor =
-            switch (configuration.kind, configuration.classifierPooling) {
-            case (.decoder, _): hidden.selecting(lastTokens(batch).to(hidden.device))
-            case (.encoder, .cls): hidden.pooled(batch, by: .cls)
-            case (.encoder, .mean): hidden.pooled(batch, by: .mean)
-            }
+        let pooled =
+            configuration.kind == .decoder
+            ? hidden.selecting(lastTokens(batch).to(hidden.device)) : hidden.pooled(batch, configuration)
         return head(pooled, training: training, precision: precision)
+    }
+
+    package func prepackWeights(_ precision: ComputeDType) {
+        head.prepackWeights(precision)
+        model.prepackWeights(precision)
     }
 
     /// The row of the right-most token of each sequence that is not padding; its first row when all are.
@@ -98,7 +131,7 @@ public final class SequenceClassificationModel: Module, PretrainedModel {
 /// A classifier of tokens, encoders only.
 ///
 /// > Source: transformers `ModernBertForTokenClassification`.
-public final class TokenClassificationModel: Module, PretrainedModel {
+public final class TokenClassificationModel: Module, ClassifierModel {
     /// The trunk.
     @Child("model") package var model: ModernBERT
     @Child("") var head: ClassifierHead
@@ -140,6 +173,11 @@ public final class TokenClassificationModel: Module, PretrainedModel {
         let hidden = model(batch, training: training, precision: precision)
         return head(hidden, training: training, precision: precision)
     }
+
+    package func prepackWeights(_ precision: ComputeDType) {
+        head.prepackWeights(precision)
+        model.prepackWeights(precision)
+    }
 }
 
 // MARK: -
@@ -147,7 +185,7 @@ public final class TokenClassificationModel: Module, PretrainedModel {
 /// Extractive question answering: each token's logits as start and as end of the answer, encoders only.
 ///
 /// > Source: transformers `ModernBertForQuestionAnswering`.
-public final class QuestionAnsweringModel: Module, PretrainedModel {
+public final class QuestionAnsweringModel: Module, ClassifierModel {
     /// The trunk.
     @Child("model") package var model: ModernBERT
     @Child("") var head: ClassifierHead
@@ -187,10 +225,24 @@ public final class QuestionAnsweringModel: Module, PretrainedModel {
         training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> (start: Tensor, end: Tensor) {
-        let hidden = model(batch, training: training, precision: precision)
-        let scores = head(hidden, training: training, precision: precision)
-        let columns = scores.split(into: 2, along: 1).map { $0.reshaped(-1) }
+        let columns = logits(batch, training: training, precision: precision).split(into: 2, along: 1)
+            .map { $0.reshaped(-1) }
         return (columns[0], columns[1])
+    }
+
+    /// The logits of each token as start and end in one tensor, `[tokens, 2]`.
+    package func logits(
+        _ batch: PackedBatch,
+        training: DropoutContext? = nil,
+        precision: Precision = .full
+    ) -> Tensor {
+        let hidden = model(batch, training: training, precision: precision)
+        return head(hidden, training: training, precision: precision)
+    }
+
+    package func prepackWeights(_ precision: ComputeDType) {
+        head.prepackWeights(precision)
+        model.prepackWeights(precision)
     }
 
     /// The mean of the cross-entropies of start and end, each over the tokens of its own sequence.
@@ -221,5 +273,83 @@ public final class QuestionAnsweringModel: Module, PretrainedModel {
             return losses.isEmpty ? Tensor.full([], .nan) : Tensor.concatenate(losses).mean()
         }
         return (parts[0] + parts[1]) / 2
+    }
+}
+
+// MARK: -
+
+/// A choice among answers: a score for each pair of prompt and choice, encoders only.
+///
+/// > Source: transformers `ModernBertForMultipleChoice`.
+public final class MultipleChoiceModel: Module, ClassifierModel {
+    /// The trunk.
+    @Child("model") package var model: ModernBERT
+    @Child("") var head: ClassifierHead
+
+    /// A prediction head and a classifier of one output.
+    public static let headNaming = HeadNaming.classifier
+
+    /// The Python class that reads the model's checkpoints.
+    public static func architecture(of kind: ModelKind) -> String? {
+        kind == .encoder ? "ModernBertForMultipleChoice" : nil
+    }
+
+    /// The transformer without the head.
+    public var trunk: ModernBERT { model }
+
+    /// Creates a model with uninitialised parameters, to be loaded or initialised.
+    ///
+    /// - Parameters:
+    ///   - configuration: A validated encoder configuration, whose labels have no effect.
+    ///   - windowRule: Without effect on encoders.
+    public init(_ configuration: ModernBERTConfiguration, windowRule: WindowRule = .transformers) {
+        super.init()
+        model = ModernBERT(configuration, windowRule: windowRule)
+        head = ClassifierHead(configuration, outputs: 1)
+    }
+
+    /// The logit of each choice.
+    ///
+    /// - Parameters:
+    ///   - batch: Sequences of token ids, a prompt with one of its choices in each.
+    ///   - training: The dropout context of a training pass; nil for inference.
+    ///   - precision: The precision to compute in.
+    /// - Returns: `[sequences]`, float32 where the precision is mixed.
+    public func callAsFunction(
+        _ batch: PackedBatch,
+        training: DropoutContext? = nil,
+        precision: Precision = .full
+    ) -> Tensor {
+        let hidden = model(batch, training: training, precision: precision)
+        return head(hidden.pooled(batch, configuration), training: training, precision: precision).reshaped(-1)
+    }
+
+    package func prepackWeights(_ precision: ComputeDType) {
+        head.prepackWeights(precision)
+        model.prepackWeights(precision)
+    }
+
+    /// The mean cross-entropy of the right choices.
+    ///
+    /// - Parameters:
+    ///   - batch: The choices of each prompt one after the other.
+    ///   - choiceCount: Number of choices of every prompt.
+    ///   - labels: The number of the right choice of each prompt, from 0.
+    ///   - training: The dropout context of a training pass; nil for inference.
+    ///   - precision: The precision to compute in.
+    /// - Returns: A scalar.
+    public func loss(
+        _ batch: PackedBatch,
+        choiceCount: Int,
+        labels: [Int],
+        training: DropoutContext? = nil,
+        precision: Precision = .full
+    ) -> Tensor {
+        precondition(
+            batch.sequenceCount == choiceCount * labels.count,
+            "\(batch.sequenceCount) sequences for \(labels.count) prompts of \(choiceCount) choices"
+        )
+        let logits = self(batch, training: training, precision: precision).reshaped(-1, choiceCount)
+        return logits.crossEntropy(Tensor(labels.map(Int64.init)).to(logits.device))
     }
 }

@@ -27,9 +27,9 @@ final class FusedTrunk {
     /// The turns of positions from 0.
     private let tables: [RotaryParameters: RotaryTable]
 
-    /// Positions up to here are tabled, 8 MB for two kinds of layers with heads of 64; the turns of later ones are
+    /// Positions up to here are tabled, 16 MB for two kinds of layers with heads of 64; the turns of later ones are
     /// computed by each pass.
-    private static let tabledPositions = 16384
+    private static let tabledPositions = 32768
 
     /// Prepacks the weights of a model.
     ///

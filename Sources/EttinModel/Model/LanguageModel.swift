@@ -4,7 +4,7 @@ public import Torch
 final class PredictionHead: Module {
     @Child("dense") var dense: Linear
     @Child("norm") var norm: LayerNorm
-    private let activation: Activation
+    let activation: Activation
 
     init(_ configuration: ModernBERTConfiguration) {
         activation = configuration.classifierActivation
@@ -164,37 +164,44 @@ public final class LanguageModel: Module, PretrainedModel {
         return decoder(head(hidden), tiedTo: model.embeddings.tokens.weight)
     }
 
+    /// SPLADE's weights of the vocabulary: logits through `log(1 + relu)`, pooled over the tokens of each sequence.
+    ///
+    /// The logits of a batch are never held whole, unless gradients are recorded.
+    ///
+    /// - Parameters:
+    ///   - hidden: `[tokens, hiddenSize]`, from the trunk.
+    ///   - batch: The sequences that the tokens belong to.
+    ///   - training: The dropout context of a training pass; nil for inference.
+    ///   - rule: How tokens are pooled.
+    /// - Returns: `[sequences, vocabularySize]`, float32.
+    package func spladePooled(
+        _ hidden: Tensor,
+        of batch: PackedBatch,
+        training: DropoutContext? = nil,
+        rule: SpladePoolingRule
+    ) -> Tensor {
+        if let fusedHead { return fusedHead.spladePooled(hidden, cuSeqlens: batch.cuSeqlens, rule: rule) }
+        return head(hidden, training: training).spladePooled(
+            weight: decoder.weight ?? model.embeddings.tokens.weight,
+            bias: decoder.bias,
+            cuSeqlens: batch.cuSeqlens,
+            rule: rule
+        )
+    }
+
     /// Prepacks the weights for inference on the CPU; see ``ModernBERT/prepackWeights(_:)``.
     ///
     /// Logits are float32 from then on. With int8 the head computes in bfloat16, as it is where a token is decided.
     ///
     /// - Parameter precision: The precision of the products.
     package func prepackWeights(_ precision: ComputeDType) {
-        fusedHead = FusedHead(self, precision: precision == .float32 ? .float32 : .bfloat16)
-        model.prepackWeights(precision)
-    }
-}
-
-/// A prediction head and output layer with packed weights.
-private struct FusedHead {
-    let dense: PrepackedWeight
-    let activation: Activation
-    let norm: FusedNorm
-    let decoder: PrepackedWeight
-
-    init(_ model: LanguageModel, precision: ComputeDType) {
-        dense = PrepackedWeight(model.head.dense, precision: precision)
-        activation = model.configuration.classifierActivation
-        norm = FusedNorm(model.head.norm)
-        decoder = PrepackedWeight(
-            model.decoder.weight ?? model.model.embeddings.tokens.weight,
-            bias: model.decoder.bias,
+        fusedHead = FusedHead(
+            head,
+            output: decoder.weight ?? model.embeddings.tokens.weight,
+            bias: decoder.bias,
             precision: precision
         )
-    }
-
-    func callAsFunction(_ hidden: Tensor) -> Tensor {
-        hidden.linear(dense, activation: activation, dtype: .float32).layerNorm(norm).linear(decoder, dtype: .float32)
+        model.prepackWeights(precision)
     }
 }
 

@@ -55,16 +55,25 @@ public final class ModernBERT: Module, PretrainedModel {
     ///
     /// - Parameters:
     ///   - batch: Sequences of token ids, none with more positions than the model serves.
+    ///   - attendedTokens: How many tokens of each sequence, from its first, are attended to, at least 1; nil for all. The
+    ///     others attend to these, and nobody to them.
     ///   - training: The dropout context of a training pass; nil for inference.
     ///   - precision: The precision to compute in.
     /// - Returns: `[tokens, hiddenSize]` on the device of the parameters, in their dtype or the narrower one of a mixed
     ///   precision.
     public func callAsFunction(
         _ batch: PackedBatch,
+        attendedTokens: [Int32]? = nil,
         training: DropoutContext? = nil,
         precision: Precision = .full
     ) -> Tensor {
-        hiddenStates(batch, training: training, precision: precision, keepingAll: false)[0]
+        hiddenStates(
+            batch,
+            attendedTokens: attendedTokens,
+            training: training,
+            precision: precision,
+            keepingAll: false
+        )[0]
     }
 
     /// The embedding output, the outputs of all layers but the last, and the final-normed output: what transformers
@@ -110,13 +119,14 @@ public final class ModernBERT: Module, PretrainedModel {
 
     private func hiddenStates(
         _ batch: PackedBatch,
+        attendedTokens: [Int32]? = nil,
         training: DropoutContext?,
         precision: Precision,
         keepingAll: Bool
     ) -> [Tensor] {
         let starts = [Int](repeating: 0, count: batch.sequenceCount)
         let dropout = training == nil ? 0 : configuration.attentionDropout
-        let lengths = SequenceLengths(cuSeqlens: batch.cuSeqlens, on: device)
+        let lengths = SequenceLengths(cuSeqlens: batch.cuSeqlens, attendedKeys: attendedTokens, on: device)
         return hiddenStates(
             batch,
             startingAt: starts,
@@ -329,6 +339,8 @@ enum DropoutPlace {
     static let head = 1
     static func attentionOutput(layer: Int) -> Int { 2 * layer + 2 }
     static func mlp(layer: Int) -> Int { 2 * layer + 3 }
+    /// A Dropout module, far above any layer's places.
+    static func module(_ index: Int) -> Int { 1 << 15 + index % (1 << 15) }
 }
 
 extension ModernBERTConfiguration {

@@ -18,15 +18,23 @@ struct RotaryTable {
     ///   - positions: float32, `[tokens]`.
     ///   - dtype: The dtype of the hidden states.
     init(_ rope: RotaryParameters, width: Int, positions: Tensor, dtype: DType) {
-        // In float64, then rounded once: an exponential taken in float32 would turn far positions visibly.
-        let exponents = Tensor.arange(0..<(width / 2), .float64) * (-2 / Double(width))
-        let base = Tensor.full([], rope.theta, .float64).log()
-        let frequencies = (exponents * base).exp().to(.float32, positions.device)
+        let frequencies = Self.frequencies(rope, width: width).to(.float32, positions.device)
         let angles = (positions / rope.positionScale).reshaped(-1, 1) * frequencies
-        rotation = Rotation(
-            cosines: angles.cosine().to(dtype).to(.float32),
-            sines: angles.sine().to(dtype).to(.float32)
-        )
+        var (cosines, sines) = (angles.cosine(), angles.sine())
+        // Both queries and keys grow by it, so that attention's scores grow by its square.
+        if let magnitude = rope.yarn?.magnitude, magnitude != 1 {
+            (cosines, sines) = (cosines * magnitude, sines * magnitude)
+        }
+        rotation = Rotation(cosines: cosines.to(dtype).to(.float32), sines: sines.to(dtype).to(.float32))
+    }
+
+    /// The frequency of each pair of dimensions.
+    ///
+    /// In float64, to be rounded once: an exponential taken in float32 would turn far positions visibly.
+    private static func frequencies(_ rope: RotaryParameters, width: Int) -> Tensor {
+        if let yarn = rope.yarn { return Tensor(yarn.frequencies(theta: rope.theta, width: width)) }
+        let exponents = Tensor.arange(0..<(width / 2), .float64) * (-2 / Double(width))
+        return (exponents * Tensor.full([], rope.theta, .float64).log()).exp()
     }
 
     /// Rotates `[tokens, heads, width]`, keeping its dtype.

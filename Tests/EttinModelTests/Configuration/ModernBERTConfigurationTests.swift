@@ -1,4 +1,5 @@
 import EttinJSON
+import Foundation
 import TestSupport
 import Testing
 import Torch
@@ -21,6 +22,13 @@ func small(_ members: String, kind: String = "modernbert", layers: Int = 4) thro
 
 @Suite("Model configuration")
 struct ModernBERTConfigurationTests {
+    @Test("A file of settings that is nested deeply is refused, as writing it would take a hundred times its size")
+    func deeplyNested() throws {
+        let deep = String(repeating: "[", count: 63) + String(repeating: "]", count: 63)
+        #expect(try small("\"x\": \(deep)").layerCount == 4)
+        #expect(throws: CheckpointError.self) { try small("\"x\": [\(deep)]") }
+    }
+
     @Test("Defaults are those of transformers 5.23.0", arguments: ModelKind.allCases)
     func defaults(kind: ModelKind) throws {
         let read = try configuration(#"{"model_type":"\#(kind.rawValue)"}"#)
@@ -102,6 +110,48 @@ struct ModernBERTConfigurationTests {
         #expect(try small(#""rope_scaling":null"#).globalRope.positionScale == 1)
     }
 
+    @Test("YaRN applies to both kinds of layers, or to one, with the paper's defaults")
+    func yarn() throws {
+        let scaling = YaRNScaling(factor: 4, originalPositions: 64)
+        let one = try small(
+            #""max_position_embeddings":256,"rope_parameters":{"full_attention":{"rope_type":"yarn","factor":4,"#
+                + #""original_max_position_embeddings":64}}"#
+        )
+        #expect(one.globalRope == RotaryParameters(theta: 160_000, yarn: scaling))
+        #expect(one.localRope == RotaryParameters(theta: 10_000))
+        #expect(try ModernBERTConfiguration(json: one.serialized(.version5)).globalRope == one.globalRope)
+        // Without the original length it is the present one; a null factor is the ratio of the two.
+        let both = try small(#""max_position_embeddings":64,"rope_scaling":{"rope_type":"yarn","factor":4.0}"#)
+        #expect(both.globalRope.yarn == scaling && both.localRope.yarn == scaling)
+        let ratio = try small(
+            #""max_position_embeddings":256,"rope_scaling":{"rope_type":"yarn","factor":null,"#
+                + #""original_max_position_embeddings":64,"beta_fast":0,"beta_slow":2,"attention_factor":1.5}"#
+        )
+        var other = scaling
+        (other.betaSlow, other.attentionFactor) = (2, 1.5)
+        #expect(ratio.globalRope.yarn == other)
+        #expect(try ModernBERTConfiguration(json: ratio.serialized(.version5)).localRope == ratio.localRope)
+        let weighted = try small(#""rope_scaling":{"rope_type":"yarn","factor":4,"mscale":2,"mscale_all_dim":1}"#)
+        let expected = (0.2 * log(4.0) + 1) / (0.1 * log(4.0) + 1)
+        #expect(abs(try #require(weighted.globalRope.yarn).magnitude - expected) < 1e-12)
+    }
+
+    // Values from transformers 5.23, `_compute_yarn_parameters`.
+    @Test("YaRN's frequencies and magnitude are those of transformers")
+    func yarnFrequencies() throws {
+        let scaling = YaRNScaling(factor: 4, originalPositions: 64)
+        let expected = [1, 0.0125, 0.000625, 3.125e-5]
+        for (found, expected) in zip(scaling.frequencies(theta: 160_000, width: 8), expected) {
+            #expect(abs(found / expected - 1) < 1e-9)
+        }
+        #expect(abs(scaling.magnitude - 1.13862944) < 1e-8)
+        let wide = YaRNScaling(factor: 4, originalPositions: 8192).frequencies(theta: 160_000, width: 64)
+        #expect(wide.count == 32)
+        for (pair, expected) in [(0, 1.0), (10, 0.022031478583812714), (15, 0.002148272702470422), (22, 6.608570402022451e-05)] {
+            #expect(abs(wide[pair] / expected - 1) < 1e-6)
+        }
+    }
+
     @Test("An encoder's window is doubled by sliding_window, a decoder's is overridden")
     func windows() throws {
         #expect(try small(#""local_attention":127"#).slidingWindow == 63)
@@ -138,6 +188,7 @@ struct ModernBERTConfigurationTests {
         #expect(try small(#""num_labels":3"#).labels == ["LABEL_0", "LABEL_1", "LABEL_2"])
         #expect(try small(#""num_labels":1"#).labelCount == 1)
         #expect(try small(#""id2label":null,"label2id":null"#).labels == nil)
+        #expect(try small(#""id2label":{"0":0,"1":1.5,"2":"c"}"#).labels == ["0", "1.5", "c"])
         let odd = try small(#""id2label":{"0":"a","1":"a"},"label2id":{"a":0}"#)
         #expect(odd.labels == ["a", "a"])
         #expect(odd.otherKeys["label2id"] == ["a": 0])
@@ -248,9 +299,19 @@ struct BadConfigurationTests {
         BadConfiguration(#""rope_parameters":{"rope_theta":1.0}"#, #"the key "rope_theta""#),
         BadConfiguration(#""rope_parameters":{"full_attention":7}"#, "has 7"),
         BadConfiguration(
-            #""rope_parameters":{"full_attention":{"rope_type":"yarn"}}"#,
-            #""yarn"; expected "default" or "linear""#
+            #""rope_parameters":{"full_attention":{"rope_type":"longrope"}}"#,
+            #""longrope"; expected "default", "linear" or "yarn""#
         ),
+        BadConfiguration(#""rope_parameters":{"full_attention":{"rope_type":"yarn"}}"#, "factor", "is missing"),
+        BadConfiguration(#""rope_scaling":{"rope_type":"yarn","factor":-4}"#, "factor", "above 0"),
+        BadConfiguration(
+            #""rope_scaling":{"rope_type":"yarn","factor":4,"original_max_position_embeddings":0}"#,
+            "is 0; expected 1 to"
+        ),
+        BadConfiguration(#""rope_scaling":{"rope_type":"yarn","factor":4,"beta_fast":-1}"#, "beta_fast"),
+        BadConfiguration(#""rope_scaling":{"rope_type":"yarn","factor":4,"attention_factor":"1"}"#, "attention_factor"),
+        BadConfiguration(#""rope_scaling":{"rope_type":"yarn","factor":4,"truncate":false}"#, "transformers ignores"),
+        BadConfiguration(#""rope_scaling":{"rope_type":"yarn","factor":4,"rope_theta":1}"#, "above 1"),
         BadConfiguration(#""rope_parameters":{"full_attention":{"rope_type":"linear"}}"#, "factor", "is missing"),
         BadConfiguration(#""rope_parameters":{"full_attention":{"rope_type":"linear","factor":0}}"#, "above 0"),
         BadConfiguration(
@@ -286,6 +347,7 @@ struct BadConfigurationTests {
         BadConfiguration(#""mlp_dropout":-0.1"#, "0 to 1"),
         BadConfiguration(#""embedding_dropout":NaN"#, "finite"),
         BadConfiguration(#""quantization_config":{"bits":4}"#, "quantised"),
+        BadConfiguration(#""quantization_config":{"quant_method":"gptq"}"#, #"quantised by "gptq""#, "--dtype int8"),
         BadConfiguration(#""dtype":7"#, "a string"),
         BadConfiguration(#""architectures":"A""#, "a list of names"),
         BadConfiguration(#""architectures":[1]"#, "a list of names"),
@@ -294,7 +356,8 @@ struct BadConfigurationTests {
         BadConfiguration(#""num_labels":3,"id2label":{"0":"a"}"#, "but there are 1 labels"),
         BadConfiguration(#""id2label":{"0":"a","2":"b"}"#, "ids from 0 to 1"),
         BadConfiguration(#""id2label":{"0":"a","00":"b"}"#, "names an id twice"),
-        BadConfiguration(#""id2label":{"0":1}"#, "id2label"),
+        BadConfiguration(#""id2label":{"0":[1]}"#, "id2label"),
+        BadConfiguration(#""id2label":{"0":1,"2":2}"#, "ids from 0 to 1"),
         BadConfiguration(#""id2label":["a"]"#, "an object"),
         BadConfiguration(#""label2id":{"a":0,"b":0}"#, "label2id"),
         BadConfiguration(#""label2id":{"a":5}"#, "label2id"),

@@ -49,9 +49,8 @@ import Torch
         settings.truncateDimension = 8
         settings.maxSequenceLength = 50
         return try EmbeddingModel(
-            TransformerModule(trunk(kind)),
             [
-                PoolingModule([.mean, .cls], includesPrompt: false),
+                TransformerModule(trunk(kind)), PoolingModule([.mean, .cls], includesPrompt: false),
                 dense(128, 24, hasBias: false, activation: .gelu, usesResidual: true),
                 dense(24, 24, activation: .identity, usesResidual: true), NormalizeModule(),
             ],
@@ -132,7 +131,7 @@ import Torch
         )
         let loaded = try EmbeddingModel(folder: folder.path)
         #expect(loaded.settings == model.settings && loaded.poolings == [.mean, .cls] && !loaded.includesPrompt)
-        #expect(loaded.normalizes && loaded.dimensions == 24 && loaded.transformerFolder == folder.path)
+        #expect(try loaded.normalizes && loaded.dimensions == 24 && loaded.chain.input().folder == folder.path)
         #expect(loaded.parameters.map(\.key) == model.parameters.map(\.key))
         let counts = [2, 1, 0]
         let isEqual = try loaded(Self.batch, promptTokenCounts: counts)
@@ -146,8 +145,7 @@ import Torch
     @Test func filesAreThoseOfTheLayoutThatAllVersionsRead() throws {
         let folder = try TemporaryFolder()
         let model = try EmbeddingModel(
-            TransformerModule(Self.trunk()),
-            [PoolingModule([.cls, .mean]), Self.dense(128, 8)]
+            [TransformerModule(Self.trunk()), PoolingModule([.cls, .mean]), Self.dense(128, 8)]
         )
         try model.save(folder: folder.path)
         func json(_ name: String) throws -> JSONValue { try JSONValue(parsing: folder.read(name)) }

@@ -122,7 +122,7 @@ import Torch
         let folder = try TemporaryFolder()
         let (model, embedding) = (LanguageModelLossTests.model(.encoder), try EmbeddingModelTests.model())
         model.prepackWeights(.float32)
-        embedding.trunk.prepackWeights(.float32)
+        embedding.trunk?.prepackWeights(.float32)
         for save in [{ try model.save(folder: $0) }, { try embedding.save(folder: $0) }] as [(String) throws -> Void] {
             #expect {
                 try save(folder.path)

@@ -58,6 +58,23 @@ import Torch
         }
     }
 
+    @Test(arguments: ClassifierPooling.allCases)
+    func choicesAreScoredByThePooledHead(pooling: ClassifierPooling) throws {
+        let model = MultipleChoiceModel(Self.configuration(.encoder, pooling))
+        model.initialize(.transformers, seed: 1)
+        let batch = PackedBatch([[5, 6, 7, 8], [9], [10, 11, 12], [5, 9]])
+        try withoutGradients {
+            let logits = model(batch)
+            #expect(logits.shape == [4])
+            let hidden = model.model(batch).pooled(batch, by: pooling == .cls ? .cls : .mean)
+            #expect(try logits.isEqual(to: model.head.classifier(model.head.prediction(hidden)).reshaped(-1)))
+            let loss = try model.loss(batch, choiceCount: 2, labels: [1, 0]).scalar()
+            let rows = logits.reshaped(2, 2).logSoftmax(along: 1)
+            let values = try rows.array(of: Float.self)
+            #expect(abs(loss + Double(values[1] + values[2]) / 2) < 1e-6)
+        }
+    }
+
     @Test func mixedPrecisionScoresAreNearAndFloat32() throws {
         func check(_ exact: Tensor, _ mixed: Tensor) throws {
             #expect(exact.dtype == .float32 && mixed.dtype == .float32 && exact.shape == mixed.shape)
@@ -95,6 +112,7 @@ import Torch
         }
         try roundTrip(TokenClassificationModel(Self.configuration(.encoder)))
         try roundTrip(QuestionAnsweringModel(Self.configuration(.encoder)))
+        try roundTrip(MultipleChoiceModel(Self.configuration(.encoder)))
     }
 
     private func roundTrip(_ model: some PretrainedModel) throws {

@@ -11,7 +11,8 @@ guard arguments.count == 4 else {
     exit(64)
 }
 
-let encoder = try TextEmbeddingPipeline(folder: arguments[1])
-let embeddings = try encoder.encode(Array(arguments[2...]), normalize: true)
+// A folder, or a name on the Hub, such as ettin-encoder-17m or nomic-ai/modernbert-embed-base.
+let encoder = try await TextEncoder(arguments[1])
+let embeddings = try await encoder.encode(arguments[2...], normalize: true)
 let cosine = zip(embeddings[0], embeddings[1]).reduce(0) { sum, pair in sum + pair.0 * pair.1 }
 print(cosine)

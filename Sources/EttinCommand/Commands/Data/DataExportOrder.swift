@@ -1,5 +1,6 @@
 import ArgumentParser
 import EttinCorpus
+import EttinFiles
 import EttinJSON
 
 /// The command `ettin data export-order`.
@@ -40,7 +41,8 @@ struct DataExportOrder: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp("Training data sets, read as one.", valueName: "dataset"),
-        completion: .directory
+        completion: .directory,
+        transform: WeightedFolder.init(argument:)
     )
     var inputs: [WeightedFolder]
 
@@ -67,11 +69,11 @@ struct DataExportOrder: ParsableCommand {
     )
     var canonicalNodes: Int?
 
-    @Option(help: ArgumentHelp("Number of machines, for the orders of streaming.", valueName: "count"))
-    var nodes = 1
+    @Option(help: ArgumentHelp("Number of machines, for the orders of streaming (default: 1).", valueName: "count"))
+    var nodes: Int?
 
-    @Option(help: ArgumentHelp("Ranks per machine, for the orders of streaming.", valueName: "count"))
-    var ranksPerNode = 1
+    @Option(help: ArgumentHelp("Ranks per machine, for the orders of streaming (default: 1).", valueName: "count"))
+    var ranksPerNode: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -81,11 +83,18 @@ struct DataExportOrder: ParsableCommand {
     )
     var shuffleBlockSize: Int?
 
-    @Option(help: "sampling_method: whether epochs that take parts of data sets take the same ones.")
-    var samplingMethod: StreamingSampling.Method = .balanced
+    @Option(
+        help: "sampling_method: whether epochs that take parts of data sets take the same ones (default: balanced)."
+    )
+    var samplingMethod: StreamingSampling.Method?
 
-    @Option(help: ArgumentHelp("sampling_granularity: samples drawn at a time from a shard.", valueName: "samples"))
-    var samplingGranularity = 1
+    @Option(
+        help: ArgumentHelp(
+            "sampling_granularity: samples drawn at a time from a shard (default: 1).",
+            valueName: "samples"
+        )
+    )
+    var samplingGranularity: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -108,8 +117,9 @@ struct DataExportOrder: ParsableCommand {
             throw ValidationError("\(flag) is \(number); expected 1 to \(1 << 40)")
         }
         for (flag, number) in [
-            ("--canonical-nodes", canonicalNodes ?? 1), ("--nodes", nodes), ("--ranks-per-node", ranksPerNode),
-            ("--shuffle-block-size", shuffleBlockSize ?? 1), ("--sampling-granularity", samplingGranularity),
+            ("--canonical-nodes", canonicalNodes ?? 1), ("--nodes", nodes ?? 1),
+            ("--ranks-per-node", ranksPerNode ?? 1),
+            ("--shuffle-block-size", shuffleBlockSize ?? 1), ("--sampling-granularity", samplingGranularity ?? 1),
             ("--epoch-size", epochSize ?? 1),
         ] where number < 1 {
             throw ValidationError("\(flag) is \(number); expected 1 or more")
@@ -117,10 +127,10 @@ struct DataExportOrder: ParsableCommand {
         if !order.isStreaming {
             let streamingOrders = OrderExportStage.Order.allCases.filter(\.isStreaming).map(\.rawValue)
             for (flag, isGiven) in [
-                ("--canonical-nodes", canonicalNodes != nil), ("--nodes", nodes != 1),
-                ("--ranks-per-node", ranksPerNode != 1), ("--shuffle-block-size", shuffleBlockSize != nil),
-                ("--sampling-method", samplingMethod != .balanced),
-                ("--sampling-granularity", samplingGranularity != 1), ("--epoch-size", epochSize != nil),
+                ("--canonical-nodes", canonicalNodes != nil), ("--nodes", nodes != nil),
+                ("--ranks-per-node", ranksPerNode != nil), ("--shuffle-block-size", shuffleBlockSize != nil),
+                ("--sampling-method", samplingMethod != nil),
+                ("--sampling-granularity", samplingGranularity != nil), ("--epoch-size", epochSize != nil),
                 ("@repeat, @choose or @proportion", inputs.contains { $0.input.weight != .once }),
             ] where isGiven {
                 throw ValidationError(
@@ -144,42 +154,72 @@ struct DataExportOrder: ParsableCommand {
             streaming: OrderExportStage.Streaming(
                 canonicalNodes: canonicalNodes,
                 blockSize: shuffleBlockSize,
-                physicalNodes: nodes,
-                ranksPerNode: ranksPerNode,
+                physicalNodes: nodes ?? 1,
+                ranksPerNode: ranksPerNode ?? 1,
                 sampling: StreamingSampling(
-                    method: samplingMethod,
-                    granularity: samplingGranularity,
+                    method: samplingMethod ?? .balanced,
+                    granularity: samplingGranularity ?? 1,
                     epochSize: epochSize
                 )
             ),
             remainder: dropLast ? .dropped : .kept
         )
-        try job.run(json, manifestPath: OrderOutput.manifestPath(job.output)) { try stage.run($0) }
+        try job.run(json, manifestPath: OrderOutput.manifestPath(job.output)) { options in
+            do {
+                return try stage.run(options)
+            } catch let error as CorpusError where error.kind == .invalidOption {
+                guard let flag = Self.flags[error.file] else { throw error }
+                throw CorpusError(
+                    .invalidOption,
+                    file: flag,
+                    item: error.item,
+                    found: error.found,
+                    expected: error.expected?.replacing("drop_last: false", with: "--no-drop-last")
+                )
+            }
+        }
     }
+
+    /// The options for what recipes, whose orders are the same, name otherwise.
+    private static let flags = [
+        "global_train_batch_size": "--batch-size", "batch size": "--batch-size",
+        "num_canonical_nodes":
+            "--canonical-nodes", "num_physical_nodes": "--nodes", "ranks_per_node": "--ranks-per-node",
+        "shuffle_block_size": "--shuffle-block-size", "shuffle_seed": "--seed",
+        "sampling_granularity":
+            "--sampling-granularity", "epoch_size": "--epoch-size", "first step": "--first-step", "steps": "--steps",
+    ]
 }
 
 /// A data set on the command line: its folder, and behind an @ how much of it an epoch takes.
-struct WeightedFolder: ExpressibleByArgument {
+struct WeightedFolder {
     let input: OrderExportStage.Input
 
-    init?(argument: String) {
+    init(argument: String) throws {
         let (folder, option) =
             argument.lastIndex(of: "@").map { at in
                 (String(argument[..<at]), argument[argument.index(after: at)...])
             } ?? (argument, "")
         let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        let value = parts.count == 2 ? String(parts[1]) : ""
-        let weight: MDSStreams.Weight?
-        switch parts.first {
-        case "repeat": weight = Double(value).map { .repeated($0) }
-        case "proportion": weight = Double(value).map { .proportion($0) }
-        case "choose": weight = Int(value).map { .samples($0) }
-        default:
-            // Folders may have an @ in their names.
+        // Folders may have an @ in their names.
+        guard parts.count == 2, !FilePath.exists(argument) else {
             input = OrderExportStage.Input(path: argument)
             return
         }
-        guard let weight else { return nil }
+        let value = String(parts[1])
+        let weight: MDSStreams.Weight? =
+            switch parts[0] {
+            case "repeat": Double(value).map { .repeated($0) }
+            case "proportion": Double(value).map { .proportion($0) }
+            case "choose": Int(value).map { .samples($0) }
+            default: nil
+            }
+        guard let weight else {
+            throw ValidationError(
+                "data set \"\(argument)\" ends in @\(option); expected @repeat=TIMES, @choose=SAMPLES or "
+                    + "@proportion=SHARE, with a number"
+            )
+        }
         input = OrderExportStage.Input(path: folder, weight: weight)
     }
 }

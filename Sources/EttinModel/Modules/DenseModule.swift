@@ -26,6 +26,16 @@ package final class DenseModule: Module, FeatureModule {
         self.init(inputSize, outputSize, hasBias, activation, usesResidual, FeatureNames())
     }
 
+    /// Makes a projection of a weight alone.
+    ///
+    /// - Parameters:
+    ///   - weight: `[outputs, inputs]`.
+    ///   - feature: The feature that is projected.
+    convenience init(projecting weight: Tensor, feature: String) {
+        self.init(weight.size(1), weight.size(0), false, .identity, false, FeatureNames(feature))
+        linear.weight = weight
+    }
+
     private init(
         _ inputSize: Int,
         _ outputSize: Int,
@@ -52,7 +62,7 @@ package final class DenseModule: Module, FeatureModule {
         fields.read("bias", into: &hasBias)
         fields.read("use_residual", into: &usesResidual)
         fields.read("activation_function", into: &activationName)
-        let names = FeatureNames(&fields)
+        let names = FeatureNames(&fields, default: folder.defaultFeature)
         for (key, size) in [("in_features", inputs), ("out_features", outputs)]
         where !(1...ConfigurationLimits.width).contains(size) {
             fields.refuse(key, "is \(size)", expected: "1 to \(ConfigurationLimits.width)")
@@ -71,7 +81,7 @@ package final class DenseModule: Module, FeatureModule {
         guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
         return try withRecovery {
             let module = DenseModule(inputs, outputs, hasBias, activation, usesResidual, names)
-            try module.load(folder.weights())
+            try folder.load(module)
             return module
         }
     }
@@ -111,12 +121,12 @@ package final class DenseModule: Module, FeatureModule {
 
 extension Activation {
     /// The activations a projection may name, by their Python classes.
-    fileprivate static let classNames: [(Activation, name: String)] = [
+    static let classNames: [(Activation, name: String)] = [
         (.identity, "Identity"), (.tanh, "Tanh"), (.gelu, "GELU"), (.relu, "ReLU"), (.silu, "SiLU"),
         (.sigmoid, "Sigmoid"),
     ]
 
-    fileprivate init?(className: String) {
+    init?(className: String) {
         guard let found = Self.classNames.first(where: { $0.name == className }) else { return nil }
         self = found.0
     }

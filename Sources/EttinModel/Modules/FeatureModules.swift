@@ -8,7 +8,9 @@ enum FeatureModules {
 
     /// Every kind that is known.
     static let kinds: [any FeatureModule.Type] = [
-        TransformerModule.self, PoolingModule.self, DenseModule.self, NormalizeModule.self,
+        TransformerModule.self, PoolingModule.self, DenseModule.self, NormalizeModule.self, LayerNormModule.self,
+        DropoutModule.self, MultiVectorMaskModule.self, SpladePoolingModule.self, SparseStaticEmbeddingModule.self,
+        StaticEmbeddingModule.self, RouterModule.self,
     ]
 
     /// A module is known by the last part of its Python class path, so that every generation's paths are understood.
@@ -20,30 +22,31 @@ enum FeatureModules {
     ///   - folder: A folder with `modules.json`.
     ///   - dtype: The dtype to convert a trunk to; nil keeps the file's.
     ///   - device: Where a trunk goes.
-    /// - Returns: The modules, and the folder of the first below the model's.
+    /// - Returns: The modules.
     /// - Throws: `CheckpointError` for a file that is broken and for a module that is not known.
-    static func read(
-        folder: String,
-        dtype: DType?,
-        device: Device
-    ) throws -> (modules: [any FeatureModule], firstPath: String) {
+    static func read(folder: String, dtype: DType?, device: Device) throws -> [any FeatureModule] {
         let path = FilePath.joined(folder, file)
         let list = try JSONFile.value(path: path, name: file, sizeLimit: JSONFile.settingsSizeLimit)
         guard let entries = list.arrayValue, !entries.isEmpty else {
             throw CheckpointError(.malformed, file: file, found: "is not a list of modules")
         }
+        // Modules of a multi-vector model that do not say what they read mean the vectors of tokens.
+        let isMultiVector = try FolderEvidence(folder: folder)?.kind == .multiVector
         // All names first, so that a large trunk is not read for the sake of a module that nobody knows.
         let named = try entries.enumerated().map { index, entry in
-            let (kind, name) = try kind(of: entry, item: "module \(index)")
-            return (kind, FeatureModuleFolder(model: folder, name: name, dtype: dtype, device: device))
+            let (kind, type, name) = try kind(of: entry, isFirst: index == 0, item: "module \(index)")
+            var part = FeatureModuleFolder(model: folder, name: name, type: type, dtype: dtype, device: device)
+            if isMultiVector || type.hasPrefix("pylate.") { part.defaultFeature = FeatureName.tokenEmbeddings }
+            return (kind, part)
         }
-        guard named[0].0 is TransformerModule.Type else {
-            throw unsupported("module 0", entries[0], expected: TransformerModule.className)
-        }
-        return (try named.map { kind, folder in try kind.read(folder) }, named[0].1.name)
+        return try named.map { kind, folder in try kind.read(folder) }
     }
 
-    private static func kind(of entry: JSONValue, item: String) throws -> (any FeatureModule.Type, path: String) {
+    private static func kind(
+        of entry: JSONValue,
+        isFirst: Bool,
+        item: String
+    ) throws -> (any FeatureModule.Type, type: String, path: String) {
         guard let type = entry["type"]?.stringValue, let path = entry["path"]?.stringValue else {
             throw CheckpointError(.malformed, file: file, item: item, found: "lacks \"type\" or \"path\"")
         }
@@ -56,41 +59,48 @@ enum FeatureModules {
                 expected: "a folder of the model"
             )
         }
-        guard let kind = kinds.first(where: { $0.className == className(ofPath: type) }) else {
-            let known = kinds.map { $0.className }.joined(separator: ", ")
-            throw unsupported(item, entry, expected: "one of \(known)")
-        }
-        return (kind, path)
+        return (try kind(ofClass: type, isFirst: isFirst, file: file, item: item), type, path)
     }
 
-    private static func unsupported(_ item: String, _ entry: JSONValue, expected: String) -> CheckpointError {
-        let type = quoted(entry["type"]?.stringValue ?? "")
-        return CheckpointError(.unsupported, file: file, item: item, found: "is \(type)", expected: expected)
-    }
-
-    /// Checks that each module finds the features it reads, and that the last writes an embedding.
+    /// The kind of a module.
     ///
-    /// - Returns: The width of an embedding.
+    /// - Parameters:
+    ///   - type: The path of its Python class.
+    ///   - isFirst: Whether it is the first of its chain, which reads tokens.
+    ///   - file: The file that names it.
+    ///   - item: What messages call it.
+    /// - Returns: The kind.
+    /// - Throws: `CheckpointError` for one that is not known or not one to be first.
+    static func kind(
+        ofClass type: String,
+        isFirst: Bool,
+        file: String,
+        item: String
+    ) throws -> any FeatureModule.Type {
+        let name = className(ofPath: type)
+        let kind = kinds.first { $0.className == name || $0.otherClassNames.contains(name) }
+        if let kind, !isFirst || kind.readsTokens { return kind }
+        let known = kinds.filter { !isFirst || $0.readsTokens }.map { $0.className }
+        throw CheckpointError(
+            .unsupported,
+            file: file,
+            item: item,
+            found: "is \(quoted(type))",
+            expected: (isFirst ? "" : "one of ") + known.joined(separator: ", ")
+        )
+    }
+
+    /// Checks that each module finds the features that it reads.
+    ///
+    /// - Returns: The features after the last module.
     /// - Throws: `CheckpointError` that names the module that does not fit.
-    static func connect(_ modules: [any FeatureModule]) throws -> Int {
+    static func connect(_ modules: [any FeatureModule]) throws -> FeatureShapes {
         var shapes = FeatureShapes(before: "the model")
         for (index, module) in modules.enumerated() {
             shapes = FeatureShapes(before: "module \(index), \(type(of: module).className),", shapes)
             try module.connect(&shapes)
         }
-        guard let latest = shapes.latest, shapes.contains(FeatureName.sentenceEmbedding) else {
-            throw CheckpointError(.unsupported, file: file, found: "has no Pooling", expected: "one after Transformer")
-        }
-        guard latest == FeatureName.sentenceEmbedding else {
-            throw CheckpointError(
-                .unsupported,
-                file: file,
-                item: shapes.place,
-                found: "writes \(quoted(latest)) last",
-                expected: "an embedding model, which writes \(quoted(FeatureName.sentenceEmbedding))"
-            )
-        }
-        return try FeatureShapes(before: "an embedding model", shapes).width(of: latest, with: .sequences)
+        return shapes
     }
 
     /// Writes `modules.json` and what it names: the first module into the model's folder, the others below it.
@@ -104,13 +114,13 @@ enum FeatureModules {
     ) throws {
         var entries: [JSONValue] = []
         for (index, module) in modules.enumerated() {
-            let name = index == 0 ? "" : "\(index)_\(type(of: module).className)"
+            let name = index == 0 ? "" : "\(index)_\(className(ofPath: module.classPath))"
             let files = FeatureModuleFolder(model: folder, name: name, shardSize: shardSize, format: format)
             try CheckpointError.translating { try FilePath.makeFolder(files.path) }
             try module.write(files)
             entries.append([
                 "idx": JSONValue(index), "name": .string("\(index)"), "path": .string(name),
-                "type": .string(type(of: module).classPath),
+                "type": .string(module.classPath),
             ])
         }
         try JSONFile.write(.array(entries), toFolder: folder, name: file)

@@ -12,6 +12,9 @@ package final class PoolingModule: Module, FeatureModule {
     package var poolings: [Pooling]
     /// Whether the tokens of a prompt take part.
     package let includesPrompt: Bool
+    /// Whose rules hold: up to version 5, the first token is a sequence's first even where that belongs to a prompt which
+    /// does not take part.
+    package var generation = TextGeneration.version6
     /// The width that the settings name, where they do.
     private var statedSize: Int?
     private var inputSize = 0
@@ -23,7 +26,7 @@ package final class PoolingModule: Module, FeatureModule {
     }
 
     /// The flags of versions up to 5, in the order in which their vectors are put together.
-    private static let flags: [(key: String, pooling: Pooling)] = [
+    static let flags: [(key: String, pooling: Pooling)] = [
         ("pooling_mode_cls_token", .cls), ("pooling_mode_max_tokens", .max), ("pooling_mode_mean_tokens", .mean),
         ("pooling_mode_mean_sqrt_len_tokens", .meanSqrtLen), ("pooling_mode_weightedmean_tokens", .weightedMean),
         ("pooling_mode_lasttoken", .lastToken),
@@ -73,6 +76,15 @@ package final class PoolingModule: Module, FeatureModule {
 
     package func connect(_ shapes: inout FeatureShapes) throws {
         inputSize = try shapes.width(of: FeatureName.tokenEmbeddings, with: .tokens)
+        if shapes.isMasked {
+            throw CheckpointError(
+                .unsupported,
+                file: FeatureModules.file,
+                item: shapes.place,
+                found: "comes after a MultiVectorMask",
+                expected: "a multi-vector model without Pooling"
+            )
+        }
         if let statedSize, statedSize != inputSize {
             throw CheckpointError(
                 .malformed,
@@ -88,7 +100,9 @@ package final class PoolingModule: Module, FeatureModule {
     package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
         let tokens = features[FeatureName.tokenEmbeddings]
         let skipped = includesPrompt ? nil : features.promptTokenCounts
-        let parts = poolings.map { tokens.pooled(features.batch, by: $0, skipping: skipped) }
+        let parts = poolings.map {
+            tokens.pooled(features.batch, by: $0, skipping: $0 == .cls && generation == .version5 ? nil : skipped)
+        }
         features[FeatureName.sentenceEmbedding] = parts.count == 1 ? parts[0] : Tensor.concatenate(parts, along: 1)
     }
 

@@ -11,6 +11,9 @@ package final class NormalizeModule: Module, FeatureModule {
 
     package override convenience init() { self.init(names: FeatureNames()) }
 
+    /// Scales the vectors of one feature.
+    package convenience init(feature: String) { self.init(names: FeatureNames(feature)) }
+
     private init(names: FeatureNames) {
         self.names = names
         super.init()
@@ -18,7 +21,7 @@ package final class NormalizeModule: Module, FeatureModule {
 
     package static func read(_ folder: FeatureModuleFolder) throws -> NormalizeModule {
         var fields = try folder.settings(isRequired: false)
-        let names = FeatureNames(&fields)
+        let names = FeatureNames(&fields, default: FeatureName.sentenceEmbedding)
         guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
         return NormalizeModule(names: names)
     }
@@ -51,12 +54,15 @@ struct FeatureNames {
 
     init() {}
 
+    /// One feature, which is changed.
+    init(_ feature: String) { (input, output) = (feature, feature) }
+
     /// Reads both keys; a module writes what it reads unless its settings say otherwise.
-    init(_ fields: inout ConfigurationFields) {
+    init(_ fields: inout ConfigurationFields, default name: String) {
         var (given, result): (String?, String?) = (nil, nil)
         fields.read("module_input_name", into: &given)
         fields.read("module_output_name", into: &result)
-        input = given ?? input
+        input = given ?? name
         output = result ?? input
     }
 }

@@ -1,0 +1,64 @@
+import EttinFiles
+import EttinJSON
+package import Torch
+
+/// What a reranker's folder says besides its weights: prompts, and how raw scores become those of the model.
+package struct RerankerSettings {
+    /// Prompts and what has no effect.
+    package let settings: EmbeddingSettings
+    /// The activation function of the scores, or why the one that is named cannot be applied.
+    package let activation: Result<Activation, CheckpointError>
+
+    /// Keys of `config.json` that are obeyed.
+    package static let configurationKeys: Set<String> = [legacyKey]
+    private static let legacyKey = "sbert_ce_default_activation_function"
+
+    /// Reads the settings of a folder.
+    ///
+    /// The first of these that names an activation function decides: `config_sentence_transformers.json`; the object
+    /// `sentence_transformers` of `config.json`, which versions up to 5 write; `sbert_ce_default_activation_function`
+    /// there, from before version 4. Without any it is the sigmoid, for rerankers have one label.
+    ///
+    /// - Parameters:
+    ///   - folder: The model's folder.
+    ///   - configuration: That of its transformer.
+    /// - Throws: `CheckpointError` with everything that is wrong; absent files are defaults.
+    ///
+    /// > Source: sentence-transformers 6.2 `cross_encoder/model.py`.
+    package init(folder: String, configuration: ModernBERTConfiguration) throws {
+        var (settings, fields) = try EmbeddingSettings.read(folder: folder)
+        var path: String?
+        fields.read("activation_fn", into: &path)
+        guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
+        var (file, key) = (fields.file, "activation_fn")
+        if path == nil {
+            file = "config.json"
+            let object = configuration.otherKeys["sentence_transformers"]
+            if let value = object?["activation_fn"] {
+                (path, key) = (value.stringValue ?? value.text(), "sentence_transformers.activation_fn")
+            } else if let value = configuration.otherKeys[Self.legacyKey], !value.isNull {
+                (path, key) = (value.stringValue ?? value.text(), Self.legacyKey)
+            }
+        }
+        settings.note(&fields, inert: [])
+        self.settings = settings
+        guard let path else {
+            activation = .success(.sigmoid)
+            return
+        }
+        let name = FeatureModules.className(ofPath: path)
+        if path.hasPrefix("torch."), let function = Activation(className: name) {
+            activation = .success(function)
+        } else {
+            let known = Activation.classNames.map(\.name).joined(separator: ", ")
+            let problem = CheckpointError.Problem(
+                .unsupported,
+                file: file,
+                item: quoted(key),
+                found: "is \(quoted(path, limit: 100)), which is not run",
+                expected: "torch's \(known); --activation replaces it"
+            )
+            activation = .failure(CheckpointError([problem]))
+        }
+    }
+}

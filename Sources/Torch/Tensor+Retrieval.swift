@@ -1,0 +1,180 @@
+import CTorch
+
+/// How SPLADE pools the vocabulary projection of a sequence's tokens.
+package struct SpladePoolingRule: Sendable, Hashable {
+    /// Whether the activations of a sequence's tokens are added up; their maximum is taken otherwise.
+    package let isSum: Bool
+    /// Whether the logarithm is taken twice, as OpenSearch's models do; `log1p_relu`.
+    package let takesLogarithmTwice: Bool
+
+    /// Creates a rule.
+    ///
+    /// - Parameters:
+    ///   - isSum: Whether activations are added up.
+    ///   - takesLogarithmTwice: Whether the logarithm is taken twice.
+    package init(isSum: Bool = false, takesLogarithmTwice: Bool = false) {
+        self.isSum = isSum
+        self.takesLogarithmTwice = takesLogarithmTwice
+    }
+}
+
+extension Tensor {
+    /// Tokens whose logits exist at a time where SPLADE's pooling is composed of libtorch's operators.
+    package static let spladeChunkRows = 512
+
+    /// Pools `log(1 + relu(self · weightᵀ + bias))` over the tokens of each sequence, without keeping any logits.
+    ///
+    /// - Parameters:
+    ///   - weight: The packed vocabulary projection.
+    ///   - cuSeqlens: 0, then the end of each sequence.
+    ///   - rule: Maximum or sum, and the activation.
+    /// - Returns: float32, `[sequences, vocabulary]`; NaN where a logit is NaN or infinite, unless it is −∞.
+    /// - Complexity: O(tokens · vocabulary · width) time, O(sequences · vocabulary) memory.
+    ///
+    /// > Source: SPLADE v2, arXiv 2109.10086; sentence-transformers `sparse_encoder/modules/splade_pooling.py`.
+    package func spladePooled(_ weight: PrepackedWeight, cuSeqlens: [Int32], rule: SpladePoolingRule) -> Tensor {
+        withExtendedLifetime(weight) {
+            pooled(cuSeqlens, rule, "spladePooled", [self]) {
+                ct_splade_pooling_packed(handle, weight.handle, $0, $1)
+            }
+        }
+    }
+
+    /// As ``spladePooled(_:cuSeqlens:rule:)`` for a weight that is not packed, on any device, differentiable.
+    ///
+    /// - Parameters:
+    ///   - weight: `[vocabulary, width]`.
+    ///   - bias: `[vocabulary]`, or nil.
+    ///   - cuSeqlens: 0, then the end of each sequence.
+    ///   - rule: Maximum or sum, and the activation.
+    ///   - chunkRows: Tokens whose logits exist at a time, unless gradients are recorded.
+    /// - Returns: float32, `[sequences, vocabulary]`.
+    package func spladePooled(
+        weight: Tensor,
+        bias: Tensor?,
+        cuSeqlens: [Int32],
+        rule: SpladePoolingRule,
+        chunkRows: Int = spladeChunkRows
+    ) -> Tensor {
+        pooled(cuSeqlens, rule, "spladePooled", [self, weight]) {
+            ct_splade_pooling(handle, weight.handle, bias?.handle, $0, Int64(chunkRows), $1)
+        }
+    }
+
+    private func pooled(
+        _ cuSeqlens: [Int32],
+        _ rule: SpladePoolingRule,
+        _ name: StaticString,
+        _ operands: [Tensor],
+        _ body: (CTSpladePooling, UnsafeMutablePointer<OpaquePointer?>) -> CTStatus
+    ) -> Tensor {
+        requireUsage(!cuSeqlens.isEmpty, "no cumulative lengths of sequences")
+        return cuSeqlens.withUnsafeBufferPointer { lengths in
+            let pooling = CTSpladePooling(
+                cuSeqlens: lengths.baseAddress,
+                sequenceCount: Int32(lengths.count - 1),
+                isSum: rule.isSum,
+                logarithms: rule.takesLogarithmTwice ? 2 : 1
+            )
+            return makeTensor(name, operands) { body(pooling, $0) }
+        }
+    }
+
+    /// Scores queries against documents by late interaction: `Σᵢ maxⱼ qᵢ · dⱼ`.
+    ///
+    /// - Parameters:
+    ///   - queries: Packed rows of all queries, `[queryRows, width]`.
+    ///   - cuQueries: 0, then the end of each query.
+    ///   - documents: Packed rows of all documents, `[documentRows, width]`, same dtype.
+    ///   - cuDocuments: 0, then the end of each document.
+    ///   - isPairwise: Whether query i is scored against document i only.
+    ///   - isComposed: Whether to use libtorch's operators alone, which gradients go through.
+    /// - Returns: float32, `[queries, documents]`, or `[documents]` for pairs. A document without rows scores −10⁹.
+    /// - Complexity: O(queryRows · documentRows · width) time, O(queryRows · width) memory besides the scores.
+    ///
+    /// > Source: ColBERT, section 3.1; sentence-transformers `util/similarity.py`.
+    package static func maxSim(
+        queries: Tensor,
+        _ cuQueries: [Int32],
+        documents: Tensor,
+        _ cuDocuments: [Int32],
+        isPairwise: Bool = false,
+        isComposed: Bool = false
+    ) -> Tensor {
+        withRowCounts(cuQueries, cuDocuments) { queryCounts, documentCounts in
+            makeTensor("maxSim", [queries, documents]) {
+                ct_maxsim(
+                    queries.handle,
+                    queryCounts,
+                    documents.handle,
+                    documentCounts,
+                    isPairwise,
+                    isComposed,
+                    $0
+                )
+            }
+        }
+    }
+}
+
+/// MaxSim of rows in memory, which are neither copied nor padded; see ``Tensor/maxSim(queries:_:documents:_:isPairwise:isComposed:)``.
+///
+/// - Parameters:
+///   - queries: Rows of all queries, `width` elements each.
+///   - cuQueries: 0, then the end of each query, in rows.
+///   - documents: Rows of all documents.
+///   - cuDocuments: 0, then the end of each document, in rows.
+///   - width: Elements of a row.
+///   - isPairwise: Whether query i is scored against document i only.
+/// - Returns: `[queries, documents]` row by row, or one score for each document.
+package func maxSimScores(
+    queries: [Float],
+    _ cuQueries: [Int32],
+    documents: [Float],
+    _ cuDocuments: [Int32],
+    width: Int,
+    isPairwise: Bool = false
+) -> [Float] {
+    requireUsage(
+        cuQueries.last.map { Int($0) * width == queries.count } == true
+            && cuDocuments.last.map { Int($0) * width == documents.count } == true,
+        "\(queries.count) and \(documents.count) elements are not \(cuQueries.last ?? 0) and \(cuDocuments.last ?? 0) "
+            + "rows of \(width)"
+    )
+    let count = (isPairwise ? 1 : cuQueries.count - 1) * (cuDocuments.count - 1)
+    var scores = [Float](repeating: 0, count: count)
+    let status = withRowCounts(cuQueries, cuDocuments) { queryCounts, documentCounts in
+        queries.withUnsafeBufferPointer { queries in
+            documents.withUnsafeBufferPointer { documents in
+                scores.withUnsafeMutableBufferPointer { scores in
+                    ct_maxsim_rows(
+                        queries.baseAddress,
+                        queryCounts,
+                        documents.baseAddress,
+                        documentCounts,
+                        Int64(width),
+                        isPairwise,
+                        scores.baseAddress
+                    )
+                }
+            }
+        }
+    }
+    return succeeded(status, "maxSim", []) ? scores : []
+}
+
+private func withRowCounts<Result>(
+    _ cuQueries: [Int32],
+    _ cuDocuments: [Int32],
+    _ body: (CTRowCounts, CTRowCounts) -> Result
+) -> Result {
+    requireUsage(!cuQueries.isEmpty && !cuDocuments.isEmpty, "no cumulative lengths of queries or documents")
+    return cuQueries.withUnsafeBufferPointer { queries in
+        cuDocuments.withUnsafeBufferPointer { documents in
+            body(
+                CTRowCounts(cumulative: queries.baseAddress, count: Int32(queries.count - 1)),
+                CTRowCounts(cumulative: documents.baseAddress, count: Int32(documents.count - 1))
+            )
+        }
+    }
+}
