@@ -17,7 +17,7 @@ struct EncodingState: ~Copyable {
     var ids = Scratch<Int32>(capacity: 1024)
     /// For each id where its source lies, in characters of the text; filled only when offsets are asked for.
     var spans = Scratch<CharacterSpan>(capacity: 1024)
-    /// Tokens whose text is not that of their id: added tokens that swallowed white space.
+    /// Tokens whose text is not that of their id: added tokens that swallowed white space, and the like.
     var tokenTexts: [Int: String] = [:]
 
     /// A range of characters (Unicode scalars).
@@ -162,7 +162,7 @@ struct EncodingState: ~Copyable {
     ) {
         ids.append(id)
         guard wantsTexts else { return }
-        if start != match.start || end != match.end {
+        if start != match.start || end != match.end || core.idsWithTwoTexts.contains(id) {
             tokenTexts[ids.count - 1] = String(
                 decoding: UnsafeBufferPointer(start: text + start, count: end - start),
                 as: UTF8.self

@@ -87,12 +87,19 @@ extension Tokenizer {
     /// One text of an encoding before special tokens are added.
     struct EncodedPart {
         let ids: [Int32]
-        var offsets: [Range<Int>]
+        let offsets: [Range<Int>]
         let tokenTexts: [Int: String]
     }
 
     func part(_ worker: EncodingWorker, _ text: UnsafeBufferPointer<UInt8>) -> EncodedPart {
         worker.state.encode(text, offsets: true, splitting: file.splitting)
+        // Kept out of the closure: a tokenizer is a large value to copy for each token.
+        let (core, ids, texts) = (core, Array(worker.state.ids.buffer), worker.state.tokenTexts)
+        for addsPrefixSpace in file.postProcessor.trimming {
+            PostProcessor.trim(&worker.state.spans, addsPrefixSpace: addsPrefixSpace) { index in
+                Self.outerSpaces(ids[index], texts.isEmpty ? nil : texts[index], core)
+            }
+        }
         var offsets: [Range<Int>] = []
         offsets.reserveCapacity(worker.state.spans.count)
         for index in 0..<worker.state.spans.count {
@@ -100,21 +107,7 @@ extension Tokenizer {
             // Composition can leave a token with an end before its start; Range does not have those.
             offsets.append(span.start..<max(span.start, span.end))
         }
-        var part = EncodedPart(
-            ids: Array(worker.state.ids.buffer),
-            offsets: offsets,
-            tokenTexts: worker.state.tokenTexts
-        )
-        let trimming = file.postProcessor.trimming
-        guard !trimming.isEmpty else { return part }
-        // Kept out of the closure: a tokenizer is a large value to copy for each token.
-        let (core, ids, texts) = (core, part.ids, part.tokenTexts)
-        for addsPrefixSpace in trimming {
-            PostProcessor.trim(&part.offsets, addsPrefixSpace: addsPrefixSpace) { index in
-                Self.outerSpaces(ids[index], texts.isEmpty ? nil : texts[index], core)
-            }
-        }
-        return part
+        return EncodedPart(ids: ids, offsets: offsets, tokenTexts: texts)
     }
 
     func assemble(_ first: EncodedPart, _ second: EncodedPart?, addSpecialTokens: Bool) -> Encoding {
@@ -159,7 +152,7 @@ extension Tokenizer {
             var text = text
             return text.withUTF8(outerSpaces)
         }
-        return core.textBytes(of: Int(id)).map(outerSpaces) ?? (0, 0)
+        return core.encodedBytes(of: Int(id)).map(outerSpaces) ?? (0, 0)
     }
 
     private static func outerSpaces(_ text: UnsafeBufferPointer<UInt8>) -> (leading: Int, trailing: Int) {

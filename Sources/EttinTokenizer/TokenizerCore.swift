@@ -14,6 +14,8 @@ final class TokenizerCore: Sendable {
     private let addedBytes: SharedTable<UInt8>
     private let addedRanges: [Int32: Range<Int>]
     let addedIDsByContent: [[UInt8]: Int32]
+    /// Added tokens that the model can make too, with another text.
+    let idsWithTwoTexts: Set<Int32>
     let rawMatcher: AddedTokenMatcher
     let normalizedMatcher: AddedTokenMatcher
 
@@ -86,6 +88,9 @@ final class TokenizerCore: Sendable {
         }
         addedBytes = SharedTable(allBytes)
         addedIDsByContent = byContent
+        idsWithTwoTexts = Set(
+            textsByID.filter { id, text in vocabulary.text(of: Int(id)).map { !$0.elementsEqual(text) } ?? false }.keys
+        )
 
         func matcher(normalized: Bool) -> AddedTokenMatcher {
             // Of two tokens that normalise to the same text, the original matches either, as its hashing has it; here it
@@ -172,6 +177,11 @@ final class TokenizerCore: Sendable {
             return UnsafeBufferPointer(rebasing: addedBytes.buffer[range])
         }
         return vocabulary.text(of: id)
+    }
+
+    /// The UTF-8 of the text of a token that was encoded; for `idsWithTwoTexts`, that of the model.
+    func encodedBytes(of id: Int) -> UnsafeBufferPointer<UInt8>? {
+        vocabulary.text(of: id) ?? textBytes(of: id)
     }
 
     /// The text of a token as the original's `id_to_token` gives it.

@@ -65,6 +65,95 @@ struct TokenizerTypesTests {
         #expect(joined.encodeIDs("cat t a", addSpecialTokens: false).count == 5)
     }
 
+    @Test("A text of many megabytes is normalised without places, which ids alone do not need")
+    func longTexts() throws {
+        var object = try Self.file("gemma")
+        object["normalizer"] = [
+            "type": "Sequence",
+            "normalizers": [
+                ["type": "Prepend", "prepend": "\u{2581}"],
+                ["type": "Replace", "pattern": ["String": " "], "content": "\u{2581}"],
+            ],
+        ]
+        object["pre_tokenizer"] = nil
+        let tokenizer = try Self.tokenizer(object)
+        let short = tokenizer.encode("the cat ", addSpecialTokens: false).ids
+        let blank = try #require(tokenizer.tokenToID("\u{2581}"))
+        #expect(short.last == blank)
+        let text = String(repeating: "the cat ", count: 1_000_000)
+        let ids = tokenizer.encodeIDs(text, addSpecialTokens: false)
+        #expect(ids.count == 2_000_001 && ids.last == blank)
+        #expect(Array(ids.prefix(4)) == Array(short.prefix(2)) + short.prefix(2))
+    }
+
+    @Test("Only the first word gets a blank in front, with offsets, without, and from a file")
+    func firstWord() throws {
+        var object = try Self.file("unigram")
+        object["normalizer"] = nil
+        object["post_processor"] = nil
+        object["pre_tokenizer"] = [
+            "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "first", "split": true,
+        ]
+        object["added_tokens"] = [["id": 4, "content": "\u{65E5}", "normalized": true]]
+        object["model"] = [
+            "type": "Unigram", "unk_id": 0,
+            "vocab": [["<unk>", 0], ["\u{2581}b", -1], ["\u{2581}", -3], ["b", -2]],
+        ]
+        let tokenizer = try Self.tokenizer(object)
+        let samples: [(text: String, ids: [Int32])] = [
+            ("\u{65E5}b", [4, 3]), ("b\u{65E5}b\u{65E5}b", [1, 4, 3, 4, 3]),
+        ]
+        for (text, expected) in samples {
+            #expect(tokenizer.encode(text).ids == expected)
+            #expect(tokenizer.encodeIDs(text) == expected)
+            try withTemporaryFolder { folder throws in
+                try text.write(toFile: "\(folder)/text", atomically: true, encoding: .utf8)
+                var ids: [Int32] = []
+                try tokenizer.encodeFile("\(folder)/text") { ids += $0 }
+                #expect(ids == expected)
+            }
+        }
+    }
+
+    @Test("A rule that joins what is unknown to a blank behind it reaches across cuts")
+    func unknownInRules() throws {
+        var object = try Self.file("gemma")
+        object["normalizer"] = nil
+        object["pre_tokenizer"] = nil
+        object["post_processor"] = nil
+        object["added_tokens"] = nil
+        object["model"] = [
+            "type": "BPE", "unk_token": "[U]", "vocab": ["[U]": 0, "\u{2581}": 1, "a": 2, "[U]\u{2581}": 3],
+            "merges": [["[U]", "\u{2581}"]],
+        ]
+        #expect(try Self.tokenizer(object).encodeIDs("ax\u{2581}a\u{2581}") == [2, 3, 2, 1])
+    }
+
+    @Test("Spaces in decoded texts are cleaned up as tokenizer_config.json says, but not those of BPE")
+    func cleanUp() throws {
+        let models: [(model: JSONValue, decoded: String)] = [
+            (["type": "Unigram", "unk_id": 0, "vocab": [["u", 0], ["a", -1], [".", -1]]], "a."),
+            (
+                [
+                    "type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "##",
+                    "max_input_chars_per_word": 100, "vocab": ["u": 0, "a": 1, ".": 2],
+                ], "a."
+            ),
+            (["type": "BPE", "unk_token": "u", "vocab": ["u": 0, "a": 1, ".": 2], "merges": []], "a ."),
+        ]
+        for (model, decoded) in models {
+            try withTemporaryFolder { folder throws in
+                let file = String(decoding: JSONValue.object(["model": model]).serialized(), as: UTF8.self)
+                try file.write(toFile: "\(folder)/tokenizer.json", atomically: true, encoding: .utf8)
+                let configuration = #"{"clean_up_tokenization_spaces": true}"#
+                try configuration.write(toFile: "\(folder)/tokenizer_config.json", atomically: true, encoding: .utf8)
+                let tokenizer = try Tokenizer(folder: folder)
+                #expect(tokenizer.decode([1, 2]) == decoded)
+                #expect(tokenizer.decode([1, 2], cleanUpTokenizationSpaces: false) == "a .")
+            }
+        }
+    }
+
     @Test("A space in front is a matter of byte-level tokenizers alone")
     func prefixSpace() throws {
         let bert = try Self.tokenizer(Self.file("bert"))
@@ -72,6 +161,9 @@ struct TokenizerTypesTests {
         #expect(bert.withPrefixSpace(true).encodeIDs("the cat") == bert.encodeIDs("the cat"))
         let bytes = try Self.tokenizer(Self.file("gpt_4o"))
         #expect(bytes.withPrefixSpace(true).encodeIDs("cat") == bytes.encodeIDs(" cat"))
+        var object = try Self.file("gpt_4o")
+        object["pre_tokenizer"] = ["type": "Sequence", "pretokenizers": [try #require(object["pre_tokenizer"])]]
+        #expect(try Self.tokenizer(object).withPrefixSpace(true).encodeIDs("cat") == bytes.encodeIDs(" cat"))
     }
 
     @Test("A file is tokenised as one text")
@@ -103,6 +195,31 @@ struct TokenizerTypesTests {
             Broken(type: "gemma", path: ["decoder"], value: ["type": "CTC"], message: #""decoder.type" is "CTC""#),
             Broken(type: "gemma", path: ["pre_tokenizer", "behavior"], value: "x", message: "pre_tokenizer.behavior"),
             Broken(type: "gemma", path: ["pre_tokenizer", "pattern"], value: 1, message: "pre_tokenizer.pattern"),
+            Broken(
+                type: "gemma",
+                path: ["normalizer", "pattern"],
+                value: ["String": ""],
+                message: #""normalizer.pattern.String" is """#
+            ),
+            Broken(
+                type: "gemma",
+                path: ["normalizer", "pattern"],
+                value: ["String": "a", "Regex": "b"],
+                message: "normalizer.pattern"
+            ),
+            Broken(type: "gemma", path: ["pre_tokenizer", "invert"], value: nil, message: "pre_tokenizer.invert"),
+            Broken(
+                type: "unigram",
+                path: ["post_processor"],
+                value: ["type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 1], "trim_offsets": true],
+                message: "post_processor.add_prefix_space"
+            ),
+            Broken(
+                type: "bert",
+                path: ["post_processor", "sep"],
+                value: ["[SEP]", 99_999],
+                message: #""post_processor.sep" is id 99999"#
+            ),
             Broken(type: "gemma", path: ["normalizer", "content"], value: nil, message: "normalizer.content"),
             Broken(type: "gemma", path: ["model", "merges"], value: nil, message: "model.merges"),
             Broken(type: "bert", path: ["model", "unk_token"], value: "x", message: #""model.unk_token" is "x""#),
@@ -158,6 +275,7 @@ struct TokenizerTypesTests {
             ("a{9999}", "{9999}"), ("(a", "an unmatched ("), ("[a", "a class without"), (#"\Gx"#, #"\G"#),
             ("(?:ab)++", "a possessive group"), ("[a&&b]", "&& in a class"), ("[[:alpha:]]", "[ in a class"),
             ("(?:)*", "nothing"), ("a)", "an unmatched )"),
+            (#"[\w-x]"#, "-x behind a class"),
         ]
     )
     func expressions(source: String, part: String) throws {

@@ -83,7 +83,8 @@ extension FuzzReader {
          {"type": "Lowercase"}, {"type": "Strip", "strip_left": true, "strip_right": true},
          {"type": "Precompiled", "precompiled_charsmap": "DAAAAAABAAAAAAAAAAAAAGEA"}]},
          "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": true},
-         "post_processor": {"type": "RobertaProcessing", "sep": ["u", 0], "cls": ["a", 1], "trim_offsets": true},
+         "post_processor": {"type": "RobertaProcessing", "sep": ["u", 0], "cls": ["a", 1], "trim_offsets": true,
+         "add_prefix_space": true},
          "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": true},
          "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": [["u", 0.0], ["a", -1.5],
          ["▁", -2], ["aa", -3.0], ["▁a", -3.5], ["<0xC3>", 0], ["<0xA9>", 0], ["aa", -1e-3]]}}
