@@ -162,7 +162,7 @@ struct EncodingState: ~Copyable {
     ) {
         ids.append(id)
         guard wantsTexts else { return }
-        if start != match.start || end != match.end || core.idsWithTwoTexts.contains(id) {
+        if start != match.start || end != match.end || core.modelLengths[id] != nil {
             tokenTexts[ids.count - 1] = String(
                 decoding: UnsafeBufferPointer(start: text + start, count: end - start),
                 as: UTF8.self
@@ -240,9 +240,11 @@ struct EncodingState: ~Copyable {
     mutating func appendSpans(_ firstID: Int, _ start: Int, _ piece: Piece, prefix: Int) {
         var position = start
         let starts = core.decodedStarts.pointer
+        let hasOtherLengths = !core.modelLengths.isEmpty
         for index in firstID..<ids.count {
             let id = Int(ids[index])
-            let length = Int(starts[id + 1]) - Int(starts[id])
+            var length = Int(starts[id + 1]) - Int(starts[id])
+            if hasOtherLengths, let other = core.modelLengths[ids[index]] { length = other }
             spans.append(span(piece, position, position + length, prefix: prefix))
             position += length
         }

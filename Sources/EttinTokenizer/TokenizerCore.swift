@@ -14,8 +14,8 @@ final class TokenizerCore: Sendable {
     private let addedBytes: SharedTable<UInt8>
     private let addedRanges: [Int32: Range<Int>]
     let addedIDsByContent: [[UInt8]: Int32]
-    /// Added tokens that the model can make too, with another text.
-    let idsWithTwoTexts: Set<Int32>
+    /// For added tokens that the model can make too, with another text, the bytes that the model's stands for.
+    let modelLengths: [Int32: Int]
     let rawMatcher: AddedTokenMatcher
     let normalizedMatcher: AddedTokenMatcher
 
@@ -88,9 +88,12 @@ final class TokenizerCore: Sendable {
         }
         addedBytes = SharedTable(allBytes)
         addedIDsByContent = byContent
-        idsWithTwoTexts = Set(
-            textsByID.filter { id, text in vocabulary.text(of: Int(id)).map { !$0.elementsEqual(text) } ?? false }.keys
-        )
+        var modelLengths: [Int32: Int] = [:]
+        for (id, text) in textsByID {
+            guard let modelText = vocabulary.text(of: Int(id)), !modelText.elementsEqual(text) else { continue }
+            modelLengths[id] = ByteAlphabet.bytes(of: modelText).count
+        }
+        self.modelLengths = modelLengths
 
         func matcher(normalized: Bool) -> AddedTokenMatcher {
             // Of two tokens that normalise to the same text, the original matches either, as its hashing has it; here it
@@ -179,7 +182,7 @@ final class TokenizerCore: Sendable {
         return vocabulary.text(of: id)
     }
 
-    /// The UTF-8 of the text of a token that was encoded; for `idsWithTwoTexts`, that of the model.
+    /// The UTF-8 of the text of a token that was encoded; for `modelLengths`, that of the model.
     func encodedBytes(of id: Int) -> UnsafeBufferPointer<UInt8>? {
         vocabulary.text(of: id) ?? textBytes(of: id)
     }

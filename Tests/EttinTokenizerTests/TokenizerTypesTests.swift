@@ -115,6 +115,24 @@ struct TokenizerTypesTests {
         }
     }
 
+    @Test("A token that is added and in the vocabulary, with two texts, has that of where it was found")
+    func twoTexts() throws {
+        let file: JSONObject = [
+            "added_tokens": [["id": 1, "content": "a", "normalized": true]],
+            "normalizer": ["type": "Prepend", "prepend": "\u{2581}"],
+            "pre_tokenizer": ["type": "ByteLevel", "add_prefix_space": false],
+            "model": [
+                "type": "BPE", "vocab": ["\u{2581}": 0, "a": 1, "b": 2, "Ġ": 3, "â": 4, "ĸ": 5, "ģ": 6], "merges": [],
+            ],
+        ]
+        let tokenizer = try Self.tokenizer(file)
+        let made = tokenizer.encode("bab")
+        #expect(made.tokens == ["â", "ĸ", "ģ", "b", "a", "b"])
+        #expect(made.offsets == [0..<1, 0..<1, 0..<1, 0..<1, 1..<2, 2..<3])
+        let added = tokenizer.encode("ab")
+        #expect(added.tokens == ["\u{2581}a", "b"] && added.offsets == [0..<1, 1..<2])
+    }
+
     @Test("A rule that joins what is unknown to a blank behind it reaches across cuts")
     func unknownInRules() throws {
         var object = try Self.file("gemma")
