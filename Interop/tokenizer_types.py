@@ -48,7 +48,7 @@ O200K = "|".join(
 SPACED = "\u2581"
 
 
-def training_texts(limit=400_000):
+def training_texts(limit=200_000):
     """Prose and texts of many scripts, the same on every run."""
     texts, size = [" ".join(WORDS[i:] + WORDS[:i]) for i in range(len(WORDS))] * 3, 0
     shared = os.environ.get("ETTIN_SHARED")
@@ -140,7 +140,7 @@ def unigram(byte_fallback=False, scheme="always", split=True, normalizer=None, s
         vocab_size=size, special_tokens=["<unk>", "<s>", "</s>", "<pad>", "<mask>"], unk_token="<unk>",
         show_progress=False,
     )
-    tokenizer.train_from_iterator(training_texts(200_000), trainer)
+    tokenizer.train_from_iterator(training_texts(80_000), trainer)
     file = json.loads(tokenizer.to_str())
     vocabulary = file["model"]["vocab"]
     if byte_fallback:
@@ -231,6 +231,19 @@ def lowercased(normalized):
     return tokenizer
 
 
+def cut_in_front(**flags):
+    """Only the first word begins with a blank, and added tokens cut texts in two after the normaliser, if any."""
+    tokenizer = unigram(scheme="first", **flags)
+    tokenizer.add_tokens(added("the", "\u65e5", " of", special=False, normalized=True))
+    return tokenizer
+
+
+def words_and_marks():
+    tokenizer = bert()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer
+
+
 TYPES = {
     "gemma": gemma,
     "llama 2": llama_2,
@@ -250,6 +263,8 @@ TYPES = {
         normalizer=normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(), normalizers.Strip()]),
         scheme="first", byte_fallback=True,
     ),
+    "unigram with normalized marks": lambda: cut_in_front(),
+    "wordpiece of words and marks": words_and_marks,
     "sentencepiece bpe": sentencepiece_bpe,
     "llama 3": lambda: bytes_with(LLAMA_3, ignore_merges=True),
     "qwen 2": lambda: bytes_with(QWEN_2, normalizer=normalizers.NFC()),

@@ -4,6 +4,7 @@
 //   tokens FOLDER INPUT                            one JSON line of tokens per length-prefixed text
 //   time FOLDER INPUT THREADS                      seconds for ids, encodings, batches
 //   stream-decode FOLDER INPUT                     whether tokens decode one by one as all at once
+//   cpu-time FOLDER INPUT                          processor seconds for ids and for encodings on one thread
 //   load FOLDER                                    milliseconds to load
 //   stream FOLDER FILE THREADS                     tokens and a hash of a whole text file
 //   train FOLDER SIZE PREFIX BYTES THREADS FILE…   trains a tokenizer, saves it to a folder
@@ -53,6 +54,13 @@ private func records(_ path: String) throws -> [[UInt8]] {
         position += length
     }
     return records
+}
+
+/// Processor time, which other programs on the machine do not lengthen.
+private func processorSeconds(_ body: () -> Void) -> Double {
+    let start = clock()
+    body()
+    return Double(clock() - start) / Double(CLOCKS_PER_SEC)
 }
 
 private func append(_ numbers: [Int32], to output: inout [UInt8]) {
@@ -130,6 +138,13 @@ func runTokenizer(_ arguments: [String]) throws {
         report["encode"] = .init(seconds { for text in texts { _ = tokenizer.encode(text).count } })
         report["batch_ids"] = .init(seconds { _ = tokenizer.encodeIDsBatch(texts, threads: threads).count })
         report["batch"] = .init(seconds { _ = tokenizer.encodeBatch(texts, threads: threads).count })
+        print(JSONValue.object(report).text())
+    case "cpu-time":
+        let tokenizer = try Tokenizer(folder: folder)
+        let texts = try records(arguments[2]).map { String(decoding: $0, as: UTF8.self) }
+        var report = JSONObject()
+        report["ids"] = .init(processorSeconds { for text in texts { _ = tokenizer.encodeIDs(text).count } })
+        report["encode"] = .init(processorSeconds { for text in texts { _ = tokenizer.encode(text).count } })
         print(JSONValue.object(report).text())
     case "load":
         var tokenizer: Tokenizer?

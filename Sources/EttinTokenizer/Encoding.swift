@@ -12,7 +12,7 @@ public struct Encoding: Sendable {
     /// Whether each token was added by the template.
     public internal(set) var specialTokensMask: [Bool] = []
 
-    /// Tokens whose text is not that of their id, by position.
+    /// Texts of tokens that are not those of their ids, by position.
     var tokenTexts: [Int: String] = [:]
     let core: TokenizerCore
 
@@ -27,6 +27,7 @@ public struct Encoding: Sendable {
 
     /// The text of one token as the tokenizer file writes it.
     package func token(at position: Int) -> String {
-        tokenTexts[position] ?? core.text(of: Int(ids[position])) ?? ""
+        if let text = tokenTexts[position] { return text }
+        return core.encodedBytes(of: Int(ids[position])).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 }

@@ -17,7 +17,7 @@ struct EncodingState: ~Copyable {
     var ids = Scratch<Int32>(capacity: 1024)
     /// For each id where its source lies, in characters of the text; filled only when offsets are asked for.
     var spans = Scratch<CharacterSpan>(capacity: 1024)
-    /// Tokens whose text is not that of their id: added tokens that swallowed white space.
+    /// Tokens whose text is not that of their id: added tokens that swallowed white space, and the like.
     var tokenTexts: [Int: String] = [:]
 
     /// A range of characters (Unicode scalars).
@@ -162,7 +162,7 @@ struct EncodingState: ~Copyable {
     ) {
         ids.append(id)
         guard wantsTexts else { return }
-        if start != match.start || end != match.end {
+        if start != match.start || end != match.end || core.modelLengths[id] != nil {
             tokenTexts[ids.count - 1] = String(
                 decoding: UnsafeBufferPointer(start: text + start, count: end - start),
                 as: UTF8.self
@@ -240,9 +240,11 @@ struct EncodingState: ~Copyable {
     mutating func appendSpans(_ firstID: Int, _ start: Int, _ piece: Piece, prefix: Int) {
         var position = start
         let starts = core.decodedStarts.pointer
+        let hasOtherLengths = !core.modelLengths.isEmpty
         for index in firstID..<ids.count {
             let id = Int(ids[index])
-            let length = Int(starts[id + 1]) - Int(starts[id])
+            var length = Int(starts[id + 1]) - Int(starts[id])
+            if hasOtherLengths, let other = core.modelLengths[ids[index]] { length = other }
             spans.append(span(piece, position, position + length, prefix: prefix))
             position += length
         }

@@ -74,15 +74,14 @@ struct PostProcessor: Sendable {
     ///   - addsPrefixSpace: Whether the one space in front of the first token was not in the text.
     ///   - spaces: White space characters at the start and the end of a token's text.
     static func trim(
-        _ spans: inout [Range<Int>],
+        _ spans: inout Scratch<EncodingState.CharacterSpan>,
         addsPrefixSpace: Bool,
         spaces: (Int) -> (leading: Int, trailing: Int)
     ) {
-        for index in spans.indices {
+        for index in 0..<spans.count {
             var (leading, trailing) = spaces(index)
             guard leading > 0 || trailing > 0 else { continue }
-            var start = spans[index].lowerBound
-            var end = spans[index].upperBound
+            var (start, end) = (spans[index].start, spans[index].end)
             if leading > 0 {
                 let isFirst = index == 0 || start == 0
                 // One space in front of the first token is the inserted one, more are the text's own.
@@ -93,7 +92,7 @@ struct PostProcessor: Sendable {
                 trailing = end - trailing
                 end = max(trailing, start)
             }
-            spans[index] = start..<end
+            spans[index] = EncodingState.CharacterSpan(start: start, end: end)
         }
     }
 }

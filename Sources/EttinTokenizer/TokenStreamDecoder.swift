@@ -1,6 +1,6 @@
 /// Decodes tokens as they are generated, holding bytes back until they form whole characters.
 ///
-/// The pieces together are exactly what `Tokenizer.decode` returns for all ids at once.
+/// The pieces together are exactly what `Tokenizer.decode` returns for all ids at once when it cleans up no spaces.
 ///
 /// ```swift
 /// var decoder = TokenStreamDecoder(tokenizer, skipSpecialTokens: true)

@@ -1,3 +1,5 @@
+import EttinJSON
+
 extension Tokenizer {
     /// Turns ids back into text.
     ///
@@ -5,8 +7,9 @@ extension Tokenizer {
     ///   - ids: Token ids; ids that do not exist are left out.
     ///   - skipSpecialTokens: Whether to leave out special tokens.
     ///   - cleanUpTokenizationSpaces: Whether to remove spaces in front of `.`, `?`, `!`, `,` and English contractions.
-    ///     Nil means no: newest `transformers` ignores the `clean_up_tokenization_spaces` of a byte-level tokenizer's
-    ///     configuration because it destroys text. Versions before 5 applied it; pass true for their result.
+    ///     Nil means the `clean_up_tokenization_spaces` of `tokenizer_config.json` for WordPiece and Unigram models, and
+    ///     no for BPE: newest `transformers` ignores it there because it destroys text. Versions before 5 applied it;
+    ///     pass true for their result.
     /// - Returns: The text; bytes that are not UTF-8 become U+FFFD.
     public func decode(
         _ ids: some Sequence<some BinaryInteger>,
@@ -15,7 +18,15 @@ extension Tokenizer {
     ) -> String {
         let bytes = decodeBytes(ids, skipSpecialTokens: skipSpecialTokens)
         let text = String(decoding: bytes, as: UTF8.self)
-        return cleanUpTokenizationSpaces == true ? Self.cleanedUp(text) : text
+        return cleanUpTokenizationSpaces ?? cleansUpTokenizationSpaces ? Self.cleanedUp(text) : text
+    }
+
+    /// Whether spaces are removed from decoded texts by default.
+    private var cleansUpTokenizationSpaces: Bool {
+        switch file.pipeline?.model {
+        case .wordPiece, .unigram: settings.configuration["clean_up_tokenization_spaces"] == true
+        case .bytes, .characters, nil: false
+        }
     }
 
     /// Turns ids back into the bytes of the text, which need not be UTF-8 at either end.
@@ -53,7 +64,7 @@ extension Tokenizer {
     /// The text of a token for a decoder; nil when it is left out.
     func tokenText(_ id: some BinaryInteger, skipSpecialTokens: Bool) -> [UInt8]? {
         guard let id = Int32(exactly: id), !(skipSpecialTokens && isSpecial(id)) else { return nil }
-        return core.text(of: Int(id)).map { Array($0.utf8) }
+        return core.textBytes(of: Int(id)).map { Array($0) }
     }
 
     /// Removes spaces as `clean_up_tokenization_spaces` does.

@@ -87,12 +87,19 @@ extension Tokenizer {
     /// One text of an encoding before special tokens are added.
     struct EncodedPart {
         let ids: [Int32]
-        var offsets: [Range<Int>]
+        let offsets: [Range<Int>]
         let tokenTexts: [Int: String]
     }
 
     func part(_ worker: EncodingWorker, _ text: UnsafeBufferPointer<UInt8>) -> EncodedPart {
         worker.state.encode(text, offsets: true, splitting: file.splitting)
+        // Kept out of the closure: a tokenizer is a large value to copy for each token.
+        let (core, ids, texts) = (core, Array(worker.state.ids.buffer), worker.state.tokenTexts)
+        for addsPrefixSpace in file.postProcessor.trimming {
+            PostProcessor.trim(&worker.state.spans, addsPrefixSpace: addsPrefixSpace) { index in
+                Self.outerSpaces(ids[index], texts.isEmpty ? nil : texts[index], core)
+            }
+        }
         var offsets: [Range<Int>] = []
         offsets.reserveCapacity(worker.state.spans.count)
         for index in 0..<worker.state.spans.count {
@@ -100,17 +107,7 @@ extension Tokenizer {
             // Composition can leave a token with an end before its start; Range does not have those.
             offsets.append(span.start..<max(span.start, span.end))
         }
-        var part = EncodedPart(
-            ids: Array(worker.state.ids.buffer),
-            offsets: offsets,
-            tokenTexts: worker.state.tokenTexts
-        )
-        for addsPrefixSpace in file.postProcessor.trimming {
-            PostProcessor.trim(&part.offsets, addsPrefixSpace: addsPrefixSpace) { index in
-                outerSpaces(part.ids[index], part.tokenTexts[index])
-            }
-        }
-        return part
+        return EncodedPart(ids: ids, offsets: offsets, tokenTexts: texts)
     }
 
     func assemble(_ first: EncodedPart, _ second: EncodedPart?, addSpecialTokens: Bool) -> Encoding {
@@ -146,14 +143,38 @@ extension Tokenizer {
     }
 
     /// White space characters at both ends of a token's text; the byte alphabet writes a space as `Ġ`.
-    private func outerSpaces(_ id: Int32, _ text: String?) -> (leading: Int, trailing: Int) {
-        func isSpace(_ scalar: Unicode.Scalar) -> Bool {
-            if scalar == "\u{120}" { return true }
-            let flags = UnicodeProperties.shared.flags[Int(scalar.value)]
-            return flags & UnicodeProperties.classMask == UnicodeProperties.space
+    private static func outerSpaces(
+        _ id: Int32,
+        _ text: String?,
+        _ core: TokenizerCore
+    ) -> (leading: Int, trailing: Int) {
+        if let text {
+            var text = text
+            return text.withUTF8(outerSpaces)
         }
-        let scalars = (text ?? core.text(of: Int(id)) ?? "").unicodeScalars
-        return (scalars.prefix(while: isSpace).count, scalars.reversed().prefix(while: isSpace).count)
+        return core.encodedBytes(of: Int(id)).map(outerSpaces) ?? (0, 0)
+    }
+
+    private static func outerSpaces(_ text: UnsafeBufferPointer<UInt8>) -> (leading: Int, trailing: Int) {
+        func isSpace(_ scalar: UInt32) -> Bool {
+            if scalar == 0x120 { return true }
+            return UnicodeProperties.shared.flags[Int(scalar)] & UnicodeProperties.classMask == UnicodeProperties.space
+        }
+        var (leading, trailing) = (0, 0)
+        var position = 0
+        while position < text.count {
+            let (scalar, next) = decodeScalar(text, position)
+            guard isSpace(scalar) else { break }
+            leading += 1
+            position = next
+        }
+        position = text.count
+        while position > 0 {
+            repeat { position -= 1 } while position > 0 && text[position] & 0xC0 == 0x80
+            guard isSpace(decodeScalar(text, position).scalar) else { break }
+            trailing += 1
+        }
+        return (leading, trailing)
     }
 
     /// Gives the UTF-8 of a string to a closure, without copying for native strings.

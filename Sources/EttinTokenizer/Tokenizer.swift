@@ -137,7 +137,7 @@ public struct Tokenizer: Sendable {
             for id in ids where core.text(of: Int(id)) == nil {
                 throw TokenizerError.invalid(
                     file: name,
-                    field: "post_processor.special_tokens",
+                    field: "post_processor.\(file.postProcessorMember(of: id))",
                     found: "id \(id), which no token has",
                     expected: "ids of the vocabulary"
                 )
@@ -271,20 +271,34 @@ final class WorkerPool: Sendable {
 extension TokenizerFile {
     /// Changes the byte-level pre-tokenizer's prefix space, also in what is saved; without effect on other types.
     mutating func setPrefixSpace(_ addsPrefixSpace: Bool) {
-        guard case .object(var part)? = header["pre_tokenizer"] else { return }
-        let flag = JSONValue.bool(addsPrefixSpace)
-        if part["type"] == "ByteLevel" {
-            part["add_prefix_space"] = flag
-        } else if part["type"] == "Sequence", var steps = part["pretokenizers"]?.arrayValue,
-            let index = steps.firstIndex(where: { $0["type"] == "ByteLevel" }), case .object(var inner) = steps[index]
-        {
-            inner["add_prefix_space"] = flag
-            steps[index] = .object(inner)
-            part["pretokenizers"] = .array(steps)
-        } else {
+        guard let part = header["pre_tokenizer"], let changed = Self.setting(part, .bool(addsPrefixSpace)) else {
             return
         }
         splitting.addsPrefixSpace = addsPrefixSpace
-        header["pre_tokenizer"] = .object(part)
+        header["pre_tokenizer"] = changed
+    }
+
+    /// A pre-tokenizer with another prefix space; nil when nothing in it is byte-level.
+    private static func setting(_ preTokenizer: JSONValue, _ addsPrefixSpace: JSONValue) -> JSONValue? {
+        guard case .object(var part) = preTokenizer else { return nil }
+        if part["type"] == "ByteLevel" {
+            part["add_prefix_space"] = addsPrefixSpace
+            return .object(part)
+        }
+        guard part["type"] == "Sequence", var steps = part["pretokenizers"]?.arrayValue else { return nil }
+        for (index, step) in steps.enumerated() {
+            guard let changed = setting(step, addsPrefixSpace) else { continue }
+            steps[index] = changed
+            part["pretokenizers"] = .array(steps)
+            return .object(part)
+        }
+        return nil
+    }
+
+    /// The member of the post-processor that has an id, for messages.
+    fileprivate func postProcessorMember(of id: Int32) -> String {
+        let part = header["post_processor"] ?? .null
+        guard part["type"] != "Sequence" else { return "processors" }
+        return ["cls", "sep"].first { part[$0]?[1]?.intValue == Int(id) } ?? "special_tokens"
     }
 }

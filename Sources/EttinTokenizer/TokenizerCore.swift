@@ -11,8 +11,11 @@ final class TokenizerCore: Sendable {
     /// Added tokens in order, each with its id.
     let addedTokens: [(token: AddedToken, id: Int32)]
     /// The text of each added token as matched, shown and decoded: normalised if the token is.
-    private let addedTexts: [Int32: [UInt8]]
+    private let addedBytes: SharedTable<UInt8>
+    private let addedRanges: [Int32: Range<Int>]
     let addedIDsByContent: [[UInt8]: Int32]
+    /// For added tokens that the model can make too, with another text, the bytes that the model's stands for.
+    let modelLengths: [Int32: Int]
     let rawMatcher: AddedTokenMatcher
     let normalizedMatcher: AddedTokenMatcher
 
@@ -78,8 +81,19 @@ final class TokenizerCore: Sendable {
             byContent[content] = id
         }
         self.addedTokens = numbered
-        addedTexts = textsByID
+        var allBytes: [UInt8] = []
+        addedRanges = textsByID.mapValues { text in
+            allBytes += text
+            return allBytes.count - text.count..<allBytes.count
+        }
+        addedBytes = SharedTable(allBytes)
         addedIDsByContent = byContent
+        var modelLengths: [Int32: Int] = [:]
+        for (id, text) in textsByID {
+            guard let modelText = vocabulary.text(of: Int(id)), !modelText.elementsEqual(text) else { continue }
+            modelLengths[id] = ByteAlphabet.bytes(of: modelText).count
+        }
+        self.modelLengths = modelLengths
 
         func matcher(normalized: Bool) -> AddedTokenMatcher {
             // Of two tokens that normalise to the same text, the original matches either, as its hashing has it; here it
@@ -153,16 +167,28 @@ final class TokenizerCore: Sendable {
 
     /// The bytes that an id decodes to; nil when there is no such token.
     func decoded(_ id: Int) -> UnsafeBufferPointer<UInt8>? {
-        guard id >= 0, id < idLimit, vocabulary.text(of: id) != nil || addedTexts[Int32(id)] != nil else {
+        guard id >= 0, id < idLimit, vocabulary.text(of: id) != nil || addedRanges[Int32(id)] != nil else {
             return nil
         }
         let start = Int(decodedStarts[id])
         return UnsafeBufferPointer(start: decodedBytes.pointer + start, count: Int(decodedStarts[id + 1]) - start)
     }
 
+    /// The UTF-8 of a token's text; nil when there is no such token.
+    func textBytes(of id: Int) -> UnsafeBufferPointer<UInt8>? {
+        if let id = Int32(exactly: id), let range = addedRanges[id] {
+            return UnsafeBufferPointer(rebasing: addedBytes.buffer[range])
+        }
+        return vocabulary.text(of: id)
+    }
+
+    /// The UTF-8 of the text of a token that was encoded; for `modelLengths`, that of the model.
+    func encodedBytes(of id: Int) -> UnsafeBufferPointer<UInt8>? {
+        vocabulary.text(of: id) ?? textBytes(of: id)
+    }
+
     /// The text of a token as the original's `id_to_token` gives it.
     func text(of id: Int) -> String? {
-        if let id = Int32(exactly: id), let text = addedTexts[id] { return String(decoding: text, as: UTF8.self) }
-        return vocabulary.text(of: id).map { String(decoding: $0, as: UTF8.self) }
+        textBytes(of: id).map { String(decoding: $0, as: UTF8.self) }
     }
 }

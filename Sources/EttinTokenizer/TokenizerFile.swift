@@ -102,7 +102,7 @@ struct TokenizerFileReader {
         }
         try reader.finish()
         guard hasModel, let vocabulary else { throw invalid("model.vocab", "missing", "an object of token ids") }
-        if let mergesPosition {
+        if let mergesPosition, scores == nil {
             var mergeReader = JSONReader(UnsafeBufferPointer(rebasing: bytes[mergesPosition]))
             merges = try readMerges(&mergeReader, vocabulary)
         }

@@ -29,6 +29,7 @@ extension TokenizerFileChecker {
     ///   - merges: The rules of BPE.
     ///   - scores: The scores of Unigram.
     ///   - isByteLevel: Whether words are written in the byte alphabet.
+    /// - Returns: The model.
     /// - Throws: `TokenizerError` for options that are not supported or contradict the vocabulary.
     func model(
         _ type: ModelType,

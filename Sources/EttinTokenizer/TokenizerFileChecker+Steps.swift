@@ -23,14 +23,14 @@ extension TokenizerFileChecker {
         case "Strip":
             return [
                 .strip(
-                    left: try flag(value, "strip_left", field: field, default: true),
-                    right: try flag(value, "strip_right", field: field, default: true)
+                    left: try flag(value, "strip_left", field: field),
+                    right: try flag(value, "strip_right", field: field)
                 )
             ]
-        case "Prepend": return [.prepend(Array(try text(value, "prepend", field).utf8))]
+        case "Prepend": return [.prepend(Array(try filledText(value, "prepend", field).utf8))]
         case "Replace":
             let content = Array(try text(value, "content", field).utf8)
-            return try pattern(value, field).map { [.replace($0, with: content)] } ?? []
+            return [.replace(try pattern(value, field), with: content)]
         case "BertNormalizer": return try bertNormalizers(value, field)
         case "Precompiled":
             let encoded = try text(value, "precompiled_charsmap", field)
@@ -53,12 +53,10 @@ extension TokenizerFileChecker {
     }
 
     private func bertNormalizers(_ value: JSONValue, _ field: String) throws -> [Normalizer] {
-        let lowercases = try flag(value, "lowercase", field: field, default: true)
+        let lowercases = try flag(value, "lowercase", field: field)
         var steps: [Normalizer] = []
-        if try flag(value, "clean_text", field: field, default: true) { steps.append(.bertCleaning) }
-        if try flag(value, "handle_chinese_chars", field: field, default: true) {
-            steps.append(.bertChineseCharacters)
-        }
+        if try flag(value, "clean_text", field: field) { steps.append(.bertCleaning) }
+        if try flag(value, "handle_chinese_chars", field: field) { steps.append(.bertChineseCharacters) }
         if try flag(value, "strip_accents", field: field, default: lowercases) { steps.append(.bertAccents) }
         if lowercases { steps.append(.lowercase) }
         return steps
@@ -73,10 +71,11 @@ extension TokenizerFileChecker {
         case "Sequence":
             var steps: [PreTokenizer] = []
             for (index, element) in try elements(value, "pretokenizers", field).enumerated() {
-                if hasByteLevel(steps) {
-                    throw unsupported("\(field).pretokenizers[\(index)].type", element["type"] ?? element, byteLevelLast)
+                let here = "\(field).pretokenizers[\(index)]"
+                guard !hasByteLevel(steps) else {
+                    throw unsupported("\(here).type", element["type"] ?? element, "ByteLevel as the last pre-tokenizer")
                 }
-                steps += try preTokenizers(element, field: "\(field).pretokenizers[\(index)]")
+                steps += try preTokenizers(element, field: here)
             }
             return steps
         case "ByteLevel":
@@ -84,8 +83,8 @@ extension TokenizerFileChecker {
             return [.byteLevel(splits: try flag(value, "use_regex", field: field, default: true))]
         case "Split":
             let behavior = try behavior(value["behavior"], "\(field).behavior")
-            let inverts = try flag(value, "invert", field: field, default: false)
-            return try pattern(value, field).map { [.split($0, behavior, inverts: inverts)] } ?? []
+            let inverts = try flag(value, "invert", field: field)
+            return [.split(try pattern(value, field), behavior, inverts: inverts)]
         case "Metaspace": return [try metaspace(value, field)]
         case "BertPreTokenizer":
             return [
@@ -93,10 +92,11 @@ extension TokenizerFileChecker {
                 .split(.characters(.punctuation), .isolated, inverts: false),
             ]
         case "Whitespace":
-            return [.split(try expression(#"\w+|[^\w\s]+"#, field), .removed, inverts: true)]
+            let words = try expression(#"\w+|[^\w\s]+"#, field, hasUnicodeWords: true)
+            return [.split(words, .removed, inverts: true)]
         case "WhitespaceSplit": return [.split(.characters(.whiteSpace), .removed, inverts: false)]
         case "Digits":
-            let isIndividual = try flag(value, "individual_digits", field: field, default: false)
+            let isIndividual = try flag(value, "individual_digits", field: field)
             return [.split(.characters(.numeric), isIndividual ? .isolated : .contiguous, inverts: false)]
         case "Punctuation":
             let behavior = try behavior(value["behavior"] ?? "Isolated", "\(field).behavior")
@@ -112,8 +112,6 @@ extension TokenizerFileChecker {
             )
         }
     }
-
-    private var byteLevelLast: String { "ByteLevel as the last pre-tokenizer" }
 
     /// Whether words are written in the byte alphabet.
     func hasByteLevel(_ steps: [PreTokenizer]) -> Bool {
@@ -179,8 +177,7 @@ extension TokenizerFileChecker {
         case "Fuse": return [.fuse]
         case "Replace":
             let content = Array(try text(value, "content", field).utf8)
-            guard let pattern = try pattern(value, field) else { return [] }
-            guard case .string(let string) = pattern else {
+            guard case .string(let string) = try pattern(value, field) else {
                 throw unsupported("\(field).pattern", value["pattern"] ?? .null, "a String")
             }
             return [.replace(string, with: content)]
@@ -194,7 +191,7 @@ extension TokenizerFileChecker {
             ]
         case "WordPiece":
             let prefix = Array(try text(value, "prefix", field).utf8)
-            return [.wordPiece(prefix: prefix, cleansUp: try flag(value, "cleanup", field: field, default: true))]
+            return [.wordPiece(prefix: prefix, cleansUp: try flag(value, "cleanup", field: field))]
         case "Metaspace":
             let scheme = try prependScheme(value, field)
             return [.metaspace(try character(value, "replacement", field), dropsFirst: scheme != .never)]
@@ -209,19 +206,18 @@ extension TokenizerFileChecker {
 
     // MARK: - Fields of steps
 
-    /// The pattern of a step; nil for an empty text, which matches nothing.
-    private func pattern(_ value: JSONValue, _ field: String) throws -> TextPattern? {
+    private func pattern(_ value: JSONValue, _ field: String) throws -> TextPattern {
         let given = value["pattern"] ?? .null
-        if let string = given["String"]?.stringValue { return string.isEmpty ? nil : .string(Array(string.utf8)) }
-        guard let source = given["Regex"]?.stringValue else {
+        guard given.objectValue?.count == 1, let kind = ["String", "Regex"].first(where: { given[$0] != nil }) else {
             throw invalid("\(field).pattern", given, "an object with \"String\" or \"Regex\"")
         }
-        return try expression(source, "\(field).pattern.Regex")
+        let text = try filledText(given, kind, "\(field).pattern")
+        return kind == "String" ? .string(Array(text.utf8)) : try expression(text, "\(field).pattern.Regex")
     }
 
-    private func expression(_ source: String, _ field: String) throws -> TextPattern {
+    private func expression(_ source: String, _ field: String, hasUnicodeWords: Bool = false) throws -> TextPattern {
         do {
-            return .expression(try SplitExpressionParser.parse(source))
+            return .expression(try SplitExpressionParser.parse(source, hasUnicodeWords: hasUnicodeWords))
         } catch {
             let supported = "expressions without \(error.what), as those of GPT-2, GPT-4, GPT-4o, Llama 3 and Qwen"
             throw unsupported(field, .string(source), supported)
@@ -232,6 +228,12 @@ extension TokenizerFileChecker {
         guard let text = value[key]?.stringValue else {
             throw invalid("\(field).\(key)", value[key] ?? .null, "a string")
         }
+        return text
+    }
+
+    private func filledText(_ value: JSONValue, _ key: String, _ field: String) throws -> String {
+        let text = try text(value, key, field)
+        guard !text.isEmpty else { throw invalid("\(field).\(key)", value[key] ?? .null, "a text that is not empty") }
         return text
     }
 

@@ -84,9 +84,10 @@ struct TokenizerFileChecker {
         case "BertProcessing": return [.template(try bertTemplate(value, field: field, isRoberta: false))]
         case "RobertaProcessing":
             let template = PostProcessor.Step.template(try bertTemplate(value, field: field, isRoberta: true))
-            guard try flag(value, "trim_offsets", field: field, default: true) else { return [template] }
-            let addsPrefixSpace = try flag(value, "add_prefix_space", field: field, default: true)
-            return [.trimOffsets(addsPrefixSpace: addsPrefixSpace), template]
+            // Without either, the original takes it for a BertProcessing.
+            let trims = try flag(value, "trim_offsets", field: field)
+            let addsPrefixSpace = try flag(value, "add_prefix_space", field: field)
+            return trims ? [.trimOffsets(addsPrefixSpace: addsPrefixSpace), template] : [template]
         case "Sequence":
             var steps: [PostProcessor.Step] = []
             for (index, element) in try elements(value, "processors", field).enumerated() {
@@ -198,6 +199,14 @@ struct TokenizerFileChecker {
     func flag(_ value: JSONValue, _ key: String, field: String, default fallback: Bool) throws -> Bool {
         guard let member = value[key], !member.isNull else { return fallback }
         guard let flag = member.boolValue else { throw invalid("\(field).\(key)", member, "true or false") }
+        return flag
+    }
+
+    /// A flag that has no default in the original.
+    func flag(_ value: JSONValue, _ key: String, field: String) throws -> Bool {
+        guard let flag = value[key]?.boolValue else {
+            throw invalid("\(field).\(key)", value[key] ?? .null, "true or false")
+        }
         return flag
     }
 

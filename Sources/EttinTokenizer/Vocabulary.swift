@@ -132,6 +132,7 @@ struct VocabularyBuilder {
     /// Builds the tables; on a problem, says which entry has it.
     ///
     /// - Parameter allowsDuplicates: Whether a text may occur again, with the later id counting, as in Unigram models.
+    /// - Returns: The vocabulary, or the first entry that contradicts another.
     func build(allowsDuplicates: Bool = false) -> Result<Vocabulary, BuildError> {
         if largestID > idLimit, let entry = ids.firstIndex(of: Int32(largestID)) {
             return .failure(BuildError(entry: entry, problem: .idOutOfRange))

@@ -95,3 +95,26 @@ struct GoldenTokenizerTests {
         }
     }
 }
+
+@Suite(
+    "The tokenizer of Gemma's type",
+    .tags(.golden),
+    .enabled(if: SharedData.isAvailable, "skipped: needs the shared data folder (ETTIN_SHARED or ../shared)")
+)
+struct GoldenGemmaTests {
+    @Test("Ids, offsets and decodings equal the original's")
+    func goldenTexts() throws {
+        let folder = try #require(SharedData.folder) + "/golden/descendants/mmbert-like"
+        let tokenizer = try Tokenizer(folder: folder)
+        let cases = try JSONValue(parsing: try bytes("\(folder)/expected.json"))["tokenizer_cases"]?.arrayValue ?? []
+        #expect(cases.count == 16)
+        for golden in cases {
+            let text = try #require(golden["text"]?.stringValue)
+            let encoding = tokenizer.encode(text)
+            #expect(encoding.ids == golden["ids"]?.integers, "\(text)")
+            #expect(encoding.offsets == golden["offsets"]?.ranges, "\(text)")
+            let decoded = tokenizer.decode(encoding.ids, skipSpecialTokens: true)
+            #expect(sameBytes(decoded, golden["decoded"]?.stringValue), "\(text)")
+        }
+    }
+}

@@ -51,27 +51,31 @@ struct TokenizerFileTests {
     @Test(
         "What is not supported is named with what was found and what would do",
         arguments: [
-            BadFile(members: ["normalizer": ["type": "Lowercase"]], message: #""normalizer.type" is "Lowercase""#),
+            BadFile(members: ["normalizer": ["type": "Uppercase"]], message: #""normalizer.type" is "Uppercase""#),
             BadFile(members: ["normalizer": 3], message: #""normalizer.type" is 3"#),
             BadFile(
-                members: ["normalizer": ["type": "Sequence", "normalizers": [["type": "NFKC"]]]],
-                message: #""normalizer.normalizers[0].type" is "NFKC""#
+                members: ["normalizer": ["type": "Sequence", "normalizers": [["type": "ByteLevel"]]]],
+                message: #""normalizer.normalizers[0].type" is "ByteLevel""#
             ),
-            BadFile(members: ["pre_tokenizer": nil], message: #""pre_tokenizer" is null"#),
-            BadFile(members: ["pre_tokenizer": ["type": "Metaspace"]], message: #"is "Metaspace""#),
+            BadFile(members: ["pre_tokenizer": 3], message: #""pre_tokenizer.type" is 3"#),
+            BadFile(
+                members: ["pre_tokenizer": ["type": "UnicodeScripts"]],
+                message: #""pre_tokenizer.type" is "UnicodeScripts""#
+            ),
             BadFile(members: ["pre_tokenizer": ["type": "Sequence"]], message: #""pre_tokenizer.pretokenizers""#),
-            BadFile(members: ["decoder": ["type": "WordPiece"]], message: #""decoder.type" is "WordPiece""#),
-            BadFile(members: ["post_processor": ["type": "BertProcessing"]], message: "TemplateProcessing"),
+            BadFile(members: ["decoder": ["type": "WordPiece"]], message: #""decoder.prefix" is missing"#),
+            BadFile(members: ["post_processor": ["type": "BertProcessing"]], message: "post_processor.cls"),
             BadFile(members: ["post_processor": ["type": "TemplateProcessing"]], message: "post_processor.single"),
             BadFile(members: ["added_tokens": 1], message: #""added_tokens" is a number"#),
             BadFile(members: ["added_tokens": [["id": 1]]], message: #""added_tokens[0].content" is missing"#),
             BadFile(members: ["added_tokens": [["content": "x", "lstrip": 1]]], message: "added_tokens[0].lstrip"),
-            BadFile(members: [:], model: ["type": "WordPiece"], message: #""model.type" is "WordPiece""#),
+            BadFile(members: [:], model: ["type": "WordLevel"], message: #""model.type" is "WordLevel""#),
             BadFile(members: [:], model: ["dropout": 0.1], message: #""model.dropout" is 0.1"#),
-            BadFile(members: [:], model: ["byte_fallback": true], message: "model.byte_fallback"),
+            BadFile(members: [:], model: ["byte_fallback": 1], message: "model.byte_fallback"),
             BadFile(members: [:], model: ["end_of_word_suffix": "</w>"], message: "model.end_of_word_suffix"),
             BadFile(members: [:], model: ["ignore_merges": "no"], message: "model.ignore_merges"),
-            BadFile(members: [:], model: ["vocab": []], message: #""model.vocab" is a array"#),
+            BadFile(members: [:], model: ["vocab": 3], message: #""model.vocab" is a number"#),
+            BadFile(members: [:], model: ["vocab": []], message: "an object of token ids"),
             BadFile(members: [:], model: ["vocab": ["a": -1]], message: #""model.vocab.a" is -1"#),
             BadFile(members: [:], model: ["vocab": ["a": 99_999_999]], message: "model.vocab.a"),
             BadFile(members: [:], model: ["vocab": ["a": 0, "b": 0]], message: "an id of its own"),

@@ -57,6 +57,46 @@ extension FuzzReader {
          "ignore_merges": false, "vocab": {"u": 0, "a": 1, "e": 2, "Ġ": 3, "Ã": 4, "©": 5, "Ã©": 6,
          "Ġa": 7, "z": 8, "aa": 9, "aaaa": 10}, "merges": [["Ã", "©"], ["Ġ", "a"], ["a", "a"], ["aa", "aa"]]}}
         """
+    /// Other types: characters with bytes as a last resort, WordPiece, Unigram, bytes cut by an expression.
+    private static let otherTypes = [
+        """
+        {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
+         {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}, "pre_tokenizer": {"type": "Split",
+         "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false}, "decoder": {"type": "Sequence",
+         "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+         {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+         "added_tokens": [{"id": 9, "content": "  ", "normalized": true}],
+         "model": {"type": "BPE", "unk_token": "u", "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
+         "vocab": {"u": 0, "a": 1, "▁": 2, "aa": 3, "▁a": 4, "<0xC3>": 5, "<0xA9>": 6, "z": 7, "a▁": 8},
+         "merges": [["a", "a"], ["▁", "a"], ["a", "▁"]]}}
+        """,
+        """
+        {"normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+         "strip_accents": null, "lowercase": true}, "pre_tokenizer": {"type": "BertPreTokenizer"},
+         "post_processor": {"type": "BertProcessing", "sep": ["u", 0], "cls": ["<a>", 5]},
+         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+         "model": {"type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "##",
+         "max_input_chars_per_word": 100, "vocab": {"u": 0, "a": 1, "##a": 2, "z": 3, "##zz": 4, "<a>": 5, "##e": 6}}}
+        """,
+        """
+        {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Nmt"}, {"type": "NFKC"}, {"type": "StripAccents"},
+         {"type": "Lowercase"}, {"type": "Strip", "strip_left": true, "strip_right": true},
+         {"type": "Precompiled", "precompiled_charsmap": "DAAAAAABAAAAAAAAAAAAAGEA"}]},
+         "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": true},
+         "post_processor": {"type": "RobertaProcessing", "sep": ["u", 0], "cls": ["a", 1], "trim_offsets": true,
+         "add_prefix_space": true},
+         "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": true},
+         "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": [["u", 0.0], ["a", -1.5],
+         ["▁", -2], ["aa", -3.0], ["▁a", -3.5], ["<0xC3>", 0], ["<0xA9>", 0], ["aa", -1e-3]]}}
+        """,
+        """
+        {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": true},
+         {"type": "Split", "pattern": {"Regex": "(?i:'s)|[^\\r\\n\\p{L}]?\\p{L}+|\\p{N}{1,3}|\\s+(?!\\S)|\\s+"},
+         "behavior": "Isolated", "invert": false}, {"type": "ByteLevel", "add_prefix_space": false,
+         "use_regex": false}]}, "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "unk_token": "u",
+         "ignore_merges": true, "vocab": {"u": 0, "a": 1, "Ġ": 2, "Ġa": 3, "aaa": 4}, "merges": [["Ġ", "a"]]}}
+        """,
+    ]
     private static let tokenizerConfig = """
         {"model_max_length": 1000000000000000019884624838656, "mask_token": "[M]", "pad_token": {"content": "<a>"},
          "cls_token": "<a>", "sep_token": "<b>", "bos_token": null, "add_bos_token": true, "add_eos_token": false,
@@ -96,11 +136,12 @@ extension FuzzReader {
         make: { dice in
             let mutation = JSONMutation(words: [
                 "BPE", "ByteLevel", "NFC", "TemplateProcessing", "Sequence", "<a>", "u", "aa", "Ġa", "id", "content",
-                "Split", "Replace", "WordPiece", "Metaspace", "ids", "A", "B",
+                "Split", "Replace", "WordPiece", "Metaspace", "Unigram", "ByteFallback", "ids", "A", "B",
             ])
             let changesFile = dice.chance(0.75)
+            let file = Array((dice.chance(0.5) ? awkward : dice.pick(otherTypes)).utf8)
             return FuzzInput([
-                ("tokenizer.json", changesFile ? mutation.mutated(Array(awkward.utf8), &dice) : Array(awkward.utf8)),
+                ("tokenizer.json", changesFile ? mutation.mutated(file, &dice) : file),
                 (
                     "tokenizer_config.json",
                     changesFile ? Array(tokenizerConfig.utf8) : mutation.mutated(Array(tokenizerConfig.utf8), &dice)

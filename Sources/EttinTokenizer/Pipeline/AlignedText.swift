@@ -3,7 +3,9 @@
 /// Steps write the text anew with `keep`, `put` and `finishStep`, or change bytes in place where no length changes.
 /// Places are those of the original library, which gives an inserted character the place of the one before it.
 struct AlignedText: ~Copyable {
-    /// Where a byte came from, in bytes of the source piece. Pieces above 4 GiB have no exact places.
+    /// Where a byte came from, in bytes of the source piece.
+    ///
+    /// Pieces above 4 GiB have no exact places.
     struct Place: BitwiseCopyable {
         var start: UInt32
         var end: UInt32
@@ -52,16 +54,16 @@ struct AlignedText: ~Copyable {
     /// The bytes, for steps that change no length.
     var mutablePointer: UnsafeMutablePointer<UInt8> { bytes.pointer }
 
-    /// The place of the character at a position, which is its first byte.
+    /// The place of the character at a position, which is its first byte; of no meaning while none are tracked.
     @inline(__always)
     func place(at position: Int) -> Place {
-        guard isSource else { return places[position] }
+        guard isSource else { return tracksPlaces ? places[position] : Place(0, 0) }
         return Place(position, position + Self.length(leadByte: bytes[position]))
     }
 
-    /// The place of any byte.
+    /// The place of any byte; of no meaning while none are tracked.
     func placeOfByte(at position: Int) -> Place {
-        guard isSource else { return places[position] }
+        guard isSource else { return tracksPlaces ? places[position] : Place(0, 0) }
         var start = position
         while start > 0, bytes[start] & 0xC0 == 0x80 { start -= 1 }
         return place(at: start)

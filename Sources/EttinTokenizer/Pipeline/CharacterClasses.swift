@@ -16,6 +16,7 @@ final class CharacterClasses: Sendable {
         case clusterSeparate = 2048
         case clusterPrepended = 4096
         case whiteSpace = 8192
+        case word = 16384
     }
 
     /// The general categories in the order of their numbers.
@@ -46,6 +47,7 @@ final class CharacterClasses: Sendable {
             (UnicodeTables.nmtRemoved, .nmtRemoved), (UnicodeTables.nmtSpaces, .nmtSpace),
             (UnicodeTables.clusterJoining, .clusterJoining), (UnicodeTables.clusterSeparate, .clusterSeparate),
             (UnicodeTables.clusterPrepended, .clusterPrepended), (UnicodeTables.spaces, .whiteSpace),
+            (UnicodeTables.words, .word),
         ]
         for (table, characterClass) in classes {
             var reader = Base36Reader(table)

@@ -51,6 +51,7 @@ final class CharacterModel: Sendable {
 
         var joined = Set<UInt32>()
         var joinsUnknown = false
+        let unknownText = unknownID.flatMap { vocabulary.text(of: Int($0)) }
         for merge in merges.merges.buffer {
             guard let right = vocabulary.text(of: Int(merge.right)), right.starts(with: Self.boundary),
                 let left = vocabulary.text(of: Int(merge.left)), !left.isEmpty
@@ -58,14 +59,18 @@ final class CharacterModel: Sendable {
             var start = left.count - 1
             while start > 0, left[start] & 0xC0 == 0x80 { start -= 1 }
             joined.insert(decodeScalar(left, start).scalar)
-            // It may be the token of a byte, which stands for a part of another character.
-            if left[left.count - 1] == UInt8(ascii: ">") { joinsUnknown = true }
+            // It may end in the token of a byte or of what is unknown, which stand for other characters.
+            if left[left.count - 1] == UInt8(ascii: ">") || Self.ends(left, in: unknownText) { joinsUnknown = true }
         }
         joinedToBoundary = joined
         joinsUnknownToBoundary = joinsUnknown
         // A character that vanishes moves the offsets of all behind it.
         let keepsAll = unknownID != nil || byteTokens?.isComplete ?? false
         canCut = vocabulary.id(of: Self.boundary) != nil && keepsAll && !ignoresMerges
+    }
+
+    private static func ends(_ text: UnsafeBufferPointer<UInt8>, in suffix: UnsafeBufferPointer<UInt8>?) -> Bool {
+        suffix.map { !$0.isEmpty && text.suffix($0.count).elementsEqual($0) } ?? false
     }
 
     /// The end of the part of a word that can be encoded apart from what follows.

@@ -223,7 +223,7 @@ struct NormalizerState: ~Copyable {
     }
 
     private mutating func replace(_ pattern: TextPattern, _ content: [UInt8]) {
-        var match = pattern.firstMatch(text.pointer, 0, text.count, &patternState)
+        var match = pattern.firstMatch(text.pointer, 0, text.count, textStart: 0, &patternState)
         guard match != nil else { return }
         text.beginStep()
         var kept = 0
@@ -232,7 +232,7 @@ struct NormalizerState: ~Copyable {
             // What is put in has the place of the last character that it replaces.
             text.put(content, text.placeOfByte(at: found.upperBound - 1))
             kept = found.upperBound
-            match = pattern.firstMatch(text.pointer, kept, text.count, &patternState)
+            match = pattern.firstMatch(text.pointer, kept, text.count, textStart: 0, &patternState)
         }
         text.keep(kept, text.count)
         text.finishStep()

@@ -8,16 +8,26 @@ struct Pipeline: Sendable {
 
     /// Whether a step asks where in the source a word begins, so that places are needed without offsets too.
     private var asksForPlaces: Bool {
-        !normalizers.isEmpty
-            && preTokenizers.contains { if case .metaspace(_, .first, _) = $0 { true } else { false } }
+        preTokenizers.contains { if case .metaspace(_, .first, _) = $0 { true } else { false } }
+    }
+
+    /// Whether a step before the model writes texts anew, so that words no longer lie where they do in the source.
+    private var writesAnew: Bool {
+        !normalizers.isEmpty || preTokenizers.dropLast().contains { if case .metaspace = $0 { true } else { false } }
     }
 
     /// Whether the normaliser makes texts lower case.
     var lowercases: Bool { normalizers.contains { if case .lowercase = $0 { true } else { false } } }
 
     /// Whether places must be tracked for a piece of the source.
-    func needsPlaces(offsets: Bool, isTextStart: Bool) -> Bool {
-        offsets || (isTextStart && asksForPlaces)
+    ///
+    /// - Parameters:
+    ///   - offsets: Whether offsets are asked for.
+    ///   - isTextStart: Whether the piece is the start of the source.
+    ///   - isCut: Whether added tokens may cut the normalised piece.
+    /// - Returns: Whether offsets or a step need them.
+    func needsPlaces(offsets: Bool, isTextStart: Bool, isCut: Bool) -> Bool {
+        offsets || (isTextStart && asksForPlaces && (isCut || writesAnew))
     }
 }
 
@@ -34,7 +44,11 @@ struct PipelineState: ~Copyable {
 extension EncodingState {
     /// Encodes the source between two added tokens that match in raw text.
     mutating func encodePiece(_ start: Int, _ end: Int, through pipeline: Pipeline) {
-        let tracksPlaces = pipeline.needsPlaces(offsets: wantsOffsets, isTextStart: start == 0)
+        let tracksPlaces = pipeline.needsPlaces(
+            offsets: wantsOffsets,
+            isTextStart: start == 0,
+            isCut: !core.normalizedMatcher.isEmpty
+        )
         pipelineState.normalizer.text.load(source + start, end - start, tracksPlaces: tracksPlaces)
         pipelineState.normalizer.apply(pipeline.normalizers, tracksPlaces: tracksPlaces)
         let count = pipelineState.normalizer.text.count

@@ -100,7 +100,9 @@ struct PreTokenizerState: ~Copyable {
         hasPending = false
         previousMatches = false
         var position = word.start
-        while position < word.end, let match = pattern.firstMatch(text, position, word.end, &patternState) {
+        while position < word.end,
+            let match = pattern.firstMatch(text, position, word.end, textStart: word.start, &patternState)
+        {
             if match.lowerBound > position {
                 take(Word(start: position, end: match.lowerBound), matches: inverts, behavior)
             }

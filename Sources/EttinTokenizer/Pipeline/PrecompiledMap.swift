@@ -12,11 +12,10 @@ final class PrecompiledMap: Sendable {
     /// Clusters from this many bytes on are looked up character by character.
     private static let longestCluster = 6
 
-    /// Reads a map.
+    /// Reads a map; nil when sizes or texts are impossible.
     ///
     /// - Parameter bytes: The size of the double array in bytes as a little-endian number, the array, the texts with a
     ///   zero byte behind each.
-    /// - Returns: Nil when sizes or texts are impossible.
     init?(_ bytes: [UInt8]) {
         func word(_ position: Int) -> UInt32 {
             (0..<4).reduce(0) { $0 | UInt32(bytes[position + $1]) << UInt32($1 * 8) }

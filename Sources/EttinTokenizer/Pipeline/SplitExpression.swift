@@ -6,6 +6,26 @@
 final class SplitExpression: Sendable {
     /// A set of characters.
     struct CharacterSet: Sendable {
+        /// Which characters `\w` stands for.
+        enum Words: Sendable {
+            /// Those of Oniguruma, which has `²` and the like among them outside of brackets,
+            case escape
+            /// but not inside.
+            case bracketed
+            /// Those of Unicode, with the zero-width joiners.
+            case unicode
+
+            @inline(__always)
+            func contains(_ scalar: UInt32) -> Bool {
+                let classes = CharacterClasses.shared
+                return switch self {
+                case .escape: classes.has(scalar, .patternWord)
+                case .bracketed: classes.has(scalar, .patternWord) && classes.has(scalar, .word)
+                case .unicode: classes.has(scalar, .word)
+                }
+            }
+        }
+
         /// One bit per ASCII character.
         var low: UInt64 = 0
         var high: UInt64 = 0
@@ -15,6 +35,7 @@ final class SplitExpression: Sendable {
         var hasOtherThanSpaces = false
         var hasWords = false
         var hasOtherThanWords = false
+        var words = Words.escape
         var ranges: [ClosedRange<UInt32>] = []
         var isNegated = false
 
@@ -34,7 +55,7 @@ final class SplitExpression: Sendable {
                 isMember = classes.has(scalar, .whiteSpace) ? hasSpaces : hasOtherThanSpaces
             }
             if !isMember, hasWords || hasOtherThanWords {
-                isMember = classes.has(scalar, .patternWord) ? hasWords : hasOtherThanWords
+                isMember = words.contains(scalar) ? hasWords : hasOtherThanWords
             }
             if !isMember {
                 for range in ranges where range.contains(scalar) {
@@ -99,16 +120,25 @@ final class SplitExpression: Sendable {
         firstBytes = table.frozen()
     }
 
-    /// The first match at or behind a position that is not empty.
+    /// The first match at or behind a position that is not empty; what precedes it from `textStart` on is looked at.
     func firstMatch(
         _ text: UnsafePointer<UInt8>,
         _ start: Int,
         _ end: Int,
+        textStart: Int,
         _ state: inout PatternState
     ) -> Range<Int>? {
-        instructions.withUnsafeBufferPointer { instructions in
+        let search = state.beginSearch()
+        return instructions.withUnsafeBufferPointer { instructions in
             sets.withUnsafeBufferPointer { sets in
-                let machine = Machine(instructions: instructions, sets: sets, text: text, start: start, end: end)
+                let machine = Machine(
+                    instructions: instructions,
+                    sets: sets,
+                    text: text,
+                    start: textStart,
+                    end: end,
+                    search: search
+                )
                 var position = start
                 while position < end {
                     if let matchEnd = match(machine, position, &state) { return position..<matchEnd }
@@ -127,7 +157,9 @@ final class SplitExpression: Sendable {
             candidates &= candidates &- 1
             let last = index == 63 ? alternatives.count - 1 : index
             for alternative in index...max(index, last) {
-                if let end = machine.run(alternatives[alternative], position, &state), end > position { return end }
+                if let end = machine.run(alternatives[alternative], position, machine.search, &state), end > position {
+                    return end
+                }
             }
         }
         return nil
@@ -138,12 +170,16 @@ final class SplitExpression: Sendable {
         let instructions: UnsafeBufferPointer<Instruction>
         let sets: UnsafeBufferPointer<CharacterSet>
         let text: UnsafePointer<UInt8>
-        /// Where the search began; nothing before it is looked at.
+        /// Nothing before this is looked at.
         let start: Int
         let end: Int
+        /// The number of this search in `PatternState`.
+        let search: Int
 
         /// The end of a match that begins at a position.
-        func run(_ instruction: Int, _ position: Int, _ state: inout PatternState) -> Int? {
+        ///
+        /// Dead ends are noted under the number of a search, which runs share until one succeeds.
+        func run(_ instruction: Int, _ position: Int, _ search: Int, _ state: inout PatternState) -> Int? {
             let base = state.choices.count
             defer { state.choices.count = base }
             var instruction = instruction
@@ -174,6 +210,10 @@ final class SplitExpression: Sendable {
                         hasFailed = true
                     }
                 case .choose(let first, let second):
+                    guard state.isNew(2 * instruction, position, search) else {
+                        hasFailed = true
+                        break
+                    }
                     let choice = PatternState.Choice(
                         instruction: Int32(truncatingIfNeeded: second),
                         position: position,
@@ -183,7 +223,7 @@ final class SplitExpression: Sendable {
                     instruction = first
                 case .jump(let target): instruction = target
                 case .look(let isNegative, let target):
-                    if (run(instruction + 1, position, &state) == nil) == isNegative {
+                    if (run(instruction + 1, position, state.beginLook(), &state) == nil) == isNegative {
                         instruction = target
                     } else {
                         hasFailed = true
@@ -202,27 +242,35 @@ final class SplitExpression: Sendable {
                     }
                 }
                 guard hasFailed else { continue }
-                guard let choice = nextChoice(base, &state) else { return nil }
+                guard let choice = nextChoice(base, search, &state) else { return nil }
                 (instruction, position) = choice
             }
         }
 
-        private func nextChoice(_ base: Int, _ state: inout PatternState) -> (instruction: Int, position: Int)? {
-            guard state.choices.count > base else { return nil }
-            let last = state.choices.count - 1
-            var choice = state.choices[last]
-            guard choice.floor >= 0 else {
-                state.choices.count = last
-                return (Int(choice.instruction), choice.position)
+        private func nextChoice(
+            _ base: Int,
+            _ search: Int,
+            _ state: inout PatternState
+        ) -> (instruction: Int, position: Int)? {
+            state.failureCount += 1
+            while state.choices.count > base {
+                let last = state.choices.count - 1
+                var choice = state.choices[last]
+                let instruction = Int(choice.instruction)
+                guard choice.floor >= 0 else {
+                    state.choices.count = last
+                    return (instruction, choice.position)
+                }
+                // A loop gives back its last character.
+                repeat { choice.position -= 1 } while text[choice.position] & 0xC0 == 0x80
+                if choice.position > choice.floor {
+                    state.choices[last] = choice
+                } else {
+                    state.choices.count = last
+                }
+                if state.isNew(2 * instruction + 1, choice.position, search) { return (instruction, choice.position) }
             }
-            // A loop gives back its last character.
-            repeat { choice.position -= 1 } while text[choice.position] & 0xC0 == 0x80
-            if choice.position > choice.floor {
-                state.choices[last] = choice
-            } else {
-                state.choices.count = last
-            }
-            return (Int(choice.instruction), choice.position)
+            return nil
         }
 
         @inline(__always)

@@ -28,6 +28,7 @@ struct SplitExpressionParser {
     private static let unbounded = Int.max
 
     private let scalars: [Unicode.Scalar]
+    private let hasUnicodeWords: Bool
     private var position = 0
     private var depth = 0
     private var sets: [SplitExpression.CharacterSet] = []
@@ -35,17 +36,23 @@ struct SplitExpressionParser {
 
     /// Reads a pattern.
     ///
-    /// - Parameter source: The pattern.
+    /// - Parameters:
+    ///   - source: The pattern.
+    ///   - hasUnicodeWords: Whether `\w` has the characters of Unicode, not those of Oniguruma.
     /// - Returns: The expression.
     /// - Throws: `Unsupported` naming the part that is not supported.
-    static func parse(_ source: String) throws(Unsupported) -> SplitExpression {
-        var parser = SplitExpressionParser(scalars: Array(source.unicodeScalars))
+    static func parse(_ source: String, hasUnicodeWords: Bool = false) throws(Unsupported) -> SplitExpression {
+        var parser = SplitExpressionParser(
+            scalars: Array(source.unicodeScalars),
+            hasUnicodeWords: hasUnicodeWords
+        )
         guard parser.scalars.count <= longestPattern else { throw Unsupported(what: "a longer pattern") }
         return try parser.expression(source)
     }
 
-    private init(scalars: [Unicode.Scalar]) {
+    private init(scalars: [Unicode.Scalar], hasUnicodeWords: Bool) {
         self.scalars = scalars
+        self.hasUnicodeWords = hasUnicodeWords
     }
 
     private mutating func expression(_ source: String) throws(Unsupported) -> SplitExpression {
@@ -84,21 +91,21 @@ struct SplitExpressionParser {
     }
 
     private mutating func alternatives(ignoresCase: Bool) throws(Unsupported) -> Node {
-        var ignoresCase = ignoresCase
         var branches: [Node] = []
         repeat {
-            branches.append(try sequence(&ignoresCase))
+            branches.append(try sequence(ignoresCase))
         } while take("|")
         return branches.count == 1 ? branches[0] : .alternatives(branches)
     }
 
-    private mutating func sequence(_ ignoresCase: inout Bool) throws(Unsupported) -> Node {
+    private mutating func sequence(_ ignoresCase: Bool) throws(Unsupported) -> Node {
         var nodes: [Node] = []
         var lastFolded: Unicode.Scalar?
         while let scalar = peek(), scalar != "|", scalar != ")" {
             if take("(?i)") {
-                ignoresCase = true
-                continue
+                // All that follows in the group belongs to it, other branches too: `a(?i)b|c` is `a(?i:b|c)`.
+                nodes.append(try inner { (parser) throws(Unsupported) in try parser.alternatives(ignoresCase: true) })
+                break
             }
             if ignoresCase, let last = lastFolded,
                 ["ss", "st", "ff", "fi", "fl"].contains("\(last)\(scalar)".lowercased())
@@ -116,7 +123,8 @@ struct SplitExpressionParser {
         while let bounds = try bounds() {
             let isInterval = scalars[position - 1] == "}"
             var kind = Kind.greedy
-            if take("?") {
+            // `x{2}?` is `(?:x{2})?`.
+            if !bounds.isCount, take("?") {
                 kind = .lazy
             } else if !isInterval, take("+") {
                 kind = .possessive
@@ -131,7 +139,8 @@ struct SplitExpressionParser {
                 guard most == Self.unbounded || most <= Self.largestCount else {
                     throw Unsupported(what: "so many repetitions")
                 }
-                let times = most == Self.unbounded || bounds.most == Self.unbounded ? Self.unbounded : most * bounds.most
+                let isUnbounded = most == Self.unbounded || bounds.most == Self.unbounded
+                let times = isUnbounded ? Self.unbounded : most * bounds.most
                 node = .repetition(inner, least: least * bounds.least, most: times, kind: .greedy)
                 continue
             }
@@ -146,10 +155,10 @@ struct SplitExpressionParser {
         return node
     }
 
-    private mutating func bounds() throws(Unsupported) -> (least: Int, most: Int)? {
-        if take("*") { return (0, Self.unbounded) }
-        if take("+") { return (1, Self.unbounded) }
-        if take("?") { return (0, 1) }
+    private mutating func bounds() throws(Unsupported) -> (least: Int, most: Int, isCount: Bool)? {
+        if take("*") { return (0, Self.unbounded, false) }
+        if take("+") { return (1, Self.unbounded, false) }
+        if take("?") { return (0, 1, false) }
         guard peek() == "{" else { return nil }
         var text = ""
         var ahead = 1
@@ -170,7 +179,7 @@ struct SplitExpressionParser {
         guard least >= 0, least <= Self.largestCount, most >= least, most == Self.unbounded || most <= Self.largestCount
         else { throw Unsupported(what: "{\(text)}") }
         position += ahead + 1
-        return (least, most)
+        return (least, most, parts.count == 1)
     }
 
     private mutating func atom(_ ignoresCase: Bool) throws(Unsupported) -> Node {
@@ -195,10 +204,17 @@ struct SplitExpressionParser {
         }
     }
 
-    private mutating func group(_ ignoresCase: Bool) throws(Unsupported) -> Node {
+    /// Reads what is nested in something.
+    private mutating func inner(
+        _ read: (inout SplitExpressionParser) throws(Unsupported) -> Node
+    ) throws(Unsupported) -> Node {
         depth += 1
         defer { depth -= 1 }
         guard depth <= Self.deepestGroup else { throw Unsupported(what: "groups nested so deep") }
+        return try read(&self)
+    }
+
+    private mutating func group(_ ignoresCase: Bool) throws(Unsupported) -> Node {
         let start = position
         position += 1
         var ignoresCase = ignoresCase
@@ -215,7 +231,9 @@ struct SplitExpressionParser {
             let text = scalars[start..<min(start + 4, scalars.count)].map { "\($0)" }.joined()
             throw Unsupported(what: text)
         }
-        let content = try alternatives(ignoresCase: ignoresCase)
+        let content = try inner { (parser) throws(Unsupported) in
+            try parser.alternatives(ignoresCase: ignoresCase)
+        }
         guard take(")") else { throw Unsupported(what: "an unmatched (") }
         return look.map { .look(content, isNegative: $0) } ?? content
     }
@@ -256,6 +274,7 @@ struct SplitExpressionParser {
             return .wordBoundary(isNegative: scalar == "B")
         }
         var set = SplitExpression.CharacterSet()
+        set.words = hasUnicodeWords ? .unicode : .escape
         guard let scalar = try member(&set, ignoresCase) else { return add(set) }
         return try literal(scalar, ignoresCase)
     }
@@ -341,13 +360,19 @@ struct SplitExpressionParser {
     private mutating func characterClass(_ ignoresCase: Bool) throws(Unsupported) -> Node {
         position += 1
         var set = SplitExpression.CharacterSet()
+        set.words = hasUnicodeWords ? .unicode : .bracketed
         set.isNegated = take("^")
         var isEmpty = true
         while let scalar = peek(), scalar != "]" {
             isEmpty = false
             if scalar == "[" { throw Unsupported(what: "[ in a class") }
             if scalar == "&", peek(1) == "&" { throw Unsupported(what: "&& in a class") }
-            guard let first = try classScalar(&set, ignoresCase) else { continue }
+            guard let first = try classScalar(&set, ignoresCase) else {
+                if peek() == "-", let following = peek(1), following != "]" {
+                    throw Unsupported(what: "-\(following) behind a class")
+                }
+                continue
+            }
             var last = first
             if peek() == "-", let following = peek(1), following != "]" {
                 position += 1
