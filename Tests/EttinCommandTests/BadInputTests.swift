@@ -11,7 +11,7 @@ struct BadInputTests {
             (["embed", "m", "x", "--dtype", "int3"], "'int3' is invalid for '--dtype <dtype>'"),
             (["embed", "m", "x", "--threads", "0"], "--threads is 0"),
             (["embed", "m", "x", "--output", "out.txt"], "expected a name ending in .jsonl, .npy or .safetensors"),
-            (["embed", "m", "x", "--pooling", "sum"], "'sum' is invalid for '--pooling <pooling>'"),
+            (["embed", "m", "x", "--pooling", "sum"], "'sum' is invalid for '--pooling <modes>'"),
             (["embed", "m", "x", "--truncate-dim", "0"], "--truncate-dim is 0"),
             (["embed", "m", "x", "--max-batch-tokens", "0"], "--max-batch-tokens is 0"),
             (["embed", "m", "x", "--prompt", "a", "--prompt-name", "b"], "cannot be combined"),
