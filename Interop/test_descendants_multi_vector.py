@@ -9,7 +9,7 @@ import string
 import numpy
 import pytest
 import torch
-from descendants import DOCUMENTS, QUERIES, WIDTH, checkpoint, close, ettin, kind, lines, randomise
+from descendants import DOCUMENTS, QUERIES, WIDTH, checkpoint, close, ettin, json_lines, kind, lines, randomise
 from safetensors.numpy import load_file
 from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
@@ -116,6 +116,9 @@ def test_files_and_reranking(small_tokenizer, tmp_path, measured):
         assert [line["corpus_id"] for line in ranked] == list(numpy.argsort(-expected, kind="stable"))
         measured("descendants: MaxSim, largest difference", close(
             [line["score"] for line in ranked], sorted(expected, reverse=True), tolerance=1e-5))
+    pairs = [{"query": query, "document": document} for document in DOCUMENTS for query in QUERIES]
+    scored = lines("rerank", folder, "--input", json_lines(tmp_path / "pairs.jsonl", pairs), "--json", "--truncate")
+    close([line["score"] for line in scored], theirs.numpy().T.ravel())
 
 
 def test_a_backbone_becomes_none(small_tokenizer, tmp_path):

@@ -3,9 +3,13 @@
 Needs the program ettin, whose folder is named by ETTIN_BIN_DIR.
 """
 
+import os
+import pty
+import subprocess
+
 import pytest
 import torch
-from descendants import CONTEXT, TEXTS, checkpoint, close, json_lines, kind, lines
+from descendants import CONTEXT, ETTIN, TEXTS, checkpoint, close, json_lines, kind, lines
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 NAME = "descendants: tags, largest difference"
@@ -52,6 +56,21 @@ def test_strategies(tagger, strategy, measured):
         found += len(theirs)
     assert found > 10
     assert kind(tagger) == "tagger"
+
+
+def test_colours_on_a_terminal(tagger):
+    def shown(**environment):
+        terminal, output = pty.openpty()
+        given = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        command = [ETTIN, "tag", str(tagger), SENTENCES[0], "--ignore-labels", "none"]
+        subprocess.run(command, stdout=output, stderr=subprocess.DEVNULL, env=given | environment, check=True)
+        text = os.read(terminal, 10_000).decode()
+        os.close(terminal)
+        os.close(output)
+        return text
+
+    assert "\x1b[1;36m" in shown() and "](" not in shown()
+    assert "\x1b" not in shown(NO_COLOR="1") and "](" in shown(NO_COLOR="1")
 
 
 @pytest.mark.sampled(5)

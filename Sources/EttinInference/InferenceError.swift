@@ -31,17 +31,36 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The same error in a request that the texts are a later part of.
+    /// A text that truncation cannot make short enough.
     ///
-    /// - Parameter offset: How many texts of the request come before.
-    /// - Returns: The error with the number of the text among all.
-    func renumbered(by offset: Int) -> InferenceError {
-        switch self {
-        case .overlongText(let number, let tokens, let limit):
-            .overlongText(number: number + offset, tokens: tokens, limit: limit)
-        case .unsuitableText(let number, let found, let expected):
-            .unsuitableText(number: number + offset, found: found, expected: expected)
-        case .unsuitableModel, .invalidOption, .nonFiniteResult, .noThread: self
+    /// - Parameters:
+    ///   - number: The number of the text, from 1.
+    ///   - tokens: Number of tokens that must stay.
+    ///   - limit: Maximum number of tokens of the whole.
+    ///   - part: What would be left out entirely.
+    /// - Returns: The error.
+    static func noRoom(number: Int, tokens: Int, limit: Int, for part: String) -> InferenceError {
+        .unsuitableText(
+            number: number,
+            found: "has \(tokens) tokens in the part that is never truncated",
+            expected: "fewer than \(limit), to leave room for \(part)"
+        )
+    }
+
+    /// Runs a body whose texts are others than the caller's: parts of them, or some of them.
+    ///
+    /// - Parameters:
+    ///   - number: Gives the caller's number for the body's; both count from 1.
+    ///   - body: What may fail.
+    /// - Returns: What the body returns.
+    /// - Throws: What the body throws, with the caller's numbers.
+    package static func numbering<Result>(_ number: (Int) -> Int, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch InferenceError.overlongText(let own, let tokens, let limit) {
+            throw InferenceError.overlongText(number: number(own), tokens: tokens, limit: limit)
+        } catch InferenceError.unsuitableText(let own, let found, let expected) {
+            throw InferenceError.unsuitableText(number: number(own), found: found, expected: expected)
         }
     }
 }

@@ -61,6 +61,31 @@ extension Tokenizer {
         return bytes
     }
 
+    /// Whether tokens stand for bytes, so that one of them need not be whole characters.
+    package var decodesBytes: Bool {
+        file.decodesBytes || file.decoder?.stages.contains { if case .byteLevel = $0 { true } else { false } } == true
+    }
+
+    /// Joins the texts of tokens, which need not be in the vocabulary.
+    ///
+    /// - Parameter tokens: Texts of tokens, as the vocabulary has them.
+    /// - Returns: The text; bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// > Source: transformers `convert_tokens_to_string`.
+    package func decode(tokens: [String]) -> String {
+        var bytes: [UInt8] = []
+        if let decoder = file.decoder {
+            var state = TokenDecoder.State(decoder)
+            for token in tokens { state.append(Array(token.utf8), to: &bytes) }
+            state.finish(&bytes)
+        } else if file.decodesBytes {
+            bytes = tokens.flatMap { Array($0.utf8).withUnsafeBufferPointer { ByteAlphabet.bytes(of: $0) } }
+        } else {
+            return tokens.joined(separator: " ")
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     /// The text of a token for a decoder; nil when it is left out.
     func tokenText(_ id: some BinaryInteger, skipSpecialTokens: Bool) -> [UInt8]? {
         guard let id = Int32(exactly: id), !(skipSpecialTokens && isSpecial(id)) else { return nil }

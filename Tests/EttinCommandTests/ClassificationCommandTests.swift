@@ -133,6 +133,16 @@ struct ClassificationCommandTests {
             #expect(try Command.succeed(["tag", model] + flags, input: line).objects() == answer)
             try Command.fail(
                 ["tag", model] + flags,
+                input: Array("{\"text\": \"a cat\", \"question\": \"what?\"}".utf8),
+                saying: "line 1: has \"question\" and no \"context\"; expected both, or the text alone"
+            )
+            try Command.fail(
+                ["tag", model, "--context", "a dog"] + flags,
+                input: Array(line.utf8),
+                saying: "line 1: has \"context\" beside --context; expected one of the two"
+            )
+            try Command.fail(
+                ["tag", model] + flags,
                 input: Array((line + "\n{\"text\": \"a cat\"}").utf8),
                 saying: "standard input, line 2: has no \"context\"; expected a string"
             )

@@ -124,14 +124,17 @@ struct GoldenClassificationTests {
         let prepared = try classifier.preparer.prepare(inputs, overlong: .keepStart)
         #expect(try prepared.map(\.tokenIDs) == golden.ids())
         let logits = try classifier.logits(of: prepared)
+        #expect(try logits.count == golden.list("logits").count)
         for (found, row) in zip(logits, try golden.list("logits")) {
             #expect(isNear(found.map(Double.init), try #require(row.arrayValue).compactMap(\.doubleValue)))
         }
+        #expect(try golden.list("pipeline_all").count == inputs.count)
         for (result, entries) in zip(try classifier.results(for: prepared), try golden.list("pipeline_all")) {
             let entries = try #require(entries.arrayValue)
             #expect(result.labels.map(\.label) == entries.map { $0["label"]?.stringValue })
             #expect(isNear(result.labels.map(\.score), entries.compactMap { $0["score"]?.doubleValue }))
         }
+        #expect(try golden.list("pipeline_best").count == inputs.count)
         for (result, best) in zip(try classifier.results(for: prepared, topK: 1), try golden.list("pipeline_best")) {
             #expect(result.labels.map(\.label) == [best["label"]?.stringValue])
         }
@@ -143,6 +146,7 @@ struct GoldenClassificationTests {
         let inputs = try golden.texts().map { TextClassificationPipeline.Input($0) }
         let prepared = try classifier.preparer.prepare(inputs, overlong: .keepStart)
         #expect(try prepared.map(\.tokenIDs) == golden.ids())
+        #expect(try golden.list("logits").count == prepared.count)
         for (found, row) in zip(try classifier.logits(of: prepared), try golden.list("logits")) {
             #expect(isNear(found.map(Double.init), try #require(row.arrayValue).compactMap(\.doubleValue)))
         }
@@ -179,6 +183,7 @@ struct GoldenClassificationTests {
         let prepared = try tagger.preparer.prepare(golden.texts())
         #expect(try prepared.map { $0.windows[0].text.tokenIDs } == golden.ids())
         let logits = try tagger.logits(of: prepared.map { $0.windows[0].text })
+        #expect(try logits.count == golden.list("logits").count)
         for (found, rows) in zip(logits, try golden.list("logits")) {
             let expected = try #require(rows.arrayValue).flatMap { $0.arrayValue ?? [] }.compactMap(\.doubleValue)
             #expect(isNear(found.map(Double.init), Array(expected.prefix(found.count))))
@@ -202,6 +207,7 @@ struct GoldenClassificationTests {
             }
         }
         let results = try pipeline.results(for: prepared, maxAnswerLength: 8)
+        #expect(try results.count == golden.list("best_span").count)
         for (result, best) in zip(results, try golden.list("best_span")) {
             let answer = result.answers[0]
             #expect(answer.text == best["text"]?.stringValue)

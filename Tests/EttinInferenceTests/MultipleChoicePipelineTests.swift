@@ -43,6 +43,16 @@ import Torch
         #expect(text.contains("expected a multiple-choice model"), "\(text)")
     }
 
+    /// A tokenizer without a template gives no token for an empty prompt with an empty choice.
+    @Test func aPromptAndChoiceWithoutATokenAreRefused() throws {
+        let pipeline = try TinyCheckpoint(MultipleChoiceModel.self).loaded { try MultipleChoicePipeline(folder: $0) }
+        let text = PreparedText([1, 20, 2])
+        let inputs = [
+            MultipleChoicePipeline.Prepared(choices: [text, text]), .init(choices: [text, PreparedText([]), text]),
+        ]
+        #expect(message { _ = try pipeline.results(for: inputs) } == "text 2 has no token; expected at least one")
+    }
+
     @Test func aChoiceThatIsTooLongIsNumberedByItsPrompt() throws {
         let pipeline = try TinyCheckpoint(MultipleChoiceModel.self, positions: 24)
             .loaded { try MultipleChoicePipeline(folder: $0) }

@@ -106,6 +106,13 @@ import Torch
         }
     }
 
+    @Test func withoutACharacterInAnyTokenTheAnswerIsEmpty() {
+        var search = AnswerSearch(topK: 3, maxLength: 4)
+        let window = PreparedQuestion.Window(text: PreparedText([1, 5, 2]), tokens: 1..<2, offsets: [0..<1])
+        search.add(window, startsAndEnds: [0, 0, 1, 1, 0, 0], TextCharacters(" "))
+        #expect(search.best(handlesImpossibleAnswer: false).map(\.characters) == [0..<0])
+    }
+
     @Test func whatHoldsNoAnswerIsRefused() throws {
         let pipeline = try Self.pipeline(positions: 16)
         #expect(
@@ -113,7 +120,12 @@ import Torch
                 == "text 2 has an empty context; expected a text that may hold the answer"
         )
         let long = String(repeating: "Who sat on the mat? ", count: 5)
-        #expect(message { _ = try pipeline([.init(long, context: "a")]) }.contains("expected at most 16"))
+        let tooLong = message { _ = try pipeline([.init("Who?", context: "a"), .init(long, context: "a")]) }
+        #expect(tooLong.hasPrefix("text 2 has ") && tooLong.hasSuffix("fewer than 16, to leave room for the context"))
+        #expect(
+            message { _ = try pipeline([.init("Who?", context: " \n")]) }
+                == "text 1 has a context without words; expected a text that may hold the answer"
+        )
         #expect(
             message { _ = try pipeline([.init("Who?", context: "a")], topK: 0) } == "--top-k is 0; expected 1 or more"
         )

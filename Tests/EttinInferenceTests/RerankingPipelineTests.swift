@@ -125,6 +125,9 @@ import Torch
             $0.otherKeys["sentence_transformers"] = ["activation_fn": "torch.nn.modules.linear.Identity"]
         }
         #expect(try activation() == .identity)
+        // As in the original, a null is the default and hides the older key.
+        try checkpoint.addToConfiguration { $0.otherKeys["sentence_transformers"] = ["activation_fn": nil] }
+        #expect(try activation() == .sigmoid)
         try checkpoint.folder.write(
             "{\"activation_fn\": \"torch.nn.modules.activation.Sigmoid\", \"model_type\": \"CrossEncoder\"}",
             "config_sentence_transformers.json"
@@ -227,6 +230,39 @@ import Torch
         #expect(text.contains("is a reranker (cross-encoder)"), "\(text)")
     }
 
+    @Test func aModularScorerOfSeveralClassesFitsNoCommand() throws {
+        let checkpoint = try TinyCheckpoint(.encoder)
+        try checkpoint.folder.write(
+            """
+            [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+             {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+             {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}]
+            """,
+            "modules.json"
+        )
+        for name in ["1_Pooling", "2_Dense"] {
+            try FileManager.default.createDirectory(
+                atPath: checkpoint.folder.file(name),
+                withIntermediateDirectories: true
+            )
+        }
+        try checkpoint.folder.write("{\"embedding_dimension\": 32, \"pooling_mode\": \"cls\"}", "1_Pooling/config.json")
+        try checkpoint.folder.write(
+            """
+            {"in_features": 32, "out_features": 3, "bias": false, "module_output_name": "scores",
+             "activation_function": "torch.nn.modules.linear.Identity"}
+            """,
+            "2_Dense/config.json"
+        )
+        let weight = TensorToWrite(name: "linear.weight", tensor: Tensor.zeros([3, 32]))
+        try SafetensorsWriter.write([weight], to: checkpoint.folder.file("2_Dense/model.safetensors"))
+        let end = "no command runs a modular scorer of several classes"
+        let ranking = message { _ = try checkpoint.loaded { try RerankingPipeline(folder: $0) } }
+        #expect(ranking.contains("gives 3 numbers for each pair") && ranking.hasSuffix(end), "\(ranking)")
+        let classifying = message { _ = try checkpoint.loaded { try TextClassificationPipeline(folder: $0) } }
+        #expect(classifying.contains("by 3 numbers") && classifying.hasSuffix(end), "\(classifying)")
+    }
+
     // MARK: - Refusals
 
     @Test func modelsThatScoreNoPairsAreRefusedWithoutANewHead() throws {
@@ -243,11 +279,9 @@ import Torch
         #expect(bare.contains("classifier.weight"), "\(bare)")
     }
 
-    @Test func documentsAndTopKMustBeThere() throws {
+    @Test func noDocumentsGiveAnEmptyRanking() throws {
         let reranker = try Self.reranker().loaded { try RerankingPipeline(folder: $0) }
-        #expect(
-            message { _ = try reranker.rank("fox", []) } == "text 1 has no documents; expected at least one to rank"
-        )
+        #expect(try reranker.rank("fox", []) == [])
         #expect(
             message { _ = try reranker.rank("fox", ["sea"], topK: 0) } == "--top-k is 0; expected 1 or more"
         )

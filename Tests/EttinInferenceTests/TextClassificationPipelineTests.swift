@@ -162,10 +162,14 @@ import Torch
         #expect(prepared.tokenIDs.suffix(tail.count) == tail[...])
         // Where the hypothesis alone is too long, nothing is left to truncate.
         let label = String(repeating: "lazy dog ", count: 9)
-        #expect(
-            message { _ = try classifier.zeroShot([long], candidateLabels: [label], overlong: .keepStart) }
-                .contains("expected at most 24")
-        )
+        let text = message {
+            _ = try classifier.zeroShot(["fox", long], candidateLabels: ["cat", label], overlong: .keepStart)
+        }
+        #expect(text.hasPrefix("text 1 has ") && text.hasSuffix("fewer than 24, to leave room for the text"), "\(text)")
+        // What the model refuses is numbered by texts, not by hypotheses.
+        let whole = PreparedText([1, 20, 2])
+        let foreign = [whole, PreparedText([9999])].map { PreparedZeroShot(labels: ["a", "b"], texts: [whole, $0]) }
+        #expect(message { _ = try classifier.zeroShotResults(for: foreign) }.hasPrefix("text 2 has token 9999"))
     }
 
     @Test func zeroShotNeedsALabelForEntailmentAndAPlaceForLabels() throws {

@@ -21,7 +21,9 @@ import Torch
     /// Entities of tokens whose text, probabilities of O, B-PER, I-PER, B-LOC and places are given.
     private func entities(
         _ words: [(String, [Float])],
-        _ strategy: TokenClassificationPipeline.AggregationStrategy
+        _ strategy: TokenClassificationPipeline.AggregationStrategy,
+        labels: [String] = labels,
+        ignoring ignored: Set<String> = []
     ) throws -> [TokenClassificationPipeline.Entity] {
         let tokenizer = try TinyCheckpoint(.encoder).tokenizer
         let text = words.map(\.0).joined()
@@ -38,8 +40,8 @@ import Torch
             offsets: offsets
         )
         let rows = [[Float](repeating: 0, count: 4)] + words.map { $0.1.map { log($0) } } + [[0, 0, 0, 0]]
-        return EntityAggregation(tokenizer, labels: Self.labels, strategy: strategy, characters: TextCharacters(text))
-            .entities(of: window, logits: rows.flatMap(\.self))
+        return EntityAggregation(tokenizer, labels: labels, strategy: strategy, characters: TextCharacters(text))
+            .entities(of: window, logits: rows.flatMap(\.self), ignoring: ignored)
     }
 
     private static let words: [(String, [Float])] = [
@@ -70,12 +72,63 @@ import Torch
         #expect(found == expected)
     }
 
+    @Test func labelsAreIgnoredByWholeNameKindOrTheNameThatIsShown() throws {
+        func left(_ ignored: Set<String>) throws -> [String] {
+            try entities(Self.words, .simple, ignoring: ignored).map(\.label)
+        }
+        #expect(try left(["B-LOC"]) == ["PER", "O", "PER", "O", "PER"])
+        #expect(try left(["PER", "O"]) == ["LOC"])
+        #expect(try left(["I-PER"]) == ["PER", "O", "O", "LOC"])
+        // Labels that are shown by one name are still told apart.
+        let labels = ["is-supported", "not-supported", "supported", "E-LOC"]
+        let words = labels.indices.map { label in ("a", (0..<4).map { $0 == label ? Float(0.97) : 0.01 }) }
+        func starts(_ ignored: Set<String>) throws -> [Int] {
+            try entities(words, .simple, labels: labels, ignoring: ignored).map(\.start)
+        }
+        #expect(try starts(["is-supported"]) == [1, 2, 3])
+        #expect(try starts(["supported"]) == [0, 1, 3])
+        #expect(try starts(["LOC"]) == [0, 1, 2])
+    }
+
     @Test func neighboursAreOneEntityUntilAnotherBegins() throws {
         func row(_ label: Int) -> [Float] { (0..<4).map { $0 == label ? 0.97 : 0.01 } }
         let words = [("a", row(1)), (" b", row(2)), (" c", row(1)), (" d", row(1)), (" e", row(2)), (" f", row(3))]
         let found = try entities(words, .simple)
         #expect(found.map(\.label) == ["PER", "PER", "PER", "LOC"])
         #expect(found.map(\.start) == [0, 3, 5, 9] && found.map(\.end) == [3, 5, 9, 11])
+    }
+
+    // Values of transformers 5.23's pipeline methods.
+    @Test(arguments: TokenClassificationPipeline.AggregationStrategy.allCases)
+    func wordsWithUnknownTokensAreDecoded(strategy: TokenClassificationPipeline.AggregationStrategy) throws {
+        let file = """
+            {"version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
+             "added_tokens": [{"id": 0, "content": "[UNK]", "special": true, "single_word": false, "lstrip": false,
+                               "rstrip": false, "normalized": false}],
+             "pre_tokenizer": {"type": "BertPreTokenizer"},
+             "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+             "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                       "max_input_chars_per_word": 100, "vocab": {"[UNK]": 0, "the": 1, "or": 2, "##ion": 3}}}
+            """
+        let folder = try TemporaryFolder()
+        try folder.write(file, "tokenizer.json")
+        try folder.write("{\"unk_token\": \"[UNK]\"}", "tokenizer_config.json")
+        let tokenizer = try Tokenizer(folder: folder.path)
+        let text = "the orion šumet."
+        let encoding = tokenizer.encode(text)
+        let window = PreparedTagging.Window(
+            text: PreparedText(encoding.ids),
+            tokens: 0..<5,
+            offsets: Array(encoding.offsets)
+        )
+        let logits = [[Float]](repeating: [2, 0], count: 5).flatMap(\.self)
+        let words = EntityAggregation(
+            tokenizer,
+            labels: ["I-X", "O"],
+            strategy: strategy,
+            characters: TextCharacters(text)
+        ).entities(of: window, logits: logits, ignoring: []).map(\.word)
+        #expect(words == (strategy == .none ? ["the", "or", "##ion", "šumet", "."] : [text]))
     }
 
     // MARK: - Texts
@@ -207,7 +260,9 @@ import Torch
                 == tagger.tokenizer.encodeIDs("A dog.", addSpecialTokens: false)
         )
         let hopeless = TokenClassificationPipeline.GroundedAnswer(long, context: "x")
-        #expect(message { _ = try tagger([hopeless], overlong: .keepStart) }.contains("expected at most 24"))
+        let text = message { _ = try tagger([hopeless], overlong: .keepStart) }
+        let reason = "in the part that is never truncated; expected fewer than 24, to leave room for the context"
+        #expect(text.hasPrefix("text 1 has ") && text.hasSuffix(reason), "\(text)")
     }
 
     @Test func aFolderOfAnotherKindIsRefused() throws {

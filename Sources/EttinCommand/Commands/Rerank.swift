@@ -145,21 +145,50 @@ struct Rerank: ParsableCommand {
         let pipeline = try LateInteractionPipeline(folder: folder, options: compute.prepare())
         pipeline.notices.forEach(Diagnostics.note)
         let (rule, maxBatchTokens) = (truncation.rule(for: pipeline.tokenizer), batches.maxBatchTokens)
-        var (values, isTruncated) = ([Double](), [Bool]())
-        for request in requests {
-            let pairs = request.pairs
-            let query = try pipeline.encode(
-                [pairs[0].first],
+        let pairs = requests.flatMap(\.pairs)
+        let (firstPairs, owners) = distinctQueries(pairs)
+        let queries = try InferenceError.numbering({ firstPairs[$0 - 1] + 1 }) {
+            try pipeline.encode(
+                firstPairs.map { pairs[$0].first },
                 as: .query,
                 prompt: queryPrompt,
                 overlong: rule,
                 maxBatchTokens: maxBatchTokens
             )
-            let documents = try pipeline.encode(pairs.map(\.second), overlong: rule, maxBatchTokens: maxBatchTokens)
-            values += pipeline.similarity(query, documents)[0].map { Double($0) }
-            isTruncated += documents.isTruncated.map { $0 || query.isTruncated[0] }
+        }
+        var (values, isTruncated) = ([Double](), [Bool]())
+        // Enough documents for full batches, few enough for memory.
+        for start in stride(from: 0, to: pairs.count, by: 4096) {
+            let part = Array(start..<min(start + 4096, pairs.count))
+            let documents = try InferenceError.numbering({ $0 + start }) {
+                try pipeline.encode(part.map { pairs[$0].second }, overlong: rule, maxBatchTokens: maxBatchTokens)
+            }
+            isTruncated += zip(part, documents.isTruncated).map { $1 || queries.isTruncated[owners[$0]] }
+            // The documents of one query follow each other.
+            var next = 0
+            while next < part.count {
+                let query = owners[part[next]]
+                let end = part[next...].firstIndex { owners[$0] != query } ?? part.count
+                values += pipeline.similarity(queries[query..<query + 1], documents[next..<end])[0].map { Double($0) }
+                next = end
+            }
         }
         return (values, isTruncated)
+    }
+
+    /// The places of the pairs with a query that is new, and for each pair the number of its query among these.
+    private func distinctQueries(_ pairs: [TextPair]) -> (firstPairs: [Int], owners: [Int]) {
+        // By bytes: `==` of strings would take different spellings of a character for the same.
+        var numbers: [[UInt8]: Int] = [:]
+        var firstPairs: [Int] = []
+        let owners = pairs.enumerated().map { index, pair in
+            let key = Array(pair.first.utf8)
+            if let number = numbers[key] { return number }
+            numbers[key] = firstPairs.count
+            firstPairs.append(index)
+            return firstPairs.count - 1
+        }
+        return (firstPairs, owners)
     }
 
     private func write(_ request: Request, _ scores: [Double], to output: StandardOutput) throws {

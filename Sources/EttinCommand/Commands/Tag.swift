@@ -110,7 +110,10 @@ struct Tag: ParsableCommand {
     /// The texts, and with what they were drawn from where that is given.
     private func textsAndAnswers() throws -> ([String], [TokenClassificationPipeline.GroundedAnswer]?) {
         let lines = try input.records()
-        guard let records = lines, records.contains(where: { $0.has("context") }) else {
+        guard let records = lines, let first = records.first(where: { $0.has("context") }) else {
+            if let record = lines?.first(where: { $0.has("question") }) {
+                throw record.error("has \"question\" and no \"context\"", expected: "both, or the text alone")
+            }
             let texts = try lines?.map { try $0.text("text") } ?? input.all()
             guard let context else { return (texts, nil) }
             let answers = texts.map {
@@ -118,10 +121,10 @@ struct Tag: ParsableCommand {
             }
             return (texts, answers)
         }
-        if let first = records.first, context != nil {
+        if context != nil {
             throw first.error("has \"context\" beside --context", expected: "one of the two")
         }
-        if let first = records.first, stride != nil {
+        if stride != nil {
             throw first.error("has \"context\"", expected: "texts alone, for --stride")
         }
         let answers = try records.map { record in

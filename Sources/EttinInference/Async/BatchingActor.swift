@@ -107,11 +107,8 @@ func preparedInParts<Text, Item>(
         try Task.checkCancellation()
         // Enough for all threads to have work.
         let part = Array(rest.prefix(1024))
-        do {
-            items += try prepare(part)
-        } catch let error as InferenceError {
-            throw error.renumbered(by: texts.count - rest.count)
-        }
+        let offset = texts.count - rest.count
+        items += try InferenceError.numbering({ $0 + offset }) { try prepare(part) }
         rest = rest.dropFirst(part.count)
     }
     return items

@@ -6,8 +6,8 @@ public import Foundation
 /// ```swift
 /// let answerer = try await QuestionAnswerer(folder: URL(filePath: "models/squad"))
 /// let context = "Paris is the capital of France."
-/// let answer = try await answerer("What is the capital of France?", context: context).answers[0]
-/// print(context[answer.range], answer.score)
+/// let result = try await answerer("What is the capital of France?", context: context)
+/// if let answer = result.answers.first { print(context[answer.range], answer.score) }
 /// ```
 ///
 /// ``QuestionAnsweringPipeline`` does the same synchronously.
@@ -67,7 +67,7 @@ public actor QuestionAnswerer {
     ///     where a window has few.
     ///   - maxLength: Maximum number of tokens per window; nil for the model's.
     /// - Returns: One result for each input, in order; ranges are those of its context.
-    /// - Throws: ``InferenceError`` for an empty context, a question that leaves no room for one, or an option out of
+    /// - Throws: ``InferenceError`` for a context of white space alone, a question that leaves no room for one, or an option out of
     ///   range; `TorchError` when memory or device fails; `CancellationError`.
     public nonisolated func callAsFunction(
         _ inputs: some Collection<QuestionAnsweringPipeline.Input>,

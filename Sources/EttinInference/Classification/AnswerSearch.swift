@@ -71,10 +71,11 @@ struct AnswerSearch {
 
     /// The best answers of all windows.
     ///
-    /// - Parameter handlesImpossibleAnswer: Whether "no answer" is one of them.
-    /// - Returns: At most `topK` different parts of the context, the highest score first.
+    /// - Parameter handlesImpossibleAnswer: Whether "no answer" is one of them; it is the only one where no token of the
+    ///   context has a character besides white space.
+    /// - Returns: At least one and at most `topK` different parts of the context, the highest score first.
     func best(handlesImpossibleAnswer: Bool) -> [Span] {
-        let all = spans + (handlesImpossibleAnswer ? noAnswer.map { [$0] } ?? [] : [])
+        let all = spans + (handlesImpossibleAnswer || spans.isEmpty ? noAnswer.map { [$0] } ?? [] : [])
         let sorted = all.enumerated().sorted { ($1.element.score, $0.offset) < ($0.element.score, $1.offset) }
         var found: Set<Range<Int>> = []
         return Array(sorted.map(\.element).filter { found.insert($0.characters).inserted }.prefix(topK))

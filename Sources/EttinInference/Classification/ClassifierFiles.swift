@@ -1,4 +1,3 @@
-import EttinFiles
 import EttinModel
 import EttinTokenizer
 
@@ -19,15 +18,8 @@ struct ClassifierFiles {
     ///   `CheckpointError`, `TokenizerError` for files that are missing or broken; ``InferenceError`` when model and
     ///   tokenizer do not fit.
     init(folder: String, of kind: FolderKind, expected: String) throws {
-        try UnsupportedFolder.check(folder)
+        try FolderEvidence.require(kind, folder: folder, expected: expected)
         divergence = Divergence(folder: folder)
-        let evidence = try FolderEvidence(folder: folder)
-        if let evidence, evidence.kind != kind {
-            // A reranker in the layout of transformers is a classifier of pairs with one label.
-            guard kind == .classifier, evidence.kind == .reranker, try Self.isSequenceClassifier(folder) else {
-                throw evidence.error(folder: folder, expected: expected)
-            }
-        }
         let configuration = try ModernBERTConfiguration(folder: folder)
         tokenizer = try Tokenizer(folder: folder)
         // Keys of rerankers, which a classifier of one label may be.
@@ -38,12 +30,5 @@ struct ClassifierFiles {
             tokenizer: tokenizer,
             limit: TextPreparation.limit(tokenizer, configuration)
         )
-    }
-
-    /// Whether a folder is a checkpoint of `…ForSequenceClassification`, with or without sentence-transformers' files.
-    private static func isSequenceClassifier(_ folder: String) throws -> Bool {
-        guard FilePath.exists(FilePath.joined(folder, "config.json")) else { return false }
-        return try ModernBERTConfiguration(folder: folder).architectures.first?
-            .hasSuffix("ForSequenceClassification") == true
     }
 }

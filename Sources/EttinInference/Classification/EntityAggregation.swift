@@ -42,13 +42,18 @@ struct EntityAggregation {
         self.characters = characters
     }
 
-    /// The entities of one sequence, those of every label.
+    /// The entities of one sequence.
     ///
     /// - Parameters:
     ///   - window: The sequence.
     ///   - logits: Those of all its tokens, `[tokens, labels]`, end to end.
+    ///   - ignored: Labels, or kinds, whose entities are left out.
     /// - Returns: The entities in the order of the text.
-    func entities(of window: PreparedTagging.Window, logits: [Float]) -> [TokenClassificationPipeline.Entity] {
+    func entities(
+        of window: PreparedTagging.Window,
+        logits: [Float],
+        ignoring ignored: Set<String>
+    ) -> [TokenClassificationPipeline.Entity] {
         let tokens = zip(window.tokens, window.offsets).map { index, offsets in
             let id = window.text.tokenIDs[index]
             return Token(
@@ -60,7 +65,7 @@ struct EntityAggregation {
             )
         }
         guard strategy != .none else {
-            return tokens.map { token in
+            return tokens.filter { !ignored.contains(labels[$0.best.label]) }.map { token in
                 Entity(
                     label: labels[token.best.label],
                     score: token.best.score,
@@ -72,7 +77,22 @@ struct EntityAggregation {
                 )
             }
         }
-        return groups(pieces(of: tokens)).map(entity)
+        return groups(pieces(of: tokens)).filter { !isIgnored($0.first?.label ?? "", ignored) }.map(entity)
+    }
+
+    /// Whether entities that begin with a label are left out, by its whole name, its kind or the name that is shown.
+    ///
+    /// A name that is a label of its own means only that: `supported` does not leave out `not-supported`, which is shown
+    /// by the same name.
+    private func isIgnored(_ label: String, _ ignored: Set<String>) -> Bool {
+        let shown = Self.shown(label)
+        return ignored.contains(label) || ignored.contains(Self.tag(label).name)
+            || ignored.contains(shown) && !labels.contains(shown)
+    }
+
+    /// What follows the first hyphen, whatever comes before it.
+    private static func shown(_ label: String) -> String {
+        label.firstIndex(of: "-").map { String(label[label.index(after: $0)...]) } ?? label
     }
 
     /// Whether a token continues a word: by its own text where the tokenizer marks that, else by the blank before it.
@@ -137,24 +157,26 @@ struct EntityAggregation {
         let tokens = pieces.flatMap(\.tokens)
         let start = tokens.first?.offsets.lowerBound ?? 0
         let end = max(start, tokens.last?.offsets.upperBound ?? 0)
-        let label = pieces.first?.label ?? ""
-        // Words are decoded one by one; only neighbouring tokens can make a character together.
-        let runs = strategy == .simple ? [tokens[...]] : pieces.map(\.tokens)
         return Entity(
-            // What follows the first hyphen, whatever comes before it.
-            label: label.firstIndex(of: "-").map { String(label[label.index(after: $0)...]) } ?? label,
+            label: Self.shown(pieces.first?.label ?? ""),
             score: pieces.reduce(0) { $0 + $1.score } / Double(max(1, pieces.count)),
             index: nil,
-            word: runs.map(decoded).joined(),
+            word: strategy == .simple ? decoded(tokens[...]) : joined(pieces.map { decoded($0.tokens) }),
             start: start,
             end: end,
             range: characters.range(start..<end)
         )
     }
 
+    /// Puts decoded words together, which the original decodes once more as if they were tokens; bytes do not bear that.
+    private func joined(_ words: [String]) -> String {
+        tokenizer.decodesBytes ? words.joined() : tokenizer.decode(tokens: words)
+    }
+
     private func decoded(_ tokens: ArraySlice<Token>) -> String {
+        // The text of an unknown token takes its place.
         let hasUnknown = tokens.contains { $0.id == tokenizer.unkTokenID }
-        return hasUnknown ? tokens.map(tokenText).joined() : tokenizer.decode(tokens.map(\.id))
+        return hasUnknown ? tokenizer.decode(tokens: tokens.map(tokenText)) : tokenizer.decode(tokens.map(\.id))
     }
 
     /// The kind of entity that a label names, and whether it begins one; `I-` goes on, as does a label without a prefix.

@@ -73,13 +73,10 @@ public final class MultipleChoicePipeline {
                     expected: "at least two"
                 )
             }
-            let owners = inputs.indices.flatMap { [Int](repeating: $0, count: inputs[$0].choices.count) }
+            let owners = owners(of: inputs.map(\.choices.count))
             let texts = inputs.flatMap { input in input.choices.map { TextPair(input.prompt, $0) } }
-            let prepared: [PreparedText]
-            do {
-                prepared = try pairs.prepare(texts, overlong: overlong)
-            } catch InferenceError.overlongText(let number, let tokens, let limit) {
-                throw InferenceError.overlongText(number: owners[number - 1] + 1, tokens: tokens, limit: limit)
+            let prepared = try InferenceError.numbering({ owners[$0 - 1] }) {
+                try pairs.prepare(texts, overlong: overlong)
             }
             var next = 0
             return inputs.map { input in
@@ -140,15 +137,19 @@ public final class MultipleChoicePipeline {
     ///   - inputs: What ``preparer`` made, of one request or of several.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One result for each input, in order.
-    /// - Throws: ``InferenceError`` for what another model's preparer made or an option out of range; `TorchError` when
-    ///   memory or device fails; `CancellationError`.
+    /// - Throws: ``InferenceError`` for what another model's preparer made, a prompt and choice without a token or an
+    ///   option out of range; `TorchError` when memory or device fails; `CancellationError`.
     public func results(
         for inputs: [Prepared],
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> [Result] {
         try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
         let texts = inputs.flatMap(\.choices)
-        try texts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
+        let owners = owners(of: inputs.map(\.choices.count))
+        try InferenceError.numbering({ owners[$0 - 1] }) {
+            try texts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
+            try texts.requireTokens()
+        }
         let all = try texts.outputs(.sequences, maxBatchTokens: maxBatchTokens) { model($0) }.map { $0[0] }
         var next = 0
         return try inputs.enumerated().map { number, input in

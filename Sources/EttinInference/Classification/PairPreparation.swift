@@ -76,7 +76,8 @@ struct PairPreparation: Sendable {
 
     /// Encodes pairs on all threads.
     ///
-    /// - Throws: ``InferenceError/overlongText(number:tokens:limit:)`` for the first pair that is too long, if so asked.
+    /// - Throws: ``InferenceError/overlongText(number:tokens:limit:)`` for the first pair that is too long, if so asked;
+    ///   ``InferenceError/unsuitableText(number:found:expected:)`` where truncation leaves nothing of a text.
     func prepare(
         _ pairs: [TextPair],
         overlong rule: OverlongTextRule,
@@ -112,7 +113,11 @@ struct PairPreparation: Sendable {
         guard count > room else {
             return PreparedText(template.front + first + template.middle + second + template.back)
         }
-        guard rule != .refuse, room >= 0, let kept = truncating.lengths(first.count, second.count, room: room) else {
+        guard room >= 0, let kept = truncating.lengths(first.count, second.count, room: room) else {
+            let (fixed, part) = truncating == .onlyFirst ? (second.count, "the text") : (0, "both texts")
+            throw InferenceError.noRoom(number: number, tokens: fixed + template.count, limit: limit, for: part)
+        }
+        guard rule != .refuse else {
             throw InferenceError.overlongText(number: number, tokens: count + template.count, limit: limit)
         }
         func part(_ ids: [Int32], _ count: Int) -> ArraySlice<Int32> {

@@ -47,3 +47,11 @@ extension [PreparedText] {
         throw InferenceError.unsuitableText(number: index + 1, found: "has no token", expected: "at least one")
     }
 }
+
+/// The number of the text, from 1, that each of its sequences belongs to.
+///
+/// - Parameter counts: The number of sequences of each text.
+/// - Returns: One number for each sequence.
+func owners(of counts: [Int]) -> [Int] {
+    counts.enumerated().flatMap { [Int](repeating: $0 + 1, count: $1) }
+}

@@ -40,7 +40,7 @@ extension QuestionAnsweringPipeline {
         ///     less where a window has few.
         ///   - maxLength: Maximum number of tokens per window; nil for the model's.
         /// - Returns: One value for each input, in order.
-        /// - Throws: ``InferenceError`` for an empty context, a question that leaves no room for one, or an option out
+        /// - Throws: ``InferenceError`` for a context of white space alone, a question that leaves no room for one, or an option out
         ///   of range.
         public func prepare(
             _ inputs: [Input],
@@ -58,18 +58,19 @@ extension QuestionAnsweringPipeline {
             let contexts = tokenizer.encodeBatch(inputs.map(\.context), addSpecialTokens: false, threads: threads)
             return try inputs.indices.map { index in
                 let context = contexts[index]
-                guard context.count > 0 else {
+                let isBlank = inputs[index].context.unicodeScalars.allSatisfy(\.properties.isWhitespace)
+                guard context.count > 0, !isBlank else {
                     throw InferenceError.unsuitableText(
                         number: index + 1,
-                        found: "has an empty context",
+                        found: inputs[index].context.isEmpty ? "has an empty context" : "has a context without words",
                         expected: "a text that may hold the answer"
                     )
                 }
                 let front = template.front + questions[index] + template.middle
                 let room = limit - front.count - template.back.count
                 guard room > 0 else {
-                    let tokens = front.count + template.back.count + context.count
-                    throw InferenceError.overlongText(number: index + 1, tokens: tokens, limit: limit)
+                    let tokens = front.count + template.back.count
+                    throw InferenceError.noRoom(number: index + 1, tokens: tokens, limit: limit, for: "the context")
                 }
                 if let stride { try check("stride", stride, in: 0...room - 1) }
                 let shared = stride ?? min(QuestionAnsweringPipeline.defaultStride, room / 2)

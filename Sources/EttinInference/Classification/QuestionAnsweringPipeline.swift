@@ -7,14 +7,15 @@ import Torch
 /// ```swift
 /// let pipeline = try QuestionAnsweringPipeline(folder: "models/squad")
 /// let context = "Paris is the capital of France."
-/// let answer = try pipeline([.init("What is the capital of France?", context: context)])[0].answers[0]
-/// print(answer.text, answer.score)
+/// let result = try pipeline([.init("What is the capital of France?", context: context)])[0]
+/// if let answer = result.answers.first { print(answer.text, answer.score) }
 /// ```
 ///
 /// An answer is the run of tokens of the context with the largest sum of start and end logit. Its score is the product
 /// of two probabilities, of its start and of its end, among the tokens of the context and the first token of the
 /// sequence, which stands for "no answer": as in the pipeline that transformers had until version 4. White space at both
-/// ends of an answer is left out.
+/// ends of an answer is left out. That pipeline also widened answers to whole words of the context; here they end where
+/// their tokens end.
 ///
 /// Not `Sendable`: use one from one thread at a time. Its ``preparer`` is, and what that makes.
 public final class QuestionAnsweringPipeline {
@@ -53,7 +54,7 @@ public final class QuestionAnsweringPipeline {
 
     /// The answers to one question.
     public struct Result: Sendable, Hashable {
-        /// Different parts of the context by score, highest first.
+        /// Different parts of the context by score, highest first; at least one.
         public let answers: [Answer]
     }
 
@@ -104,7 +105,7 @@ public final class QuestionAnsweringPipeline {
     ///   - maxLength: Maximum number of tokens per window, question and special tokens included; nil for the model's.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One result for each input, in order.
-    /// - Throws: ``InferenceError`` for an empty context, a question that leaves no room for one, or an option out of
+    /// - Throws: ``InferenceError`` for a context of white space alone, a question that leaves no room for one, or an option out of
     ///   range; `TorchError` when memory or device fails.
     public func callAsFunction(
         _ inputs: [Input],
@@ -152,7 +153,9 @@ public final class QuestionAnsweringPipeline {
     ) throws -> [Result] {
         try check("top-k", topK, in: 1...Int.max)
         try check("max-answer-length", maxAnswerLength, in: 1...Int.max)
-        let logits = try logits(of: questions.flatMap { $0.windows.map(\.text) }, maxBatchTokens: maxBatchTokens)
+        let owners = owners(of: questions.map(\.windows.count))
+        let windows = questions.flatMap { $0.windows.map(\.text) }
+        let logits = try logits(of: windows, maxBatchTokens: maxBatchTokens) { owners[$0 - 1] }
         var next = 0
         return try questions.enumerated().map { number, question in
             let characters = TextCharacters(question.context)
@@ -191,8 +194,14 @@ public final class QuestionAnsweringPipeline {
         of texts: [PreparedText],
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> [[Float]] {
+        try logits(of: texts, maxBatchTokens: maxBatchTokens) { $0 }
+    }
+
+    private func logits(of texts: [PreparedText], maxBatchTokens: Int, number: (Int) -> Int) throws -> [[Float]] {
         try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
-        try texts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
+        try InferenceError.numbering(number) {
+            try texts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
+        }
         return try texts.outputs(.tokens, maxBatchTokens: maxBatchTokens) { model.logits($0) }
     }
 }

@@ -67,7 +67,9 @@ public final class RerankingPipeline {
             throw InferenceError.unsuitableModel(
                 folder: folder,
                 found: "gives \(chain.width) numbers for each pair",
-                expected: "a reranker, which gives one; use `ettin classify`"
+                expected: try FolderEvidence.isSequenceClassifier(folder)
+                    ? "a reranker, which gives one; use `ettin classify`"
+                    : "a reranker, which gives one; no command runs a modular scorer of several classes"
             )
         }
         let widened = try options.widen(chain)
@@ -158,7 +160,7 @@ public final class RerankingPipeline {
     ///
     /// - Parameters:
     ///   - query: The query.
-    ///   - documents: The documents, at least one.
+    ///   - documents: The documents; none give an empty ranking.
     ///   - topK: Number of documents to return; nil for all.
     ///   - prompt: What to put before the query.
     ///   - activation: What raw scores go through; nil for what the folder says.
@@ -166,8 +168,7 @@ public final class RerankingPipeline {
     ///   - overlong: What to do with pairs that are too long: the longer text gives tokens up first.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: The most relevant documents, the highest score first; equal ones in the order given.
-    /// - Throws: ``InferenceError`` for no documents; as
-    ///   ``predict(_:prompt:activation:scalesScores:overlong:maxBatchTokens:)``.
+    /// - Throws: As ``predict(_:prompt:activation:scalesScores:overlong:maxBatchTokens:)``.
     public func rank(
         _ query: String,
         _ documents: [String],
@@ -179,9 +180,6 @@ public final class RerankingPipeline {
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> [RankedDocument] {
         if let topK { try check("top-k", topK, in: 1...Int.max) }
-        guard !documents.isEmpty else {
-            throw InferenceError.unsuitableText(number: 1, found: "has no documents", expected: "at least one to rank")
-        }
         let scores = try predict(
             documents.map { TextPair(query, $0) },
             prompt: prompt,

@@ -27,12 +27,12 @@ extension TextClassificationPipeline {
                 return try preparation.prepare(inputs.map(\.text), overlong: overlong)
             }
             var prepared = [PreparedText?](repeating: nil, count: inputs.count)
-            try numbered(singles) {
+            try InferenceError.numbering({ singles[$0 - 1] + 1 }) {
                 let texts = try preparation.prepare(singles.map { inputs[$0].text }, overlong: overlong)
                 for (index, text) in zip(singles, texts) { prepared[index] = text }
             }
             let others = inputs.indices.filter { inputs[$0].textPair?.isEmpty == false }
-            try numbered(others) {
+            try InferenceError.numbering({ others[$0 - 1] + 1 }) {
                 let given = others.map { TextPair(inputs[$0].text, inputs[$0].textPair ?? "") }
                 let texts = try pairs.prepare(given, overlong: overlong)
                 for (index, text) in zip(others, texts) { prepared[index] = text }
@@ -48,7 +48,8 @@ extension TextClassificationPipeline {
         ///   - hypothesisTemplate: A sentence with `{}` in the label's place.
         ///   - overlong: What to do with texts that are too long beside a hypothesis; hypotheses are never truncated.
         /// - Returns: One value for each text, in order.
-        /// - Throws: ``InferenceError`` for a text that is too long, no labels, or a template without a place for them.
+        /// - Throws: ``InferenceError`` for a text that is too long, a hypothesis that leaves no room for one, no
+        ///   labels, or a template without a place for them.
         public func prepare(
             _ texts: [String],
             candidateLabels: [String],
@@ -74,23 +75,11 @@ extension TextClassificationPipeline {
             }
             let count = hypotheses.count
             let inputs = texts.flatMap { text in hypotheses.map { TextPair(text, $0) } }
-            let prepared: [PreparedText]
-            do {
-                prepared = try pairs.prepare(inputs, overlong: overlong, truncating: .onlyFirst)
-            } catch InferenceError.overlongText(let number, let tokens, let limit) {
-                throw InferenceError.overlongText(number: (number - 1) / count + 1, tokens: tokens, limit: limit)
+            let prepared = try InferenceError.numbering({ ($0 - 1) / count + 1 }) {
+                try pairs.prepare(inputs, overlong: overlong, truncating: .onlyFirst)
             }
             return texts.indices.map { index in
                 PreparedZeroShot(labels: candidateLabels, texts: Array(prepared[index * count..<(index + 1) * count]))
-            }
-        }
-
-        /// Reports the number of a text among all inputs.
-        private func numbered(_ indices: [Int], _ body: () throws -> Void) throws {
-            do {
-                try body()
-            } catch InferenceError.overlongText(let number, let tokens, let limit) {
-                throw InferenceError.overlongText(number: indices[number - 1] + 1, tokens: tokens, limit: limit)
             }
         }
     }

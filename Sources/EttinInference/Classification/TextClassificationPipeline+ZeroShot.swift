@@ -64,7 +64,8 @@ extension TextClassificationPipeline {
     ) throws -> [Result] {
         let entailment = try entailmentID()
         let contradiction = entailment == 0 ? labels.count - 1 : 0
-        let all = try logits(of: texts.flatMap(\.texts), maxBatchTokens: maxBatchTokens)
+        let owners = owners(of: texts.map(\.texts.count))
+        let all = try logits(of: texts.flatMap(\.texts), maxBatchTokens: maxBatchTokens) { owners[$0 - 1] }
         var next = 0
         return texts.map { text in
             let logits = all[next..<next + text.texts.count]

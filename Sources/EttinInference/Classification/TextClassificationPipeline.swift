@@ -179,12 +179,19 @@ public final class TextClassificationPipeline {
         of texts: [PreparedText],
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> [[Float]] {
+        try logits(of: texts, maxBatchTokens: maxBatchTokens) { $0 }
+    }
+
+    /// The logits of texts that the caller counts otherwise: `number` gives its number for theirs, both from 1.
+    func logits(of texts: [PreparedText], maxBatchTokens: Int, number: (Int) -> Int) throws -> [[Float]] {
         try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
-        try texts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
-        try texts.requireTokens()
+        try InferenceError.numbering(number) {
+            try texts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
+            try texts.requireTokens()
+        }
         let logits = try texts.outputs(.sequences, maxBatchTokens: maxBatchTokens) { model($0) }
         for (index, values) in logits.enumerated() where !values.allSatisfy(\.isFinite) {
-            throw divergence.error("the score of text \(index + 1)")
+            throw divergence.error("the score of text \(number(index + 1))")
         }
         return logits
     }

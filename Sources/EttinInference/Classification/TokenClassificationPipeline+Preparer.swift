@@ -42,7 +42,10 @@ extension TokenClassificationPipeline {
                     if let stride, room > 0 {
                         let fromEnd = preparation.tokenizer.truncatesLeft
                         ranges = TextWindows.ranges(count, size: room, stride: stride, fromEnd: fromEnd)
-                    } else if overlong == .refuse || room == 0 {
+                    } else if room == 0 {
+                        let tokens = front.count + back.count
+                        throw InferenceError.noRoom(number: index + 1, tokens: tokens, limit: limit, for: "the text")
+                    } else if overlong == .refuse {
                         let tokens = count + front.count + back.count
                         throw InferenceError.overlongText(number: index + 1, tokens: tokens, limit: limit)
                     } else {
@@ -81,7 +84,10 @@ extension TokenClassificationPipeline {
                 let rest = template.count + question.count + encoding.count
                 let isTruncated = rest + context.count > limit
                 if isTruncated {
-                    guard overlong != .refuse, rest < limit else {
+                    guard rest < limit else {
+                        throw InferenceError.noRoom(number: index + 1, tokens: rest, limit: limit, for: "the context")
+                    }
+                    guard overlong != .refuse else {
                         let tokens = rest + context.count
                         throw InferenceError.overlongText(number: index + 1, tokens: tokens, limit: limit)
                     }

@@ -64,13 +64,17 @@ public final class TokenClassificationPipeline {
 
     /// A part of a text with its label.
     public struct Entity: Sendable, Hashable {
-        /// The label of a token, such as `B-LOC`, or the kind of an aggregated entity, such as `LOC`.
+        /// The label of a token, such as `B-LOC`, or the kind of an aggregated entity, such as `LOC`: what follows the
+        /// first hyphen, as in transformers, so that `not-supported` becomes `supported`.
         public let label: String
         /// The probability of the label, averaged over the tokens or words of an entity.
         public let score: Double
         /// The place of the token in its sequence, special tokens included; nil for aggregated entities.
         public let index: Int?
         /// The token as the tokenizer writes it, or the decoded tokens of an aggregated entity.
+        ///
+        /// A byte-level tokenizer leaves the blank before a word in it. With `first`, `average` and `max` the pipeline of
+        /// transformers decodes twice, which destroys letters beyond ASCII; here they stay. Use `range` for the text.
         public let word: String
         /// Where the entity begins, in Unicode scalars (Python characters) of the text.
         public let start: Int
@@ -126,7 +130,7 @@ public final class TokenClassificationPipeline {
     /// - Parameters:
     ///   - texts: The texts.
     ///   - strategy: How the labels of tokens become those of entities.
-    ///   - ignoredLabels: Labels, or kinds, whose entities are left out.
+    ///   - ignoredLabels: Labels, or kinds, whose entities are left out; of an aggregated entity the first label counts.
     ///   - stride: When given, texts that are too long are tagged in windows that share so many tokens; needs a strategy
     ///     that aggregates.
     ///   - overlong: What to do with texts that are too long without windows.
@@ -187,7 +191,7 @@ public final class TokenClassificationPipeline {
     /// - Parameters:
     ///   - texts: Texts that ``preparer`` made, of one request or of several.
     ///   - strategy: How the labels of tokens become those of entities.
-    ///   - ignoredLabels: Labels, or kinds, whose entities are left out.
+    ///   - ignoredLabels: Labels, or kinds, whose entities are left out; of an aggregated entity the first label counts.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     /// - Returns: One result for each text, in order.
     /// - Throws: ``InferenceError`` for texts that another model's preparer made or an option out of range; `TorchError`
@@ -198,7 +202,9 @@ public final class TokenClassificationPipeline {
         ignoredLabels: Set<String> = ["O"],
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> [Result] {
-        let logits = try logits(of: texts.flatMap { $0.windows.map(\.text) }, maxBatchTokens: maxBatchTokens)
+        let owners = owners(of: texts.map(\.windows.count))
+        let windows = texts.flatMap { $0.windows.map(\.text) }
+        let logits = try logits(of: windows, maxBatchTokens: maxBatchTokens) { owners[$0 - 1] }
         var next = 0
         return try texts.enumerated().map { number, text in
             let characters = TextCharacters(text.source)
@@ -209,8 +215,7 @@ public final class TokenClassificationPipeline {
                 guard logits[next].allSatisfy(\.isFinite) else {
                     throw divergence.error("the label of a token of text \(number + 1)")
                 }
-                let found = aggregation.entities(of: window, logits: logits[next])
-                entities += found.filter { !ignoredLabels.contains($0.label) }
+                entities += aggregation.entities(of: window, logits: logits[next], ignoring: ignoredLabels)
             }
             if text.windows.count > 1 { entities = EntityAggregation.merged(entities) }
             return Result(entities: entities, isTruncated: text.isTruncated)
@@ -228,8 +233,14 @@ public final class TokenClassificationPipeline {
         of texts: [PreparedText],
         maxBatchTokens: Int = defaultMaxBatchTokens
     ) throws -> [[Float]] {
+        try logits(of: texts, maxBatchTokens: maxBatchTokens) { $0 }
+    }
+
+    private func logits(of texts: [PreparedText], maxBatchTokens: Int, number: (Int) -> Int) throws -> [[Float]] {
         try check("max-batch-tokens", maxBatchTokens, in: 1...Int.max)
-        try texts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
+        try InferenceError.numbering(number) {
+            try texts.check(limit: preparer.limit, vocabularySize: model.configuration.vocabularySize)
+        }
         return try texts.outputs(.tokens, maxBatchTokens: maxBatchTokens) { model($0) }
     }
 }

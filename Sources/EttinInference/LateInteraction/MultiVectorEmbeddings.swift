@@ -62,6 +62,19 @@ public struct MultiVectorEmbeddings: Sendable, Hashable {
         values[Int(starts[index]) * dimensions..<Int(starts[index + 1]) * dimensions]
     }
 
+    /// Some of the texts.
+    ///
+    /// - Parameter range: The numbers of texts that follow each other, from 0.
+    package subscript(range: Range<Int>) -> MultiVectorEmbeddings {
+        let rows = Int(starts[range.lowerBound])..<Int(starts[range.upperBound])
+        return MultiVectorEmbeddings(
+            values: Array(values[rows.lowerBound * dimensions..<rows.upperBound * dimensions]),
+            dimensions: dimensions,
+            lengths: Array(lengths[range]),
+            isTruncated: Array(isTruncated[range])
+        )
+    }
+
     /// The vectors of one text.
     ///
     /// - Parameter index: The number of the text, from 0.

@@ -152,21 +152,37 @@ public struct FolderEvidence: Sendable, Hashable {
 
     /// Refuses a folder whose model is of another kind.
     ///
+    /// A reranker in the layout of transformers is also a classifier, of pairs and with one label.
+    ///
     /// - Parameters:
-    ///   - kinds: What the caller runs.
+    ///   - kind: What the caller runs.
     ///   - folder: The folder.
-    ///   - expected: What was asked for, such as `a reranker`.
-    /// - Returns: The kind; nil when no file tells.
+    ///   - expected: What was asked for, such as `a token classifier`.
     /// - Throws: `CheckpointError` that says what the folder holds, and which command runs it.
-    @discardableResult
-    package static func require(
-        _ kinds: Set<FolderKind>,
-        folder: String,
-        expected: String
-    ) throws -> FolderEvidence? {
-        guard let evidence = try FolderEvidence(folder: folder) else { return nil }
-        guard kinds.contains(evidence.kind) else { throw evidence.error(folder: folder, expected: expected) }
-        return evidence
+    package static func require(_ kind: FolderKind, folder: String, expected: String) throws {
+        try UnsupportedFolder.check(folder)
+        guard let evidence = try FolderEvidence(folder: folder), evidence.kind != kind else { return }
+        guard kind == .classifier, evidence.kind == .reranker else {
+            throw evidence.error(folder: folder, expected: expected)
+        }
+        guard try !isSequenceClassifier(folder) else { return }
+        let scores = try ModuleListing(folder: folder)?.entries.last?.settings["out_features"]?.intValue ?? 1
+        guard scores == 1 else {
+            throw CheckpointError(
+                .unsupported,
+                file: folder,
+                found: "is \(evidence.kind.phrase) (\(evidence.reason)) by \(scores) numbers",
+                expected: "\(expected); no command runs a modular scorer of several classes"
+            )
+        }
+        throw evidence.error(folder: folder, expected: expected)
+    }
+
+    /// Whether a folder is a checkpoint of `…ForSequenceClassification`, with or without sentence-transformers' files.
+    package static func isSequenceClassifier(_ folder: String) throws -> Bool {
+        guard FilePath.exists(FilePath.joined(folder, "config.json")) else { return false }
+        return try ModernBERTConfiguration(folder: folder).architectures.first?
+            .hasSuffix("ForSequenceClassification") == true
     }
 
     /// Refuses a folder whose model has another head than a language model's.

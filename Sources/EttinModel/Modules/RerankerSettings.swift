@@ -17,7 +17,8 @@ package struct RerankerSettings {
     ///
     /// The first of these that names an activation function decides: `config_sentence_transformers.json`; the object
     /// `sentence_transformers` of `config.json`, which versions up to 5 write; `sbert_ce_default_activation_function`
-    /// there, from before version 4. Without any it is the sigmoid, for rerankers have one label.
+    /// there, from before version 4. Without any, or with a null in the object, it is the sigmoid, for rerankers have one
+    /// label.
     ///
     /// - Parameters:
     ///   - folder: The model's folder.
@@ -35,7 +36,9 @@ package struct RerankerSettings {
             file = "config.json"
             let object = configuration.otherKeys["sentence_transformers"]
             if let value = object?["activation_fn"] {
-                (path, key) = (value.stringValue ?? value.text(), "sentence_transformers.activation_fn")
+                // A null is the default, whatever the older key says.
+                path = value.isNull ? nil : value.stringValue ?? value.text()
+                key = "sentence_transformers.activation_fn"
             } else if let value = configuration.otherKeys[Self.legacyKey], !value.isNull {
                 (path, key) = (value.stringValue ?? value.text(), Self.legacyKey)
             }
