@@ -184,7 +184,7 @@ public final class TextClassificationPipeline {
         try texts.requireTokens()
         let logits = try texts.outputs(.sequences, maxBatchTokens: maxBatchTokens) { model($0) }
         for (index, values) in logits.enumerated() where !values.allSatisfy(\.isFinite) {
-            throw divergence.error("the score of text \(index + 1)")
+            throw divergence.error("the score of text", number: index + 1)
         }
         return logits
     }
