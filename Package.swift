@@ -148,6 +148,12 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .target(
+            name: "HubTestSupport",
+            dependencies: ["EttinHub"],
+            path: "Tests/HubTestSupport",
+            swiftSettings: settings
+        ),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzReaders", "EttinFiles"], swiftSettings: settings),
         .testTarget(name: "TorchTests", dependencies: ["Torch"], swiftSettings: settings),
         .testTarget(name: "EttinPrimitivesTests", dependencies: ["EttinPrimitives"], swiftSettings: settings),
@@ -161,7 +167,7 @@ let package = Package(
         .testTarget(name: "EttinFilesTests", dependencies: ["EttinFiles", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "EttinHubTests",
-            dependencies: ["EttinHub", "EttinFiles", "EttinHashing", "EttinJSON", "TestSupport"],
+            dependencies: ["EttinHub", "EttinFiles", "EttinHashing", "EttinJSON", "HubTestSupport", "TestSupport"],
             swiftSettings: settings
         ),
         .testTarget(
@@ -182,6 +188,11 @@ let package = Package(
         .testTarget(
             name: "EttinInferenceTests",
             dependencies: ["EttinInference", "EttinModel", "EttinTokenizer", "EttinJSON", "Torch", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinTests",
+            dependencies: ["Ettin", "EttinHub", "EttinInference", "EttinModel", "HubTestSupport", "TestSupport"],
             swiftSettings: settings
         ),
         .testTarget(

@@ -47,7 +47,7 @@ def bert(folder):
     BertModel(config).save_pretrained(folder)
 
 
-def quantised(folder):
+def quantized(folder):
     change(folder / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
 
 
@@ -61,7 +61,7 @@ def vision(folder):
 
 REFUSED = [
     (adapter, ["adapter", "jhu-clsp/ettin-encoder-17m"]), (onnx_only, ["ONNX"]), (bert, ["bert"]),
-    (quantised, ["quantis", "bitsandbytes"]), (gliner, ["GLiNER"]), (vision, ["modernvbert"]),
+    (quantized, ["quantiz", "bitsandbytes"]), (gliner, ["GLiNER"]), (vision, ["modernvbert"]),
 ]
 
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_run_is_named(encoder, make, words, command):
     make(encoder)
     name, *texts = command
     error = refusal(name, encoder, *texts, "A text.")
-    if make is quantised and name in ["rerank", "classify"]:
+    if make is quantized and name in ["rerank", "classify"]:
         words = ["masked language model"]  # There is no head, whatever the weights are.
     for word in words:
         assert word.lower() in error.lower()

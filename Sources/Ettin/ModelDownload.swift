@@ -12,29 +12,24 @@ enum ModelDownload {
     ///   - name: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit; folders have none.
     ///   - progress: Told how far a download is.
+    ///   - onEvent: Told everything that the client tells.
+    ///   - environment: Variables with the Hub's settings.
     /// - Returns: A folder, in the cache unless the name is that of one.
     /// - Throws: `HubError` when the model cannot be had.
     static func folder(
         _ name: String,
         revision: String?,
-        progress: (@Sendable (DownloadProgress) -> Void)?
+        progress: (@Sendable (DownloadProgress) -> Void)?,
+        onEvent: (@Sendable (HubEvent) -> Void)?,
+        environment: [String: String] = ProcessInfo.processInfo.environment
     ) async throws -> URL {
         let meter = ProgressMeter(report: progress)
-        let hub = try HubClient(
-            environment: HubEnvironment(ProcessInfo.processInfo.environment),
-            onEvent: meter.take
-        )
-        let folder = try await hub.modelFolder(reference(name, revision: revision))
-        return URL(filePath: folder, directoryHint: .isDirectory)
-    }
-
-    /// What is meant by a name; an existing folder comes before a short name of the suite.
-    private static func reference(_ name: String, revision: String?) throws -> ModelReference {
-        let parts = name.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard !FilePath.exists(name), let short = parts.first, let model = EttinSuite.model(named: short) else {
-            return try ModelReference(name, revision: revision)
+        let hub = try HubClient(environment: HubEnvironment(environment)) { event in
+            onEvent?(event)
+            meter.take(event)
         }
-        return try ModelReference(([model.repository] + parts.dropFirst()).joined(separator: "@"), revision: revision)
+        let reference = try ModelReference(name, revision: revision) { EttinSuite.model(named: $0)?.repository }
+        return URL(filePath: try await hub.modelFolder(reference), directoryHint: .isDirectory)
     }
 }
 
@@ -47,15 +42,17 @@ private final class ProgressMeter: Sendable {
         self.report = report
     }
 
-    @Sendable func take(_ event: HubEvent) {
+    func take(_ event: HubEvent) {
         guard let report, case .progress(let path, let completed, let total) = event else { return }
-        let progress = files.withLock { files in
+        // Reported with the lock held, so that sums come in their order from whichever threads files come.
+        files.withLock { files in
             files[path] = (completed, total ?? completed)
-            return DownloadProgress(
-                completedBytes: files.values.map(\.completed).clampedSum(),
-                totalBytes: files.values.map(\.total).clampedSum()
+            report(
+                DownloadProgress(
+                    completedBytes: files.values.map(\.completed).clampedSum(),
+                    totalBytes: files.values.map(\.total).clampedSum()
+                )
             )
         }
-        report(progress)
     }
 }

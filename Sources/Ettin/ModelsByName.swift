@@ -1,3 +1,4 @@
+public import EttinHub
 public import EttinInference
 public import EttinModel
 import Foundation
@@ -14,17 +15,22 @@ extension TextEncoder {
     ///   - revision: A branch, tag or commit of the repository.
     ///   - pooling: How hidden states become vectors; nil for what the model says.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:pooling:options:maxBatchTokens:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         pooling: Pooling? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        maxBatchTokens: Int = defaultMaxBatchTokens,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, pooling: pooling, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(folder: folder, pooling: pooling, options: options, maxBatchTokens: maxBatchTokens)
     }
 }
 
@@ -36,17 +42,30 @@ extension TextGenerator {
     ///     `ettin-decoder-150m`.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - usesGenerationConfiguration: Whether ``TextGenerator/defaultOptions`` and the end tokens are those of
+    ///     `generation_config.json`.
+    ///   - maxSequences: Maximum number of prompts that are continued at once, of all tasks together.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as
     ///   `init(folder:options:usesGenerationConfiguration:maxSequences:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        usesGenerationConfiguration: Bool = true,
+        maxSequences: Int = 32,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(
+            folder: folder,
+            options: options,
+            usesGenerationConfiguration: usesGenerationConfiguration,
+            maxSequences: maxSequences
+        )
     }
 }
 
@@ -57,16 +76,21 @@ extension FillMask {
     ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        maxBatchTokens: Int = defaultMaxBatchTokens,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(folder: folder, options: options, maxBatchTokens: maxBatchTokens)
     }
 }
 
@@ -77,16 +101,21 @@ extension TextClassifier {
     ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        maxBatchTokens: Int = defaultMaxBatchTokens,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(folder: folder, options: options, maxBatchTokens: maxBatchTokens)
     }
 }
 
@@ -97,16 +126,21 @@ extension TokenClassifier {
     ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        maxBatchTokens: Int = defaultMaxBatchTokens,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(folder: folder, options: options, maxBatchTokens: maxBatchTokens)
     }
 }
 
@@ -117,16 +151,21 @@ extension QuestionAnswerer {
     ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        maxBatchTokens: Int = defaultMaxBatchTokens,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(folder: folder, options: options, maxBatchTokens: maxBatchTokens)
     }
 }
 
@@ -137,16 +176,21 @@ extension MultipleChoice {
     ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        maxBatchTokens: Int = defaultMaxBatchTokens,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(folder: folder, options: options, maxBatchTokens: maxBatchTokens)
     }
 }
 
@@ -157,16 +201,21 @@ extension Reranker {
     ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        maxBatchTokens: Int = defaultMaxBatchTokens,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(folder: folder, options: options, maxBatchTokens: maxBatchTokens)
     }
 }
 
@@ -177,16 +226,21 @@ extension LateInteractionEncoder {
     ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        maxBatchTokens: Int = defaultMaxBatchTokens,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(folder: folder, options: options, maxBatchTokens: maxBatchTokens)
     }
 }
 
@@ -197,15 +251,20 @@ extension SparseEncoder {
     ///   - model: A folder, `owner/name` or `owner/name@revision` on the Hub, or a short name of the suite.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - progress: Told how far a download is, from any thread.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
+    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
+    ///     be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
         revision: String? = nil,
         options: ComputeOptions = ComputeOptions(),
-        progress: (@Sendable (DownloadProgress) -> Void)? = nil
+        maxBatchTokens: Int = defaultMaxBatchTokens,
+        progress: (@Sendable (DownloadProgress) -> Void)? = nil,
+        onEvent: (@Sendable (HubEvent) -> Void)? = nil
     ) async throws {
-        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress)
-        try await self.init(folder: folder, options: options)
+        let folder = try await ModelDownload.folder(model, revision: revision, progress: progress, onEvent: onEvent)
+        try await self.init(folder: folder, options: options, maxBatchTokens: maxBatchTokens)
     }
 }

@@ -10,11 +10,13 @@ struct Divergence: Sendable {
 
     /// The error for a result.
     ///
-    /// - Parameter result: What is not finite, such as `the embedding of text 3`.
+    /// - Parameters:
+    ///   - result: What is not finite, such as `the embedding of text`.
+    ///   - number: Which one it is, from 1; nil where it does not belong to a text.
     /// - Returns: An error that names the first tensor with NaN or infinity, if there is one.
-    func error(_ result: String) -> any Error {
+    func error(_ result: String, number: Int? = nil) -> any Error {
         do {
-            return InferenceError.nonFiniteResult(folder: folder, result: result, cause: try cause())
+            return InferenceError.nonFiniteResult(folder: folder, result: result, number: number, cause: try cause())
         } catch {
             return error
         }

@@ -152,7 +152,7 @@ public final class FillMaskPipeline {
             let masks = try places.map { place -> [Prediction] in
                 defer { next += topK }
                 guard scores[next..<next + topK].allSatisfy(\.isFinite) else {
-                    throw divergence.error("a prediction for text \(number)")
+                    throw divergence.error("a prediction for text", number: number)
                 }
                 return (next..<next + topK).map { entry in
                     let id = Int32(ids[entry])

@@ -35,7 +35,7 @@ final class GeneratedSequence {
     var isFinished: Bool { finishReason != nil || failure != nil }
 
     func diverged(_ divergence: Divergence) -> any Error {
-        divergence.error("the next token of text \(number + 1)")
+        divergence.error("the next token of text", number: number + 1)
     }
 
     /// Takes the next token; gives the text that is certain by now.

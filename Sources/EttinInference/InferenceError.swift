@@ -8,8 +8,9 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
     case unsuitableText(number: Int, found: String, expected: String)
     /// An option has an impossible value.
     case invalidOption(name: String, found: String, expected: String)
-    /// A result is NaN or infinite: a checkpoint of training that diverged, mostly.
-    case nonFiniteResult(folder: String, result: String, cause: String)
+    /// A result is NaN or infinite: a checkpoint of training that diverged, mostly. Texts are counted from 1; the number is
+    /// nil where the result does not belong to a text.
+    case nonFiniteResult(folder: String, result: String, number: Int?, cause: String)
     /// The system starts no thread for a model.
     case noThread(reason: String)
 
@@ -24,8 +25,8 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
             "text \(number) \(found); expected \(expected)"
         case .invalidOption(let name, let found, let expected):
             "--\(name) is \(found); expected \(expected)"
-        case .nonFiniteResult(let folder, let result, let cause):
-            "\(folder): \(result) is NaN or infinite; \(cause)"
+        case .nonFiniteResult(let folder, let result, let number, let cause):
+            "\(folder): \(result)\(number.map { " \($0)" } ?? "") is NaN or infinite; \(cause)"
         case .noThread(let reason):
             "no thread can be started for a model (\(reason)); raise the limit on processes, or load fewer models"
         }
@@ -57,10 +58,21 @@ public enum InferenceError: Error, Hashable, Sendable, CustomStringConvertible {
     package static func numbering<Result>(_ number: (Int) -> Int, _ body: () throws -> Result) throws -> Result {
         do {
             return try body()
-        } catch InferenceError.overlongText(let own, let tokens, let limit) {
-            throw InferenceError.overlongText(number: number(own), tokens: tokens, limit: limit)
-        } catch InferenceError.unsuitableText(let own, let found, let expected) {
-            throw InferenceError.unsuitableText(number: number(own), found: found, expected: expected)
+        } catch let error as InferenceError {
+            throw error.renumbered(number)
+        }
+    }
+
+    /// The same error with the caller's number of the text.
+    func renumbered(_ ours: (Int) -> Int) -> InferenceError {
+        switch self {
+        case .overlongText(let number, let tokens, let limit):
+            .overlongText(number: ours(number), tokens: tokens, limit: limit)
+        case .unsuitableText(let number, let found, let expected):
+            .unsuitableText(number: ours(number), found: found, expected: expected)
+        case .nonFiniteResult(let folder, let result, let number, let cause):
+            .nonFiniteResult(folder: folder, result: result, number: number.map(ours), cause: cause)
+        case .unsuitableModel, .invalidOption, .noThread: self
         }
     }
 }

@@ -165,7 +165,7 @@ public final class TextEmbeddingPipeline {
                 for (row, index) in indices.enumerated() {
                     let (vector, place) = (rows[row * width..<(row + 1) * width], places[index])
                     guard vector.allSatisfy(\.isFinite) else {
-                        throw divergence.error("the embedding of text \(place + 1)")
+                        throw divergence.error("the embedding of text", number: place + 1)
                     }
                     values.replaceSubrange(place * width..<(place + 1) * width, with: vector)
                 }

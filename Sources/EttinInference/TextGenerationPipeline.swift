@@ -189,7 +189,8 @@ public final class TextGenerationPipeline {
         return min(options.maxNewTokens, min(preparer.context, options.maxLength ?? .max) - count)
     }
 
-    private func checkOptions(_ options: GenerationOptions, _ batchSize: Int) throws {
+    /// Checks what a caller asks for, against what the model's `generation_config.json` says too.
+    func checkOptions(_ options: GenerationOptions, _ batchSize: Int = 1) throws {
         try options.validate()
         try check("batch-size", batchSize, in: 1...Int.max)
         // What the file says of drawing matters once it is asked for, whether or not the file does.

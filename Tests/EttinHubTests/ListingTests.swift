@@ -1,4 +1,5 @@
 import EttinJSON
+import HubTestSupport
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 import EttinFiles
 import EttinJSON
+import HubTestSupport
 import Synchronization
 import TestSupport
 import Testing

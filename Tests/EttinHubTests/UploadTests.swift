@@ -1,5 +1,6 @@
 import EttinJSON
 import Foundation
+import HubTestSupport
 import TestSupport
 import Testing
 

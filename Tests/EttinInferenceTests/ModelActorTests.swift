@@ -71,6 +71,7 @@ import Torch
         let huge = Task {
             try await encoder.encode(Array(repeating: TinyCheckpoint.texts[0], count: 20_000))
         }
+        while await encoder.isIdle { await Task.yield() }
         // Between its batches small requests are answered.
         for _ in 0..<3 { #expect(try await encoder.encode("A cat").count == encoder.dimensions) }
         huge.cancel()
@@ -179,6 +180,54 @@ import Torch
         await #expect(throws: InferenceError.self) { try await chooser("A cat", choices: ["sat."]) }
     }
 
+    @Test func weightsAndTokenVectorsAreThoseOfOneThread() async throws {
+        let checkpoint = try TinyCheckpoint(.encoder)
+        let texts = TinyCheckpoint.texts
+        let sparse = try await SparseEncoder(folder: Self.url(checkpoint))
+        let weights = try await sparse.encode(texts, maxActiveDimensions: 8)
+        let expected = try SparseEmbeddingPipeline(folder: checkpoint.folder.path).encode(texts, maxActiveDimensions: 8)
+        #expect(weights.vectors.map(\.indices) == expected.vectors.map(\.indices) && weights.count == texts.count)
+        #expect(sparse.decode(weights[0], topK: 2).count == 2)
+        #expect(sparse.similarity(weights, weights)[0].count == texts.count)
+
+        let denseFolder = checkpoint.folder.file("1_Dense")
+        try FileManager.default.createDirectory(atPath: denseFolder, withIntermediateDirectories: true)
+        let width = checkpoint.configuration.hiddenSize
+        let entries: [(name: String, content: String)] = [
+            (
+                "modules.json",
+                """
+                [{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"},
+                 {"idx":1,"name":"1","path":"1_Dense","type":"pylate.models.Dense.Dense"}]
+                """
+            ),
+            (
+                "1_Dense/config.json",
+                """
+                {"in_features":\(width),"out_features":8,"bias":false,
+                 "activation_function":"torch.nn.modules.linear.Identity"}
+                """
+            ),
+            ("config_sentence_transformers.json", #"{"model_type":"ColBERT"}"#),
+        ]
+        for entry in entries { try checkpoint.folder.write(entry.content, entry.name) }
+        let projection = (0..<8 * width).map { Float(sin(Double($0))) / 2 }
+        let tensor = TensorToWrite(name: "linear.weight", tensor: Tensor(projection, shape: [8, width]))
+        try SafetensorsWriter.write([tensor], to: checkpoint.folder.file("1_Dense/model.safetensors"))
+        let encoder = try await LateInteractionEncoder(folder: Self.url(checkpoint))
+        let pipeline = try LateInteractionPipeline(folder: checkpoint.folder.path)
+        async let first = encoder.encode(texts)
+        async let second = encoder.encode(["A cat"], as: .query)
+        let (documents, query) = try await (first, second)
+        #expect(try documents.lengths == pipeline.encode(texts).lengths && documents.dimensions == 8)
+        #expect(Self.largestDifference(documents.values, try pipeline.encode(texts).values) < 1e-5)
+        let expectedRanking = try pipeline.rank(query, documents, topK: 2)[0].map(\.index)
+        #expect(try await encoder.rank(query, documents, topK: 2)[0].map(\.index) == expectedRanking)
+        #expect(try await encoder.rank("A cat", texts, topK: 2).map(\.index) == expectedRanking)
+        await #expect(throws: InferenceError.self) { try await encoder.rank(query, documents, topK: -1) }
+        #expect(throws: InferenceError.self) { try pipeline.rank(query, documents, topK: 0) }
+    }
+
     @Test func masksAreFilledForSeveralTasks() async throws {
         let checkpoint = try TinyCheckpoint(.encoder)
         let pipeline = try FillMaskPipeline(folder: checkpoint.folder.path)
@@ -244,6 +293,18 @@ import Torch
         let cancelled = Task { try await generator.generate(["The quick"], options: Self.options(50)) }
         cancelled.cancel()
         await #expect(throws: CancellationError.self) { try await cancelled.value }
+    }
+
+    @Test func optionsAreCheckedAgainstTheModelsOwn() async throws {
+        let checkpoint = try TinyCheckpoint(.decoder)
+        try checkpoint.folder.write(#"{"typical_p":0.9,"do_sample":false}"#, "generation_config.json")
+        let generator = try await TextGenerator(folder: Self.url(checkpoint))
+        #expect(try await generator.generate(["The quick"], options: Self.options(2)).count == 1)
+        // What is not implemented matters once tokens are drawn.
+        let error = await #expect(throws: CheckpointError.self) {
+            try await generator.generate(["The quick"], options: Self.options(2, seed: 1))
+        }
+        #expect("\(try #require(error))".contains("typical_p"))
     }
 
     // MARK: - Threads

@@ -1,3 +1,4 @@
+import Dispatch
 import Testing
 
 @testable import EttinInference
@@ -57,6 +58,19 @@ import Testing
         #expect(count >= 10)
     }
 
+    @Test func anItemLargerThanABatchCountsAsOneBatch() throws {
+        let queue = Waiting()
+        let huge = request([1_000_000])
+        let many = request(Array(repeating: 100, count: 20_000))
+        queue.add(huge)
+        queue.add(many)
+        #expect(queue.nextLengths(8192) == [1_000_000])
+        let late = request([10])
+        queue.add(late)
+        let next = try (0..<3).map { _ in try #require(queue.next(8192)) }
+        #expect(next.contains { $0.members.contains { $0.request === late } })
+    }
+
     @Test func optionsAreNotMixedAndCancelledRequestsLeave() throws {
         let queue = Waiting()
         let requests = (0..<4).map { _ in request([1, 1]) }
@@ -73,45 +87,102 @@ import Testing
     /// Adds lengths up, and fails for a batch with a bad item.
     private actor Summer: BatchingActor {
         var scheduler: BatchScheduler<Item, String, Int>
-        private(set) var batchSizes: [Int] = []
+        private(set) var batches: [[Int]] = []
+        private let gate: Gate?
         private let thread: ModelThread
         nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-        init() throws {
+        init(gate: Gate? = nil) throws {
+            self.gate = gate
             thread = try ModelThread()
             scheduler = try BatchScheduler(maxBatchTokens: 1000)
         }
 
         func compute(_ items: [Item], _ options: String) throws -> [Int] {
-            batchSizes.append(items.count)
+            batches.append(items.map(\.tokenCount))
+            if batches.count == 1 { gate?.pass() }
             if let bad = items.firstIndex(where: \.fails) {
                 throw InferenceError.unsuitableText(number: bad + 1, found: "fails", expected: "none that does")
             }
             return items.map(\.tokenCount)
         }
-
-        /// Begins requests in one turn, so that they are in the first batch together.
-        func sums(_ requests: [[Item]]) async -> [Result<[Int], any Error>] {
-            let tasks = requests.map { items in Task { try await self.outputs(of: items, "") } }
-            var results: [Result<[Int], any Error>] = []
-            for task in tasks { results.append(await task.result) }
-            return results
-        }
     }
 
-    @Test func anErrorIsOfTheRequestItBelongsTo() async throws {
-        let summer = try Summer()
-        let requests = [
-            [Item(tokenCount: 1), Item(tokenCount: 2)], [Item(tokenCount: 3), Item(tokenCount: 4, fails: true)],
-            [Item(tokenCount: 5)], [],
-        ]
-        let results = await summer.sums(requests)
-        #expect(try results[0].get() == [1, 2] && results[2].get() == [5] && results[3].get() == [])
-        #expect {
-            try results[1].get()
-        } throws: {
-            "\($0)" == "text 2 fails; expected none that does"
+    /// Holds the first batch of a model up.
+    private final class Gate: Sendable {
+        private let arrivals = AsyncStream.makeStream(of: Void.self)
+        private let isOpen = DispatchSemaphore(value: 0)
+
+        /// Blocks the model's thread until the gate is opened.
+        func pass() {
+            arrivals.continuation.yield()
+            isOpen.wait()
         }
-        #expect(await summer.batchSizes.first == 5)
+
+        /// Waits for the model to be held.
+        func arrival() async {
+            for await _ in arrivals.stream { return }
+        }
+
+        func open() { isOpen.signal() }
+    }
+
+    private static func items(_ lengths: [Int]) -> [Item] { lengths.map { Item(tokenCount: $0) } }
+
+    @Test func anErrorIsOfTheRequestItBelongsTo() async throws {
+        let gate = Gate()
+        let summer = try Summer(gate: gate)
+        let first = Task { try await summer.outputs(of: Self.items([7]), "") }
+        await gate.arrival()
+        // All of these wait for the model together.
+        let requests = [
+            Self.items([1, 2]), Self.items([900, 3]) + [Item(tokenCount: 4, fails: true)], Self.items([5]), [],
+        ]
+        let tasks = requests.map { items in Task { try await summer.outputs(of: items, "") } }
+        // Enough to be behind each other on the actor's thread; where it is not, nothing fails.
+        try await Task.sleep(for: .milliseconds(50))
+        gate.open()
+        #expect(try await first.value == [7])
+        #expect(try await tasks[0].value == [1, 2])
+        #expect(try await tasks[2].value == [5])
+        #expect(try await tasks[3].value == [])
+        let result = await tasks[1].result
+        #expect {
+            try result.get()
+        } throws: {
+            "\($0)" == "text 3 fails; expected none that does"
+        }
+        #expect(await summer.scheduler.isIdle)
+    }
+
+    @Test(.timeLimit(.minutes(1))) func aCancelledRequestThrowsWhileTheModelComputesAndIsInNoFurtherBatch() async throws
+    {
+        let gate = Gate()
+        let summer = try Summer(gate: gate)
+        let huge = Task { try await summer.outputs(of: Self.items(Array(repeating: 100, count: 30)), "") }
+        await gate.arrival()
+        // One that has not reached the actor, whose thread is held, throws at once too.
+        let late = Task { try await summer.outputs(of: Self.items([50]), "") }
+        late.cancel()
+        await #expect(throws: CancellationError.self) { try await late.value }
+        huge.cancel()
+        await #expect(throws: CancellationError.self) { try await huge.value }
+        gate.open()
+        #expect(try await summer.outputs(of: Self.items([1, 2]), "") == [1, 2])
+        #expect(await summer.batches == [Array(repeating: 100, count: 10), [2, 1]])
+    }
+
+    @Test func itemsOfAFailedBatchAreComputedOneAtATimeAndNoOthers() async throws {
+        let summer = try Summer()
+        var items = Self.items(Array(repeating: 100, count: 25))
+        items[24].fails = true
+        let request = items
+        await #expect {
+            try await summer.outputs(of: request, "")
+        } throws: {
+            "\($0)" == "text 25 fails; expected none that does"
+        }
+        let sizes = await summer.batches.map(\.count)
+        #expect(sizes == [10, 10, 5, 1, 1, 1, 1, 1])
     }
 }

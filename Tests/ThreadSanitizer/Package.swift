@@ -12,6 +12,7 @@ let package = Package(
             dependencies: [
                 .product(name: "EttinInference", package: "ettin-swift"),
                 .product(name: "EttinModel", package: "ettin-swift"),
+                .product(name: "EttinTokenizer", package: "ettin-swift"),
             ]
         )
     ],

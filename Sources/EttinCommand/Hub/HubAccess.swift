@@ -1,6 +1,5 @@
 import ArgumentParser
 import Dispatch
-import EttinFiles
 import EttinHub
 import EttinModel
 import Foundation
@@ -28,11 +27,7 @@ enum HubAccess {
 
     /// What a user means by a model: a folder, a short name of the suite, or a repository.
     static func reference(_ text: String, revision: String?) throws -> ModelReference {
-        let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard !FilePath.exists(text), let name = parts.first, let model = EttinSuite.model(named: name) else {
-            return try ModelReference(text, revision: revision)
-        }
-        return try ModelReference(([model.repository] + parts.dropFirst()).joined(separator: "@"), revision: revision)
+        try ModelReference(text, revision: revision) { EttinSuite.model(named: $0)?.repository }
     }
 
     /// What a user means by a repository on the Hub; names of the suite are those of models.

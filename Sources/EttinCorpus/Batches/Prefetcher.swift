@@ -1,3 +1,4 @@
+import EttinFiles
 import Foundation
 
 /// Makes elements ahead of their use, on a thread of its own.
@@ -14,7 +15,7 @@ package final class Prefetcher<Element: Sendable>: Sendable {
     ///   - capacity: Maximum number of elements that wait; at least 1.
     ///   - make: Makes the next element, nil at the end. It is called on the thread only, one call after the other.
     package convenience init(capacity: Int, make: sending @escaping () throws -> Element?) {
-        self.init(capacity: capacity, work: PrefetchWork(make: make), startThread: DetachedThread.start)
+        self.init(capacity: capacity, work: PrefetchWork(make: make)) { DetachedThread.start($0) == 0 }
     }
 
     /// As the public initialiser, where the system refuses a thread.

@@ -1,33 +1,33 @@
 /// The header of a request or an answer, in its order; names are compared without regard to case.
-struct HeaderFields: Sendable, ExpressibleByDictionaryLiteral {
-    private(set) var fields: [(name: String, value: String)]
+package struct HeaderFields: Sendable, ExpressibleByDictionaryLiteral {
+    package private(set) var fields: [(name: String, value: String)]
 
-    init(_ fields: [(String, String)] = []) {
+    package init(_ fields: [(String, String)] = []) {
         self.fields = fields.map { (name: $0.0, value: $0.1) }
     }
 
-    init(dictionaryLiteral elements: (String, String)...) {
+    package init(dictionaryLiteral elements: (String, String)...) {
         self.init(elements)
     }
 
     /// The values of all fields of a name.
-    subscript(name: String) -> [String] {
+    package subscript(name: String) -> [String] {
         fields.filter { Self.isSame($0.name, name) }.map(\.value)
     }
 
-    func first(name: String) -> String? {
+    package func first(name: String) -> String? {
         fields.first { Self.isSame($0.name, name) }?.value
     }
 
-    func contains(name: String) -> Bool {
+    package func contains(name: String) -> Bool {
         first(name: name) != nil
     }
 
-    mutating func add(name: String, value: String) {
+    package mutating func add(name: String, value: String) {
         fields.append((name, value))
     }
 
-    mutating func replaceOrAdd(name: String, value: String) {
+    package mutating func replaceOrAdd(name: String, value: String) {
         fields.removeAll { Self.isSame($0.name, name) }
         add(name: name, value: value)
     }

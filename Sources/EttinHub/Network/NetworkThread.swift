@@ -18,14 +18,15 @@ final class NetworkThread: Sendable {
             throw failure("libcurl cannot be started")
         }
         self.loop = loop
-        var thread = pthread_t()
-        let reference = Unmanaged.passRetained(loop)
-        let status = pthread_create(&thread, nil, runNetworkLoop, reference.toOpaque())
-        guard status == 0 else {
-            reference.release()
-            throw failure("no thread can be created (\(String(cString: strerror(status))))")
+        let status = DetachedThread.start {
+            // A connection that the other side has closed is an error of the transfer, and not the end of the process.
+            var signals = sigset_t()
+            sigemptyset(&signals)
+            sigaddset(&signals, SIGPIPE)
+            pthread_sigmask(SIG_BLOCK, &signals, nil)
+            loop.run()
         }
-        pthread_detach(thread)
+        guard status == 0 else { throw failure("no thread can be created (\(String(cString: strerror(status))))") }
     }
 
     deinit {
@@ -33,17 +34,6 @@ final class NetworkThread: Sendable {
     }
 
     private static let isLibraryReady = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
-}
-
-private func runNetworkLoop(_ reference: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let reference else { return nil }
-    // A connection that the other side has closed is an error of the transfer, and not the end of the process.
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    sigaddset(&signals, SIGPIPE)
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
-    Unmanaged<NetworkLoop>.fromOpaque(reference).takeRetainedValue().run()
-    return nil
 }
 
 /// What all transfers of a client have in common.

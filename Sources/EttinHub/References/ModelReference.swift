@@ -38,4 +38,20 @@ public enum ModelReference: Sendable, Hashable {
         }
         self = .folder(text)
     }
+
+    /// Parses a model argument that may be a short name; an existing folder comes before it.
+    ///
+    /// - Parameters:
+    ///   - text: A path, a short name or `owner/name`, the last two with `@revision` or without.
+    ///   - revision: A separately given revision; folders have none.
+    ///   - repository: Gives the repository that a short name stands for; nil when it is none.
+    /// - Throws: `HubError.invalidReference`.
+    package init(_ text: String, revision: String?, repository: (_ shortName: String) -> String?) throws {
+        let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard !FilePath.exists(text), let name = parts.first, let repository = repository(name) else {
+            try self.init(text, revision: revision)
+            return
+        }
+        try self.init(([repository] + parts.dropFirst()).joined(separator: "@"), revision: revision)
+    }
 }

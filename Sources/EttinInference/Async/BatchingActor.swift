@@ -42,21 +42,27 @@ extension BatchingActor {
     ///
     /// - Returns: One output for each item, in order.
     /// - Throws: What ``compute(_:_:)`` throws for these items alone; `CancellationError`.
-    func outputs(of items: [Item], _ options: Options) async throws -> [Output] {
+    nonisolated func outputs(of items: [Item], _ options: Options) async throws -> [Output] {
         try Task.checkCancellation()
         guard !items.isEmpty else { return [] }
         let request = BatchRequest<Item, Output>(items)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 guard request.wait(continuation) else { return }
-                scheduler.queue.add(request, options: options)
-                guard !scheduler.isRunning else { return }
-                scheduler.isRunning = true
-                Task { await self.computeBatches() }
+                // Apart from this task, which so throws when it is cancelled, even while the model computes.
+                Task { await self.enqueue(request, options) }
             }
         } onCancel: {
             request.cancel()
         }
+    }
+
+    private func enqueue(_ request: BatchRequest<Item, Output>, _ options: Options) {
+        scheduler.queue.add(request, options: options)
+        guard !scheduler.isRunning else { return }
+        scheduler.isRunning = true
+        // A task of its own, so that what comes at the same time is in the first batch too.
+        Task { await self.computeBatches() }
     }
 
     private func computeBatches() async {
@@ -69,7 +75,7 @@ extension BatchingActor {
                 }
                 for request in batch.requests { request.take(shares[ObjectIdentifier(request)] ?? []) }
             } catch {
-                for request in batch.requests { computeAlone(request, batch.options) }
+                await computeApart(batch, after: error)
             }
             // Lets in what has come meanwhile, so that the next batch is made of it too.
             await Task.yield()
@@ -77,15 +83,41 @@ extension BatchingActor {
         scheduler.isRunning = false
     }
 
-    /// Computes a whole request apart from all others, to see which one an error belongs to.
-    private func computeAlone(_ request: BatchRequest<Item, Output>, _ options: Options) {
-        guard !request.isOver else { return }
-        do {
-            let outputs = try compute(request.items, options)
-            request.take(outputs.enumerated().map { ($0, $1) })
-        } catch {
-            request.fail(error)
+    /// Computes a batch that failed in smaller parts, to see which request and item the error belongs to.
+    private func computeApart(_ batch: RequestQueue<Item, Options, Output>.Batch, after error: any Error) async {
+        let requests = batch.requests
+        for request in requests where !request.isOver {
+            let indices = batch.members.filter { $0.request === request }.map(\.index)
+            // All of a batch of one request has just failed.
+            let failure = requests.count > 1 ? attempt(indices, of: request, batch.options) : error
+            if let failure, indices.count == 1 { request.fail(failure, at: indices[0]) }
+            for index in failure == nil ? [] : indices where !request.isOver {
+                await Task.yield()
+                if let failure = attempt([index], of: request, batch.options) { request.fail(failure, at: index) }
+            }
+            await Task.yield()
         }
+    }
+
+    /// Computes some items of a request; gives the error if there is one.
+    private func attempt(
+        _ indices: [Int],
+        of request: BatchRequest<Item, Output>,
+        _ options: Options
+    ) -> (any Error)? {
+        do {
+            request.take(zip(indices, try compute(indices.map { request.items[$0] }, options)).map { ($0, $1) })
+            return nil
+        } catch {
+            return error
+        }
+    }
+}
+
+extension BatchRequest {
+    /// Ends the request with the error of an item that was computed alone.
+    fileprivate func fail(_ error: any Error, at index: Int) {
+        fail((error as? InferenceError)?.renumbered { $0 + index } ?? error)
     }
 }
 

@@ -98,7 +98,7 @@ public actor LateInteractionEncoder {
     ///
     /// - Parameters:
     ///   - queries: Vectors of queries.
-    ///   - documents: Vectors of documents.
+    ///   - documents: Vectors of documents; a precondition is that they are as wide as those of the queries.
     /// - Returns: For each query its scores, one for each document.
     public func similarity(_ queries: MultiVectorEmbeddings, _ documents: MultiVectorEmbeddings) -> [[Float]] {
         pipeline.similarity(queries, documents)
@@ -108,15 +108,16 @@ public actor LateInteractionEncoder {
     ///
     /// - Parameters:
     ///   - queries: Vectors of queries.
-    ///   - documents: Vectors of documents.
+    ///   - documents: Vectors of documents; a precondition is that they are as wide as those of the queries.
     ///   - topK: Number of documents to return for each query; nil for all.
     /// - Returns: For each query the best documents, best first; equal scores in the order given.
+    /// - Throws: ``InferenceError/invalidOption(name:found:expected:)`` for a `topK` below 1.
     public func rank(
         _ queries: MultiVectorEmbeddings,
         _ documents: MultiVectorEmbeddings,
         topK: Int? = nil
-    ) -> [[LateInteractionPipeline.Match]] {
-        pipeline.rank(queries, documents, topK: topK)
+    ) throws -> [[LateInteractionPipeline.Match]] {
+        try pipeline.rank(queries, documents, topK: topK)
     }
 
     /// Ranks documents for a query.
@@ -137,7 +138,7 @@ public actor LateInteractionEncoder {
         if let topK { try check("top-k", topK, in: 1...Int.max) }
         let queryVectors = try await encode(CollectionOfOne(query), as: .query, overlong: overlong)
         let documentVectors = try await encode(documents, overlong: overlong)
-        return await rank(queryVectors, documentVectors, topK: topK)[0]
+        return try await rank(queryVectors, documentVectors, topK: topK)[0]
     }
 }
 

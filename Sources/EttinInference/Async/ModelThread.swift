@@ -1,3 +1,4 @@
+import EttinFiles
 import Foundation
 import Synchronization
 
@@ -12,19 +13,12 @@ final class ModelThread: SerialExecutor {
     ///
     /// - Throws: ``InferenceError/noThread(reason:)`` when the system refuses one.
     init() throws {
-        var thread = pthread_t()
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        defer { pthread_attr_destroy(&attributes) }
-        // Darwin gives threads other than the first half a megabyte, which libtorch may exceed.
-        pthread_attr_setstacksize(&attributes, 8 << 20)
-        let reference = Unmanaged.passRetained(queue)
-        let status = pthread_create(&thread, &attributes, runQueue, reference.toOpaque())
-        guard status == 0 else {
-            reference.release()
-            throw InferenceError.noThread(reason: String(cString: strerror(status)))
+        // Darwin's own half a megabyte is less than libtorch may need.
+        let status = DetachedThread.start(stackSize: 8 << 20) { [queue] in
+            Thread.current.name = Self.name
+            queue.run()
         }
-        pthread_detach(thread)
+        guard status == 0 else { throw InferenceError.noThread(reason: String(cString: strerror(status))) }
     }
 
     deinit {
@@ -58,13 +52,6 @@ final class ModelThread: SerialExecutor {
 
     /// The name of the threads, as debuggers and `/proc` show it.
     static let name = "ettin-model"
-}
-
-private func runQueue(_ reference: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let reference else { return nil }
-    Thread.current.name = ModelThread.name
-    Unmanaged<WorkQueue>.fromOpaque(reference).takeRetainedValue().run()
-    return nil
 }
 
 /// Work in the order in which it came, for one thread.

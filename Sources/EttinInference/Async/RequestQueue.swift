@@ -64,7 +64,8 @@ struct RequestQueue<Item: BatchItem, Options: Hashable & Sendable, Output: Senda
             guard batch.members.isEmpty || tokens + count <= maxTokens else { break }
             batch.members.append((entries[entry].request, index))
             entries[entry].rest.removeLast()
-            entries[entry].served += count
+            // An item larger than a batch counts as one: else those that come later would wait for as much again.
+            entries[entry].served += min(count, maxTokens)
             served = max(served, entries[entry].served)
             tokens += count
         }

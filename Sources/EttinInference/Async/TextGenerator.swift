@@ -114,58 +114,82 @@ public actor TextGenerator {
         let options = options ?? defaultOptions
         try options.validate()
         let prepared = try preparedInParts(prompts) { try preparer.prepare($0, overlong: overlong) }
-        return try await continuations(of: prepared, options, onText)
-    }
-
-    private func continuations(
-        of prompts: [PreparedText],
-        _ options: GenerationOptions,
-        _ onText: (@Sendable (Int, String) -> Void)?
-    ) async throws -> [TextGenerationPipeline.Result] {
         try Task.checkCancellation()
-        guard !prompts.isEmpty else { return [] }
-        let sequences = try prompts.enumerated().map { index, prompt in
-            try pipeline.sequence(prompt, number: index, options: options)
-        }
-        let outcome = BatchRequest<PreparedText, TextGenerationPipeline.Result>(prompts)
+        guard !prepared.isEmpty else { return [] }
+        let outcome = BatchRequest<PreparedText, TextGenerationPipeline.Result>(prepared)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 guard outcome.wait(continuation) else { return }
-                requests.append(GenerationRequest(outcome: outcome, onText: onText, waiting: sequences[...]))
-                guard !isRunning else { return }
-                isRunning = true
-                Task { await self.continueAll() }
+                // Apart from this task, which so throws when it is cancelled, even while the model computes.
+                Task { await self.enqueue(outcome, options, onText) }
             }
         } onCancel: {
             outcome.cancel()
         }
     }
 
-    private func continueAll() async {
-        defer { isRunning = false }
+    private func enqueue(
+        _ outcome: BatchRequest<PreparedText, TextGenerationPipeline.Result>,
+        _ options: GenerationOptions,
+        _ onText: (@Sendable (Int, String) -> Void)?
+    ) {
         do {
-            let session = try GenerationSession(pipeline)
-            while !requests.isEmpty {
-                try requests.removeAll { request in
-                    guard request.outcome.isOver else { return false }
-                    try session.leave { sequence in request.running.contains { $0 === sequence } }
-                    return true
-                }
-                while session.count < maxSequences, let request = nextToJoin, let sequence = request.join() {
-                    session.join(sequence)
-                }
-                guard !session.isEmpty else { continue }
-                try session.step { [requests] sequence, piece in
-                    requests.first { $0.running.contains { $0 === sequence } }?.onText?(sequence.number, piece)
-                }
-                for request in requests { request.collect() }
-                // Lets in what has come meanwhile.
-                await Task.yield()
+            try pipeline.checkOptions(options)
+            let sequences = try outcome.items.enumerated().map { index, prompt in
+                try pipeline.sequence(prompt, number: index, options: options)
             }
+            requests.append(GenerationRequest(outcome: outcome, onText: onText, waiting: sequences[...]))
         } catch {
-            // Memory or device failed: nothing of what was being continued is left.
-            for request in requests { request.outcome.fail(error) }
-            requests = []
+            outcome.fail(error)
+        }
+        guard !isRunning, !requests.isEmpty else { return }
+        isRunning = true
+        Task { await self.continueAll() }
+    }
+
+    private func continueAll() async {
+        while !requests.isEmpty {
+            do {
+                try await continueAll(in: GenerationSession(pipeline))
+            } catch {
+                // Memory or device failed: nothing is left of what was being continued. What waits may have more luck.
+                let isAnyRunning = requests.contains { !$0.running.isEmpty }
+                for request in requests where !isAnyRunning || !request.running.isEmpty {
+                    request.outcome.fail(error)
+                }
+                requests.removeAll(where: \.outcome.isOver)
+            }
+        }
+        isRunning = false
+    }
+
+    private func continueAll(in session: GenerationSession) async throws {
+        while !requests.isEmpty {
+            try requests.removeAll { request in
+                guard request.outcome.isOver else { return false }
+                try session.leave { sequence in request.running.contains { $0 === sequence } }
+                return true
+            }
+            joinNext(session)
+            guard !session.isEmpty else { continue }
+            try session.step { [requests] sequence, piece in
+                requests.first { $0.running.contains { $0 === sequence } }?.onText?(sequence.number, piece)
+            }
+            for request in requests { request.collect() }
+            // Lets in what has come meanwhile.
+            await Task.yield()
+        }
+    }
+
+    /// Adds prompts to the next step: at least one where there is room, and no more tokens than any batch has.
+    private func joinNext(_ session: GenerationSession) {
+        var tokenCount = 0
+        while session.count < maxSequences, let request = nextToJoin, let next = request.waiting.first {
+            tokenCount += next.prompt.tokenCount
+            guard tokenCount == next.prompt.tokenCount || tokenCount <= defaultMaxBatchTokens,
+                let sequence = request.join()
+            else { return }
+            session.join(sequence)
         }
     }
 

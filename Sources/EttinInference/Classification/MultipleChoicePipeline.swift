@@ -156,7 +156,7 @@ public final class MultipleChoicePipeline {
             let logits = all[next..<next + input.choices.count]
             next += input.choices.count
             guard logits.allSatisfy(\.isFinite) else {
-                throw divergence.error("the score of a choice of text \(number + 1)")
+                throw divergence.error("the score of a choice of text", number: number + 1)
             }
             let scores = softmax(logits)
             return Result(

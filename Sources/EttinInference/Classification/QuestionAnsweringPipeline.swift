@@ -163,7 +163,7 @@ public final class QuestionAnsweringPipeline {
             for window in question.windows {
                 defer { next += 1 }
                 guard logits[next].allSatisfy(\.isFinite) else {
-                    throw divergence.error("the answer to question \(number + 1)")
+                    throw divergence.error("the answer to question", number: number + 1)
                 }
                 search.add(window, startsAndEnds: logits[next], characters)
             }

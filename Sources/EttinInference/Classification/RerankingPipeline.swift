@@ -218,7 +218,7 @@ public final class RerankingPipeline {
         let raw = try pairs.outputs(.sequences, maxBatchTokens: maxBatchTokens) { rawScores($0) }.map { $0[0] }
         // An activation function may hide what is infinite.
         if let index = raw.firstIndex(where: { !$0.isFinite }) {
-            throw divergence.error("the score of pair \(index + 1)")
+            throw divergence.error("the score of pair", number: index + 1)
         }
         let values: [Float] = try withRecovery { try activation(Tensor(raw)).array() }
         return zip(pairs, values).map { pair, value in

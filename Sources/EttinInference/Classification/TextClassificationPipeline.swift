@@ -191,7 +191,7 @@ public final class TextClassificationPipeline {
         }
         let logits = try texts.outputs(.sequences, maxBatchTokens: maxBatchTokens) { model($0) }
         for (index, values) in logits.enumerated() where !values.allSatisfy(\.isFinite) {
-            throw divergence.error("the score of text \(number(index + 1))")
+            throw divergence.error("the score of text", number: number(index + 1))
         }
         return logits
     }

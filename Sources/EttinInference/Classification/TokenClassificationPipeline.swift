@@ -213,7 +213,7 @@ public final class TokenClassificationPipeline {
             for window in text.windows {
                 defer { next += 1 }
                 guard logits[next].allSatisfy(\.isFinite) else {
-                    throw divergence.error("the label of a token of text \(number + 1)")
+                    throw divergence.error("the label of a token of text", number: number + 1)
                 }
                 entities += aggregation.entities(of: window, logits: logits[next], ignoring: ignoredLabels)
             }

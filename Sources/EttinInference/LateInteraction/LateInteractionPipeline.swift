@@ -139,7 +139,7 @@ public final class LateInteractionPipeline {
                 let vectors = try vectors(of: indices.map { texts[$0] }, role, normalize: normalize)
                 for (index, rows) in zip(indices, vectors) {
                     guard rows.allSatisfy(\.isFinite) else {
-                        throw divergence.error("a vector of text \(index + 1)")
+                        throw divergence.error("a vector of text", number: index + 1)
                     }
                     let pools = role == .document && (pooling.factor > 1 || pooling.normalizes)
                     results[index] = pools ? pooling(rows[...], width: model.dimensions) : rows
@@ -178,7 +178,7 @@ public final class LateInteractionPipeline {
     ///
     /// - Parameters:
     ///   - queries: Vectors of queries.
-    ///   - documents: Vectors of documents.
+    ///   - documents: Vectors of documents; a precondition is that they are as wide as those of the queries.
     /// - Returns: For each query its scores, one for each document.
     public func similarity(_ queries: MultiVectorEmbeddings, _ documents: MultiVectorEmbeddings) -> [[Float]] {
         let scores = queries.maxSim(documents)
@@ -206,22 +206,24 @@ public final class LateInteractionPipeline {
         if let topK { try check("top-k", topK, in: 1...Int.max) }
         let queryVectors = try encode([query], as: .query, overlong: overlong, maxBatchTokens: maxBatchTokens)
         let documentVectors = try encode(documents, overlong: overlong, maxBatchTokens: maxBatchTokens)
-        return rank(queryVectors, documentVectors, topK: topK)[0]
+        return try rank(queryVectors, documentVectors, topK: topK)[0]
     }
 
     /// Ranks documents for each query by their vectors.
     ///
     /// - Parameters:
     ///   - queries: Vectors of queries.
-    ///   - documents: Vectors of documents.
+    ///   - documents: Vectors of documents; a precondition is that they are as wide as those of the queries.
     ///   - topK: Number of documents to return for each query; nil for all.
     /// - Returns: For each query the best documents, best first; equal scores in the order given.
+    /// - Throws: ``InferenceError/invalidOption(name:found:expected:)`` for a `topK` below 1.
     public func rank(
         _ queries: MultiVectorEmbeddings,
         _ documents: MultiVectorEmbeddings,
         topK: Int? = nil
-    ) -> [[Match]] {
-        similarity(queries, documents).map { scores in
+    ) throws -> [[Match]] {
+        if let topK { try check("top-k", topK, in: 1...Int.max) }
+        return similarity(queries, documents).map { scores in
             let order = scores.indices.sorted { (scores[$1], $0) < (scores[$0], $1) }
             return order.prefix(topK ?? scores.count).map { Match(index: $0, score: scores[$0]) }
         }

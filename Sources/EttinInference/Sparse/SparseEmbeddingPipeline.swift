@@ -121,7 +121,7 @@ public final class SparseEmbeddingPipeline {
                             limit: limit
                         )
                         guard vector.values.allSatisfy(\.isFinite) else {
-                            throw divergence.error("a weight of text \(members[place] + 1)")
+                            throw divergence.error("a weight of text", number: members[place] + 1)
                         }
                         vectors[members[place]] = vector
                     }

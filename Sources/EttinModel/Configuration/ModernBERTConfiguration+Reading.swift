@@ -182,7 +182,7 @@ extension ModernBERTConfiguration {
             let method = value["quant_method"]?.stringValue.map { " by \(quoted($0, limit: 40))" } ?? ""
             fields.refuse(
                 "quantization_config",
-                "is present: the weights are quantised\(method)",
+                "is present: the weights are quantized\(method)",
                 expected: "the original weights; --dtype int8 quantizes them here",
                 kind: .unsupported
             )

@@ -42,7 +42,11 @@ package enum UnsupportedFolder {
     /// - Throws: `CheckpointError` when the folder or a file cannot be read.
     package static func withoutWeights(_ folder: String) throws -> CheckpointError? {
         let hasWeights = TensorStore.Form.allCases.contains { FilePath.exists(FilePath.joined(folder, $0.rawValue)) }
-        guard !hasWeights, FilePath.kind(of: folder) == .folder else { return nil }
+        // Modules without a transformer at the top have their weights in folders of their own.
+        let liesElsewhere =
+            FilePath.exists(FilePath.joined(folder, FeatureModules.file))
+            && !FilePath.exists(FilePath.joined(folder, "config.json"))
+        guard !hasWeights, !liesElsewhere, FilePath.kind(of: folder) == .folder else { return nil }
         if let adapter = try adapter(folder) { return adapter }
         return try otherFormat(folder)
     }
@@ -119,25 +123,25 @@ package enum UnsupportedFolder {
         )
     }
 
-    /// The ends of names that quantisation gives to tensors, and what it is called.
-    private static let quantisations: [(ending: String, name: String)] = [
+    /// The ends of names that quantization gives to tensors, and what it is called.
+    private static let quantizations: [(ending: String, name: String)] = [
         (".qweight", "GPTQ or AWQ"), (".qzeros", "GPTQ or AWQ"), (".absmax", "bitsandbytes"), (".SCB", "bitsandbytes"),
         (".weight_packed", "compressed-tensors"), (".weight_scale", "compressed-tensors or FP8"),
         (".weight_scale_inv", "FP8"),
     ]
 
-    /// Refuses quantised weights that no configuration tells of.
+    /// Refuses quantized weights that no configuration tells of.
     ///
     /// - Parameter store: The weights.
     /// - Throws: `CheckpointError` that names the first such tensor.
-    static func requireUnquantised(_ store: TensorStore) throws {
+    static func requireUnquantized(_ store: TensorStore) throws {
         for name in store.names {
-            guard let quantisation = quantisations.first(where: { name.hasSuffix($0.ending) }) else { continue }
+            guard let quantization = quantizations.first(where: { name.hasSuffix($0.ending) }) else { continue }
             throw CheckpointError(
                 .unsupported,
                 file: store.form?.rawValue ?? store.files.first ?? "weights",
                 item: name,
-                found: "belongs to weights quantised by \(quantisation.name)",
+                found: "belongs to weights quantized by \(quantization.name)",
                 expected: "the original weights; --dtype int8 quantizes them here"
             )
         }

@@ -78,7 +78,7 @@ extension PretrainedModel {
         // A configuration may ask for more memory than there is.
         return try withRecovery {
             let store = try TensorStore.open(folder: folder)
-            try UnsupportedFolder.requireUnquantised(store)
+            try UnsupportedFolder.requireUnquantized(store)
             var state = try store.state(
                 for: headNaming,
                 of: &configuration,

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinJSON
 import TestSupport
 import Testing
@@ -60,9 +61,9 @@ import Torch
             words: [#"is "modernvbert", a model of images whose Python code ("auto_map") is not run"#]
         ),
         Folder(
-            testDescription: "quantised",
+            testDescription: "quantized",
             files: ["config.json": String(modernBERT.dropLast()) + #","quantization_config":{"quant_method":"awq"}}"#],
-            words: [#"the weights are quantised by "awq"; expected the original weights"#]
+            words: [#"the weights are quantized by "awq"; expected the original weights"#]
         ),
         Folder(testDescription: "nothing", files: [:], words: ["config.json: cannot be opened"]),
     ]
@@ -78,15 +79,31 @@ import Torch
         }
     }
 
+    @Test(arguments: [
+        ["query_0_Transformer/model.safetensors", "document_0_Transformer/model.safetensors", "onnx/model.onnx"],
+        ["0_Transformer/pytorch_model.bin", "openvino/openvino_model.xml"],
+        ["0_Transformer/model.safetensors", "model-Q8_0.gguf"],
+    ])
+    func otherFormatsBesideModulesWithWeightsAreNoMatter(files: [String]) throws {
+        try withTemporaryFolder { place in
+            try place.write("[]", "modules.json")
+            for file in files {
+                try FilePath.makeFolder(FilePath.folder(of: place.file(file)))
+                try place.write("x", file)
+            }
+            try UnsupportedFolder.check(place.path)
+        }
+    }
+
     @Test(arguments: [("layers.0.mlp.Wi.qweight", "GPTQ or AWQ"), ("layers.0.attn.Wo.weight.absmax", "bitsandbytes")])
-    func quantisedTensorsAreRefused(name: String, method: String) throws {
+    func quantizedTensorsAreRefused(name: String, method: String) throws {
         try withTemporaryFolder { place in
             try place.write(Self.modernBERT, "config.json")
             let tensor = TensorToWrite(name: name, tensor: Tensor([Int32(1)]))
             try SafetensorsWriter.write([tensor], to: place.file("model.safetensors"))
             let error = #expect(throws: CheckpointError.self) { try ModernBERT.load(folder: place.path) }
             let text = try #require(error).description
-            #expect(text.contains("model.safetensors: \(name)") && text.contains("quantised by \(method)"), "\(text)")
+            #expect(text.contains("model.safetensors: \(name)") && text.contains("quantized by \(method)"), "\(text)")
         }
     }
 }

@@ -4,6 +4,7 @@
 //     curl localhost:8080/embed -H 'Content-Type: application/json' -d '{"inputs": ["A cat sits."]}'
 
 import Ettin
+import Foundation
 import Hummingbird
 
 struct EmbedRequest: Decodable {
@@ -16,7 +17,7 @@ struct EmbeddingServer {
         let arguments = CommandLine.arguments
         guard arguments.count == 3, let port = Int(arguments[2]) else {
             print("usage: EmbeddingServer MODEL PORT")
-            return
+            exit(64)
         }
         let encoder = try await TextEncoder(arguments[1])
         let router = Router()
@@ -26,7 +27,11 @@ struct EmbeddingServer {
                 let embeddings = try await encoder.encode(body.inputs, normalize: true)
                 return (0..<embeddings.count).map { Array(embeddings[$0]) }
             } catch let error as InferenceError {
-                throw HTTPError(.unprocessableContent, message: "\(error)")
+                switch error {
+                case .overlongText, .unsuitableText, .invalidOption:
+                    throw HTTPError(.unprocessableContent, message: "\(error)")
+                default: throw error
+                }
             }
         }
         let address = BindAddress.hostname("127.0.0.1", port: port)

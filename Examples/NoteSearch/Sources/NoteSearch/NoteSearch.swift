@@ -11,11 +11,17 @@ struct Passage {
     let text: String
 }
 
+func say(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+
 /// The paragraphs of all .md and .txt files below a folder.
 func passages(in folder: URL) throws -> [Passage] {
     let files = try FileManager.default.subpathsOfDirectory(atPath: folder.path).sorted()
-    return try files.filter { $0.hasSuffix(".md") || $0.hasSuffix(".txt") }.flatMap { file in
-        let note = try String(contentsOf: folder.appending(path: file), encoding: .utf8)
+    return files.filter { $0.hasSuffix(".md") || $0.hasSuffix(".txt") }.flatMap { file -> [Passage] in
+        let content = FileManager.default.contents(atPath: folder.appending(path: file).path)
+        guard let note = content.flatMap({ String(data: $0, encoding: .utf8) }) else {
+            say("left out \(file), which is not a file of UTF-8 text\n")
+            return []
+        }
         let paragraphs = note.components(separatedBy: "\n\n").map { $0.trimmingCharacters(in: .whitespacesAndNewlines) }
         return paragraphs.filter { !$0.isEmpty }.map { Passage(file: file, text: $0) }
     }
@@ -31,7 +37,7 @@ struct NoteSearch {
         }
         // A folder, or a name on the Hub, which is downloaded once.
         let encoder = try await TextEncoder(arguments[1]) { progress in
-            FileHandle.standardError.write(Data("\(progress)\n".utf8))
+            say("\r\(progress)" + (progress.fraction == 1 ? "\n" : ""))
         }
         let passages = try passages(in: URL(filePath: arguments[2]))
         let query = try await encoder.encode(arguments[3], task: .query, normalize: true)

@@ -1,43 +1,58 @@
+package import EttinHub
 import Foundation
 import Synchronization
 
-@testable import EttinHub
-
 /// A request as a server sees it.
-struct ServedRequest: Sendable {
-    let method: String
-    let path: String
-    let headers: HeaderFields
-    let body: [UInt8]
+package struct ServedRequest: Sendable {
+    package let method: String
+    package let path: String
+    package let headers: HeaderFields
+    package let body: [UInt8]
 
-    var text: String { String(decoding: body, as: UTF8.self) }
+    package var text: String { String(decoding: body, as: UTF8.self) }
 }
 
 /// What a server answers.
-struct ServedAnswer: Sendable {
-    var status = 200
-    var headers: HeaderFields = [:]
-    var body: [UInt8] = []
+package struct ServedAnswer: Sendable {
+    package var status: Int
+    package var headers: HeaderFields
+    package var body: [UInt8]
     /// The connection is cut behind so many bytes of the body.
-    var cutAfter: Int?
+    package var cutAfter: Int?
     /// Nothing more is sent behind so many bytes of the body, until the client goes.
-    var stallAfter: Int?
+    package var stallAfter: Int?
     /// What is sent as it stands, before the connection is closed.
-    var raw: [UInt8]?
+    package var raw: [UInt8]?
+
+    package init(
+        status: Int = 200,
+        headers: HeaderFields = [:],
+        body: [UInt8] = [],
+        cutAfter: Int? = nil,
+        stallAfter: Int? = nil,
+        raw: [UInt8]? = nil
+    ) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.cutAfter = cutAfter
+        self.stallAfter = stallAfter
+        self.raw = raw
+    }
 }
 
 /// A server in this process on 127.0.0.1, which answers as a closure says and remembers what it was asked.
-final class LoopbackServer: Sendable {
+package final class LoopbackServer: Sendable {
     private let descriptor: Int32
     private let log = RequestLog()
-    let port: Int
+    package let port: Int
 
     /// What was asked so far.
-    var requests: [ServedRequest] { log.requests.withLock { $0 } }
+    package var requests: [ServedRequest] { log.requests.withLock { $0 } }
     /// How many connections were accepted.
-    var connectionCount: Int { log.connections.withLock { $0 } }
+    package var connectionCount: Int { log.connections.withLock { $0 } }
 
-    init(_ answer: @escaping @Sendable (ServedRequest) -> ServedAnswer) async throws {
+    package init(_ answer: @escaping @Sendable (ServedRequest) -> ServedAnswer) async throws {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -71,12 +86,12 @@ final class LoopbackServer: Sendable {
         shutdown(descriptor, Int32(SHUT_RDWR))
     }
 
-    var endpoint: String { "http://127.0.0.1:\(port)" }
+    package var endpoint: String { "http://127.0.0.1:\(port)" }
     /// The same server under another name, which is another host to clients.
-    var otherEndpoint: String { "http://localhost:\(port)" }
+    package var otherEndpoint: String { "http://localhost:\(port)" }
 
     /// A client of this server with a cache of its own, which waits for nothing long.
-    func client(cache: String, token: String? = nil, variables: [String: String] = [:]) throws -> HubClient {
+    package func client(cache: String, token: String? = nil, variables: [String: String] = [:]) throws -> HubClient {
         var variables = variables.merging(["HF_ENDPOINT": endpoint, "HF_HOME": cache]) { given, _ in given }
         variables["HF_TOKEN"] = token
         return try HubClient(
