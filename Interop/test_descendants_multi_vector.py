@@ -87,11 +87,11 @@ def test_projections_and_lengths(small_tokenizer, tmp_path, residual, measured):
     compare(tmp_path / "made", model, measured)
 
 
-@pytest.mark.parametrize("factor", [2, 3])
+@pytest.mark.parametrize("factor", [1.1, 2, 3])
 def test_pooled_documents(small_tokenizer, tmp_path, factor, measured):
     model = save(tmp_path / "made", small_tokenizer)
     texts = [text for text in DOCUMENTS if text]
-    pooling = HierarchicalTokenPooling(pool_factor=factor, normalize_embeddings=False)
+    pooling = HierarchicalTokenPooling(pool_factor=factor)
     for ours, theirs in zip(
         matrices(tmp_path / "made", "document", texts, "--pool-factor", factor),
         model.encode_document(texts, token_pooling=pooling, convert_to_numpy=True), strict=True,
@@ -100,6 +100,36 @@ def test_pooled_documents(small_tokenizer, tmp_path, factor, measured):
         # Groups may come in another order.
         order = [numpy.lexsort(numpy.round(matrix.T, 4)) for matrix in [ours, theirs]]
         measured(NAME, close(ours[order[0]], theirs[order[1]]))
+
+
+@pytest.mark.parametrize("settings", [
+    {"keep_only_token_ids": True},
+    {"skiplist_words": list(string.punctuation), "skiplist_tasks": ["query", "document"]},
+    {"skiplist_words": list(string.punctuation), "skiplist_tasks": ["query"]},
+])
+def test_masks(small_tokenizer, tmp_path, settings, measured):
+    folder = tmp_path / "made"
+    save(folder, small_tokenizer)
+    if "keep_only_token_ids" in settings:
+        # Those of one document, of which others have at least the special tokens.
+        settings = {"keep_only_token_ids": AutoTokenizer.from_pretrained(folder)(DOCUMENTS[0])["input_ids"]}
+    [path] = folder.glob("*_MultiVectorMask/config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    model = MultiVectorEncoder(str(folder), device="cpu")
+    compare(folder, model, measured)
+
+
+def test_mean_of_the_largest(small_tokenizer, tmp_path, measured):
+    folder = tmp_path / "made"
+    save(folder, small_tokenizer)
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"similarity_fn_name": "meanmaxsim"}))
+    model = MultiVectorEncoder(str(folder), device="cpu")
+    theirs = model.similarity(model.encode_query(QUERIES), model.encode_document(DOCUMENTS))
+    for query, expected in zip(QUERIES, theirs.numpy()):
+        [ranked] = lines("rerank", folder, query, *DOCUMENTS, "--json", "--truncate")
+        scores = [line["score"] for line in sorted(ranked, key=lambda line: line["corpus_id"])]
+        measured("descendants: MaxSim, largest difference", close(scores, expected, tolerance=1e-5))
 
 
 def test_files_and_reranking(small_tokenizer, tmp_path, measured):

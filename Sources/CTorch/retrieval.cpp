@@ -1,5 +1,5 @@
-// What sparse and late interaction models compute after their transformer: SPLADE's pooling of the vocabulary projection,
-// and MaxSim. The CPU has kernels (kernels/splade.inc.h, kernels/maxsim.inc.h); everything else composes libtorch's
+// What sparse and late interaction models compute after their transformer: SPLADE's pooling of the vocabulary
+// projection, and MaxSim. The CPU has kernels (kernels/splade.inc.h, kernels/maxsim.inc.h); pooling elsewhere composes libtorch's
 // operators.
 #include "fused.h"
 #include "guard.h"
@@ -7,13 +7,10 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/amax.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/log1p.h>
 #include <ATen/ops/maximum.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -48,13 +45,15 @@ at::Tensor pooled(const at::Tensor &hidden, const at::Tensor &weight, const std:
     at::Tensor result;
     for (int64_t first = 0; first < hidden.size(0); first += chunkRows) {
         const at::Tensor rows = hidden.narrow(0, first, std::min(chunkRows, hidden.size(0) - first));
-        const at::Tensor logits = multipliesInFloat(rows) ? linearInFloat(rows, weight, bias) : at::linear(rows, weight, bias);
+        const at::Tensor logits =
+            multipliesInFloat(rows) ? linearInFloat(rows, weight, bias) : at::linear(rows, weight, bias);
         const auto saturated = [&](at::Tensor x) {
             for (int32_t i = 0; i < pooling.logarithms; i++) x = at::log1p(x);
             return x;
         };
         // The logarithm is monotone: taken after the maximum it is taken once an entry.
-        const at::Tensor part = pooling.isSum ? saturated(at::relu(logits)).sum(0) : saturated(at::relu(at::amax(logits, 0)));
+        const at::Tensor part =
+            pooling.isSum ? saturated(at::relu(logits)).sum(0) : saturated(at::relu(at::amax(logits, 0)));
         if (!result.defined()) {
             result = part;
         } else {
@@ -69,31 +68,6 @@ at::Tensor rowsOf(const at::Tensor &rows, const CTRowCounts &counts, int64_t ind
     return rows.narrow(0, counts.cumulative[index], counts.cumulative[index + 1] - counts.cumulative[index]);
 }
 
-at::Tensor composedMaxSim(const at::Tensor &queries, const CTRowCounts &queryCounts, const at::Tensor &documents,
-                          const CTRowCounts &documentCounts, bool isPairwise) {
-    const auto exact = [](const at::Tensor &x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); };
-    const auto empty = [&](int64_t count) { return at::full({count}, emptyDocumentScore, exact(documents).options()); };
-    std::vector<at::Tensor> columns;
-    for (int64_t d = 0; d < documentCounts.count; d++) {
-        const at::Tensor document = rowsOf(documents, documentCounts, d);
-        const at::Tensor query = isPairwise ? rowsOf(queries, queryCounts, d) : queries;
-        if (document.size(0) == 0) {
-            columns.push_back(empty(isPairwise ? 1 : queryCounts.count));
-            continue;
-        }
-        const at::Tensor best = at::amax(at::mm(exact(query), exact(document).t()), 1);
-        if (isPairwise) {
-            columns.push_back(best.sum().unsqueeze(0));
-            continue;
-        }
-        std::vector<at::Tensor> scores;
-        for (int64_t q = 0; q < queryCounts.count; q++) scores.push_back(rowsOf(best, queryCounts, q).sum());
-        columns.push_back(scores.empty() ? empty(0) : at::stack(scores));
-    }
-    if (columns.empty()) return isPairwise ? empty(0) : empty(0).view({queryCounts.count, 0});
-    return isPairwise ? at::cat(columns) : at::stack(columns, 1);
-}
-
 void checkPairs(const CTRowCounts &queryCounts, const CTRowCounts &documentCounts, bool isPairwise) {
     TORCH_CHECK(!isPairwise || queryCounts.count == documentCounts.count, queryCounts.count, " queries and ",
                 documentCounts.count, " documents make no pairs");
@@ -106,11 +80,12 @@ CTStatus ct_splade_pooling_packed(const CTTensor *hidden, const CTPackedMatrix *
     return produce(out, [&] {
         const PackedMatrix &packed = *made(weight, "packed weights").value;
         check(hidden->value, pooling);
+        TORCH_CHECK(packed.precision != Precision::int8, "SPLADE pooling needs a weight packed as float32 or bfloat16");
         const auto type = packed.precision == Precision::float32 ? at::kFloat : at::kBFloat16;
         const at::Tensor rows = hidden->value.to(type).contiguous();
         TORCH_CHECK(rows.device().is_cpu() && rows.size(1) == packed.depth && !packed.isGated,
-                    "SPLADE pooling with a packed weight of depth ", packed.depth, " needs hidden states on the CPU; found ",
-                    rows.sizes(), " on ", rows.device());
+                    "SPLADE pooling with a packed weight of depth ", packed.depth,
+                    " needs hidden states on the CPU; found ", rows.sizes(), " on ", rows.device());
         at::Tensor result = at::empty({pooling.sequenceCount, packed.columns}, at::kFloat);
         packed.table->spladePooling({.rows = rows.size(0),
                                      .hidden = rows.const_data_ptr(),
@@ -130,7 +105,8 @@ CTStatus ct_splade_pooling(const CTTensor *hidden, const CTTensor *weight, const
         const at::Tensor &rows = hidden->value;
         check(rows, pooling);
         TORCH_CHECK(weight->value.dim() == 2 && weight->value.size(1) == rows.size(1) && chunkRows > 0, "hidden ",
-                    rows.sizes(), " and weight ", weight->value.sizes(), " do not fit, or chunks have ", chunkRows, " rows");
+                    rows.sizes(), " and weight ", weight->value.sizes(), " do not fit, or chunks have ", chunkRows,
+                    " rows");
         const at::Tensor matrix = weight->value.to(rows.scalar_type());
         std::optional<at::Tensor> offsets;
         if (bias != nullptr) offsets = bias->value.to(rows.scalar_type());
@@ -159,38 +135,6 @@ CTStatus ct_maxsim_rows(const float *queries, CTRowCounts queryCounts, const flo
                           .queryCount = queryCounts.count,
                           .documentCount = documentCounts.count,
                           .isPairwise = isPairwise,
-                          .scores = scores,
-                          .isBFloat16 = false});
-    });
-}
-
-CTStatus ct_maxsim(const CTTensor *queries, CTRowCounts queryCounts, const CTTensor *documents,
-                   CTRowCounts documentCounts, bool isPairwise, bool isComposed, CTTensor **out) {
-    return produce(out, [&] {
-        const at::Tensor &q = queries->value, &d = documents->value;
-        TORCH_CHECK(q.dim() == 2 && d.dim() == 2 && q.size(1) == d.size(1) && q.scalar_type() == d.scalar_type(),
-                    "MaxSim needs rows of one width and dtype; found ", q.scalar_type(), " ", q.sizes(), " and ",
-                    d.scalar_type(), " ", d.sizes());
-        checkPairs(queryCounts, documentCounts, isPairwise);
-        checkCounts(queryCounts.cumulative, queryCounts.count, q.size(0), "queries");
-        checkCounts(documentCounts.cumulative, documentCounts.count, d.size(0), "documents");
-        const bool isBFloat16 = q.scalar_type() == at::kBFloat16;
-        const bool suitsKernel = q.device().is_cpu() && (q.scalar_type() == at::kFloat || (isBFloat16 && q.size(1) % 2 == 0)) &&
-                                 !q.requires_grad() && !d.requires_grad();
-        if (isComposed || !suitsKernel) return composedMaxSim(q, queryCounts, d, documentCounts, isPairwise);
-        const at::Tensor left = q.contiguous(), right = d.contiguous();
-        const int64_t count = documentCounts.count;
-        at::Tensor scores = isPairwise ? at::empty({count}, at::kFloat) : at::empty({queryCounts.count, count}, at::kFloat);
-        kernels().maxSim({.width = left.size(1),
-                          .queries = left.const_data_ptr(),
-                          .documents = right.const_data_ptr(),
-                          .cuQueries = queryCounts.cumulative,
-                          .cuDocuments = documentCounts.cumulative,
-                          .queryCount = queryCounts.count,
-                          .documentCount = documentCounts.count,
-                          .isPairwise = isPairwise,
-                          .scores = scores.mutable_data_ptr<float>(),
-                          .isBFloat16 = isBFloat16});
-        return scores;
+                          .scores = scores});
     });
 }

@@ -64,8 +64,13 @@ struct TextPreparation: Sendable {
         guard ids.count > limit else { return PreparedText(Array(ids)) }
         let (front, back) = (specialCounts.front, isOpenEnded ? 0 : specialCounts.back)
         let room = limit - front - back
-        guard rule != .refuse, room >= 0 else {
-            throw InferenceError.overlongText(number: number, tokens: ids.count, limit: limit)
+        if rule == .refuse { throw InferenceError.overlongText(number: number, tokens: ids.count, limit: limit) }
+        guard room >= 0 else {
+            throw InferenceError.unsuitableText(
+                number: number,
+                found: "cannot be shortened to \(limit) tokens, as \(front + back) are special",
+                expected: "a limit of \(front + back) or more"
+            )
         }
         let content = ids.dropFirst(front).dropLast(back)
         let part = rule == .keepStart ? content.prefix(room) : content.suffix(room)

@@ -79,45 +79,10 @@ extension Tensor {
             return makeTensor(name, operands) { body(pooling, $0) }
         }
     }
-
-    /// Scores queries against documents by late interaction: `Σᵢ maxⱼ qᵢ · dⱼ`.
-    ///
-    /// - Parameters:
-    ///   - queries: Packed rows of all queries, `[queryRows, width]`.
-    ///   - cuQueries: 0, then the end of each query.
-    ///   - documents: Packed rows of all documents, `[documentRows, width]`, same dtype.
-    ///   - cuDocuments: 0, then the end of each document.
-    ///   - isPairwise: Whether query i is scored against document i only.
-    ///   - isComposed: Whether to use libtorch's operators alone, which gradients go through.
-    /// - Returns: float32, `[queries, documents]`, or `[documents]` for pairs. A document without rows scores −10⁹.
-    /// - Complexity: O(queryRows · documentRows · width) time, O(queryRows · width) memory besides the scores.
-    ///
-    /// > Source: ColBERT, section 3.1; sentence-transformers `util/similarity.py`.
-    package static func maxSim(
-        queries: Tensor,
-        _ cuQueries: [Int32],
-        documents: Tensor,
-        _ cuDocuments: [Int32],
-        isPairwise: Bool = false,
-        isComposed: Bool = false
-    ) -> Tensor {
-        withRowCounts(cuQueries, cuDocuments) { queryCounts, documentCounts in
-            makeTensor("maxSim", [queries, documents]) {
-                ct_maxsim(
-                    queries.handle,
-                    queryCounts,
-                    documents.handle,
-                    documentCounts,
-                    isPairwise,
-                    isComposed,
-                    $0
-                )
-            }
-        }
-    }
 }
 
-/// MaxSim of rows in memory, which are neither copied nor padded; see ``Tensor/maxSim(queries:_:documents:_:isPairwise:isComposed:)``.
+/// Scores queries against documents by late interaction, `Σᵢ maxⱼ qᵢ · dⱼ`, on rows in memory that are neither copied nor
+/// padded.
 ///
 /// - Parameters:
 ///   - queries: Rows of all queries, `width` elements each.
@@ -126,7 +91,10 @@ extension Tensor {
 ///   - cuDocuments: 0, then the end of each document, in rows.
 ///   - width: Elements of a row.
 ///   - isPairwise: Whether query i is scored against document i only.
-/// - Returns: `[queries, documents]` row by row, or one score for each document.
+/// - Returns: `[queries, documents]` row by row, or one score for each document. A document without rows scores −10⁹.
+/// - Complexity: O(queryRows · documentRows · width) time, O(queryRows · width) memory besides the scores.
+///
+/// > Source: ColBERT, section 3.1; sentence-transformers `util/similarity.py`.
 package func maxSimScores(
     queries: [Float],
     _ cuQueries: [Int32],

@@ -77,6 +77,19 @@ struct RetrievalCommandTests {
             let documents = try lengths([])
             #expect(documents[0] < documents[1])
             #expect(try lengths(["--pool-factor", "2"])[1] == 1 + (documents[1] - 1) / 2)
+            let pooled = try Command.succeed(["embed", model, texts[1], "--pool-factor", "2", "--normalize"]).objects()
+            for row in pooled[0]["embedding"]?.arrayValue ?? [] {
+                let squares = row.arrayValue?.compactMap(\.doubleValue).reduce(0) { $0 + $1 * $1 } ?? 0
+                #expect(abs(squares - 1) < 1e-5)
+            }
+            let facts = try Command.succeed(["info", model, "--json"]).document()
+            #expect(facts["query_length"] == 9 && facts["document_length"] == 180)
+            #expect(
+                facts["query_expansion"] == ["strategy": "fixed", "length": 9, "attend": false, "token": .null]
+            )
+            let lines = try Command.succeed(["info", model]).output
+            #expect(lines.contains("run with     ettin embed, ettin rerank"))
+            #expect(lines.contains("expansion    to 9 tokens, by the mask token, not attended to"))
             let file = "\(folder)/out.safetensors"
             let summary = try Command.succeed(["embed", model] + texts + ["-o", file, "--json"]).document()
             #expect(summary["lengths"]?.arrayValue?.compactMap(\.intValue) == documents)

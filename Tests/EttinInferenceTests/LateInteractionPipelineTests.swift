@@ -158,6 +158,22 @@ struct TinyColBERT {
         try expect("has no token \"[Q]\" to expand queries with", ["strategy": "min", "length": 8, "token": "[Q]"])
         try expect("\"query_length\" is 0", .null, ["query_length": 0], .pylate)
         try expect("\"skiplist_words\" is 3", .null, ["skiplist_words": 3], .pylate)
+        try expect(
+            "config_sentence_transformers.json: \"query_length\" is 2; expected at least 3",
+            .null,
+            ["query_length": 2],
+            .pylate
+        )
+        try expect(
+            "config_sentence_transformers.json: \"document_length\" is 1; expected at least 3",
+            .null,
+            ["document_length": 1],
+            .pylate
+        )
+        try expect(
+            "sentence_bert_config.json: \"query_expansion\" is 1; expected at least 2",
+            ["strategy": "fixed", "length": 1]
+        )
         let pipeline = try TinyColBERT(.pylate).pipeline()
         #expect { try pipeline.encode(["a"], pooling: TokenPooling(factor: 0.5)) } throws: {
             "\($0)" == "--pool-factor is 0.5; expected 1 or more"
@@ -166,13 +182,68 @@ struct TinyColBERT {
             "\($0)".contains("--prompt-name is \"x\"")
         }
         #expect { try pipeline.encode(["a"], maxLength: 65) } throws: {
-            "\($0)" == "--max-length is 65; expected 1 to 64"
+            "\($0)" == "--max-length is 65; expected 3 to 64"
         }
         // An encoder without a projection is refused, and so is an embedding model.
         let bare = try TinyCheckpoint(.encoder)
         #expect { _ = try bare.loaded { try LateInteractionPipeline(folder: $0) } } throws: {
             "\($0)".contains("a fresh projection would give random scores")
         }
+    }
+
+    @Test func aQueryWithoutTokensIsRefused() throws {
+        func refusal(_ isAttendedTo: Bool) throws -> String? {
+            let model = try TinyColBERT(
+                .sentenceTransformers,
+                expansion: ["strategy": "fixed", "length": 12, "attend": .bool(isAttendedTo)]
+            )
+            let folder = model.checkpoint.folder
+            var tokenizer =
+                try JSONValue(parsing: String(decoding: folder.read("tokenizer.json"), as: UTF8.self))
+                .objectValue ?? [:]
+            tokenizer["post_processor"] = .null
+            try folder.write(JSONValue.object(tokenizer).text(), "tokenizer.json")
+            let pipeline = try model.pipeline()
+            do {
+                #expect(try pipeline.encode(["cat", ""], as: .query, prompt: .none).lengths == [12, 12])
+                return nil
+            } catch {
+                return "\(error)"
+            }
+        }
+        #expect(
+            try refusal(false) == "text 2 has no tokens; expected at least one beside those of query_expansion"
+        )
+        // Those of the expansion attend to each other.
+        #expect(try refusal(true) == nil)
+    }
+
+    @Test func aFixedExpansionThatCountsForNothingLimitsQueries() throws {
+        let model = try TinyColBERT(.sentenceTransformers, expansion: ["strategy": "fixed", "length": 8])
+        let folder = model.checkpoint.folder
+        var modules =
+            try JSONValue(parsing: String(decoding: folder.read("modules.json"), as: UTF8.self)).arrayValue ?? []
+        modules.remove(at: 2)
+        try folder.write(JSONValue.array(modules).text(), "modules.json")
+        let pipeline = try model.pipeline()
+        #expect(
+            pipeline.notices.contains { $0.contains("query_expansion: only limits queries, as no MultiVectorMask") }
+        )
+        let lengths = try pipeline.encode(["cat", Self.documents[2]], as: .query, overlong: .keepStart).lengths
+        #expect(lengths[0] < 8 && lengths[1] == 8)
+    }
+
+    @Test func nullIsTheDefaultOfPyLate() throws {
+        let model = try TinyColBERT(
+            .pylate,
+            settings: [
+                "query_prefix": .null, "document_prefix": .null, "query_length": .null, "do_query_expansion": .null,
+                "attend_to_expansion_tokens": .null,
+            ]
+        )
+        let settings = try model.pipeline().model.settings
+        #expect(settings.queryPrefix == "[Q] " && settings.documentPrefix == "[D] " && settings.queryLength == 32)
+        #expect(settings.expansion == QueryExpansion(length: 32))
     }
 
     // MARK: - Vectors
@@ -258,6 +329,8 @@ struct TinyColBERT {
         let tensors = try store.names.map { TensorToWrite(name: $0, tensor: try store.tensor($0)) }
         let projection = TensorToWrite(name: "linear.weight", tensor: try dense.tensor("linear.weight").copy())
         try SafetensorsWriter.write(tensors + [projection], to: folder.file("both.safetensors"))
+        let bias = TensorToWrite(name: "linear.bias", tensor: Tensor([Float](repeating: 0, count: expected.dimensions)))
+        try SafetensorsWriter.write(tensors + [projection, bias], to: folder.file("more.safetensors"))
         try FileManager.default.removeItem(atPath: folder.file("modules.json"))
         try FileManager.default.removeItem(atPath: folder.file("model.safetensors"))
         try FileManager.default.moveItem(
@@ -280,8 +353,27 @@ struct TinyColBERT {
         #expect(Array(prepared.dropFirst(2)) == Array(blank.dropFirst()))
         let first = try pipeline.encode(["cat"]).rows(0)[0].count
         #expect(first == expected.dimensions)
+        try folder.write(
+            #"{"query_token_id": "[UNK]", "query_maxlen": 2, "mask_punctuation": null}"#,
+            "artifact.metadata"
+        )
+        let settings = try MultiVectorSettings(folder: folder.path)
+        #expect(
+            settings.skippedWords == [] && settings.expansion?.length == 2 && settings.documentPrefix == "[unused1] "
+        )
+        #expect { _ = try pylate.pipeline() } throws: {
+            "\($0)".contains("artifact.metadata: \"query_maxlen\" is 2; expected at least")
+        }
         try folder.write(#"{"query_maxlen": 0}"#, "artifact.metadata")
         #expect { _ = try pylate.pipeline() } throws: { "\($0)".contains("\"query_maxlen\" is 0") }
+        try FileManager.default.removeItem(atPath: folder.file("model.safetensors"))
+        try FileManager.default.moveItem(
+            atPath: folder.file("more.safetensors"),
+            toPath: folder.file("model.safetensors")
+        )
+        #expect { _ = try pylate.pipeline() } throws: {
+            "\($0)".contains("has the tensors linear.bias besides the transformer; expected only \"linear.weight\"")
+        }
     }
 
     @Test func vectorsThatAreNoNumbersNameTheTensor() throws {
@@ -349,6 +441,9 @@ struct TinyColBERT {
         // Nothing is left to pool beside the protected rows, or one cluster for the rest.
         #expect(try embeddings.pooled(by: TokenPooling(factor: 2, protectedTokens: 9)).lengths == [9])
         #expect(try embeddings.pooled(by: TokenPooling(factor: 100)).lengths == [2])
+        // Python's `//`: 11 / 1.1 is 10 in floating point, 11 // 1.1 is 9.
+        let eleven = MultiVectorEmbeddings(values: (0..<11).map { sin(Float($0 * $0)) }, dimensions: 1, lengths: [11])
+        #expect(try eleven.pooled(by: TokenPooling(factor: 1.1, protectedTokens: 0)).lengths[0] <= 9)
     }
 
     // MARK: - The originals

@@ -131,6 +131,14 @@ import Torch
         let decoded = pipeline.decode(seven[0], topK: 2)
         #expect(decoded.count == 2 && decoded[0].weight >= decoded[1].weight)
         #expect(decoded[0].token == pipeline.tokenizer.idToToken(seven[0].byWeight[0].index))
+        #expect(pipeline.decode(seven[0], topK: -1).isEmpty)
+        // Texts of another model are named by their number among all.
+        let foreign = PreparedText([0, 4000], task: "query")
+        #expect {
+            try pipeline.embeddings(of: pipeline.preparer.prepare(["a", "b"], as: .document) + [foreign])
+        } throws: {
+            "\($0)".contains("text 3 has token 4000")
+        }
         #expect { try pipeline.encode(["a"], maxActiveDimensions: 0) } throws: {
             "\($0)" == "--max-active-dims is 0; expected 1 or more"
         }
@@ -159,13 +167,18 @@ import Torch
     @Test func weightsThatAreNoNumbersNameTheTensor() throws {
         let checkpoint = try Self.checkpoint()
         let model = try LanguageModel.loadForTraining(folder: checkpoint.folder.path)
+        var bias = [Float](repeating: 0, count: checkpoint.configuration.vocabularySize)
+        bias[9] = .nan
         let state = model.parameters.map { name, tensor in
-            (key: name, tensor: name == "decoder.bias" ? Tensor.full(tensor.shape, .nan) : tensor)
+            (key: name, tensor: name == "decoder.bias" ? Tensor(bias) : tensor)
         }
         try model.load(state)
         try model.save(folder: checkpoint.folder.path)
-        #expect { try Self.pipeline(checkpoint).encode(["cat"]) } throws: {
-            "\($0)".contains("a weight of text 1 is NaN or infinite; the tensor \"decoder.bias\" holds NaN")
+        // One that is not among the largest weights is found too.
+        for most in [nil, 2] {
+            #expect { try Self.pipeline(checkpoint).encode(["cat"], maxActiveDimensions: most) } throws: {
+                "\($0)".contains("a weight of text 1 is NaN or infinite; the tensor \"decoder.bias\" holds NaN")
+            }
         }
     }
 

@@ -319,8 +319,8 @@ void ct_attention_lengths_free(CTSequenceLengths *lengths);
 
 // softmax(q kᵀ scale) v for each sequence alone. Queries [Tq, H, d], keys and values [Tk, H, d]. The last query of a
 // sequence stands at its last key; a query at key position p sees keys p - left ... p + right (a negative bound is no
-// bound), and gives 0 where it sees none. With `cosines` and `sines`, float32 [Tk, d / 2] or NULL both, queries and keys are first turned by their
-// positions. Differentiable.
+// bound), and gives 0 where it sees none. With `cosines` and `sines`, float32 [Tk, d / 2] or NULL both, queries and keys
+// are first turned by their positions. Differentiable.
 CTStatus ct_attention_variable_length(const CTTensor *queries, const CTTensor *keys, const CTTensor *values,
                                       const CTSequenceLengths *lengths, int64_t left, int64_t right, double scale,
                                       const CTTensor *cosines, const CTTensor *sines, double dropout, CTTensor **out);
@@ -364,7 +364,8 @@ typedef enum CTInstructionSet {
 
 // The set the kernels run with: the best this processor has, unless this thread chose another.
 CTInstructionSet ct_kernels_instruction_set(void);
-// Chooses another for this thread from now on, for tests and measurements; false where this build or processor has none of that kind.
+// Chooses another for this thread from now on, for tests and measurements; false where this build or processor has none
+// of that kind.
 bool ct_kernels_use(CTInstructionSet set);
 // Whether the processor itself multiplies bfloat16, with the set of this thread; products are taken in float32 otherwise.
 bool ct_kernels_multiply_bfloat16(void);
@@ -448,9 +449,6 @@ typedef struct CTRowCounts {
 // CPU; pairwise: of query i with document i only, [documents]. Rows are float32, `width` elements each.
 CTStatus ct_maxsim_rows(const float *queries, CTRowCounts queryCounts, const float *documents,
                         CTRowCounts documentCounts, int64_t width, bool isPairwise, float *scores);
-// The same for tensors [rows, width], float32 results; `isComposed`: of libtorch's operators alone, differentiable.
-CTStatus ct_maxsim(const CTTensor *queries, CTRowCounts queryCounts, const CTTensor *documents,
-                   CTRowCounts documentCounts, bool isPairwise, bool isComposed, CTTensor **out);
 
 #ifdef __cplusplus
 }

@@ -158,13 +158,12 @@ struct SpladePoolingArguments {
 // For queries and documents of several rows each, the sum over a query's rows of the largest product with a row of the
 // document; see maxsim.inc.h.
 struct MaxSimArguments {
-    int64_t width;                 // even for bfloat16
-    const void *queries, *documents;  // [rows, width], bfloat16 or float32
+    int64_t width;
+    const float *queries, *documents;  // [rows, width]
     const int32_t *cuQueries, *cuDocuments;  // cumulative lengths, count + 1
     int32_t queryCount, documentCount;
     bool isPairwise;               // query i with document i only; as many of both
     float *scores;                 // [queryCount, documentCount], or [documentCount]
-    bool isBFloat16;
 };
 
 // The score with a document that has no rows: below that of every other, and finite.

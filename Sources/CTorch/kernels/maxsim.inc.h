@@ -1,21 +1,19 @@
-// MaxSim: for a query and a document of several rows each, Σ over the query's rows of the largest product with one of the
-// document's.
+// MaxSim: for a query and a document of several rows each, Σ over the query's rows of the largest product with one of
+// the document's.
 //
 // - Queries are packed into panels; documents are read where they lie, once for each panel, and need no padding.
 // - Products are compared while they are in registers, so that nothing of the size of query × document is in memory.
 
 // Rows of one query side by side, as one tile is wide or narrower: `vectors` vectors, of which `rows` lanes count.
-template <typename T>
 struct QueryPanel {
-    const T *elements;
+    const float *elements;
     int vectors;
     int64_t rows;
 };
 
 // The sum over a panel's lanes of the largest product with a row of the document. NaN and infinity give NaN.
-template <typename Product, int vectors>
-static inline float largestProducts(const Stored<Product> *document, int64_t rows, int64_t width,
-                                    const QueryPanel<Stored<Product>> &panel) {
+template <int vectors>
+static inline float largestProducts(const float *document, int64_t rows, int64_t width, const QueryPanel &panel) {
     Floats best[vectors], finite[vectors];
     for (int j = 0; j < vectors; j++) {
         best[j] = (Floats)-INFINITY;
@@ -26,7 +24,7 @@ static inline float largestProducts(const Stored<Product> *document, int64_t row
         for (int i = 0; i < height; i++) {
             for (int j = 0; j < vectors; j++) sums[i][j] = (Floats)0.0f;
         }
-        multiply<Product, height, vectors>(document + row * width, width, panel.elements, width / Product::group, sums);
+        multiply<Float32Product, height, vectors>(document + row * width, width, panel.elements, width, sums);
         for (int i = 0; i < height; i++) {
             for (int j = 0; j < vectors; j++) {
                 best[j] = maximum(best[j], sums[i][j]);
@@ -42,26 +40,19 @@ static inline float largestProducts(const Stored<Product> *document, int64_t row
     return sum(total);
 }
 
-template <typename Product>
-static float maxSimOf(const Stored<Product> *document, int64_t rows, int64_t width,
-                      const QueryPanel<Stored<Product>> &panel) {
+static float maxSimOf(const float *document, int64_t rows, int64_t width, const QueryPanel &panel) {
     switch (panel.vectors) {
-        case 1: return largestProducts<Product, 1>(document, rows, width, panel);
-        case 2: return largestProducts<Product, 2>(document, rows, width, panel);
-        case 3: return largestProducts<Product, std::min(3, panelVectors)>(document, rows, width, panel);
-        default: return largestProducts<Product, panelVectors>(document, rows, width, panel);
+        case 1: return largestProducts<1>(document, rows, width, panel);
+        case 2: return largestProducts<2>(document, rows, width, panel);
+        case 3: return largestProducts<std::min(3, panelVectors)>(document, rows, width, panel);
+        default: return largestProducts<panelVectors>(document, rows, width, panel);
     }
 }
 
-template <typename Product>
-static void maxSimOf(const MaxSimArguments &a) {
-    using T = Stored<Product>;
-    constexpr int64_t group = Product::group;
-    const T *queries = static_cast<const T *>(a.queries), *documents = static_cast<const T *>(a.documents);
-
+static void maxSim(const MaxSimArguments &a) {
     // Where the panels of each query start, the number of all at the end, and how many vectors lie before each.
     std::vector<int64_t> firstPanel{0}, firstVector{0};
-    std::vector<QueryPanel<T>> panels;
+    std::vector<QueryPanel> panels;
     for (int32_t q = 0; q < a.queryCount; q++) {
         for (int64_t row = a.cuQueries[q]; row < a.cuQueries[q + 1]; row += panelWidth) {
             const int64_t rows = std::min<int64_t>(panelWidth, a.cuQueries[q + 1] - row);
@@ -71,17 +62,17 @@ static void maxSimOf(const MaxSimArguments &a) {
         }
         firstPanel.push_back(static_cast<int64_t>(panels.size()));
     }
-    const size_t bytes = static_cast<size_t>(firstVector.back() * W * a.width) * sizeof(T);
+    const size_t bytes = static_cast<size_t>(firstVector.back() * W * a.width) * sizeof(float);
     const AlignedMemory memory = allocateAligned(std::max<size_t>(bytes, 64));
     parallelTasks(a.queryCount, [&](int64_t q, int) {
         for (int64_t index = firstPanel[q]; index < firstPanel[q + 1]; index++) {
-            QueryPanel<T> &panel = panels[index];
-            T *to = static_cast<T *>(memory.get()) + firstVector[index] * W * a.width;
+            QueryPanel &panel = panels[index];
+            float *to = static_cast<float *>(memory.get()) + firstVector[index] * W * a.width;
             const int64_t lanes = panel.vectors * W;
-            const T *from = queries + (a.cuQueries[q] + (index - firstPanel[q]) * panelWidth) * a.width;
+            const float *from = a.queries + (a.cuQueries[q] + (index - firstPanel[q]) * panelWidth) * a.width;
             for (int64_t lane = 0; lane < lanes; lane++) {
                 for (int64_t k = 0; k < a.width; k++) {
-                    to[(k / group * lanes + lane) * group + k % group] = lane < panel.rows ? from[lane * a.width + k] : T(0);
+                    to[k * lanes + lane] = lane < panel.rows ? from[lane * a.width + k] : 0;
                 }
             }
             panel.elements = to;
@@ -91,24 +82,16 @@ static void maxSimOf(const MaxSimArguments &a) {
     constexpr int64_t block = 4;
     parallelTasks((a.documentCount + block - 1) / block, [&](int64_t task, int) {
         for (int64_t d = task * block; d < std::min<int64_t>(a.documentCount, (task + 1) * block); d++) {
-            const T *document = documents + a.cuDocuments[d] * a.width;
+            const float *document = a.documents + a.cuDocuments[d] * a.width;
             const int64_t rows = a.cuDocuments[d + 1] - a.cuDocuments[d];
             const int64_t first = a.isPairwise ? d : 0, last = a.isPairwise ? d + 1 : a.queryCount;
             for (int64_t q = first; q < last; q++) {
                 float score = rows == 0 ? emptyDocumentScore : 0;
                 for (int64_t p = firstPanel[q]; rows > 0 && p < firstPanel[q + 1]; p++) {
-                    score += maxSimOf<Product>(document, rows, a.width, panels[p]);
+                    score += maxSimOf(document, rows, a.width, panels[p]);
                 }
                 a.scores[a.isPairwise ? d : q * a.documentCount + d] = score;
             }
         }
     });
-}
-
-static void maxSim(const MaxSimArguments &a) {
-    if (a.isBFloat16) {
-        maxSimOf<BFloat16Product>(a);
-    } else {
-        maxSimOf<Float32Product>(a);
-    }
 }

@@ -17,6 +17,9 @@ extension Embed {
                 "--\(name) applies to models with one vector for each text; \(model.model) is a multi-vector model"
             )
         }
+        if let output, let format = EmbeddingFileFormat(path: output) {
+            try MultiVectorEmbeddings.check(format, of: output)
+        }
         let texts = try input.all()
         let encoder = try LateInteractionPipeline(folder: folder, options: compute.prepare())
         encoder.notices.forEach(Diagnostics.note)
@@ -25,7 +28,12 @@ extension Embed {
             as: task ?? .document,
             prompt: prompt.map { .text($0) } ?? promptName.map { .named($0) } ?? .default,
             normalize: normalize,
-            pooling: TokenPooling(factor: poolFactor ?? 1),
+            // Means of vectors of length 1 are shorter; sentence-transformers scales them by default, PyLate does not.
+            pooling: TokenPooling(
+                factor: poolFactor ?? 1,
+                normalizes: poolFactor != nil
+                    && (normalize || encoder.model.settings.layout == .sentenceTransformers)
+            ),
             overlong: truncation.rule(for: encoder.tokenizer),
             maxBatchTokens: batches.maxBatchTokens
         )

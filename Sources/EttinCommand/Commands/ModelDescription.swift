@@ -35,7 +35,8 @@ struct ModelDescription {
         if let obstacle {
             lines.append(Self.line("cannot run", obstacle.split(separator: "\n").joined(separator: "; ")))
         } else if let command = summary.kind?.command {
-            lines.append(Self.line("run with", "ettin \(command)"))
+            let others = summary.kind == .multiVector ? ", ettin rerank" : ""
+            lines.append(Self.line("run with", "ettin \(command)\(others)"))
         }
         if let kind = summary.configuration?.kind {
             lines.append(Self.line("architecture", "\(kind.name) (\(kind.rawValue))"))
@@ -80,16 +81,27 @@ struct ModelDescription {
                 let isDefault = name == settings.defaultPromptName ? " (default)" : ""
                 lines.append(Self.line("prompt", "\(name): \(JSONValue.string(text).text())\(isDefault)"))
             }
-            for (key, text) in prefixes {
-                lines.append(Self.line("prefix", "\(key): \(JSONValue.string(text).text())"))
-            }
-            if let similarity { lines.append(Self.line("similarity", similarity)) }
+            lines += retrievalLines
             if let size = settings.truncateDimension { lines.append(Self.line("truncated to", "\(size) dimensions")) }
             let rule =
                 settings.generation == .version5 ? "without blanks around them, as versions up to 5" : "as they are"
             lines.append(Self.line("reads texts", rule))
+        } else {
+            lines += retrievalLines
         }
         for (name, value) in lengths { lines.append(Self.line(name, "\(value) tokens")) }
+        return lines
+    }
+
+    private var retrievalLines: [String] {
+        var lines = prefixes.map { Self.line("prefix", "\($0): \(JSONValue.string($1).text())") }
+        if let similarity { lines.append(Self.line("similarity", similarity)) }
+        if let expansion = summary.multiVector?.expansion {
+            let least = expansion.strategy == .min ? "at least " : ""
+            let token = expansion.token.map { JSONValue.string($0).text() } ?? "the mask token"
+            let attention = expansion.isAttendedTo ? "attended to" : "not attended to"
+            lines.append(Self.line("expansion", "to \(least)\(expansion.length) tokens, by \(token), \(attention)"))
+        }
         return lines
     }
 
@@ -176,9 +188,8 @@ struct ModelDescription {
     }
 
     private var prefixes: [(String, String)] {
-        ["query_prefix", "document_prefix"].compactMap { key in
-            summary.settingsObject[key]?.stringValue.map { (String(key.prefix { $0 != "_" }), $0) }
-        }
+        guard let settings = summary.multiVector else { return [] }
+        return [("query", settings.queryPrefix), ("document", settings.documentPrefix)].filter { !$0.1.isEmpty }
     }
 
     private var similarity: String? {
@@ -194,13 +205,10 @@ struct ModelDescription {
     private var lengths: [(name: String, value: Int)] {
         [
             ("max length", summary.modules?.transformer?.settings["max_seq_length"]?.intValue ?? tokenizerLimit),
-            ("query length", summary.length("query_length") ?? expansion),
-            ("document length", summary.length("document_length")),
+            ("query length", summary.multiVector?.queryLength ?? summary.multiVector?.expansion?.length),
+            ("document length", summary.multiVector?.documentLength),
         ].compactMap { name, value in value.map { (name, $0) } }
     }
-
-    /// The length that queries are expanded to.
-    private var expansion: Int? { summary.modules?.transformer?.settings["query_expansion"]?["length"]?.intValue }
 
     /// The lower of what tokenizer and configuration allow, as without a length in the settings.
     private var tokenizerLimit: Int? {
@@ -245,8 +253,9 @@ struct ModelDescription {
                 )
             ),
             "default_prompt_name": text(summary.settings?.defaultPromptName),
-            "query_prefix": text(summary.settingsObject["query_prefix"]?.stringValue),
-            "document_prefix": text(summary.settingsObject["document_prefix"]?.stringValue),
+            "query_prefix": text(summary.multiVector?.queryPrefix),
+            "document_prefix": text(summary.multiVector?.documentPrefix),
+            "query_expansion": expansion,
             "similarity_fn_name": text(similarity),
             "truncate_dim": number(summary.settings?.truncateDimension),
             "text_rules": text(summary.settings?.generation.rawValue),
@@ -267,6 +276,14 @@ struct ModelDescription {
                 summary.files.map { ["name": .string($0.name), "bytes": JSONValue($0.byteCount)] }
             ),
             "tokenizer": tokenizer.map(document(of:)) ?? .null,
+        ]
+    }
+
+    private var expansion: JSONValue {
+        guard let expansion = summary.multiVector?.expansion else { return .null }
+        return [
+            "strategy": .string(expansion.strategy.rawValue), "length": JSONValue(expansion.length),
+            "attend": .bool(expansion.isAttendedTo), "token": expansion.token.map(JSONValue.string) ?? .null,
         ]
     }
 

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinModel
 import EttinTokenizer
 
@@ -18,8 +19,12 @@ extension LateInteractionPipeline {
             var prefix = Prefix(token: nil, text: "")
             /// Maximum number of tokens, the prefix included.
             let limit: Int
-            var expansion: (length: Int, token: Int32, isAttendedTo: Bool, isFixed: Bool)?
+            /// The number of tokens of an empty text: special tokens and that of the prefix.
+            var least = 0
+            var expansion: Expansion?
         }
+
+        private typealias Expansion = (length: Int, token: Int32, isAttendedTo: Bool, isFixed: Bool)
 
         /// What precedes each text.
         private struct Prefix {
@@ -48,16 +53,36 @@ extension LateInteractionPipeline {
             func prefix(_ text: String, _ notices: inout [String]) -> Prefix {
                 Self.prefix(text, tokenizer, isNamed: settings.namesPrefixes, &notices)
             }
-            document = Rule(
-                prefix: prefix(settings.documentPrefix, &notices),
-                limit: limit(settings.documentLength)
+            /// A rule, whose limit must have room for what every text has.
+            func rule(_ prefix: Prefix, limit: Int, isQuery: Bool, _ expansion: Expansion? = nil) throws -> Rule {
+                let least = tokenizer.encodeIDs("").count + (prefix.token == nil ? 0 : 1)
+                if limit < least {
+                    let (file, key) = settings.lengthKey(isQuery: isQuery)
+                    throw CheckpointError(
+                        .malformed,
+                        file: file,
+                        item: quoted(key),
+                        found: "is \(limit)",
+                        expected: "at least \(least), the special tokens and the prefix"
+                    )
+                }
+                return Rule(prefix: prefix, limit: limit, least: least, expansion: expansion)
+            }
+            document = try rule(
+                prefix(settings.documentPrefix, &notices),
+                limit: limit(settings.documentLength),
+                isQuery: false
             )
             let queryPrefix = prefix(settings.queryPrefix, &notices)
             guard let expansion = settings.expansion, scoresExpansion || expansion.isAttendedTo else {
-                if settings.expansion != nil {
-                    notices.append("query_expansion: no effect, as no MultiVectorMask lets its tokens count")
+                var length = limit(settings.queryLength)
+                if let expansion = settings.expansion {
+                    let isFixed = expansion.strategy == .fixed
+                    if isFixed { length = min(expansion.length, positions) }
+                    let effect = isFixed ? "only limits queries" : "no effect"
+                    notices.append("query_expansion: \(effect), as no MultiVectorMask lets its tokens count")
                 }
-                query = Rule(prefix: queryPrefix, limit: limit(settings.queryLength))
+                query = try rule(queryPrefix, limit: length, isQuery: true)
                 return
             }
             guard expansion.length <= positions else {
@@ -68,12 +93,11 @@ extension LateInteractionPipeline {
                 )
             }
             let isFixed = expansion.strategy == .fixed
-            query = Rule(
-                prefix: queryPrefix,
+            query = try rule(
+                queryPrefix,
                 limit: isFixed ? expansion.length : max(expansion.length, limit(settings.queryLength)),
-                expansion: (
-                    expansion.length, try Self.token(expansion, tokenizer, folder), expansion.isAttendedTo, isFixed
-                )
+                isQuery: true,
+                (expansion.length, Self.token(expansion, tokenizer, folder), expansion.isAttendedTo, isFixed)
             )
         }
 
@@ -126,8 +150,8 @@ extension LateInteractionPipeline {
         ///     to a fixed length have no other.
         ///   - overlong: What to do with texts that are too long.
         /// - Returns: One value for each text, in order.
-        /// - Throws: ``InferenceError`` for a text that is too long, a prompt that does not exist or a length out of
-        ///   range.
+        /// - Throws: ``InferenceError`` for a text that is too long, a query without tokens that expansion leaves as it
+        ///   is, a prompt that does not exist or a length out of range.
         public func prepare(
             _ texts: [String],
             as role: TextRole = .document,
@@ -136,7 +160,7 @@ extension LateInteractionPipeline {
             overlong: OverlongTextRule = .refuse
         ) throws -> [PreparedText] {
             let rule = role == .query ? query : document
-            let least = rule.expansion?.length ?? 1
+            let least = rule.expansion?.length ?? max(1, rule.least)
             let isFixed = rule.expansion?.isFixed == true
             if let maxLength { try check("max-length", maxLength, in: least...(isFixed ? least : contextLength)) }
             let promptText = try prompts.text(of: prompt, for: role)
@@ -144,10 +168,19 @@ extension LateInteractionPipeline {
                 let whole = promptText + text
                 return rule.prefix.text + (trims ? whole.withoutOuterBlanks : whole)
             }
-            return try encoded(inputs, rule, limit: maxLength ?? rule.limit, overlong).map { text in
+            let texts = try encoded(inputs, rule, limit: maxLength ?? rule.limit, overlong)
+            return try texts.enumerated().map { index, text in
                 var ids = text.tokenIDs
                 var unattended = 0
                 if let expansion = rule.expansion, ids.count < expansion.length {
+                    // Attention needs something to attend to.
+                    guard !ids.isEmpty || expansion.isAttendedTo else {
+                        throw InferenceError.unsuitableText(
+                            number: index + 1,
+                            found: "has no tokens",
+                            expected: "at least one beside those of query_expansion"
+                        )
+                    }
                     let count = expansion.length - ids.count
                     ids += [Int32](repeating: expansion.token, count: count)
                     unattended = expansion.isAttendedTo ? 0 : count

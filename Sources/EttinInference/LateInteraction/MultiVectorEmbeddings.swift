@@ -139,6 +139,21 @@ public struct MultiVectorEmbeddings: Sendable, Hashable {
 // MARK: - Files
 
 extension MultiVectorEmbeddings {
+    /// Refuses a format that has no place for the number of vectors of each text.
+    ///
+    /// - Parameters:
+    ///   - format: The format to be written.
+    ///   - path: The file to be written.
+    /// - Throws: ``InferenceError`` for such a format.
+    package static func check(_ format: EmbeddingFileFormat, of path: String) throws {
+        guard format == .npy else { return }
+        throw InferenceError.invalidOption(
+            name: "output",
+            found: quoted(path) + ", which has no place for the number of vectors of each text",
+            expected: ".safetensors or .jsonl for a multi-vector model"
+        )
+    }
+
     /// Writes all vectors to a file, which appears complete or not at all.
     ///
     /// - Parameters:
@@ -146,6 +161,7 @@ extension MultiVectorEmbeddings {
     ///   - format: The format; `npy` holds one matrix and so no lengths.
     /// - Throws: `CheckpointError` when the file cannot be written; ``InferenceError`` for a format without lengths.
     package func write(to path: String, format: EmbeddingFileFormat) throws {
+        try Self.check(format, of: path)
         switch format {
         case .jsonl:
             try CheckpointError.translating {
@@ -153,12 +169,7 @@ extension MultiVectorEmbeddings {
                 for index in 0..<count { try file.write(jsonLine(index) + [UInt8(ascii: "\n")]) }
                 try file.commit()
             }
-        case .npy:
-            throw InferenceError.invalidOption(
-                name: "output",
-                found: quoted(path) + ", which has no place for the number of vectors of each text",
-                expected: ".safetensors or .jsonl for a multi-vector model"
-            )
+        case .npy: break  // refused above
         case .safetensors:
             let rows = TensorToWrite(
                 name: "embeddings",

@@ -42,16 +42,18 @@ public struct TokenPooling: Sendable, Hashable {
         let count = rows.count / width
         let kept = min(protectedTokens, count)
         let pooled = count - kept
-        let clusters = max(1, Int(Double(pooled) / factor))
+        // Python's `//`, which also rounds down where the quotient in floating point is rounded up to an integer.
+        let points = Double(pooled)
+        let clusters = max(1, Int(((points - points.truncatingRemainder(dividingBy: factor)) / factor).rounded()))
         guard clusters < pooled else { return normalizes ? Self.normalized(Array(rows), width) : Array(rows) }
-        let points = Array(rows.dropFirst(kept * width))
-        let labels = WardClustering(count: pooled, distances: Self.distances(points, width)).clusters(atMost: clusters)
+        let others = Array(rows.dropFirst(kept * width))
+        let labels = WardClustering(count: pooled, distances: Self.distances(others, width)).clusters(atMost: clusters)
         let total = (labels.max() ?? 0) + 1
         var sums = [Float](repeating: 0, count: total * width)
         var sizes = [Float](repeating: 0, count: total)
         for (row, label) in labels.enumerated() {
             sizes[label] += 1
-            for column in 0..<width { sums[label * width + column] += points[row * width + column] }
+            for column in 0..<width { sums[label * width + column] += others[row * width + column] }
         }
         for label in 0..<total {
             for column in 0..<width { sums[label * width + column] /= sizes[label] }

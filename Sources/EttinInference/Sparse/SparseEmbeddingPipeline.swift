@@ -103,7 +103,7 @@ public final class SparseEmbeddingPipeline {
             let members = texts.indices.filter { texts[$0].task == role?.rawValue }
             let prepared = members.map { texts[$0] }
             guard !prepared.isEmpty else { continue }
-            try preparer.check(prepared, for: role)
+            for index in members { try preparer.check(texts[index], number: index + 1, for: role) }
             let most = max(1, Self.maxBatchValues / model.dimensions)
             for places in prepared.batches(maxTokens: maxBatchTokens, maxSequences: most) {
                 try Task.checkCancellation()
@@ -116,14 +116,11 @@ public final class SparseEmbeddingPipeline {
                 }
                 try weights.withUnsafeBufferPointer { weights in
                     for (row, place) in places.enumerated() {
-                        let vector = SparseVector(
-                            weights[row * model.dimensions..<(row + 1) * model.dimensions],
-                            limit: limit
-                        )
-                        guard vector.values.allSatisfy(\.isFinite) else {
+                        let all = weights[row * model.dimensions..<(row + 1) * model.dimensions]
+                        guard all.allSatisfy(\.isFinite) else {
                             throw divergence.error("a weight of text", number: members[place] + 1)
                         }
-                        vectors[members[place]] = vector
+                        vectors[members[place]] = SparseVector(all, limit: limit)
                     }
                 }
             }
@@ -182,7 +179,7 @@ public final class SparseEmbeddingPipeline {
 extension SparseVector {
     /// The tokens of the entries with their weights, the largest first.
     func decoded(by tokenizer: Tokenizer, topK: Int?) -> [(token: String, weight: Float)] {
-        byWeight.prefix(topK ?? count).map { entry in
+        byWeight.prefix(max(0, topK ?? count)).map { entry in
             // Entries beyond the tokenizer's only fill up the matrix; they name no token.
             (token: tokenizer.idToToken(entry.index) ?? "<\(entry.index)>", weight: entry.value)
         }
@@ -254,9 +251,13 @@ extension SparseEmbeddingPipeline {
             try (inputs[.document] ?? inputs[nil] ?? input(for: .query)).preparation.tokenizer
         }
 
-        func check(_ texts: [PreparedText], for role: TextRole?) throws {
+        func check(_ text: PreparedText, number: Int, for role: TextRole?) throws {
             let input = try input(for: role)
-            try texts.check(limit: input.preparation.limit, vocabularySize: input.vocabularySize)
+            do {
+                try [text].check(limit: input.preparation.limit, vocabularySize: input.vocabularySize)
+            } catch let error as InferenceError {
+                throw error.renumbered(by: number - 1)
+            }
         }
 
         /// Prepares texts, on all threads.

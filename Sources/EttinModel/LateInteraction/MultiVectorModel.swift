@@ -94,6 +94,17 @@ public final class MultiVectorModel: Module {
                 expected: "the projection of a HF_ColBERT model"
             )
         }
+        let known = Set(trunk.parameters.map(\.key))
+        let given = try withRecovery { CheckpointKeyMap.imported(try store.stateDictionary(), for: .none).map(\.key) }
+        let others = given.filter { $0 != key && !known.contains($0) }.sorted()
+        guard others.isEmpty else {
+            throw CheckpointError(
+                .unsupported,
+                file: store.form?.rawValue ?? folder,
+                found: "has the tensors \(listing(others)) besides the transformer",
+                expected: "only \(quoted(key)), the projection of a HF_ColBERT model"
+            )
+        }
         let weight = try withRecovery { try store.tensor(key) }
         let hidden = trunk.configuration.hiddenSize
         guard weight.shape.count == 2, weight.size(1) == hidden else {

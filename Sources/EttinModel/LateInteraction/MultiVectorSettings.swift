@@ -100,6 +100,20 @@ public struct MultiVectorSettings: Sendable, Hashable {
     /// The characters of ASCII punctuation, which ColBERT leaves out of documents.
     package static let punctuation = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~".map(String.init)
 
+    /// Reads the settings of a folder without its weights.
+    ///
+    /// - Parameter folder: A multi-vector model.
+    /// - Throws: `CheckpointError` with everything that is wrong.
+    package init(folder: String) throws {
+        guard let modules = try ModuleListing(folder: folder) else {
+            try self.init(stanford: folder)
+            return
+        }
+        let first = modules.transformer
+        let files = FeatureModuleFolder(model: folder, name: first?.path ?? "", type: first?.type ?? "")
+        try self.init(folder: folder, transformer: TransformerSettings(files))
+    }
+
     /// Reads the settings of a folder with modules.
     ///
     /// - Parameters:
@@ -135,23 +149,44 @@ public struct MultiVectorSettings: Sendable, Hashable {
         notices += common.notices
     }
 
+    /// Where the folder limits the tokens of a query or a document.
+    ///
+    /// - Parameter isQuery: Whether a query is meant.
+    /// - Returns: The file and its key.
+    package func lengthKey(isQuery: Bool) -> (file: String, key: String) {
+        switch layout {
+        case .pylate: return (EmbeddingSettings.file, isQuery ? "query_length" : "document_length")
+        case .stanford: return (Self.stanfordFile, isQuery ? "query_maxlen" : "doc_maxlen")
+        case .sentenceTransformers:
+            if isQuery, expansion?.strategy == .fixed { return (TransformerSettings.file, "query_expansion") }
+            let isGiven = (isQuery ? queryLength : documentLength) != nil
+            let key = isQuery ? "query_length" : "document_length"
+            return (TransformerSettings.file, isGiven ? key : "max_seq_length")
+        }
+    }
+
     private mutating func readPyLate(_ fields: inout ConfigurationFields) throws {
         layout = .pylate
-        namesPrefixes = fields.object["query_prefix"] != nil || fields.object["document_prefix"] != nil
-        var (query, document): (String?, String?) = ("[Q] ", "[D] ")
+        // null takes the default, as an absent key does.
+        var (query, document): (String?, String?) = (nil, nil)
         fields.read("query_prefix", into: &query)
         fields.read("document_prefix", into: &document)
-        (queryPrefix, documentPrefix) = (query ?? "", document ?? "")
-        (queryLength, documentLength) = (32, 180)
-        for (key, path) in [("query_length", \Self.queryLength), ("document_length", \Self.documentLength)] {
+        namesPrefixes = query != nil || document != nil
+        (queryPrefix, documentPrefix) = (query ?? "[Q] ", document ?? "[D] ")
+        for (key, path, usual) in [
+            ("query_length", \Self.queryLength, 32), ("document_length", \Self.documentLength, 180),
+        ] {
             fields.read(key, into: &self[keyPath: path])
+            self[keyPath: path] = self[keyPath: path] ?? usual
             if let length = self[keyPath: path], !(1...ConfigurationLimits.width).contains(length) {
                 fields.refuse(key, "is \(length)", expected: "1 to \(ConfigurationLimits.width)")
             }
         }
         var (expands, attends) = (true, false)
-        fields.read("do_query_expansion", into: &expands)
-        fields.read("attend_to_expansion_tokens", into: &attends)
+        if fields.value("do_query_expansion")?.isNull != true { fields.read("do_query_expansion", into: &expands) }
+        if fields.value("attend_to_expansion_tokens")?.isNull != true {
+            fields.read("attend_to_expansion_tokens", into: &attends)
+        }
         if expands { expansion = QueryExpansion(length: queryLength ?? 32, isAttendedTo: attends) }
         skippedWords = Self.punctuation
         if let value = fields.value("skiplist_words"), !value.isNull {
@@ -164,12 +199,14 @@ public struct MultiVectorSettings: Sendable, Hashable {
         guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
     }
 
+    private static let stanfordFile = "artifact.metadata"
+
     /// Reads `artifact.metadata` of Stanford's ColBERT; an absent file is defaults.
     ///
     /// - Throws: `CheckpointError` with everything that is wrong.
     init(stanford folder: String) throws {
         layout = .stanford
-        let name = "artifact.metadata"
+        let name = Self.stanfordFile
         let path = FilePath.joined(folder, name)
         let object =
             FilePath.exists(path)
@@ -190,8 +227,9 @@ public struct MultiVectorSettings: Sendable, Hashable {
             }
         }
         func flag(_ key: String, _ usual: Bool) -> Bool {
+            if fields.object[key]?.isNull == true { return false }
             var value = usual
-            if fields.object[key]?.isNull != true { fields.read(key, into: &value) }
+            fields.read(key, into: &value)
             return value
         }
         expansion = QueryExpansion(length: length ?? 32, isAttendedTo: flag("attend_to_mask_tokens", false))

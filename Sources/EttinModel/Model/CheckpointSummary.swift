@@ -31,6 +31,8 @@ package struct CheckpointSummary: Sendable {
     package let settings: EmbeddingSettings?
     /// All that the file says.
     package let settingsObject: JSONObject
+    /// What a multi-vector model's folder says about queries and documents; nil for another.
+    package let multiVector: MultiVectorSettings?
     /// The folder of the tokenizer below the model's; empty for its own.
     package let tokenizerPath: String
     /// Why the model cannot be run; nil when nothing is known to be in the way.
@@ -65,6 +67,7 @@ package struct CheckpointSummary: Sendable {
         modules = nil
         settings = nil
         settingsObject = [:]
+        multiVector = nil
         tokenizerPath = ""
         obstacle = nil
         notices = []
@@ -101,6 +104,16 @@ package struct CheckpointSummary: Sendable {
         } catch let error as CheckpointError where error.isAboutSupport {
             obstacles.append(error.description)
         }
+
+        var multiVector: MultiVectorSettings?
+        if evidence?.kind == .multiVector, obstacles.isEmpty {
+            do {
+                multiVector = try MultiVectorSettings(folder: folder)
+            } catch let error as CheckpointError where error.isAboutSupport {
+                obstacles.append(error.description)
+            }
+        }
+        self.multiVector = multiVector
 
         // The transformer's own folder, where there is one.
         let transformerPath = modules == nil ? "" : modules?.transformer?.path
@@ -183,6 +196,7 @@ extension CheckpointSummary {
         case .tagger: "token-classification"
         case .questionAnswering: "question-answering"
         case .multipleChoice: "multiple-choice"
+        case .multiVector: "projection"
         default: nil
         }
     }
@@ -209,11 +223,6 @@ extension CheckpointSummary {
             let flags = PoolingModule.flags.filter { entry.settings[$0.key] == true }.map(\.pooling.rawValue)
             return flags.isEmpty ? [Pooling.mean.rawValue] : flags
         }
-    }
-
-    /// A number that a module's or the model's settings hold; nil without it.
-    package func length(_ key: String) -> Int? {
-        settingsObject[key]?.intValue ?? modules?.transformer?.settings[key]?.intValue
     }
 }
 
