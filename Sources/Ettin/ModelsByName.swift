@@ -17,8 +17,8 @@ extension TextEncoder {
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:pooling:options:maxBatchTokens:)`.
     public init(
         _ model: String,
@@ -46,8 +46,8 @@ extension TextGenerator {
     ///     `generation_config.json`.
     ///   - maxSequences: Maximum number of prompts that are continued at once, of all tasks together.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as
     ///   `init(folder:options:usesGenerationConfiguration:maxSequences:)`.
     public init(
@@ -78,8 +78,8 @@ extension FillMask {
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
@@ -103,8 +103,8 @@ extension TextClassifier {
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
@@ -128,8 +128,8 @@ extension TokenClassifier {
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
@@ -153,8 +153,8 @@ extension QuestionAnswerer {
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
@@ -178,8 +178,8 @@ extension MultipleChoice {
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
@@ -203,8 +203,8 @@ extension Reranker {
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
@@ -228,8 +228,8 @@ extension LateInteractionEncoder {
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,
@@ -253,8 +253,8 @@ extension SparseEncoder {
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
-    ///   - onEvent: Told what else happens: files that are complete, retries, a cached copy in place of a Hub that cannot
-    ///     be reached.
+    ///   - onEvent: Told all that the Hub's client tells: bytes and files that have come, retries, a cached copy in place of
+    ///     a Hub that cannot be reached.
     /// - Throws: `HubError` when the model cannot be had; else as `init(folder:options:maxBatchTokens:)`.
     public init(
         _ model: String,

@@ -152,7 +152,6 @@ import Testing
         } throws: {
             "\($0)" == "text 3 fails; expected none that does"
         }
-        #expect(await summer.scheduler.isIdle)
     }
 
     @Test(.timeLimit(.minutes(1))) func aCancelledRequestThrowsWhileTheModelComputesAndIsInNoFurtherBatch() async throws
