@@ -101,7 +101,7 @@ struct TinyColBERT {
         let model = try TinyColBERT(.pylate)
         let pipeline = try model.pipeline()
         let tokenizer = model.checkpoint.tokenizer
-        let prefix = try #require(tokenizer.unkTokenID)
+        let prefix = try #require(tokenizer.tokenToID("[UNK]"))
         let mask = try #require(tokenizer.maskTokenID)
         let plain = tokenizer.encodeIDs("A cat")
         let text = try pipeline.preparer.prepare(["  A cat\n"], as: .query)[0]

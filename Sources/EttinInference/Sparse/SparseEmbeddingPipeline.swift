@@ -253,10 +253,8 @@ extension SparseEmbeddingPipeline {
 
         func check(_ text: PreparedText, number: Int, for role: TextRole?) throws {
             let input = try input(for: role)
-            do {
+            try InferenceError.numbering({ $0 + number - 1 }) {
                 try [text].check(limit: input.preparation.limit, vocabularySize: input.vocabularySize)
-            } catch let error as InferenceError {
-                throw error.renumbered(by: number - 1)
             }
         }
 
