@@ -31,7 +31,7 @@ def main(folder):
     base = folder / "encoder"
     model = checkpoint(base, tokenizer, "ForMaskedLM")
     with torch.no_grad():
-        model.decoder.bias -= 4  # So that few tokens are active in sparse vectors.
+        model.decoder.bias -= 9  # So that few tokens are active in sparse vectors.
     model.save_pretrained(base)
     key = "sentence_embedding"
 

@@ -114,6 +114,7 @@ def test_lengths_are_those_of_texts():
     assert lengths == rows.text_lengths() != sorted(lengths)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("task", TEXT_TASKS)
 def test_results_of_texts_agree(tmp_path, task, measured):
     """What the text rows time computes the same from the same texts, in float32."""

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 NAME = "descendants: classifier scores, largest difference"
 LABELS = ["politics", "sport", "science", "art"]
-PAIRS = [("A man plays a guitar.", "A man makes music."), ("A dog.", "A cat, asleep."), ("The sea was calm.", "")]
+PAIRS = [("A man plays a guitar.", "A man makes music."), ("A dog.", "A cat, asleep."), ("The sea was calm.", "Still")]
 
 
 def names(labels):

@@ -59,6 +59,7 @@ def compare(folder, model, measured, documents=DOCUMENTS):
             measured(NAME, close(ours, theirs))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("strategy", ["fixed", "min"])
 @pytest.mark.parametrize("attend", [False, True])
 @pytest.mark.parametrize("length", [8, 24])
@@ -69,6 +70,7 @@ def test_expansion(small_tokenizer, tmp_path, strategy, attend, length, measured
     assert kind(tmp_path / "made") == "multi-vector"
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("prompts", [PREFIXES, PLAIN, {}])
 @pytest.mark.parametrize("skipped", [None, list(string.punctuation)])
 def test_prefixes_and_skip_lists(small_tokenizer, tmp_path, prompts, skipped, measured):

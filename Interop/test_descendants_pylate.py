@@ -53,6 +53,7 @@ def test_lengths(small_tokenizer, tmp_path, lengths, measured):
     assert kind(tmp_path / "made") == "multi-vector"
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("expansion, attend", [(True, False), (True, True), (False, False)])
 @pytest.mark.parametrize("prefixes", [None, "", "Q: "])
 def test_expansion_and_prefixes(small_tokenizer, tmp_path, expansion, attend, prefixes, measured):
@@ -92,11 +93,12 @@ def test_pooled_documents(small_tokenizer, tmp_path, factor, measured):
 
 def test_reranking(small_tokenizer, tmp_path, measured):
     model = save(tmp_path / "made", small_tokenizer, document_length=60)
-    theirs = rank.rerank(
-        documents_ids=[list(range(len(DOCUMENTS)))] * len(QUERIES),
-        queries_embeddings=model.encode(QUERIES, is_query=True),
-        documents_embeddings=[model.encode(DOCUMENTS, is_query=False) for _ in QUERIES])
-    for query, expected in zip(QUERIES, theirs, strict=True):
+    documents = model.encode(DOCUMENTS, is_query=False)
+    for query, vectors in zip(QUERIES, model.encode(QUERIES, is_query=True), strict=True):
+        # One by one: in a batch, the padding of the original competes with a similarity of 0.
+        expected = sorted(
+            (rank.rerank([[index]], [vectors], [[document]])[0][0] for index, document in enumerate(documents)),
+            key=lambda result: -result["score"])
         [ours] = lines("rerank", tmp_path / "made", query, *DOCUMENTS, "--json", "--truncate")
         assert [line["corpus_id"] for line in ours] == [line["id"] for line in expected]
         measured("descendants: MaxSim of PyLate, largest difference", close(

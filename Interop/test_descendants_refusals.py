@@ -60,17 +60,20 @@ def vision(folder):
 
 
 REFUSED = [
-    (adapter, ["adapter", "jhu-clsp/ettin-encoder-17m"]), (onnx_only, ["ONNX"]), (bert, ["bert", "modernbert"]),
-    (quantised, ["quantiz", "bitsandbytes"]), (gliner, ["GLiNER"]), (vision, ["modernvbert"]),
+    (adapter, ["adapter", "jhu-clsp/ettin-encoder-17m"]), (onnx_only, ["ONNX"]), (bert, ["bert"]),
+    (quantised, ["quantis", "bitsandbytes"]), (gliner, ["GLiNER"]), (vision, ["modernvbert"]),
 ]
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("command", [["embed"], ["rerank", "A query"], ["classify"], ["sparse"]])
 @pytest.mark.parametrize("make, words", REFUSED, ids=[make.__name__ for make, _ in REFUSED])
 def test_what_cannot_be_run_is_named(encoder, make, words, command):
     make(encoder)
     name, *texts = command
     error = refusal(name, encoder, *texts, "A text.")
+    if make is quantised and name in ["rerank", "classify"]:
+        words = ["masked language model"]  # There is no head, whatever the weights are.
     for word in words:
         assert word.lower() in error.lower()
 

@@ -32,8 +32,12 @@ def original(folder, **options):
 
 
 def compare(ours, theirs, measured):
-    for field in ["entity", "entity_group", "index", "word", "start", "end"]:
+    for field in ["entity", "entity_group", "index", "start", "end"]:
         assert [entity.get(field) for entity in ours] == [entity.get(field) for entity in theirs]
+    for entity, expected in zip(ours, theirs):
+        # The original decodes words twice, which spoils letters that are several tokens.
+        if "\N{REPLACEMENT CHARACTER}" not in expected["word"]:
+            assert entity["word"] == expected["word"]
     measured(NAME, close([entity["score"] for entity in ours], [float(entity["score"]) for entity in theirs]))
 
 
@@ -50,6 +54,7 @@ def test_strategies(tagger, strategy, measured):
     assert kind(tagger) == "tagger"
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
 @pytest.mark.parametrize("stride", [8, 40])
 def test_windows_over_long_texts(tagger, strategy, stride, measured):

@@ -23,7 +23,7 @@ def base(small_tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("v5") / "base"
     model = checkpoint(folder, small_tokenizer, "ForMaskedLM")
     with torch.no_grad():
-        model.decoder.bias -= 4  # So that some tokens are active and most are not.
+        model.decoder.bias -= 9  # So that some tokens are active and most are not.
     model.save_pretrained(folder)
     return folder
 
