@@ -80,7 +80,7 @@ def test_a_projection_before_pooling(base, tmp_path, measured):
 @pytest.mark.parametrize("include_prompt", [True, False])
 def test_prompts(base, tmp_path, include_prompt, measured):
     prompts = {"query": "search_query: ", "document": "doc:", "classification": "classification: "}
-    modules = pooled(base, ["mean", "cls"], include_prompt=include_prompt)
+    modules = pooled(base, ["mean", "cls", "weightedmean", "lasttoken"], include_prompt=include_prompt)
     model = save(tmp_path / "made", modules, prompts=prompts, default_prompt_name="classification")
     texts = [*TEXTS, "  blanks around the text  "]
     for flags, theirs in [
@@ -90,6 +90,8 @@ def test_prompts(base, tmp_path, include_prompt, measured):
         (["--prompt-name", "document"], model.encode(texts, prompt_name="document")),
         (["--prompt", "A: "], model.encode(texts, prompt="A: ")),
         (["--prompt", ""], model.encode(texts, prompt="")),
+        # Longer than the context: of each text, the last special token is left.
+        (["--prompt", "A letter came. " * 100], model.encode(texts, prompt="A letter came. " * 100)),
     ]:
         measured(NAME, close(embeddings(tmp_path / "made", *texts, "--truncate", *flags), theirs))
 
@@ -139,6 +141,14 @@ def test_static_embeddings(tmp_path, measured):
     model = save(tmp_path / "made", [StaticEmbedding(word_piece(), embedding_dim=WIDTH), Normalize()])
     measured(NAME, close(embeddings(tmp_path / "made", *TEXTS), model.encode(TEXTS)))
     assert kind(tmp_path / "made") == "embedding"
+
+
+@pytest.mark.parametrize("direction", ["left", "right"])
+def test_static_embeddings_that_truncate(tmp_path, direction, measured):
+    tokenizer = word_piece()
+    tokenizer.enable_truncation(max_length=6, direction=direction)
+    model = save(tmp_path / "made", [StaticEmbedding(tokenizer, embedding_dim=WIDTH)])
+    measured(NAME, close(embeddings(tmp_path / "made", *TEXTS, "--truncate"), model.encode(TEXTS)))
 
 
 def test_a_router_with_a_side_for_queries_and_one_for_documents(base, tmp_path, measured):

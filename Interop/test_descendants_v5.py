@@ -55,11 +55,15 @@ def test_chains_of_modules(base, tmp_path, measured):
     measured(NAME, close(embeddings(tmp_path / "made", *SPACED, "--truncate"), model.encode(SPACED)))
 
 
+MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("include_prompt", [True, False])
-def test_prompts(base, tmp_path, include_prompt, measured):
+def test_prompts(base, tmp_path, mode, include_prompt, measured):
     """A prompt that ends in a blank is stripped before its tokens are counted, unlike in version 6."""
     prompts = {"query": "search_query: ", "document": "doc:"}
-    modules = [Transformer(str(base)), Pooling(WIDTH, pooling_mode="mean", include_prompt=include_prompt)]
+    modules = [Transformer(str(base)), Pooling(WIDTH, pooling_mode=mode, include_prompt=include_prompt)]
     model = save(tmp_path / "made", modules, prompts=prompts, default_prompt_name="query")
     for flags, theirs in [
         ([], model.encode(SPACED)),

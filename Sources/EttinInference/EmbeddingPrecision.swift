@@ -45,6 +45,33 @@ public struct EmbeddingRanges: Sendable, Hashable {
                 maximums[dimension] = max(maximums[dimension], value)
             }
         }
+        try self.init(minimums: minimums, maximums: maximums)
+    }
+
+    /// Takes ranges that were found before.
+    ///
+    /// - Parameters:
+    ///   - minimums: The smallest value of each dimension.
+    ///   - maximums: The largest value of each dimension, as many.
+    /// - Throws: ``InferenceError`` for counts that differ, a minimum above its maximum and values that are NaN or
+    ///   infinite.
+    public init(minimums: [Float], maximums: [Float]) throws {
+        func refusal(_ found: String) -> InferenceError {
+            .invalidOption(
+                name: "calibration",
+                found: found,
+                expected: "for each dimension a finite minimum, and a maximum that is not below it"
+            )
+        }
+        guard minimums.count == maximums.count else {
+            throw refusal("of \(minimums.count) minimums and \(maximums.count) maximums")
+        }
+        // A width beyond the largest float would make steps that are NaN.
+        if let index = minimums.indices.first(where: {
+            !(maximums[$0] - minimums[$0]).isFinite || minimums[$0] > maximums[$0]
+        }) {
+            throw refusal("\(minimums[index]) to \(maximums[index]) in dimension \(index)")
+        }
         (self.minimums, self.maximums) = (minimums, maximums)
     }
 }
@@ -101,6 +128,13 @@ extension TextEmbeddings {
 
     private func steps(_ precision: EmbeddingPrecision, _ given: EmbeddingRanges?) throws -> [UInt8] {
         if count == 0 { return [] }
+        if given == nil, count == 1 {
+            throw InferenceError.invalidOption(
+                name: "precision",
+                found: "\(precision.rawValue) of 1 embedding, which has no range",
+                expected: "--calibration FILE with texts like it, or more texts"
+            )
+        }
         let ranges = try given ?? EmbeddingRanges(calibratedBy: self)
         guard ranges.minimums.count == dimensions, ranges.maximums.count == dimensions else {
             throw InferenceError.invalidOption(

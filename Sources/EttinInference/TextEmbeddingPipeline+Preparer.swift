@@ -9,6 +9,8 @@ extension TextEmbeddingPipeline {
             let preparation: TextPreparation
             /// Whether blanks around a text are left out.
             let trims: Bool
+            /// Whether texts that are too long lose their beginning, by the files of the model.
+            let truncatesLeft: Bool
             /// How many entries the module's vocabulary has.
             let vocabularySize: Int
         }
@@ -67,7 +69,8 @@ extension TextEmbeddingPipeline {
             let route = try route(for: task)
             let whole = promptText.isEmpty && !route.trims ? texts : texts.map { route.trimmed(promptText + $0) }
             let prepared = try route.preparation.prepare(whole, overlong: overlong)
-            let count = includesPrompt || promptText.isEmpty ? 0 : route.countOfPromptTokens(promptText)
+            let hasNoCount = includesPrompt || promptText.isEmpty || prepared.isEmpty
+            let count = hasNoCount ? 0 : try route.countOfPromptTokens(promptText, overlong: overlong)
             let givenTask = routes.count > 1 ? task?.rawValue : nil
             guard count > 0 || givenTask != nil else { return prepared }
             return prepared.map {
@@ -88,12 +91,17 @@ extension TextEmbeddingPipeline.Preparer.Route {
 
     /// The tokens of the prompt alone, with the special ones in front but not those behind.
     ///
+    /// A prompt that is too long counts as it is truncated, so that of a text which it fills only the last special token
+    /// is left to pool.
+    ///
     /// Alone, the blank at the end of a prompt is a token, although in front of a text it may be part of the first word:
     /// versions from 6 leave out the first token of the text then, as those up to 5 do not, which trim the prompt too.
     ///
     /// > Source: sentence-transformers 5.3 and 6.2, `SentenceTransformer._get_prompt_length`.
-    func countOfPromptTokens(_ prompt: String) -> Int {
-        let ids = preparation.encodeIDs(trimmed(prompt))
+    func countOfPromptTokens(_ prompt: String, overlong rule: OverlongTextRule) throws -> Int {
+        // Texts that were to be refused are no longer than the limit here, though the prompt alone may be.
+        let rule = rule == .refuse ? OverlongTextRule.keepStart : rule
+        let ids = try preparation.prepare([trimmed(prompt)], overlong: rule)[0].tokenIDs
         return ids.count - (ids.last.map(preparation.tokenizer.isSpecial) == true ? 1 : 0)
     }
 }

@@ -84,7 +84,7 @@ public final class TextEmbeddingPipeline {
                 let tokenizer = try tokenizers[input.folder] ?? Tokenizer(folder: input.folder)
                 tokenizers[input.folder] = tokenizer
                 try input.requireIDs(of: tokenizer)
-                routes[task] = .success(Preparer.Route(input, tokenizer, settings: model.settings))
+                routes[task] = try .success(Preparer.Route(input, tokenizer, settings: model.settings))
             } catch let error as CheckpointError where model.chain.router != nil {
                 routes[task] = .failure(error)
             }
@@ -96,6 +96,11 @@ public final class TextEmbeddingPipeline {
 
     /// The tokenizer; where a Router has several, that of texts without a task.
     public var tokenizer: Tokenizer { preparer.tokenizer }
+
+    /// Whether texts of a task that are too long lose their beginning, by the files of the model.
+    ///
+    /// - Throws: `CheckpointError` for a task that the model has no route for.
+    package func truncatesLeft(_ task: TextRole?) throws -> Bool { try preparer.route(for: task).truncatesLeft }
 
     /// Encodes texts.
     ///
@@ -201,11 +206,14 @@ public final class TextEmbeddingPipeline {
 
 extension TextEmbeddingPipeline.Preparer.Route {
     /// The rules of a module that reads tokens.
-    fileprivate init(_ input: ModuleInput, _ tokenizer: Tokenizer, settings: EmbeddingSettings) {
+    ///
+    /// - Throws: `TokenizerError` where the tokenizer's own truncation is none.
+    fileprivate init(_ input: ModuleInput, _ tokenizer: Tokenizer, settings: EmbeddingSettings) throws {
         let limits = [
-            input.obeysTokenizer ? tokenizer.modelMaxLength : nil, input.configuration?.maxPositionEmbeddings,
-            input.maxTokens, settings.maxSequenceLength,
+            try input.obeysTokenizer ? tokenizer.modelMaxLength : tokenizer.ownMaxLength,
+            input.configuration?.maxPositionEmbeddings, input.maxTokens, settings.maxSequenceLength,
         ]
+        truncatesLeft = input.obeysTokenizer ? tokenizer.truncatesLeft : tokenizer.truncation["direction"] == "Left"
         preparation = TextPreparation(
             tokenizer: tokenizer,
             limit: limits.compactMap(\.self).min() ?? .max,

@@ -241,6 +241,24 @@ public struct Tokenizer: Sendable {
     /// The `truncation` member of `tokenizer.json`; read, never applied.
     package var truncation: JSONValue { file.header["truncation"] ?? .null }
 
+    /// Maximum number of tokens by that member, which counts where `tokenizer_config.json` does not; nil without one.
+    ///
+    /// - Throws: `TokenizerError` for what is no number of tokens.
+    package var ownMaxLength: Int? {
+        get throws {
+            guard !truncation.isNull else { return nil }
+            guard let length = truncation["max_length"]?.intValue, length >= 0 else {
+                throw TokenizerError.invalid(
+                    file: "tokenizer.json",
+                    field: "truncation.max_length",
+                    found: truncation["max_length"]?.text() ?? "not there",
+                    expected: "a number of tokens"
+                )
+            }
+            return length
+        }
+    }
+
     /// The `padding` member of `tokenizer.json`; read, never applied.
     package var padding: JSONValue { file.header["padding"] ?? .null }
 

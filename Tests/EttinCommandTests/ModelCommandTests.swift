@@ -104,6 +104,88 @@ struct ModelCommandTests {
         }
     }
 
+    struct Unreadable: CustomTestStringConvertible, Sendable {
+        let modules: String
+        var files: [String: String] = [:]
+        var removed: String?
+        let message: String
+        var testDescription: String { message }
+    }
+
+    private static let transformer = #"{"path": "", "type": "x.Transformer"}"#
+    private static let pooling = #"{"path": "1_Pooling", "type": "x.Pooling"}"#
+    private static let router = #"[{"path": "", "type": "x.Router"}]"#
+    static let unreadable = [
+        Unreadable(modules: "[]", message: "modules.json: is not a list of modules"),
+        Unreadable(modules: "{}", message: "modules.json: is not a list of modules"),
+        Unreadable(
+            modules: #"[\#(transformer), \#(pooling), {"type": "x.Dense"}]"#,
+            message: "module 2 lacks \"type\" or \"path\""
+        ),
+        Unreadable(
+            modules: #"[\#(transformer), \#(pooling), {"path": "../d1/2_Dense", "type": "x.Dense"}]"#,
+            message: "module 2 has the path \"../d1/2_Dense\""
+        ),
+        Unreadable(
+            modules: #"[\#(transformer), \#(pooling), {"path": "2_Dense", "type": "x.Dense"}]"#,
+            message: "2_Dense/config.json"
+        ),
+        Unreadable(modules: "[\(transformer), \(pooling)]", removed: "1_Pooling", message: "1_Pooling/config.json"),
+        Unreadable(modules: router, removed: "config.json", message: "router_config.json"),
+        Unreadable(
+            modules: router,
+            files: ["router_config.json": #"{"types": {"a": "x.LSTM"}, "structure": {"query": ["a"]}}"#],
+            message: "router_config.json: module \"a\" is \"x.LSTM\""
+        ),
+        Unreadable(
+            modules: "[\(transformer), \(pooling)]",
+            files: ["1_Pooling/config.json": #"{"embedding_dimension": 7, "pooling_mode": "cls"}"#],
+            message: "is 7; expected 32, the width before it"
+        ),
+        Unreadable(
+            modules: "[\(transformer), \(pooling)]",
+            files: ["config_sentence_transformers.json": #"{"truncate_dim": 99}"#],
+            message: "\"truncate_dim\" is 99; expected at most 32, the width of an embedding"
+        ),
+        Unreadable(modules: "[\(transformer), \(pooling)]", removed: "tokenizer.json", message: "tokenizer.json"),
+    ]
+
+    @Test("info says of what embed refuses that it cannot be run", arguments: unreadable)
+    func infoOfWhatIsRefused(_ model: Unreadable) throws {
+        try withTemporaryFolder { folder in
+            let path = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: TinyModels.shared().encoder, toPath: path)
+            try FileManager.default.createDirectory(atPath: "\(path)/1_Pooling", withIntermediateDirectories: false)
+            let usual = ["1_Pooling/config.json": "{}", "modules.json": model.modules]
+            for (name, text) in usual.merging(model.files, uniquingKeysWith: { $1 }) {
+                try text.write(toFile: "\(path)/\(name)", atomically: true, encoding: .utf8)
+            }
+            if let name = model.removed { try FileManager.default.removeItem(atPath: "\(path)/\(name)") }
+            let document = try Command.succeed(["info", path, "--json"]).document()
+            #expect(document["command"] == .null)
+            let obstacle = document["obstacle"]?.stringValue ?? ""
+            #expect(obstacle.contains(model.message), "\(obstacle)")
+            let refused = try Command.run(["embed", path, "x"])
+            #expect(refused.code == 1 && refused.errors.contains(model.message), "\(refused.errors)")
+        }
+    }
+
+    @Test("The lowest length holds, and info states it")
+    func lengths() throws {
+        try withTemporaryFolder { folder in
+            let path = "\(folder)/model"
+            try FileManager.default.copyItem(atPath: TinyModels.shared().encoder, toPath: path)
+            try FileManager.default.createDirectory(atPath: "\(path)/1_Pooling", withIntermediateDirectories: false)
+            for (name, text) in [
+                ("modules.json", "[\(Self.transformer), \(Self.pooling)]"), ("1_Pooling/config.json", "{}"),
+                ("sentence_bert_config.json", #"{"max_seq_length": 1000000}"#),
+            ] { try text.write(toFile: "\(path)/\(name)", atomically: true, encoding: .utf8) }
+            let document = try Command.succeed(["info", path, "--json"]).document()
+            #expect(document["max_seq_length"] == document["max_position_embeddings"])
+            #expect(document["obstacle"] == .null)
+        }
+    }
+
     @Test("embed concatenates poolings and rounds to bytes and bits")
     func embedOptions() throws {
         let encoder = try TinyModels.shared().encoder
@@ -122,6 +204,10 @@ struct ModelCommandTests {
             try texts.joined(separator: "\n").write(toFile: sample, atomically: true, encoding: .utf8)
             let calibrated = try rows(["--precision", "uint8", "--calibration", sample])
             #expect(calibrated == bytes)
+            let empty = "\(folder)/empty.txt"
+            try "".write(toFile: empty, atomically: true, encoding: .utf8)
+            let failed = try Command.run(["embed", encoder, "x", "--precision", "int8", "--calibration", empty])
+            #expect(failed.code == 1 && failed.errors.contains("\(empty): has no text for --calibration"))
             _ = try Command.succeed([
                 "embed", encoder, "x", "--precision", "int8", "--calibration", sample, "-o", output,
             ])
@@ -129,7 +215,7 @@ struct ModelCommandTests {
             #expect(file.count == 128 + 32 && String(decoding: file, as: UTF8.self).contains("'descr': '|i1'"))
         }
         let alone = try Command.run(["embed", encoder, "x", "--precision", "int8"])
-        #expect(alone.code == 1 && alone.errors.contains("--calibration is 1 embedding, which has no range"))
+        #expect(alone.code == 1 && alone.errors.contains("--precision is int8 of 1 embedding, which has no range"))
         let wrong = try Command.run(["embed", encoder, "x", "--precision", "binary", "--calibration", "x"])
         #expect(wrong.code == 64)
     }

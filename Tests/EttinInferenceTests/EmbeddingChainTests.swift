@@ -109,6 +109,34 @@ import Torch
         #expect(zip(try encoder.embeddings(of: text)[0], expected).allSatisfy { abs($0 - $1) < 1e-5 })
     }
 
+    @Test(arguments: [true, false])
+    func ofAPromptThatFillsTheContextTheLastTokenIsLeft(isOld: Bool) throws {
+        let checkpoint = try TinyCheckpoint(.encoder)
+        try Self.folder(
+            "config_sentence_transformers.json",
+            #"{"__version__": {"sentence_transformers": "\#(isOld ? 5 : 6).0.0"}}"#,
+            in: checkpoint
+        )
+        let encoder = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) }
+        let prompt = TextEmbeddingPipeline.Prompt.text(String(repeating: "A cat sat on the mat. ", count: 20))
+        let text = try encoder.preparer.prepare(["fox"], prompt: prompt, overlong: .keepStart)
+        #expect(text[0].tokenIDs.count == 64 && text[0].tokenIDs.last == 2 && text[0].promptTokenCount == 63)
+        let hidden: [Float] = try withoutGradients {
+            try encoder.model.chain.transformers[0].trunk(PackedBatch(text.map(\.tokenIDs))).array()
+        }
+        #expect(zip(try encoder.embeddings(of: text)[0], hidden.suffix(32)).allSatisfy { abs($0 - $1) < 1e-5 })
+        #expect(throws: InferenceError.self) { try encoder.encode(["fox"], prompt: prompt) }
+        #expect(try encoder.encode([], prompt: prompt, overlong: .keepStart).count == 0)
+    }
+
+    @Test func aPoolingNeedsItsSettings() throws {
+        let checkpoint = try TinyCheckpoint(.encoder)
+        try Self.folder("config_sentence_transformers.json", "{}", in: checkpoint)
+        try FileManager.default.removeItem(atPath: checkpoint.folder.file("1_Pooling/config.json"))
+        let text = Self.message { _ = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0) } }
+        #expect(text.contains("1_Pooling/config.json"), "\(text)")
+    }
+
     // MARK: - Tasks
 
     @Test func tasksTakeTheirPrompts() throws {
@@ -139,6 +167,8 @@ import Torch
         let embeddings = try both.encode(Self.texts)
         #expect(embeddings.dimensions == 64)
         for index in Self.texts.indices { #expect(embeddings[index] == parts[0][index] + parts[1][index]) }
+        let none = Self.message { _ = try checkpoint.loaded { try TextEmbeddingPipeline(folder: $0, poolings: []) } }
+        #expect(none.contains("--pooling is empty; expected one or more of"), "\(none)")
     }
 
     @Test func widthsAboveTheModelsAreRefused() throws {
@@ -183,6 +213,37 @@ import Torch
         #expect(try FolderEvidence(folder: folder.path)?.kind == .embedding)
         let summary = try CheckpointSummary(folder: folder.path)
         #expect(summary.configuration == nil && summary.obstacle == nil && summary.parameterCount == 648)
+    }
+
+    @Test(arguments: ["Left", "Right"])
+    func staticEmbeddingsObeyTheTruncationOfTheirTokenizer(direction: String) throws {
+        let checkpoint = try TinyCheckpoint(.encoder)
+        let folder = try TemporaryFolder()
+        try folder.write(#"[{"path": "", "type": "sentence_transformers.models.StaticEmbedding"}]"#, "modules.json")
+        try Self.writeStatic(folder.path, checkpoint, scale: 1)
+        let file = try JSONValue(parsing: folder.read("tokenizer.json"))
+        func write(_ length: JSONValue) throws {
+            var object = try #require(file.objectValue)
+            object["truncation"] = [
+                "max_length": length, "direction": .string(direction), "strategy": "LongestFirst", "stride": 0,
+            ]
+            try folder.write(JSONValue.object(object).text(), "tokenizer.json")
+        }
+        try write(3)
+        let encoder = try TextEmbeddingPipeline(folder: folder.path)
+        #expect(try encoder.preparer.limit == 3 && encoder.truncatesLeft(nil) == (direction == "Left"))
+        let ids = checkpoint.tokenizer.encodeIDs(Self.texts[1], addSpecialTokens: false)
+        let text = try encoder.preparer.prepare(
+            [Self.texts[1]],
+            overlong: encoder.truncatesLeft(nil) ? .keepEnd : .keepStart
+        )
+        #expect(text[0].isTruncated && text[0].tokenIDs == Array(direction == "Left" ? ids.suffix(3) : ids.prefix(3)))
+        #expect(throws: InferenceError.self) { try encoder.encode([Self.texts[1]]) }
+        let pooled = Self.message { _ = try TextEmbeddingPipeline(folder: folder.path, pooling: .cls) }
+        #expect(pooled == "modules.json: has no Pooling, which --pooling would change")
+        try write("many")
+        let broken = Self.message { _ = try TextEmbeddingPipeline(folder: folder.path) }
+        #expect(broken.contains("truncation.max_length"), "\(broken)")
     }
 
     @Test func aRouterHasATokenizerAndARouteForEachTask() throws {

@@ -44,6 +44,14 @@ import Testing
         #expect(signed[1] == [-128, 26, 127, -128, -128, -128, 127, 127, -128, -128])
     }
 
+    @Test func rangesMayBeStored() throws {
+        let ranges = try EmbeddingRanges(calibratedBy: Self.samples)
+        #expect(try EmbeddingRanges(minimums: ranges.minimums, maximums: ranges.maximums) == ranges)
+        for (low, high) in [([0, 1], [1]), ([0], [-1]), ([.nan], [1]), ([0], [.infinity])] as [([Float], [Float])] {
+            #expect(throws: InferenceError.self) { try EmbeddingRanges(minimums: low, maximums: high) }
+        }
+    }
+
     @Test func bitsAreSignsEightToAByte() throws {
         let bits = try Self.given.quantized(to: .ubinary)
         #expect(bits.bytesPerEmbedding == 2)
@@ -56,6 +64,13 @@ import Testing
         let one = Self.embeddings([[1, 2]])
         #expect {
             try one.quantized(to: .int8)
+        } throws: {
+            "\($0)"
+                == "--precision is int8 of 1 embedding, which has no range; "
+                + "expected --calibration FILE with texts like it, or more texts"
+        }
+        #expect {
+            try EmbeddingRanges(calibratedBy: one)
         } throws: {
             "\($0)".hasPrefix("--calibration is 1 embedding, which has no range; expected texts")
         }

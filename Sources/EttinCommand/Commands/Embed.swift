@@ -131,7 +131,7 @@ struct Embed: ParsableCommand {
             )
         }
         let texts = try input.all()
-        let samples = try calibration.map(texts(ofFile:))
+        let samples = try calibration.map(samples(ofFile:))
         let encoder = try TextEmbeddingPipeline(
             folder: folder,
             poolings: pooling?.elements,
@@ -171,7 +171,7 @@ struct Embed: ParsableCommand {
             task: task,
             normalize: normalize,
             truncateDimension: truncateDim,
-            overlong: truncation.rule(for: encoder.tokenizer),
+            overlong: truncation.rule(truncatesLeft: encoder.truncatesLeft(task)),
             maxBatchTokens: batches.maxBatchTokens
         )
     }
@@ -188,10 +188,10 @@ struct Embed: ParsableCommand {
         return try embeddings.quantized(to: precision, ranges: ranges)
     }
 
-    private func texts(ofFile path: String) throws -> [String] {
+    private func samples(ofFile path: String) throws -> [String] {
         var reader = try TextReader(path)
-        var texts: [String] = []
-        while let text = try reader.next() { texts.append(text) }
+        let texts = try reader.rest()
+        if texts.isEmpty { throw TokenizerError.file(path: path, reason: "has no text for --calibration") }
         return texts
     }
 }

@@ -51,9 +51,16 @@ struct Info: ParsableCommand {
         var description = ModelDescription(summary: try CheckpointSummary(folder: folder))
         let path = description.summary.tokenizerPath
         let tokenizerFolder = path.isEmpty ? folder : FilePath.joined(folder, path)
-        guard FilePath.exists(FilePath.joined(tokenizerFolder, "tokenizer.json")) else { return description }
+        // Of what cannot be run anyway, a tokenizer that is not there is no further news.
+        guard
+            description.summary.obstacle == nil
+                || FilePath.exists(FilePath.joined(tokenizerFolder, "tokenizer.json"))
+        else { return description }
         do {
-            description.tokenizer = try Tokenizer(folder: tokenizerFolder)
+            let tokenizer = try Tokenizer(folder: tokenizerFolder)
+            description.tokenizerLimit =
+                try description.summary.isStatic ? tokenizer.ownMaxLength : tokenizer.modelMaxLength
+            description.tokenizer = tokenizer
         } catch let error as TokenizerError {
             description.tokenizerObstacle = error.description
         }

@@ -6,6 +6,8 @@ import EttinTokenizer
 struct ModelDescription {
     let summary: CheckpointSummary
     var tokenizer: Tokenizer?
+    /// Maximum number of tokens by the tokenizer's files.
+    var tokenizerLimit: Int?
     /// Why the tokenizer cannot be read; nil where it can, or is not there.
     var tokenizerObstacle: String?
 
@@ -204,15 +206,18 @@ struct ModelDescription {
 
     private var lengths: [(name: String, value: Int)] {
         [
-            ("max length", summary.modules?.transformer?.settings["max_seq_length"]?.intValue ?? tokenizerLimit),
+            ("max length", maxLength),
             ("query length", summary.multiVector?.queryLength ?? summary.multiVector?.expansion?.length),
             ("document length", summary.multiVector?.documentLength),
         ].compactMap { name, value in value.map { (name, $0) } }
     }
 
-    /// The lower of what tokenizer and configuration allow, as without a length in the settings.
-    private var tokenizerLimit: Int? {
-        [tokenizer?.modelMaxLength, summary.configuration?.maxPositionEmbeddings].compactMap(\.self).min()
+    /// The lowest of what settings, tokenizer and configuration allow.
+    private var maxLength: Int? {
+        [
+            summary.modules?.transformer?.settings["max_seq_length"]?.intValue, tokenizerLimit,
+            summary.configuration?.maxPositionEmbeddings,
+        ].compactMap(\.self).min()
     }
 
     // MARK: - For programs

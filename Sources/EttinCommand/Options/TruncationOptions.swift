@@ -23,9 +23,15 @@ struct TruncationOptions: ParsableArguments {
     ///
     /// - Parameter tokenizer: The model's, which may name a side.
     /// - Returns: The rule.
-    func rule(for tokenizer: Tokenizer) -> OverlongTextRule {
+    func rule(for tokenizer: Tokenizer) -> OverlongTextRule { rule(truncatesLeft: tokenizer.truncatesLeft) }
+
+    /// What becomes of texts that are too long.
+    ///
+    /// - Parameter truncatesLeft: Whether they lose their beginning by the model's files.
+    /// - Returns: The rule.
+    func rule(truncatesLeft: Bool) -> OverlongTextRule {
         guard truncate else { return .refuse }
-        let side = truncationSide ?? (tokenizer.truncatesLeft ? .left : .right)
+        let side = truncationSide ?? (truncatesLeft ? .left : .right)
         return side == .right ? .keepStart : .keepEnd
     }
 

@@ -91,6 +91,15 @@ public final class EmbeddingModel: Module {
         dtype: DType? = nil,
         device: Device = .cpu
     ) throws {
+        if poolings?.isEmpty == true {
+            throw CheckpointError(
+                .unsupported,
+                file: folder,
+                item: "--pooling",
+                found: "is empty",
+                expected: "one or more of \(Pooling.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
+        }
         try FolderEvidence.requireEmbeddings(folder: folder, isPoolingGiven: poolings != nil)
         guard FilePath.exists(FilePath.joined(folder, FeatureModules.file)) else {
             let trunk = try ModernBERT.load(folder: folder, dtype: dtype, device: device)

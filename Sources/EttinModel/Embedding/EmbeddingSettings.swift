@@ -14,6 +14,14 @@ public enum EmbeddingSimilarity: String, Sendable, Hashable, CaseIterable {
     case manhattan
 }
 
+/// The generations of sentence-transformers, which read texts and count the tokens of prompts in ways of their own.
+public enum SentenceTransformersGeneration: String, Sendable, Hashable, CaseIterable {
+    /// Versions up to 5: blanks around a text are left out.
+    case version5 = "5"
+    /// Versions from 6: a text is read as it is.
+    case version6 = "6"
+}
+
 /// What a sentence-transformers folder says about a whole model, in `config_sentence_transformers.json` and
 /// `sentence_bert_config.json`.
 ///
@@ -28,7 +36,7 @@ public struct EmbeddingSettings: Sendable, Hashable {
     /// How many leading dimensions an embedding keeps; nil for all.
     public var truncateDimension: Int?
     /// Whose rules hold for blanks around a text and the tokens of a prompt.
-    public var generation = TextGeneration.version6
+    public var generation = SentenceTransformersGeneration.version6
     /// Maximum number of tokens of a text; nil where only the tokenizer and `config.json` limit it; `max_seq_length`.
     public var maxSequenceLength: Int?
     /// What the files say that has no effect, a sentence each.

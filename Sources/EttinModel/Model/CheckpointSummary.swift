@@ -100,10 +100,10 @@ package struct CheckpointSummary: Sendable {
             // What no command runs is refused by a sentence of its own.
             try UnsupportedFolder.check(folder)
             if evidence?.kind == .adapter, let error = try UnsupportedFolder.withoutWeights(folder) { throw error }
-            try modules?.requireKnownModules()
         } catch let error as CheckpointError where error.isAboutSupport {
             obstacles.append(error.description)
         }
+        try Self.note(&obstacles) { try modules?.requireReadableModules(folder: folder) }
 
         var multiVector: MultiVectorSettings?
         if evidence?.kind == .multiVector, obstacles.isEmpty {
@@ -127,6 +127,12 @@ package struct CheckpointSummary: Sendable {
         }
         self.configuration = configuration
         size = configuration.flatMap(EttinSize.init(shapeOf:))
+        if let configuration, obstacles.isEmpty {
+            let truncated = evidence?.kind == .embedding ? settings?.truncateDimension : nil
+            try Self.note(&obstacles) {
+                try modules?.requireFittingWidths(configuration.hiddenSize, truncateDimension: truncated)
+            }
+        }
         var notices: [String] = []
         if configuration != nil, let transformerPath {
             notices = try ModelFolderNotices.all(folder: Self.folder(folder, transformerPath))
@@ -160,6 +166,15 @@ package struct CheckpointSummary: Sendable {
 
     private static func folder(_ model: String, _ path: String) -> String {
         path.isEmpty ? model : FilePath.joined(model, path)
+    }
+
+    /// Notes why a model cannot be run; not what the operating system refuses.
+    private static func note(_ obstacles: inout [String], _ check: () throws -> Void) throws {
+        do {
+            try check()
+        } catch let error as CheckpointError where error.problems.allSatisfy({ $0.kind != .inputOutput }) {
+            obstacles.append(error.description)
+        }
     }
 
     /// What a folder without weights lacks.
@@ -216,13 +231,12 @@ extension CheckpointSummary {
             guard let configuration, let kind, [.maskedLM, .causalLM, .backbone].contains(kind) else { return [] }
             return [EmbeddingModel.defaultPooling(configuration).rawValue]
         }
-        return modules.allModules.filter { $0.className == PoolingModule.className }.flatMap { entry -> [String] in
-            if let mode = entry.settings["pooling_mode"] {
-                return (mode.arrayValue ?? [mode]).compactMap(\.stringValue)
-            }
-            let flags = PoolingModule.flags.filter { entry.settings[$0.key] == true }.map(\.pooling.rawValue)
-            return flags.isEmpty ? [Pooling.mean.rawValue] : flags
-        }
+        return modules.allModules.filter { $0.className == PoolingModule.className }.flatMap(\.poolings)
+    }
+
+    /// Whether texts are read by the tokenizer of a StaticEmbedding, which no `tokenizer_config.json` limits.
+    package var isStatic: Bool {
+        modules?.transformer == nil && modules?.allModules.first?.className == StaticEmbeddingModule.className
     }
 }
 
@@ -238,16 +252,88 @@ extension ModuleListing {
             .filter { seen.insert($0).inserted }
     }
 
-    /// Refuses a module that is not known.
-    fileprivate func requireKnownModules() throws {
-        for (index, entry) in entries.enumerated() {
-            _ = try FeatureModules.kind(
-                ofClass: entry.type,
-                isFirst: index == 0,
-                file: FeatureModules.file,
-                item: "module \(index)"
+    /// Refuses what reading the modules would refuse before a weight: one that is not known or not in the folder, settings
+    /// that are not there, and those of modules without weights that are wrong.
+    fileprivate func requireReadableModules(folder: String) throws {
+        let list = try FeatureModules.list(folder: folder)
+        let withSettings: [any FeatureModule.Type] = [
+            PoolingModule.self, DenseModule.self, LayerNormModule.self, DropoutModule.self, SpladePoolingModule.self,
+            MultiVectorMaskModule.self, RouterModule.self,
+        ]
+        let withoutWeights: [any FeatureModule.Type] = [
+            PoolingModule.self, NormalizeModule.self, DropoutModule.self, SpladePoolingModule.self,
+            MultiVectorMaskModule.self,
+        ]
+        func check(_ kind: any FeatureModule.Type, _ path: String, _ entries: [Entry]) throws {
+            if withSettings.contains(where: { $0 == kind }), let entry = entries.first(where: { $0.path == path }),
+                !entry.hasSettings
+            {
+                throw CheckpointError(
+                    .missing,
+                    file: entry.file,
+                    found: "is not there",
+                    expected: "the settings of the \(kind.className)"
+                )
+            }
+            if withoutWeights.contains(where: { $0 == kind }) {
+                _ = try kind.read(FeatureModuleFolder(model: folder, name: path))
+            }
+        }
+        for module in list {
+            try check(module.kind, module.path, entries)
+            guard module.kind == RouterModule.self else { continue }
+            let plan = try RouterModule.plan(FeatureModuleFolder(model: folder, name: module.path))
+            for part in plan.routes.flatMap(\.modules) {
+                try check(part.kind, module.path.isEmpty ? part.id : FilePath.joined(module.path, part.id), routed)
+            }
+        }
+    }
+
+    /// Refuses a Pooling that does not fit the transformer before it, and a `truncate_dim` above the width of an embedding,
+    /// as far as settings tell.
+    fileprivate func requireFittingWidths(_ hiddenSize: Int, truncateDimension: Int?) throws {
+        let all = allModules
+        for (before, entry) in zip(all, all.dropFirst())
+        where before.path == transformer?.path && before.isTransformer && before.route == entry.route
+            && entry.className == PoolingModule.className
+        {
+            let size = entry.settings["embedding_dimension"] ?? entry.settings["word_embedding_dimension"]
+            guard let size = size?.intValue, size != hiddenSize else { continue }
+            throw CheckpointError(
+                .malformed,
+                file: entry.file,
+                item: "\"embedding_dimension\"",
+                found: "is \(size)",
+                expected: "\(hiddenSize), the width before it"
             )
         }
+        guard let truncateDimension, routed.isEmpty, entries.first?.isTransformer == true else { return }
+        var width = hiddenSize
+        for entry in entries {
+            if entry.className == PoolingModule.className { width *= entry.poolings.count }
+            guard entry.className == DenseModule.className else { continue }
+            let (input, output) = (entry.settings["module_input_name"], entry.settings["module_output_name"])
+            guard output == nil || output == input, let size = entry.settings["out_features"]?.intValue else { return }
+            width = size
+        }
+        if truncateDimension > width {
+            throw CheckpointError(
+                .malformed,
+                file: EmbeddingSettings.file,
+                item: "\"truncate_dim\"",
+                found: "is \(truncateDimension)",
+                expected: "at most \(width), the width of an embedding"
+            )
+        }
+    }
+}
+
+extension ModuleListing.Entry {
+    /// How a Pooling makes vectors, by sentence-transformers' names.
+    fileprivate var poolings: [String] {
+        if let mode = settings["pooling_mode"] { return (mode.arrayValue ?? [mode]).compactMap(\.stringValue) }
+        let flags = PoolingModule.flags.filter { settings[$0.key] == true }.map(\.pooling.rawValue)
+        return flags.isEmpty ? [Pooling.mean.rawValue] : flags
     }
 }
 

@@ -59,21 +59,20 @@ package final class DenseModule: Module, FeatureModule {
         var activationName = Activation.tanh.classPath
         fields.read("in_features", into: &inputs)
         fields.read("out_features", into: &outputs)
+        let areNumbers = fields.problems.isEmpty
         fields.read("bias", into: &hasBias)
         fields.read("use_residual", into: &usesResidual)
         fields.read("activation_function", into: &activationName)
         let names = FeatureNames(&fields, default: folder.defaultFeature)
         for (key, size) in [("in_features", inputs), ("out_features", outputs)]
-        where !(1...ConfigurationLimits.width).contains(size) {
+        where areNumbers && !(1...ConfigurationLimits.width).contains(size) {
             fields.refuse(key, "is \(size)", expected: "1 to \(ConfigurationLimits.width)")
         }
-        // The class is what counts; where Python keeps it differs between versions.
-        let className = FeatureModules.className(ofPath: activationName ?? "")
-        guard let activation = Activation(className: className) else {
+        guard let activation = Activation(classPath: activationName ?? "") else {
             fields.refuse(
                 "activation_function",
                 "is \(quoted(activationName ?? "null"))",
-                expected: Activation.classNames.map(\.name).joined(separator: ", "),
+                expected: Activation.knownClasses,
                 kind: .unsupported
             )
             throw CheckpointError(fields.problems)
@@ -126,8 +125,17 @@ extension Activation {
         (.sigmoid, "Sigmoid"),
     ]
 
-    init?(className: String) {
-        guard let found = Self.classNames.first(where: { $0.name == className }) else { return nil }
+    /// What messages expect instead of another class.
+    static var knownClasses: String { "torch's " + classNames.map(\.name).joined(separator: ", ") }
+
+    /// Finds an activation by the path of its class; nil for one that is not torch's, or not known.
+    ///
+    /// The last part of the path is what counts: where torch keeps a class differs between versions.
+    init?(classPath: String) {
+        let name = FeatureModules.className(ofPath: classPath)
+        guard classPath.hasPrefix("torch."), let found = Self.classNames.first(where: { $0.name == name }) else {
+            return nil
+        }
         self = found.0
     }
 

@@ -25,21 +25,31 @@ enum FeatureModules {
     /// - Returns: The modules.
     /// - Throws: `CheckpointError` for a file that is broken and for a module that is not known.
     static func read(folder: String, dtype: DType?, device: Device) throws -> [any FeatureModule] {
+        // All names first, so that a large trunk is not read for the sake of a module that nobody knows.
+        let entries = try list(folder: folder)
+        // Modules of a multi-vector model that do not say what they read mean the vectors of tokens.
+        let isMultiVector = try FolderEvidence(folder: folder)?.kind == .multiVector
+        return try entries.map { kind, type, name in
+            var part = FeatureModuleFolder(model: folder, name: name, type: type, dtype: dtype, device: device)
+            if isMultiVector || type.hasPrefix("pylate.") { part.defaultFeature = FeatureName.tokenEmbeddings }
+            return try kind.read(part)
+        }
+    }
+
+    /// Reads which modules `modules.json` names, and nothing of theirs.
+    ///
+    /// - Parameter folder: A folder with `modules.json`.
+    /// - Returns: Kind, class path and folder below the model's of each module.
+    /// - Throws: `CheckpointError` for a file that is broken and for a module that is not known.
+    static func list(folder: String) throws -> [(kind: any FeatureModule.Type, type: String, path: String)] {
         let path = FilePath.joined(folder, file)
         let list = try JSONFile.value(path: path, name: file, sizeLimit: JSONFile.settingsSizeLimit)
         guard let entries = list.arrayValue, !entries.isEmpty else {
             throw CheckpointError(.malformed, file: file, found: "is not a list of modules")
         }
-        // Modules of a multi-vector model that do not say what they read mean the vectors of tokens.
-        let isMultiVector = try FolderEvidence(folder: folder)?.kind == .multiVector
-        // All names first, so that a large trunk is not read for the sake of a module that nobody knows.
-        let named = try entries.enumerated().map { index, entry in
-            let (kind, type, name) = try kind(of: entry, isFirst: index == 0, item: "module \(index)")
-            var part = FeatureModuleFolder(model: folder, name: name, type: type, dtype: dtype, device: device)
-            if isMultiVector || type.hasPrefix("pylate.") { part.defaultFeature = FeatureName.tokenEmbeddings }
-            return (kind, part)
+        return try entries.enumerated().map { index, entry in
+            try kind(of: entry, isFirst: index == 0, item: "module \(index)")
         }
-        return try named.map { kind, folder in try kind.read(folder) }
     }
 
     private static func kind(
@@ -69,18 +79,21 @@ enum FeatureModules {
     ///   - isFirst: Whether it is the first of its chain, which reads tokens.
     ///   - file: The file that names it.
     ///   - item: What messages call it.
+    ///   - isOnRoute: Whether a Router has it on one of its routes, where no other Router is expected.
     /// - Returns: The kind.
     /// - Throws: `CheckpointError` for one that is not known or not one to be first.
     static func kind(
         ofClass type: String,
         isFirst: Bool,
         file: String,
-        item: String
+        item: String,
+        isOnRoute: Bool = false
     ) throws -> any FeatureModule.Type {
         let name = className(ofPath: type)
         let kind = kinds.first { $0.className == name || $0.otherClassNames.contains(name) }
         if let kind, !isFirst || kind.readsTokens { return kind }
-        let known = kinds.filter { !isFirst || $0.readsTokens }.map { $0.className }
+        let known = kinds.filter { (!isFirst || $0.readsTokens) && !(isOnRoute && $0 == RouterModule.self) }
+            .map { $0.className }
         throw CheckpointError(
             .unsupported,
             file: file,

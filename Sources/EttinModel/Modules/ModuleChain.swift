@@ -60,7 +60,15 @@ package final class ModuleChain: Module {
     ) throws {
         let modules = try FeatureModules.read(folder: folder, dtype: dtype, device: device)
         if let poolings {
-            for case let module as PoolingModule in Self.all(modules) { module.poolings = poolings }
+            let pooling = Self.all(modules).compactMap { $0 as? PoolingModule }
+            guard !pooling.isEmpty else {
+                throw CheckpointError(
+                    .unsupported,
+                    file: FeatureModules.file,
+                    found: "has no Pooling, which --pooling would change"
+                )
+            }
+            for module in pooling { module.poolings = poolings }
         }
         try self.init(modules)
         try withRecovery { Self.convert(modules, to: dtype, on: device) }

@@ -19,6 +19,8 @@ package struct ModuleListing: Sendable {
         let list: String
         /// Whether the path stays in the folder; one that leaves it is refused where modules are read.
         let isInside: Bool
+        /// Whether the file of the settings is there.
+        let hasSettings: Bool
 
         /// The name of the class, by which the module is known.
         package var className: String { FeatureModules.className(ofPath: type) }
@@ -43,7 +45,7 @@ package struct ModuleListing: Sendable {
     package var transformer: Entry? { allModules.first { $0.isTransformer && $0.isInside } }
 
     /// The generation of class paths; nil without a path of sentence-transformers.
-    var generation: TextGeneration? {
+    var generation: SentenceTransformersGeneration? {
         let parts = (entries + routed).map { $0.type.split(separator: ".").map(String.init) }
         if parts.contains(where: { $0.first == "sentence_transformers" && $0.contains("modules") }) { return .version6 }
         return parts.contains { ["sentence_transformers", "pylate"].contains($0.first) } ? .version5 : nil
@@ -99,10 +101,11 @@ package struct ModuleListing: Sendable {
         var file = "config.json"
         if name == TransformerModule.className || TransformerModule.otherClassNames.contains(name) {
             file = TransformerSettings.file
-        } else if isRouter(name), FilePath.exists(FilePath.joined(folder, FilePath.joined(path, RouterModule.file))) {
-            file = RouterModule.file
         }
         let isInside = path.split(separator: "/").allSatisfy { FilePath.isPlainName(String($0)) }
+        if isRouter(name), isInside {
+            file = RouterModule.settingsFile(folder: path.isEmpty ? folder : FilePath.joined(folder, path))
+        }
         file = path.isEmpty ? file : FilePath.joined(path, file)
         let exists = isInside && FilePath.exists(FilePath.joined(folder, file))
         let settings =
@@ -119,15 +122,8 @@ package struct ModuleListing: Sendable {
             settings: settings,
             file: file,
             list: list,
-            isInside: isInside
+            isInside: isInside,
+            hasSettings: exists
         )
     }
-}
-
-/// The generations of sentence-transformers, which read texts and count the tokens of prompts in ways of their own.
-public enum TextGeneration: String, Sendable, Hashable, CaseIterable {
-    /// Versions up to 5: blanks around a text are left out.
-    case version5 = "5"
-    /// Versions from 6: a text is read as it is.
-    case version6 = "6"
 }

@@ -14,7 +14,10 @@ package final class PoolingModule: Module, FeatureModule {
     package let includesPrompt: Bool
     /// Whose rules hold: up to version 5, the first token is a sequence's first even where that belongs to a prompt which
     /// does not take part.
-    package var generation = TextGeneration.version6
+    ///
+    /// In version 5.3, max beside cls overwrites the prompt's hidden states in place, the first of them included; that is
+    /// not copied.
+    package var generation = SentenceTransformersGeneration.version6
     /// The width that the settings name, where they do.
     private var statedSize: Int?
     private var inputSize = 0
@@ -33,7 +36,7 @@ package final class PoolingModule: Module, FeatureModule {
     ]
 
     package static func read(_ folder: FeatureModuleFolder) throws -> PoolingModule {
-        var fields = try folder.settings(isRequired: false)
+        var fields = try folder.settings(isRequired: true)
         var poolings: [Pooling] = []
         var includesPrompt = true
         fields.read("include_prompt", into: &includesPrompt)

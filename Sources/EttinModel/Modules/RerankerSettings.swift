@@ -49,17 +49,15 @@ package struct RerankerSettings {
             activation = .success(.sigmoid)
             return
         }
-        let name = FeatureModules.className(ofPath: path)
-        if path.hasPrefix("torch."), let function = Activation(className: name) {
+        if let function = Activation(classPath: path) {
             activation = .success(function)
         } else {
-            let known = Activation.classNames.map(\.name).joined(separator: ", ")
             let problem = CheckpointError.Problem(
                 .unsupported,
                 file: file,
                 item: quoted(key),
                 found: "is \(quoted(path, limit: 100)), which is not run",
-                expected: "torch's \(known); --activation replaces it"
+                expected: "\(Activation.knownClasses); --activation replaces it"
             )
             activation = .failure(CheckpointError([problem]))
         }

@@ -87,22 +87,64 @@ package final class RouterModule: Module, FeatureModule {
 
     // MARK: - Files
 
+    /// The file of a Router's settings, which early versions called `config.json`.
+    ///
+    /// - Parameter folder: The Router's folder.
+    /// - Returns: The name of the file.
+    static func settingsFile(folder: String) -> String {
+        let isEarly =
+            !FilePath.exists(FilePath.joined(folder, file))
+            && FilePath.exists(FilePath.joined(folder, "config.json"))
+        return isEarly ? "config.json" : file
+    }
+
+    /// What the settings say, before any module is read.
+    struct Plan {
+        /// A module by its folder below the Router's, its kind and its class path.
+        typealias Part = (id: String, kind: any FeatureModule.Type, type: String)
+        let routes: [(name: String, modules: [Part])]
+        let defaultRoute: String?
+        let mappings: [Mapping]
+    }
+
     package static func read(_ folder: FeatureModuleFolder) throws -> RouterModule {
-        let hasFile = FilePath.exists(FilePath.joined(folder.path, file))
-        var fields = try folder.settings(hasFile ? file : "config.json", isRequired: true)
+        let plan = try plan(folder)
+        var modules: [String: any FeatureModule] = [:]
+        let routes = try plan.routes.map { name, entries in
+            let chain = try entries.map { id, kind, type -> any FeatureModule in
+                if let module = modules[id] { return module }
+                var part = folder
+                part.name = folder.name.isEmpty ? id : FilePath.joined(folder.name, id)
+                part.type = type
+                let module = try kind.read(part)
+                modules[id] = module
+                return module
+            }
+            return Route(name: name, modules: chain)
+        }
+        return RouterModule(routes, defaultRoute: plan.defaultRoute, mappings: plan.mappings)
+    }
+
+    /// Reads the settings of a Router.
+    ///
+    /// - Parameter folder: Where the Router's files are.
+    /// - Returns: The modules that it names, and which texts take which route.
+    /// - Throws: `CheckpointError` with everything that is wrong.
+    static func plan(_ folder: FeatureModuleFolder) throws -> Plan {
+        var fields = try folder.settings(settingsFile(folder: folder.path), isRequired: true)
         let types = fields.value("types")?.objectValue ?? [:]
         let structure = fields.value("structure")?.objectValue ?? [:]
         let parameters = fields.value("parameters") ?? [:]
         if structure.isEmpty { fields.refuse("structure", "is not there or empty", expected: "names of routes") }
-        var modules: [String: any FeatureModule] = [:]
-        var routes: [Route] = []
+        var routes: [(name: String, modules: [Plan.Part])] = []
         for (name, list) in structure.map({ ($0.key, $0.value) }) {
             let ids = list.arrayValue?.compactMap(\.stringValue) ?? []
             guard !ids.isEmpty, ids.count == list.arrayValue?.count else {
                 fields.refuse("structure", "has \(list.text()) for \(quoted(name))", expected: "a list of modules")
                 continue
             }
-            for (index, id) in ids.enumerated() where modules[id] == nil {
+            var modules: [Plan.Part] = []
+            for (index, id) in ids.enumerated() {
                 guard let type = types[id]?.stringValue else {
                     fields.refuse("types", "does not have \(quoted(id))", expected: "the class of each module")
                     continue
@@ -115,28 +157,27 @@ package final class RouterModule: Module, FeatureModule {
                     ofClass: type,
                     isFirst: index == 0,
                     file: fields.file,
-                    item: "module \(quoted(id))"
+                    item: "module \(quoted(id))",
+                    isOnRoute: true
                 )
                 guard kind != RouterModule.self else {
                     fields.refuse("types", "has the Router \(quoted(id))", expected: "no Router within a Router")
                     continue
                 }
-                var part = folder
-                part.name = folder.name.isEmpty ? id : FilePath.joined(folder.name, id)
-                part.type = type
-                modules[id] = try kind.read(part)
+                modules.append((id, kind, type))
             }
-            routes.append(Route(name: name, modules: ids.compactMap { modules[$0] }))
+            routes.append((name, modules))
         }
-        let names = routes.map(\.name)
+        let names = structure.keys
         let given = parameters["default_route"]?.stringValue
         let takesFirst = parameters["allow_empty_key"]?.boolValue ?? true
-        if let given, !names.contains(given) {
+        if let given, !names.isEmpty, !names.contains(given) {
             fields.refuse("default_route", "is \(quoted(given))", expected: listing(names, limit: 10))
         }
-        let mappings = Self.mappings(parameters["route_mappings"]?.objectValue ?? [:], names, &fields)
+        let mappings =
+            names.isEmpty ? [] : Self.mappings(parameters["route_mappings"]?.objectValue ?? [:], names, &fields)
         guard fields.problems.isEmpty else { throw CheckpointError(fields.problems) }
-        return RouterModule(routes, defaultRoute: given ?? (takesFirst ? names.first : nil), mappings: mappings)
+        return Plan(routes: routes, defaultRoute: given ?? (takesFirst ? names.first : nil), mappings: mappings)
     }
 
     /// Reads keys such as `('query', 'text')` and `(None, None)`, tuples of task and modality in Python's spelling.

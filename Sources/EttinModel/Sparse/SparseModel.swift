@@ -65,7 +65,7 @@ public struct SparseSettings: Sendable, Hashable {
     /// Maximum number of weights per text; nil for all; `max_active_dims`.
     public var maxActiveDimensions: Int?
     /// The generation of sentence-transformers whose rules for texts hold.
-    public var generation = TextGeneration.version6
+    public var generation = SentenceTransformersGeneration.version6
     /// What the files say that has no effect, a sentence each.
     package var notices: [String] = []
 

@@ -235,7 +235,12 @@ import Torch
         Broken(
             modules: "[\(first), \(pooling), \(dense)]",
             dense: #"{"in_features": 64, "out_features": 4, "activation_function": "torch.nn.ELU"}"#,
-            message: "2_Dense/config.json: \"activation_function\" is \"torch.nn.ELU\"; expected Identity, Tanh"
+            message: "2_Dense/config.json: \"activation_function\" is \"torch.nn.ELU\"; expected torch's Identity, Tanh"
+        ),
+        Broken(
+            modules: "[\(first), \(pooling), \(dense)]",
+            dense: #"{"in_features": 64, "out_features": 4, "activation_function": "my.module.GELU"}"#,
+            message: "2_Dense/config.json: \"activation_function\" is \"my.module.GELU\"; expected torch's Identity"
         ),
         Broken(
             modules: "[\(first), \(pooling), \(dense)]",
@@ -268,6 +273,11 @@ import Torch
             withIntermediateDirectories: false
         )
         try folder.write(broken.dense, "2_Dense/config.json")
+        try FileManager.default.createDirectory(
+            atPath: folder.file("1_Pooling"),
+            withIntermediateDirectories: false
+        )
+        try folder.write("{}", "1_Pooling/config.json")
         let size = broken.dense.contains("32") ? 32 : 64
         let state = [("linear.weight", Tensor.zeros([4, size])), ("linear.bias", .zeros([4]))]
         try SafetensorsWriter.write(

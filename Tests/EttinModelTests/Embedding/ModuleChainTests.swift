@@ -140,6 +140,33 @@ import Torch
         }
     }
 
+    @Test(arguments: [
+        (
+            "Dense", #"{"in_features": 8, "out_features": null}"#,
+            "x/config.json: \"out_features\" is null; expected an integer"
+        ),
+        (
+            "Router", #"{"structure": 3, "parameters": {"default_route": "a"}}"#,
+            "x/router_config.json: \"structure\" is not there or empty; expected names of routes"
+        ),
+        (
+            "Router", #"{"types": {"a": "y.LSTM"}, "structure": {"query": ["a"]}}"#,
+            "x/router_config.json: module \"a\" is \"y.LSTM\"; expected Transformer, SparseStaticEmbedding, StaticEmbedding"
+        ),
+    ])
+    func onlyTheCauseIsNamed(name: String, settings: String, message: String) throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(atPath: folder.file("x"), withIntermediateDirectories: false)
+        let isRouter = name == "Router"
+        try folder.write(settings, isRouter ? "x/router_config.json" : "x/config.json")
+        let kind: any FeatureModule.Type = isRouter ? RouterModule.self : DenseModule.self
+        #expect {
+            _ = try kind.read(FeatureModuleFolder(model: folder.path, name: "x"))
+        } throws: {
+            "\($0)" == message
+        }
+    }
+
     // MARK: - Folders of the originals
 
     private static func golden(_ name: String) throws -> (folder: String, expected: JSONValue) {
