@@ -1,5 +1,5 @@
-public import ArgumentParser
-public import EttinInference
+import ArgumentParser
+import EttinInference
 import EttinJSON
 
 /// The command `ettin sparse`.
