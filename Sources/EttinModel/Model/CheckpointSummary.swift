@@ -83,7 +83,8 @@ package struct CheckpointSummary: Sendable {
             FilePath.fileSize(FilePath.joined(folder, name)).map { File(name: name, byteCount: $0) }
         }
         evidence = try FolderEvidence(folder: folder)
-        modules = try ModuleListing(folder: folder)
+        let modules = try ModuleListing(folder: folder)
+        self.modules = modules
         var obstacles: [String] = []
         if modules != nil {
             let (settings, fields) = try EmbeddingSettings.read(folder: folder)
