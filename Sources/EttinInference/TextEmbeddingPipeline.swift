@@ -1,3 +1,4 @@
+import EttinJSON
 public import EttinModel
 public import EttinTokenizer
 import Torch
