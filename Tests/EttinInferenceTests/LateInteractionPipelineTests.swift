@@ -108,7 +108,7 @@ struct TinyColBERT {
         let expected = [plain[0], prefix] + plain.dropFirst()
         #expect(text.tokenIDs == expected + [Int32](repeating: mask, count: 12 - expected.count))
         #expect(text.unattendedTokenCount == 12 - expected.count && text.task == "query")
-        #expect(pipeline.notices.contains { $0.contains("skiplist_words: no effect of nowhere") })
+        #expect(pipeline.notices.contains { $0.contains("skiplist_words: no effect of \"nowhere\"") })
         // With the prefix and the special tokens, a long query has 12 tokens, and none is added.
         let long = try pipeline.preparer.prepare([Self.documents[2]], as: .query, overlong: .keepStart)[0]
         #expect(long.tokenIDs.count == 12 && long.isTruncated && long.unattendedTokenCount == 0)
@@ -372,7 +372,7 @@ struct TinyColBERT {
             toPath: folder.file("model.safetensors")
         )
         #expect { _ = try pylate.pipeline() } throws: {
-            "\($0)".contains("has the tensors linear.bias besides the transformer; expected only \"linear.weight\"")
+            "\($0)".contains("has the tensors \"linear.bias\" besides the transformer; expected only \"linear.weight\"")
         }
     }
 
