@@ -42,7 +42,7 @@ extension TextGenerator {
     ///     `ettin-decoder-150m`.
     ///   - revision: A branch, tag or commit of the repository.
     ///   - options: Where and in which precision to compute.
-    ///   - usesGenerationConfiguration: Whether ``TextGenerator/defaultOptions`` and the end tokens are those of
+    ///   - usesGenerationConfiguration: Whether `defaultOptions` and the end tokens are those of
     ///     `generation_config.json`.
     ///   - maxSequences: Maximum number of prompts that are continued at once, of all tasks together.
     ///   - progress: Told how far a download is, from any thread, in order; it must not wait.
