@@ -370,7 +370,7 @@ def main():
     emit_ranges("nmtSpaces", "What the Nmt normaliser makes a space", nmt_spaces)
     print()
     joining, separate, prepended = clusters()
-    emit_ranges("clusterJoining", "Characters that a grapheme cluster goes on with", joining)
+    emit_ranges("clusterJoining", "Characters that continue a grapheme cluster", joining)
     print()
     emit_ranges("clusterSeparate", "Characters that are a grapheme cluster alone", separate)
     print()

@@ -238,12 +238,12 @@ public struct Tokenizer: Sendable {
     /// Whether `truncation_side` of the model's files is `left`: what is too long loses its beginning.
     public var truncatesLeft: Bool { settings.truncatesLeft }
 
-    /// The `truncation` member of `tokenizer.json`; read, never applied.
+    /// The `truncation` member of `tokenizer.json`; encoding does not apply it, static embeddings do.
     package var truncation: JSONValue { file.header["truncation"] ?? .null }
 
     /// Maximum number of tokens by that member, which counts where `tokenizer_config.json` does not; nil without one.
     ///
-    /// - Throws: `TokenizerError` for what is no number of tokens.
+    /// - Throws: `TokenizerError` when "max_length" is not a number of tokens.
     package var ownMaxLength: Int? {
         get throws {
             guard !truncation.isNull else { return nil }

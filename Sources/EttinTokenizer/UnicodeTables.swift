@@ -973,7 +973,7 @@ enum UnicodeTables {
         9 2 1 2 i 1 4f3 1 1vu 5 o 2 11z 1 16yl 1 71 1
         """
 
-    /// Characters that a grapheme cluster goes on with: (gap, length) of each run.
+    /// Characters that continue a grapheme cluster: (gap, length) of each run.
     static let clusterJoining: StaticString = """
         lc 34 7n 7 7b 19 1 1 1 2 1 2 1 1 20 b 1c l g 1 2t 7 2 6 2 2 1 4 z 1 u r 2j b 1m 9 9 1 o 4 1 9 1 3 1 5 17 3
         1n 9 16 o 1 x 1i 3 1 i 1 7 a 2 t 3 1k 1 1 7 2 2 2 3 9 1 a 2 q 1 2 3 1k 1 1 5 4 2 2 3 3 1 u 2 3 1 b 3 1k 1 1
