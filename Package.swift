@@ -15,11 +15,14 @@ let package = Package(
         .library(name: "EttinInference", targets: ["EttinInference"]),
         .library(name: "EttinConversion", targets: ["EttinConversion"]),
         .library(name: "EttinCorpus", targets: ["EttinCorpus"]),
+        .library(name: "EttinEvaluation", targets: ["EttinEvaluation"]),
+        .library(name: "EttinFineTuning", targets: ["EttinFineTuning"]),
         .library(name: "EttinHub", targets: ["EttinHub"]),
         .library(name: "EttinJSON", targets: ["EttinJSON"]),
         .library(name: "EttinModel", targets: ["EttinModel"]),
         .library(name: "EttinPretraining", targets: ["EttinPretraining"]),
         .library(name: "EttinPrimitives", targets: ["EttinPrimitives"]),
+        .library(name: "EttinTables", targets: ["EttinTables"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "EttinTraining", targets: ["EttinTraining"]),
         .library(name: "Torch", targets: ["Torch"]),
@@ -75,6 +78,11 @@ let package = Package(
         ),
         // Floor 4
         .target(
+            name: "EttinTables",
+            dependencies: ["EttinCorpus", "EttinFiles", "EttinJSON"],
+            swiftSettings: settings
+        ),
+        .target(
             name: "EttinInference",
             dependencies: ["EttinModel", "EttinFiles", "EttinJSON", "EttinTokenizer", "Torch"],
             swiftSettings: settings
@@ -104,6 +112,22 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
+            name: "EttinEvaluation",
+            dependencies: [
+                "EttinInference", "EttinTables", "EttinCorpus", "EttinModel", "EttinTokenizer", "EttinFiles",
+                "EttinJSON", "Torch",
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "EttinFineTuning",
+            dependencies: [
+                "EttinEvaluation", "EttinTraining", "EttinInference", "EttinTables", "EttinCorpus", "EttinModel",
+                "EttinTokenizer", "EttinRecipes", "EttinReports", "EttinFiles", "EttinJSON", "Torch",
+            ],
+            swiftSettings: settings
+        ),
+        .target(
             name: "Ettin",
             dependencies: [
                 "EttinInference", "EttinModel", "EttinPrimitives", "EttinTokenizer", "EttinHub", "EttinFiles", "Torch",
@@ -116,7 +140,8 @@ let package = Package(
             name: "EttinCommand",
             dependencies: [
                 "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinHub", "EttinCorpus", "EttinModel",
-                "EttinInference", "EttinTraining", "EttinConversion", "EttinPretraining", "CStartup",
+                "EttinInference", "EttinTraining", "EttinConversion", "EttinPretraining", "EttinTables",
+                "EttinEvaluation", "EttinFineTuning", "EttinRecipes", "EttinReports", "CStartup",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -125,8 +150,9 @@ let package = Package(
         .executableTarget(
             name: "ettin-probe",
             dependencies: [
-                "EttinPretraining", "EttinConversion", "EttinTraining", "EttinInference", "EttinHub", "EttinCorpus",
-                "EttinModel", "EttinTokenizer", "EttinJSON", "EttinPrimitives", "Torch",
+                "EttinFineTuning", "EttinEvaluation", "EttinTables", "EttinPretraining", "EttinConversion",
+                "EttinTraining", "EttinInference", "EttinHub", "EttinCorpus", "EttinModel", "EttinTokenizer",
+                "EttinJSON", "EttinPrimitives", "Torch",
             ],
             path: "Interop/Probe",
             swiftSettings: settings
@@ -135,8 +161,8 @@ let package = Package(
         .target(
             name: "FuzzReaders",
             dependencies: [
-                "EttinPretraining", "EttinConversion", "EttinTraining", "EttinHub", "EttinCorpus", "EttinModel",
-                "EttinTokenizer", "EttinRecipes", "EttinFiles", "EttinJSON", "Torch",
+                "EttinFineTuning", "EttinTables", "EttinPretraining", "EttinConversion", "EttinTraining", "EttinHub",
+                "EttinCorpus", "EttinModel", "EttinTokenizer", "EttinRecipes", "EttinFiles", "EttinJSON", "Torch",
             ],
             path: "Fuzz/Readers",
             swiftSettings: settings
@@ -199,6 +225,27 @@ let package = Package(
             name: "EttinTrainingTests",
             dependencies: [
                 "EttinTraining", "EttinCorpus", "EttinModel", "EttinFiles", "EttinJSON", "Torch", "TestSupport",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinTablesTests",
+            dependencies: ["EttinTables", "EttinCorpus", "EttinFiles", "EttinJSON", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinEvaluationTests",
+            dependencies: [
+                "EttinEvaluation", "EttinInference", "EttinTables", "EttinCorpus", "EttinModel", "EttinTokenizer",
+                "EttinFiles", "EttinJSON", "Torch", "TestSupport",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinFineTuningTests",
+            dependencies: [
+                "EttinFineTuning", "EttinEvaluation", "EttinTraining", "EttinInference", "EttinTables", "EttinCorpus",
+                "EttinModel", "EttinTokenizer", "EttinRecipes", "EttinFiles", "EttinJSON", "Torch", "TestSupport",
             ],
             swiftSettings: settings
         ),

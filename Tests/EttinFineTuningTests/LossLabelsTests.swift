@@ -1,0 +1,8 @@
+import EttinFineTuning
+import Testing
+
+@Suite struct LossLabelsTests {
+    @Test func kindsAreTold() {
+        #expect(LossLabels(.list(count: 2), [1, 2]).kind != .integer)
+    }
+}
