@@ -31,6 +31,7 @@ struct BadInputTests {
             (["tokenizer", "train", "f", "-o", "o", "--vocab-size", "260"], "vocabulary size is 260; expected 261"),
             (["tokenizer", "train", "f", "-o", "o", "--vocab-size", "300", "--special", "[CLS]"], "\"[CLS]\""),
             (["info", "absent", "--kind", "encoder"], "--kind encoder applies to a size of the suite"),
+            (["info", "150m", "--revision", "main"], "--revision main applies to a model on the Hub"),
         ]
     )
     func options(_ arguments: [String], _ message: String) throws {

@@ -44,6 +44,9 @@ struct Info: ParsableCommand {
 
     private func load() throws -> ModelDescription {
         if !CheckpointFolder.isFolder(model), let size = EttinSize(named: model) {
+            if let revision {
+                throw ValidationError("--revision \(revision) applies to a model on the Hub; \(model) is a size")
+            }
             return ModelDescription(summary: CheckpointSummary(size: size, kind: kind ?? .encoder))
         }
         if let kind { throw ValidationError("--kind \(kind.name) applies to a size of the suite; \(model) is not one") }
