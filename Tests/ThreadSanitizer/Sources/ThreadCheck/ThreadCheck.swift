@@ -82,7 +82,7 @@ struct ThreadCheck {
 
     static func shareReranker(_ path: String) async throws {
         let reranker = try await Reranker(folder: URL(filePath: path), maxBatchTokens: 128)
-        let pairs = { (task: Int) in texts(task).map { TextPair("Where does a cat sit?", $0) } }
+        let pairs = { @Sendable (task: Int) in texts(task).map { TextPair("Where does a cat sit?", $0) } }
         let cancelled = Task { try await reranker.predict((0..<5000).map { TextPair("A cat", "A dog \($0)") }) }
         let found = try await withThrowingTaskGroup(of: (Int, [RerankingPipeline.Score]).self) { group in
             for task in 0..<tasks { group.addTask { (task, try await reranker.predict(pairs(task))) } }
