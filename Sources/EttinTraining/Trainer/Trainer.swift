@@ -168,7 +168,7 @@ public final class Trainer<Task: TrainingTask> {
         let size = task.size(of: batch)
         let weights = task.weights(of: batch)
         let result = try step.run(microbatches: size.microbatches, learningRate: rates.rate(at: before)) { index in
-            try task.loss(of: index, in: batch, at: before) * weights[index]
+            try task.backward(ofMicrobatch: index, in: batch, weight: weights[index], at: before)
         }
         rates.advance(from: before)
         previousClock = before

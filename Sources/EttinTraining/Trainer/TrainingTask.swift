@@ -69,6 +69,24 @@ public protocol TrainingTask: AnyObject {
     /// - Throws: What the task throws; nothing has changed then.
     func loss(of microbatch: Int, in batch: Batch, at clock: TrainingClock) throws -> Tensor
 
+    /// Adds the gradients of a microbatch to those of the parameters.
+    ///
+    /// A task whose gradients do not come from one graph, such as one that caches them, does this itself.
+    ///
+    /// - Parameters:
+    ///   - microbatch: The number of the microbatch; they are asked for in order.
+    ///   - batch: The batch.
+    ///   - weight: The weight of the microbatch's loss in that of the batch; see ``weights(of:)``.
+    ///   - clock: How far the run has come before this batch.
+    /// - Returns: The loss times the weight; the step is given up where that is NaN or infinite.
+    /// - Throws: What the task throws; the step is given up then.
+    func backward(
+        ofMicrobatch microbatch: Int,
+        in batch: Batch,
+        weight: Double,
+        at clock: TrainingClock
+    ) throws -> Double
+
     /// Opens the task's own files in the folder of the run, once it is locked and before the first step.
     ///
     /// - Parameter isResumed: Whether the run is resumed from a checkpoint; otherwise what the files hold is replaced.
@@ -168,6 +186,16 @@ extension TrainingTask {
     public func weights(of batch: Batch) -> [Double] {
         let count = size(of: batch).microbatches
         return [Double](repeating: 1 / Double(max(1, count)), count: count)
+    }
+
+    /// Calls `backward()` on the loss times the weight.
+    public func backward(
+        ofMicrobatch microbatch: Int,
+        in batch: Batch,
+        weight: Double,
+        at clock: TrainingClock
+    ) throws -> Double {
+        try (loss(of: microbatch, in: batch, at: clock) * weight).backwardValue()
     }
 
     /// Opens nothing.
