@@ -119,6 +119,12 @@ public protocol TrainingTask: AnyObject {
     /// - Throws: When something cannot be written.
     func writeModel(average: String?, toFolder folder: String, _ run: RunProgress) throws
 
+    /// Takes the weights of a checkpoint, such as those of the best one at the end of a run.
+    ///
+    /// - Parameter folder: What ``writeModel(average:toFolder:_:)`` wrote.
+    /// - Throws: When they cannot be read.
+    func loadModel(fromFolder folder: String) throws
+
     /// Does what is to be done once, at the end of a run of full length.
     ///
     /// - Parameter store: The checkpoints of the run.
@@ -158,10 +164,16 @@ public struct RunProgress: Sendable {
     public let clock: TrainingClock
     /// What was last measured on held-out data; empty for weights that were not measured.
     public let evaluation: [(key: String, value: Double)]
+    /// What a run with strategies has logged, an object for each entry.
+    package let history: [JSONObject]
 
     /// Describes a run.
-    package init(clock: TrainingClock, evaluation: [(key: String, value: Double)]) {
-        (self.clock, self.evaluation) = (clock, evaluation)
+    package init(
+        clock: TrainingClock,
+        evaluation: [(key: String, value: Double)],
+        history: [JSONObject] = []
+    ) {
+        (self.clock, self.evaluation, self.history) = (clock, evaluation, history)
     }
 }
 
@@ -209,6 +221,11 @@ extension TrainingTask {
 
     /// Has no files.
     public func synchronizeFiles() throws {}
+
+    /// Refuses, for a task whose runs end with the weights they have.
+    public func loadModel(fromFolder folder: String) throws {
+        throw TrainingError(.unsupported, folder, found: "cannot be loaded into \(name)")
+    }
 
     /// Does nothing more.
     public func didFinish(_ store: CheckpointStore) throws {}
