@@ -25,11 +25,21 @@ struct EmbeddingBatches {
     ///   - sets: The data sets.
     ///   - reading: How texts become token ids.
     ///   - options: How rows make batches.
+    ///   - isSingle: Whether there is one data set, whose name does not count; nil for one without a name.
     /// - Throws: `TrainingError` for data that makes no batch; what reading it throws.
-    init(_ sets: [TrainingColumns], _ reading: Reading, _ options: BatchSampling.Options) throws {
+    init(
+        _ sets: [TrainingColumns],
+        _ reading: Reading,
+        _ options: BatchSampling.Options,
+        isSingle: Bool? = nil
+    ) throws {
         self.sets = sets
         self.reading = reading
-        sampling = try BatchSampling(sets, isSingle: sets.count == 1 && sets[0].dataset == nil, options: options)
+        sampling = try BatchSampling(
+            sets,
+            isSingle: isSingle ?? (sets.count == 1 && sets[0].dataset == nil),
+            options: options
+        )
     }
 
     /// The number of rows.

@@ -1,7 +1,7 @@
 import EttinFiles
 import EttinJSON
 import EttinModel
-import EttinRecipes
+package import EttinRecipes
 import EttinTraining
 
 extension EmbeddingRecipe {
@@ -9,7 +9,7 @@ extension EmbeddingRecipe {
         "model_name_or_path", "pooling_mode", "normalize", "max_seq_length", "truncate_dim", "similarity_fn_name",
         "model_prompts", "default_prompt_name", "train_dataset", "eval_dataset", "columns", "train_test_split",
         "train_select", "eval_select", "prompts", "batch_sampler", "multi_dataset_batch_sampler", "loss", "evaluator",
-        "layout", "language", "license", "model_name",
+        "layout", "language", "license", "model_name", "empty_texts",
     ]
 
     /// Every key of such a recipe.
@@ -69,10 +69,10 @@ extension EmbeddingRecipe {
         evaluationData = try data.evaluation(trainData)
         arguments = try TrainingArguments(section)
         try readModel(section)
-        batchSampler = try section.choice("batch_sampler", BatchSamplerName.self)?.rawValue ?? batchSampler
+        batchSampler = try section.choice("batch_sampler", BatchSampler.self) ?? batchSampler
         multiDatasetSampler =
-            try section.choice("multi_dataset_batch_sampler", MultiDatasetSamplerName.self)?.rawValue
-            ?? multiDatasetSampler
+            try section.choice("multi_dataset_batch_sampler", MultiDatasetBatchSampler.self) ?? multiDatasetSampler
+        emptyTexts = try section.choice("empty_texts", TrainingColumns.EmptyTextRule.self) ?? emptyTexts
         func value(_ key: String) -> RecipeValue? {
             section.node(key).map { RecipeValue($0, path: key, name: section.name) }
         }
@@ -125,20 +125,6 @@ extension EmbeddingRecipe {
         }
         defaultPromptName = try section.string("default_prompt_name")
     }
-}
-
-/// The names of samplers, as recipes have them.
-enum BatchSamplerName: String, CaseIterable {
-    case batchSampler = "batch_sampler"
-    case noDuplicates = "no_duplicates"
-    case noDuplicatesHashed = "no_duplicates_hashed"
-    case groupByLabel = "group_by_label"
-}
-
-/// The names of samplers of several data sets.
-enum MultiDatasetSamplerName: String, CaseIterable {
-    case proportional
-    case roundRobin = "round_robin"
 }
 
 /// Reads the data sets of a recipe.

@@ -35,9 +35,11 @@ public struct EmbeddingRecipe: Sendable {
     /// What is put before the texts; `prompts`.
     package var prompts: RecipeValue?
     /// How rows make batches; `batch_sampler`.
-    public var batchSampler = "batch_sampler"
+    package var batchSampler = BatchSampler.batchSampler
     /// How the batches of several data sets take turns; `multi_dataset_batch_sampler`.
-    public var multiDatasetSampler = "proportional"
+    package var multiDatasetSampler = MultiDatasetBatchSampler.proportional
+    /// What happens to texts without characters; `empty_texts`.
+    package var emptyTexts = TrainingColumns.EmptyTextRule.refuse
     /// The loss with its arguments; `loss`.
     package var loss: RecipeValue?
     /// What measures the model; `evaluator`.
