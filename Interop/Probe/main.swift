@@ -12,12 +12,13 @@ do {
     case "hub": runHub(arguments)
     case "model": try runModel(arguments)
     case "order": runOrder()
+    case "search": try runSearch(arguments)
     case "share": try await runSharing(arguments)
     case "tokenizer": try runTokenizer(arguments)
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|corpus|files|hub|model|order|share|tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|corpus|files|hub|model|order|search|share|tokenizer|training ..."
         )
     }
 } catch {
