@@ -1,4 +1,4 @@
-import EttinFiles
+package import EttinFiles
 
 /// Queries, a corpus, and which documents are relevant to which query.
 ///

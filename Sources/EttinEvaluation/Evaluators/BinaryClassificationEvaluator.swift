@@ -121,7 +121,14 @@ public final class BinaryClassificationEvaluator: Evaluator {
                 file: "binary_classification_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
                 columns: names.flatMap { name in columns.map { "\(name)_\($0)" } }
             )
-            try table.append(results.flatMap { result in columns.map { result.value($0) } }, at: place)
+            // Thresholds are scores, which are float32.
+            let texts = results.flatMap { result in
+                columns.map { column in
+                    let value = result.value(column)
+                    return column.hasSuffix("threshold") ? pythonText(Float(value)) : pythonText(value)
+                }
+            }
+            try table.append(texts: texts, at: place)
         }
         var metrics: [Metric] = zip(names, results).flatMap { similarity, result in
             result.map { (named("\(similarity)_\($0.key)", by: name), $0.value) }

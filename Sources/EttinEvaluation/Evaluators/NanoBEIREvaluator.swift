@@ -1,5 +1,6 @@
 import EttinInference
 import EttinJSON
+import EttinModel
 
 /// Retrieval on several small data sets, one after the other, and the means over them.
 ///

@@ -1,5 +1,5 @@
 public import EttinInference
-public import EttinTokenizer
+import EttinTokenizer
 
 /// What scores pairs of a query and a document: a reranker in use, or one that is being trained.
 public protocol PairScores {

@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinInference
 import EttinTables
 
 /// A retrieval task in BEIR's layout: `corpus.jsonl`, `queries.jsonl` and `qrels/<split>.tsv`.
@@ -42,9 +43,9 @@ public struct BEIRFolder: Sendable {
         return TextColumn(count: documents.ids.count, place: { table.place(ofRow: $0) }) { row in
             let text = try documents.texts(row)
             guard case .text(let title) = try table.value(row: row, column: title), !title.isEmpty else {
-                return text.trimmed
+                return text.withoutOuterBlanks
             }
-            return "\(title) \(text)".trimmed
+            return "\(title) \(text)".withoutOuterBlanks
         }
     }
 
@@ -119,15 +120,5 @@ public struct BEIRFolder: Sendable {
             judgements[ExactName(query), default: [:]][ExactName(document)] = grade
         }
         return judgements
-    }
-}
-
-extension String {
-    /// The text without blanks at its ends, as Python's `strip` leaves it.
-    fileprivate var trimmed: String {
-        var scalars = unicodeScalars[...]
-        while let first = scalars.first, first.properties.isWhitespace { scalars.removeFirst() }
-        while let last = scalars.last, last.properties.isWhitespace { scalars.removeLast() }
-        return String(scalars)
     }
 }

@@ -1,5 +1,5 @@
 import EttinFiles
-import EttinInference
+package import EttinInference
 package import EttinModel
 
 /// A document that a search found.
