@@ -3,7 +3,7 @@ extension RecipeSection {
     ///
     /// - Returns: Nil where nothing stands at the key.
     /// - Throws: `RecipeError` for what is no list, and for lists and mappings in it.
-    package func texts(_ key: String) throws -> [String]? {
+    package func textList(_ key: String) throws -> [String]? {
         guard let node = node(key) else { return nil }
         guard case .list(let items) = node.content else { throw problem(key, "is \(node.shownText)", "a list") }
         return try items.map { item in

@@ -26,7 +26,8 @@ struct SweepCommandTests {
         try withSweep { run, sweep in
             let planned = try sweep(["--dry-run"])
             #expect(planned.code == 0, "\(planned.errors)")
-            #expect(planned.lines.first == "optimizer.lr  seed  state  batches  time  metrics/eval/LanguageCrossEntropy")
+            let heading = "optimizer.lr  seed  state  batches  time  metrics/eval/LanguageCrossEntropy"
+            #expect(planned.lines.first.map(String.init) == heading)
             #expect(planned.lines[1...4].allSatisfy { $0.contains("  new ") })
             #expect(!run.exists("sweep"))
             let result = try sweep(["--json"])
@@ -37,8 +38,8 @@ struct SweepCommandTests {
             #expect(Set(runs.compactMap { $0["metric"]?.doubleValue }).count == 4)
             let best = runs.compactMap { $0["metric"]?.doubleValue }.min()
             #expect(document["best_run"]?["metric"]?.doubleValue == best)
-            let written = try JSONValue(parsing: String(contentsOfFile: "\(run.folder)/sweep/sweep.json", encoding: .utf8))
-            #expect(written == document)
+            let written = try String(contentsOfFile: "\(run.folder)/sweep/sweep.json", encoding: .utf8)
+            #expect(try JSONValue(parsing: written) == document)
             // What the command itself trains to, with the same values.
             #expect(try run.pretrain("optimizer.lr=1e-2", "seed=2", "save_folder=alone").code == 0)
             let weights = try ["alone", "sweep/optimizer.lr=1e-2,seed=2"].map {
@@ -53,7 +54,7 @@ struct SweepCommandTests {
             // Longer runs go on from where they were, once that is wanted.
             let longer = try sweep(["max_duration=3ba"])
             #expect(longer.code == 1)
-            #expect(longer.errors.contains("was run with max_duration \"2ba\", but now it is \"3ba\"; expected the same"))
+            #expect(longer.errors.contains("was run with max_duration \"2ba\", but now it is \"3ba\"; expected"))
             let accepted = try sweep(["max_duration=3ba", "--accept-changes", "seeds=[1]"])
             #expect(accepted.code == 0, "\(accepted.errors)")
             #expect(run.exists("sweep/optimizer.lr=1e-3,seed=1/step3"))
@@ -90,11 +91,12 @@ struct SweepCommandTests {
                 #expect(result.output == "")
             }
             try expectRefused(["parameters={optimizer.lr: {values: [1e-3, x]}}"], "optimizer.lr: is \"x\"; expected")
-            try expectRefused(["parameters={optimizer.rate: {values: [1]}}"], "optimizer.rate: is not a key of optimizer")
+            try expectRefused(["parameters={optimizer.rate: {values: [1]}}"], "rate: is not a key of optimizer")
             try expectRefused(["command=finetune"], "command: is \"finetune\"; expected pretrain")
             try expectRefused(["recipe=other.yaml"], "other.yaml")
             #expect(!run.exists("sweep"))
-            try expectRefused(["metric.name=loss", "seeds=[1]"], "metric.name: is loss, which sweep/optimizer.lr=1e-3,seed=1 has")
+            let run1 = "sweep/optimizer.lr=1e-3,seed=1"
+            try expectRefused(["metric.name=loss", "seeds=[1]"], "metric.name: is loss, which \(run1) has not logged")
         }
     }
 }

@@ -112,7 +112,7 @@ package struct SuiteFile: Hashable, Sendable {
         }
         tokenizer = try top.string("tokenizer")
         data = try Self.data(top)
-        self.overrides = try top.texts("set") ?? []
+        self.overrides = try top.textList("set") ?? []
     }
 
     private static func plainName(_ top: RecipeSection, _ key: String) throws -> String {
@@ -122,7 +122,7 @@ package struct SuiteFile: Hashable, Sendable {
     }
 
     private static func names(_ top: RecipeSection, _ key: String) throws -> [String] {
-        let names = try top.require(key, try top.texts(key), "a list")
+        let names = try top.require(key, try top.textList(key), "a list")
         guard !names.isEmpty else { throw top.problem(key, "is an empty list", "at least one") }
         for (place, name) in names.enumerated() {
             guard FilePath.isPlainName(name) else { throw top.problem(key, "has \(quoted(name))", "names of folders") }

@@ -27,7 +27,8 @@ package enum LogHistory {
         let value: JSONValue
         do {
             let bytes = try TrainingError.translating { try MappedFile(path: path).withUnsafeBytes { Array($0) } }
-            value = try JSONValue(parsing: bytes)
+            // Python writes losses that are not numbers as words.
+            value = try JSONValue(parsing: bytes, options: JSONParsingOptions(allowsNonFiniteNumbers: true))
         } catch let error as JSONError {
             throw TrainingError(.malformed, path, found: "is not JSON: \(error)")
         }
@@ -50,7 +51,8 @@ package enum LogHistory {
                 // Entries of other trainers may hold texts, which are no measurements.
                 if let number = member.value.isNull ? .nan : member.value.doubleValue { values[member.key] = number }
             }
-            return MetricsLine(batch: step, token: 0, seconds: object["train_runtime"]?.doubleValue, values: values, end: 0)
+            let seconds = object["train_runtime"]?.doubleValue
+            return MetricsLine(batch: step, token: 0, seconds: seconds, values: values, end: 0)
         }
     }
 }

@@ -29,7 +29,7 @@ package struct RunQueue<Run: QueuedRun> {
 
     /// The list; each run stands behind those that it depends on.
     package let entries: [Entry]
-    /// Whether the runs behind one that fails are run, those excepted that depend on it. Its error is thrown otherwise.
+    /// Whether the runs behind one that fails are run, but for those that depend on it; its error is thrown otherwise.
     package let keepsGoing: Bool
 
     package init(_ entries: [Entry], keepsGoing: Bool) { (self.entries, self.keepsGoing) = (entries, keepsGoing) }
@@ -67,7 +67,7 @@ package struct RunQueue<Run: QueuedRun> {
             }
             do {
                 report.isInterrupted = try train(entry) == .interrupted
-            } catch where keepsGoing {
+            } catch  where keepsGoing {
                 for run in entry.runs {
                     say("error: \(run.outputFolder): \(error)")
                     report.failures.append((run.outputFolder, "\(error)"))

@@ -113,7 +113,9 @@ package struct SweepFile: Hashable, Sendable {
         self.path = path
         var tree = try RecipeTree(path: path, document: "a sweep")
         // Keys of the sweep file are its own, all others are those of the recipe.
-        let own = overrides.filter { text in Self.keys.contains { text.hasPrefix("\($0)=") || text.hasPrefix("\($0).") } }
+        let own = overrides.filter { text in
+            Self.keys.contains { text.hasPrefix("\($0)=") || text.hasPrefix("\($0).") }
+        }
         for text in own { try tree.override(text) }
         try tree.interpolate()
         let top = try RecipeSection(tree.root, path: "", name: path, schema: Self.keys, of: Self.schema)
@@ -127,7 +129,7 @@ package struct SweepFile: Hashable, Sendable {
         runCap = try top.int("run_cap", in: 1...Self.runLimit)
         seeds = try Self.seeds(top)
         seed = UInt64(try top.int("seed", in: 0...Int.max) ?? 0)
-        self.overrides = try (top.texts("set") ?? []) + overrides.filter { !own.contains($0) }
+        self.overrides = try (top.textList("set") ?? []) + overrides.filter { !own.contains($0) }
         try check(top)
     }
 
@@ -155,7 +157,7 @@ package struct SweepFile: Hashable, Sendable {
 
     private static func seeds(_ top: RecipeSection) throws -> [Int] {
         var seeds: [Int] = []
-        for text in try top.texts("seeds") ?? [] {
+        for text in try top.textList("seeds") ?? [] {
             guard let seed = RecipeSection.integer(text), seed >= 0 else {
                 throw top.problem("seeds", "has \(quoted(text))", "whole numbers, 0 or more")
             }

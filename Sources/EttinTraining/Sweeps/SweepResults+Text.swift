@@ -44,7 +44,9 @@ extension SweepResults {
     }
 
     private func bestLines(_ metric: SweepFile.Metric) -> [String] {
-        guard let run = bestRun, let value = run.value else { return ["No run has finished with a \(metric.name) yet."] }
+        guard let run = bestRun, let value = run.value else {
+            return ["No run has finished with a \(metric.name) yet."]
+        }
         var lines: [String] = []
         if let setting = bestSetting, sweep.seeds.count > 1, !setting.values.isEmpty {
             let values = setting.values.map { "\($0.key)=\($0.text)" }.joined(separator: " ")

@@ -97,9 +97,9 @@ struct SweepSessionTests {
             #expect(results.rows[5].value == nil)
             let text = String(decoding: try runs.folder.read("out/sweep.txt"), as: UTF8.self)
             #expect(text == results.text + "\n")
-            #expect(text.contains("optimizer.lr  seed  state     batches   time  loss"))
-            #expect(text.contains("           1     2  finished        3  00:02"))
-            #expect(text.contains("           1  2 of 2      3.0000 ± 1.4"))
+            #expect(text.contains("optimizer.lr  seed  state     batches   time     loss\n"))
+            #expect(text.contains("\n           1     2  finished        3  00:03   4.0000\n"))
+            #expect(text.contains("\n           1    2 of 2   3.0000 ± 1.4\n"))
             #expect(text.contains("Best setting: optimizer.lr=2, loss 1.2500 ± 0.35"))
             let json = try JSONValue(parsing: try runs.folder.read("out/sweep.json"))
             #expect(json == results.json)
@@ -178,7 +178,7 @@ struct SweepSessionTests {
                 #expect {
                     try runs.run(try runs.session(["metric.name=los"]))
                 } throws: {
-                    "\($0)".contains(message) && "\($0)".contains("; expected one of loss") && "\($0)".contains("did you mean loss?")
+                    "\($0)".contains(message) && "\($0)".contains("; expected one of loss; did you mean loss?")
                 }
                 #expect(runs.trained.count == 1)
             }
@@ -210,8 +210,8 @@ struct RunQueueTests {
     @Test("what depends on a run that failed is left out, and what is finished is passed over")
     func dependencies() throws {
         let runs = [
-            Run(outputFolder: "a"), Run(outputFolder: "b", dependencies: ["a"]), Run(outputFolder: "c", dependencies: ["b"]),
-            Run(outputFolder: "d"), Run(outputFolder: "e"),
+            Run(outputFolder: "a"), Run(outputFolder: "b", dependencies: ["a"]),
+            Run(outputFolder: "c", dependencies: ["b"]), Run(outputFolder: "d"), Run(outputFolder: "e"),
         ]
         let entries = runs.map { RunQueue.Entry([$0], state: $0.outputFolder == "d" ? .finished(batch: 4) : .new) }
         var (said, trained): ([String], [String]) = ([], [])
