@@ -169,7 +169,7 @@ extension HTMLPage {
               draw("line", { class: "pointer", x1: x, x2: x, y1: top, y2: bottom });
               const lines = [document.createElement("div")];
               lines[0].textContent =
-                `batch ${first.batch[index].toLocaleString()}, ${first.x[index].toLocaleString()} tokens`;
+                `batch ${first.batch[index].toLocaleString()}, ${first.x[index].toLocaleString()} ${first.unit}`;
               for (const [curve, best] of nearest) {
                 const place = { class: `dot ${curve.style}`, cx: xOf(curve.x[best]), cy: yOf(curve.y[best]), r: 4 };
                 draw("circle", place);

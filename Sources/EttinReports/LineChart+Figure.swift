@@ -51,7 +51,7 @@ extension LineChart {
         }
         return """
             <table><caption class="hidden">\(title)</caption><thead><tr><th scope="col">batch</th>\
-            <th scope="col">tokens</th>\(head)</tr></thead><tbody>
+            <th scope="col">\(unit)</th>\(head)</tr></thead><tbody>
             \(rows)</tbody></table>
             """
     }

@@ -1,6 +1,6 @@
 import EttinJSON
 
-/// A chart of curves over tokens, with each curve named at its end.
+/// A chart of curves over tokens, or steps, with each curve named at its end.
 package struct LineChart: Sendable {
     /// A curve, or several equal ones drawn as one.
     package struct Curve: Sendable {
@@ -56,6 +56,8 @@ package struct LineChart: Sendable {
     package let caption: HTML
     package let curves: [Curve]
     package let format: AxisScale.Format
+    /// What the places of points count.
+    package let unit: String
     private let horizontal: AxisScale
     private let vertical: AxisScale
 
@@ -65,6 +67,7 @@ package struct LineChart: Sendable {
         caption: HTML,
         curves: [Curve],
         format: AxisScale.Format,
+        unit: String = "tokens",
         isLogarithmic: Bool = false,
         includesZero: Bool = false
     ) {
@@ -73,6 +76,7 @@ package struct LineChart: Sendable {
         self.caption = caption
         self.curves = curves
         self.format = format
+        self.unit = unit
         let tokens = curves.flatMap { curve in
             [curve.line, curve.marks].compactMap { $0 }.flatMap { $0.points.map { Double($0.token) } }
         }
@@ -131,7 +135,7 @@ package struct LineChart: Sendable {
             guard let first = line?.points.first, let last = line?.points.last else { return nil }
             return "\(curve.label) from \(spelled(first.value)) to \(spelled(last.value))"
         }
-        return "\(title) over tokens: " + parts.joined(separator: "; ")
+        return "\(title) over \(unit): " + parts.joined(separator: "; ")
     }
 
     private func axes(_ plot: Plot, _ size: Size) -> HTML {
@@ -159,7 +163,7 @@ package struct LineChart: Sendable {
         }
         return """
             \(rows)<line class="axis" x1="\(plot.left)" y1="\(plot.bottom)" x2="\(plot.right)" y2="\(plot.bottom)"/>\
-            \(marks)<text class="tick end" x="\(plot.right)" y="\(plot.bottom + 34)">tokens</text>
+            \(marks)<text class="tick end" x="\(plot.right)" y="\(plot.bottom + 34)">\(unit)</text>
             """
     }
 
@@ -262,6 +266,7 @@ package struct LineChart: Sendable {
                 let points = series.thinned(to: 500).points.filter(\.value.isFinite)
                 return [
                     "label": .string(curve.label),
+                    "unit": .string(unit),
                     "style": .string(Self.style(curve.color)),
                     "x": .array(points.map { JSONValue($0.token) }),
                     "y": .array(points.map { JSONValue($0.value) }),

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Data of one tokenizer, another tokenizer of the same size, and a recipe that reads them.
-private struct SmallRun {
+struct SmallRun {
     let folder: String
 
     init(_ folder: String) throws {

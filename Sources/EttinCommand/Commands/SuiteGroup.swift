@@ -2,6 +2,7 @@ import ArgumentParser
 import EttinJSON
 import EttinModel
 import EttinPretraining
+import EttinTraining
 import Torch
 
 /// The commands `ettin suite …`.
@@ -30,7 +31,7 @@ struct SuiteArguments: ParsableArguments {
     var only: String?
 
     /// A run with its recipe and how far it is.
-    typealias Run = (run: SuiteRun, recipe: PretrainingRecipe, state: SuiteRun.State)
+    typealias Run = (run: SuiteRun, recipe: PretrainingRecipe, state: RunState)
 
     /// The runs with their recipes and how far they are.
     ///
@@ -47,7 +48,7 @@ struct SuiteArguments: ParsableArguments {
         }
         return try runs.map { run in
             let recipe = try run.recipe(overrides: values.overrides.filter { !own.contains($0) })
-            return (run, recipe, try run.state(recipe))
+            return (run, recipe, try recipe.state(inFolder: run.outputFolder))
         }
     }
 }
@@ -116,6 +117,9 @@ struct SuiteRunCommand: ParsableCommand {
     @Flag(help: "Train the encoder and decoder of each size and phase together, on the same batches.")
     var lockstep = false
 
+    @Flag(help: "If a run fails, go on with those that do not depend on it.")
+    var keepGoing = false
+
     @OptionGroup var changes: ChangeOptions
     @OptionGroup var place: DeviceOptions
     @OptionGroup var json: JSONOption
@@ -123,67 +127,68 @@ struct SuiteRunCommand: ParsableCommand {
     func run() throws {
         let runs = try arguments.runs()
         for (_, recipe, _) in runs { try recipe.checkRunnable() }
-        let devices = try runs.map { try place.prepare(orElse: $0.recipe.device) }
-        let isInterrupted = try Interruption.draining(saying: Training.stopNotice) {
-            var documents: [JSONValue] = []
-            let isInterrupted = try train(runs, on: devices, into: &documents)
-            if json.isOn { try StandardOutput.write(document: .array(documents)) }
-            return isInterrupted
+        let items = try runs.map { run, recipe, state in
+            Item(run: run, recipe: recipe, state: state, device: try place.prepare(orElse: recipe.device))
         }
-        if isInterrupted { throw ExitCode(130) }
+        let queue = RunQueue(entries(items), keepsGoing: keepGoing)
+        let report = try Interruption.draining(saying: Training.stopNotice) {
+            var documents: [JSONValue] = []
+            let report = try queue.run(shouldStop: { Interruption.isRequested }, say: Diagnostics.note) { entry in
+                let outcome = try Training(entry.runs.map(\.recipe), device: entry.runs[0].device, changes).run()
+                if json.isOn { documents.append(outcome.json) } else { try outcome.printCheckpoints() }
+                return outcome.isInterrupted ? .interrupted : .finished
+            }
+            if json.isOn { try StandardOutput.write(document: .array(documents)) }
+            return report
+        }
+        if report.isInterrupted { throw ExitCode(130) }
+        guard report.failures.isEmpty else { throw RunFailures(count: report.failures.count, of: runs.count) }
     }
 
-    /// Trains the runs one after the other.
-    ///
-    /// - Returns: Whether a signal has ended it.
-    private func train(
-        _ runs: [SuiteArguments.Run],
-        on devices: [Device],
-        into documents: inout [JSONValue]
-    ) throws -> Bool {
+    /// A run that is to be trained, with all that it takes.
+    private struct Item: QueuedRun {
+        let run: SuiteRun
+        let recipe: PretrainingRecipe
+        let state: RunState
+        let device: Device
+
+        var outputFolder: String { run.outputFolder }
+        var dependencies: [String] { run.dependencies }
+    }
+
+    /// The runs in order, the halves of a pair as one where they train together.
+    private func entries(_ items: [Item]) -> [RunQueue<Item>.Entry] {
+        var entries: [RunQueue<Item>.Entry] = []
         var index = 0
-        while index < runs.count {
-            if Interruption.isRequested { return true }
-            let (run, recipe, state) = runs[index]
-            let device = devices[index]
+        while index < items.count {
+            let item = items[index]
             index += 1
-            if case .finished(let batch) = state {
-                Diagnostics.note("\(run.outputFolder): already finished, at batch \(batch)")
-                continue
-            }
-            var recipes = [recipe]
-            if lockstep, index < runs.count, run.isHalf(of: runs[index].run), runs[index].state == state {
-                recipes.append(runs[index].recipe)
+            var runs = [item]
+            if lockstep, !item.state.isFinished, index < items.count, item.run.isHalf(of: items[index].run),
+                items[index].state == item.state
+            {
+                runs.append(items[index])
                 index += 1
             }
-            let outcome = try Training(recipes, device: device, changes).run()
-            if json.isOn { documents.append(outcome.json) } else { try outcome.printCheckpoints() }
-            if outcome.isInterrupted { return true }
+            entries.append(RunQueue.Entry(runs, state: item.state))
         }
-        return false
+        return entries
     }
+}
+
+/// Some of the runs of a list failed, each of which has said why.
+struct RunFailures: Error, CustomStringConvertible {
+    let count: Int
+    let total: Int
+
+    init(count: Int, of total: Int) { (self.count, self.total) = (count, total) }
+
+    var description: String { "\(count) of \(total) runs failed; the same command tries them again" }
 }
 
 extension SuiteRun {
     /// Whether two runs are encoder and decoder of one size and phase.
     fileprivate func isHalf(of other: SuiteRun) -> Bool {
         size == other.size && phase == other.phase && kind != other.kind && phase != .cross
-    }
-}
-
-extension SuiteRun.State {
-    fileprivate var name: String {
-        switch self {
-        case .new: "new"
-        case .begun: "begun"
-        case .finished: "finished"
-        }
-    }
-
-    fileprivate var batch: Int? {
-        switch self {
-        case .new: nil
-        case .begun(let batch), .finished(let batch): batch
-        }
     }
 }

@@ -55,19 +55,23 @@ extension ReportPage {
             (name, report.runs.indices.map(value))
         }
         func last(_ key: String, _ run: Int) -> Double? { report.series(key, run).last }
-        let count = report.runs.indices.map { report.series(MetricName.trainingLoss, $0).endCount }.max() ?? 0
+        let count = report.runs.indices.map { report.trainingLoss($0).endCount }.max() ?? 0
+        let evaluationKeys = Set(report.runs.flatMap(\.evaluationKeys)).sorted()
         let hasOneName = Set(report.runs.map(\.name)).count == 1
-        return [
+        let evaluations = evaluationKeys.map { key in
+            row(key) { last(key, $0).map { NumberText.significant($0, digits: 4) } }
+        }
+        let facts = [
             // One name of all is the page's title.
             row("Name") { hasOneName ? nil : report.runs[$0].name },
             row("Objective") { report.runs[$0].text("objective").map { Self.objectives[$0] ?? $0 } },
-            row("Held-out loss") { last(MetricName.evaluationLoss, $0).map { NumberText.fixed($0, places: 3) } },
+            row("Held-out loss") { report.evaluationLoss($0).last.map { NumberText.fixed($0, places: 3) } },
             row("Held-out accuracy") { last(report.accuracyKey($0), $0).map(Self.percent) },
             row("Held-out perplexity") {
                 last(MetricName.perplexity, $0).map { NumberText.significant($0, digits: 4) }
             },
             row("Training loss, mean of \(count)") {
-                report.series(MetricName.trainingLoss, $0).end.map { NumberText.fixed($0, places: 3) }
+                report.trainingLoss($0).end.map { NumberText.fixed($0, places: 3) }
             },
             row("Tokens a second") {
                 report.series(MetricName.tokensPerSecond, $0).mean.map { NumberText.compact($0) }
@@ -79,7 +83,10 @@ extension ReportPage {
             row("Vocabulary") { report.runs[$0].count("vocab_size").map(NumberText.grouped) },
             row("Phase") { report.runs[$0].text("phase").map { Self.phases[$0] ?? $0 } },
             row("Batches") { report.runs[$0].metrics.last.map { NumberText.grouped($0.batch) } },
-            row("Tokens") { report.runs[$0].metrics.last.map { NumberText.compact(Double($0.token)) } },
+            row("Tokens") { run in
+                guard let token = report.runs[run].metrics.last?.token, token > 0 else { return nil }
+                return NumberText.compact(Double(token))
+            },
             row("Data") { report.runs[$0].text("data") },
             row("Held-out data") { report.runs[$0].text("eval_data") },
             row("Versions") { run in
@@ -87,6 +94,8 @@ extension ReportPage {
                 return texts.isEmpty ? nil : texts.joined(separator: ", ")
             },
         ]
+        // Behind the loss on held-out data.
+        return Array(facts.prefix(3)) + evaluations + facts.dropFirst(3)
     }
 
     private static let objectives = ["mlm": "masked tokens", "clm": "next token"]
@@ -100,7 +109,7 @@ extension ReportPage {
     var checkpointTable: HTML {
         let evaluations = report.runs.map { run in
             Dictionary(
-                run.metrics.filter { $0.values[MetricName.evaluationLoss] != nil }.map { ($0.batch, $0) },
+                run.metrics.filter { $0.values[run.names.evaluationLoss] != nil }.map { ($0.batch, $0) },
                 uniquingKeysWith: { $1 }
             )
         }
@@ -113,7 +122,7 @@ extension ReportPage {
             let names = Set(report.runs.flatMap(\.checkpoints).filter { $0.batch == batch }.map(\.name)).sorted()
             let cells = evaluations.enumerated().map { run, lines -> HTML in
                 let values = lines[batch]?.values ?? [:]
-                let loss = values[MetricName.evaluationLoss].map { NumberText.fixed($0, places: 3) }
+                let loss = values[report.runs[run].names.evaluationLoss].map { NumberText.fixed($0, places: 3) }
                 let accuracy = values[report.accuracyKey(run)].map(Self.percent)
                 let perplexity = values[MetricName.perplexity].map { NumberText.significant($0, digits: 4) }
                 return """

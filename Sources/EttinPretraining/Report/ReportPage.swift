@@ -50,10 +50,13 @@ struct ReportPage {
         }
         let each = report.runs.count > 1 ? " each" : ""
         let count = NumberText.grouped(batch) + (batch == 1 ? " batch" : " batches")
+        guard token > 0 else { return "\(what) after \(count)\(each)." }
         return "\(what) after \(count), \(NumberText.compact(Double(token))) tokens\(each)."
     }
 
-    func isEvaluated(_ run: Int) -> Bool { !report.series(MetricName.evaluationLoss, run).points.isEmpty }
+    func isEvaluated(_ run: Int) -> Bool {
+        !report.evaluationLoss(run).points.isEmpty || !report.runs[run].evaluationKeys.isEmpty
+    }
 
     // MARK: - Verdict and warnings
 
@@ -95,11 +98,11 @@ struct ReportPage {
 
     // MARK: - Charts
 
-    private func curve(_ key: (Int) -> String?, smoothing: Bool, marks: String? = nil) -> [LineChart.Curve] {
+    private func curve(_ key: (Int) -> String?, smoothing: Bool, marks: ((Int) -> String)? = nil) -> [LineChart.Curve] {
         report.runs.indices.compactMap { run in
             guard let key = key(run) else { return nil }
             let series = report.series(key, run)
-            let marks = marks.map { report.series($0, run) }
+            let marks = marks.map { report.series($0(run), run) }
             guard !series.points.isEmpty || marks?.points.isEmpty == false else { return nil }
             return LineChart.Curve(
                 label: report.labels[run],
@@ -120,7 +123,11 @@ struct ReportPage {
     }
 
     private var training: HTML {
-        let losses = curve({ _ in MetricName.trainingLoss }, smoothing: true, marks: MetricName.evaluationLoss)
+        let losses = curve(
+            { report.runs[$0].names.trainingLoss },
+            smoothing: true,
+            marks: { report.runs[$0].names.evaluationLoss }
+        )
         let span = 2 * (losses.map(\.line.smoothingReach).max() ?? 0) + 1
         let loss = LineChart(
             id: "loss",
@@ -130,7 +137,8 @@ struct ReportPage {
                 \(comparison)
                 """,
             curves: losses,
-            format: .plain
+            format: .plain,
+            unit: report.unit
         )
         let rates = LineChart(
             id: "learning-rate",
@@ -138,6 +146,7 @@ struct ReportPage {
             caption: "The schedule as it was run.",
             curves: merged(curve(report.learningRateKey, smoothing: false)),
             format: .scientific,
+            unit: report.unit,
             includesZero: true
         )
         let speed = LineChart(
@@ -146,14 +155,16 @@ struct ReportPage {
             caption: "Tokens in a second.",
             curves: curve({ _ in MetricName.tokensPerSecond }, smoothing: true),
             format: .compact,
+            unit: report.unit,
             includesZero: true
         )
         let norms = LineChart(
             id: "gradient-norm",
             title: "Gradient norm",
             caption: "The Euclidean length of the gradient.",
-            curves: curve({ _ in MetricName.gradientNorm }, smoothing: true),
+            curves: curve({ report.runs[$0].names.gradientNorm }, smoothing: true),
             format: .plain,
+            unit: report.unit,
             includesZero: true
         )
         return """
@@ -162,11 +173,14 @@ struct ReportPage {
     }
 
     private var comparison: String {
-        Set(report.runs.map(\.kind)).count < 2
+        Set(report.runs.map(\.kind)).count < 2 || report.runs.contains(where: \.isFineTuning)
             ? ""
             : "Encoders guess masked tokens from both sides, decoders the next token from the left: "
                 + "their losses measure different tasks."
     }
+
+    /// Charts of metrics beyond these would be a wall; the table of runs and the JSON have all of them.
+    private static let evaluationLimit = 12
 
     private var heldOut: HTML {
         let accuracy = LineChart(
@@ -175,6 +189,7 @@ struct ReportPage {
             caption: "The share of tokens guessed right: masked ones by an encoder, next ones by a decoder.",
             curves: evaluations(report.accuracyKey),
             format: .percent,
+            unit: report.unit,
             includesZero: true
         )
         let perplexity = LineChart(
@@ -183,9 +198,23 @@ struct ReportPage {
             caption: "The exponential of the loss, on a logarithmic axis.",
             curves: evaluations { _ in MetricName.perplexity },
             format: .plain,
+            unit: report.unit,
             isLogarithmic: true
         )
-        return "\(HTMLPage.figures([accuracy, perplexity], isWide: false))\(checkpointTable)"
+        // The metrics of fine-tuning's evaluators, which are of many kinds.
+        let others = Set(report.runs.flatMap(\.evaluationKeys)).sorted().prefix(Self.evaluationLimit).map { key in
+            LineChart(
+                id: key.map { $0.isLetter || $0.isNumber ? String($0) : "-" }.joined(),
+                title: key,
+                caption: "",
+                curves: evaluations { _ in key },
+                format: .plain,
+                unit: report.unit
+            )
+        }
+        let figures = HTMLPage.figures([accuracy, perplexity] + others, isWide: false)
+        let isTabled = report.runs.indices.contains { !report.evaluationLoss($0).points.isEmpty }
+        return "\(figures)\(isTabled ? checkpointTable : "")"
     }
 
     private func evaluations(_ key: (Int) -> String) -> [LineChart.Curve] {

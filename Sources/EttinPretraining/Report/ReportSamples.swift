@@ -41,7 +41,8 @@ struct ReportSamples: Sendable {
     /// - Throws: What reading and running the models throws.
     init(_ runs: [RunRecord], labels: [String], prompts: [String], options: ComputeOptions) throws {
         var folders: [(run: Int, folder: String)] = []
-        for (index, run) in runs.enumerated() {
+        // What was fine-tuned for a task has no head that fills or continues texts.
+        for (index, run) in runs.enumerated() where !run.isFineTuning {
             if let folder = usableFolder(run, label: labels[index]) { folders.append((index, folder)) }
         }
         let passages = try prompts.isEmpty ? heldOut(runs, folders) : prompts.map { SamplePassage(prompt: $0) }

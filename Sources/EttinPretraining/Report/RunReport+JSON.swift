@@ -45,12 +45,17 @@ extension RunReport {
         object["tokens"] = JSONValue(last?.token ?? 0)
         object["seconds"] = last?.seconds.map { JSONValue($0) } ?? .null
         func optional(_ value: Double?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
-        let loss = series(MetricName.trainingLoss, index)
+        let loss = trainingLoss(index)
         object["train_loss"] = optional(loss.end)
         object["train_loss_batches"] = JSONValue(loss.endCount)
-        object["eval_loss"] = optional(series(MetricName.evaluationLoss, index).last)
+        object["eval_loss"] = optional(evaluationLoss(index).last)
         object["eval_accuracy"] = optional(series(accuracyKey(index), index).last)
         object["eval_perplexity"] = optional(series(MetricName.perplexity, index).last)
+        if run.isFineTuning {
+            object["evaluation"] = .object(
+                JSONObject(run.evaluationKeys.map { ($0, optional(series($0, index).last)) })
+            )
+        }
         object["tokens_per_sec"] = optional(series(MetricName.tokensPerSecond, index).mean)
         object["data_wait_share"] = optional(series(MetricName.dataWaitShare, index).mean)
         object["peak_bytes"] = optional(series(MetricName.peakBytes, index).largest)

@@ -77,12 +77,25 @@ public struct RunReport: Sendable {
         self.warnings = warnings + (samples?.notes ?? [])
     }
 
+    /// What charts count along: steps where a run does not say how many tokens it read.
+    var unit: String { runs.allSatisfy { ($0.metrics.last?.token ?? 0) > 0 } ? "tokens" : "steps" }
+
     /// A series of a run.
-    func series(_ key: String, _ run: Int) -> MetricSeries { MetricSeries(key, of: runs[run].metrics) }
+    func series(_ key: String, _ run: Int) -> MetricSeries {
+        let series = MetricSeries(key, of: runs[run].metrics)
+        guard unit == "steps" else { return series }
+        return MetricSeries(series.points.map { .init(batch: $0.batch, token: $0.batch, value: $0.value) })
+    }
+
+    /// The loss of a run's batches.
+    func trainingLoss(_ run: Int) -> MetricSeries { series(runs[run].names.trainingLoss, run) }
+
+    /// The loss of a run on held-out data.
+    func evaluationLoss(_ run: Int) -> MetricSeries { series(runs[run].names.evaluationLoss, run) }
 
     /// The key of a run's first learning rate, by name.
     func learningRateKey(_ run: Int) -> String? {
-        Set(runs[run].metrics.flatMap(\.values.keys)).filter { $0.hasPrefix(MetricName.learningRatePrefix) }.min()
+        Set(runs[run].metrics.flatMap(\.values.keys)).filter { $0.hasPrefix(runs[run].names.learningRatePrefix) }.min()
     }
 
     /// The name of a run's accuracy on held-out data.
@@ -100,6 +113,7 @@ public struct RunReport: Sendable {
 
     /// Encoders with the decoders that lie beside them; of two runs, these two.
     private static func candidates(_ runs: [RunRecord]) -> [(Int, Int)] {
+        if runs.contains(where: \.isFineTuning) { return [] }
         if runs.count == 2 { return [(0, 1)] }
         func parent(_ run: RunRecord) -> String { FilePath.folder(of: RelativeLink.resolved(run.folder.path)) }
         return runs.indices.filter { runs[$0].kind == .encoder }.flatMap { encoder in
@@ -122,12 +136,13 @@ public struct RunReport: Sendable {
             warnings.append("The held-out data differ: \(first.0) has \(first.1), \(other.0) has \(other.1).")
         }
         for (label, run) in zip(labels, runs) {
-            let loss = MetricSeries(MetricName.trainingLoss, of: run.metrics)
+            let loss = MetricSeries(run.names.trainingLoss, of: run.metrics)
             if let point = loss.points.first(where: { !$0.value.isFinite }) {
                 warnings.append("The loss of \(label) was not a number at batch \(point.batch).")
             }
             if loss.points.isEmpty { warnings.append("\(label) has logged no loss.") }
-            if MetricSeries(MetricName.evaluationLoss, of: run.metrics).points.isEmpty {
+            let isEvaluated = !MetricSeries(run.names.evaluationLoss, of: run.metrics).points.isEmpty
+            if !isEvaluated, run.evaluationKeys.isEmpty {
                 warnings.append("\(label) was not evaluated on held-out data.")
             }
         }

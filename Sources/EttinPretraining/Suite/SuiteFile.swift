@@ -112,7 +112,7 @@ package struct SuiteFile: Hashable, Sendable {
         }
         tokenizer = try top.string("tokenizer")
         data = try Self.data(top)
-        self.overrides = try Self.list(top, "set") ?? []
+        self.overrides = try top.textList("set") ?? []
     }
 
     private static func plainName(_ top: RecipeSection, _ key: String) throws -> String {
@@ -121,19 +121,8 @@ package struct SuiteFile: Hashable, Sendable {
         return name
     }
 
-    private static func list(_ top: RecipeSection, _ key: String) throws -> [String]? {
-        guard let node = top.node(key) else { return nil }
-        guard case .list(let items) = node.content else { throw top.problem(key, "is \(node.shownText)", "a list") }
-        return try items.map { item in
-            guard case .scalar(let text, _) = item.content, !text.isEmpty else {
-                throw top.problem(key, "has \(item.shownText)", "texts")
-            }
-            return text
-        }
-    }
-
     private static func names(_ top: RecipeSection, _ key: String) throws -> [String] {
-        let names = try top.require(key, try list(top, key), "a list")
+        let names = try top.require(key, try top.textList(key), "a list")
         guard !names.isEmpty else { throw top.problem(key, "is an empty list", "at least one") }
         for (place, name) in names.enumerated() {
             guard FilePath.isPlainName(name) else { throw top.problem(key, "has \(quoted(name))", "names of folders") }

@@ -1,9 +1,10 @@
 import EttinFiles
 package import EttinModel
+import EttinRecipes
 import EttinTraining
 
 /// One run of a suite.
-package struct SuiteRun: Hashable, Sendable {
+package struct SuiteRun: QueuedRun, Hashable, Sendable {
     /// The name of the model, such as `ettin-encoder-17m`.
     package let model: String
     /// The kind that is trained.
@@ -50,14 +51,14 @@ extension SuiteFile {
     private func run(_ size: String, _ kind: ModelKind, _ phase: Phase) -> SuiteRun {
         let folder = folder(size, kind, phase)
         var overrides = [
-            "run_name=\(Self.yaml("\(modelName(size, kind, phase))-\(phase.tag.rawValue)"))",
+            "run_name=\(YAMLNode.quotedText("\(modelName(size, kind, phase))-\(phase.tag.rawValue)"))",
             "phase=\(phase.tag.rawValue)",
-            "save_folder=\(Self.yaml(folder))",
+            "save_folder=\(YAMLNode.quotedText(folder))",
         ]
-        if let path = data[phase] { overrides.append("data_local=\(Self.yaml(path))") }
-        if let tokenizer { overrides.append("tokenizer_name=\(Self.yaml(tokenizer))") }
+        if let path = data[phase] { overrides.append("data_local=\(YAMLNode.quotedText(path))") }
+        if let tokenizer { overrides.append("tokenizer_name=\(YAMLNode.quotedText(tokenizer))") }
         let source = source(size, kind, phase)
-        if let source { overrides.append("load_path=\(Self.yaml(FilePath.joined(source.folder, "latest")))") }
+        if let source { overrides.append("load_path=\(YAMLNode.quotedText(FilePath.joined(source.folder, "latest")))") }
         let file =
             switch (phase, kind) {
             case (.cross, .encoder): "encoder-from-decoder"
@@ -102,10 +103,5 @@ extension SuiteFile {
 
     private func folder(_ size: String, _ kind: ModelKind, _ phase: Phase) -> String {
         FilePath.joined(FilePath.joined(outputFolder, modelName(size, kind, phase)), phase.tag.rawValue)
-    }
-
-    /// A text as YAML that is nothing but this text.
-    private static func yaml(_ text: String) -> String {
-        "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
     }
 }

@@ -38,6 +38,17 @@ package enum MetricsFile {
         }
     }
 
+    /// Reads what a run has logged: `metrics.jsonl`, or else what fine-tuning keeps in `trainer_state.json`.
+    ///
+    /// - Parameter folder: The folder of the run.
+    /// - Returns: The lines; none where there is no such file.
+    /// - Throws: `TrainingError` as reading either does.
+    package static func lines(ofRun folder: String) throws -> [MetricsLine] {
+        let path = FilePath.joined(folder, JSONLinesLogger.fileName)
+        if FilePath.kind(of: path) == .file { return try read(path) }
+        return try LogHistory.path(inFolder: folder).map(LogHistory.read) ?? []
+    }
+
     private static func line(
         _ bytes: UnsafeRawBufferPointer,
         isFirst: Bool,

@@ -34,6 +34,21 @@ struct TrainerTests {
         }
     }
 
+    @Test("Steps are measured without writing anything, and no more than the run has")
+    func measuring() throws {
+        try withTemporaryFolder { folder in
+            let settings = try LineTask.settings(folder.file("run"))
+            let trainer = try LineTask.trainer(settings)
+            let measured = try #require(try trainer.measure(steps: 5))
+            #expect(measured.steps == 5 && trainer.clock.batch == 5)
+            #expect(measured.secondsPerStep > 0 && measured.tokensPerSecond > 0 && measured.peakBytes > 1 << 20)
+            #expect(try trainer.measure(steps: 9, withinSeconds: 0)?.steps == 2)
+            #expect(try trainer.measure(steps: 9)?.steps == 5)
+            #expect(try trainer.measure() == nil)
+            #expect(try folder.names == [])
+        }
+    }
+
     @Test("A run that stops anywhere is resumed to the same bits", arguments: [1, 4, 5, 11])
     func resuming(batches: Int) throws {
         try withTemporaryFolder { folder in

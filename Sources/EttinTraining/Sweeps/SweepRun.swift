@@ -1,0 +1,102 @@
+import EttinFiles
+import EttinRecipes
+import Torch
+
+/// One run of a sweep.
+package struct SweepRun: QueuedRun, Hashable, Sendable {
+    /// A value of a parameter, as an override has it.
+    package struct Value: Hashable, Sendable {
+        package let key: String
+        package let text: String
+    }
+
+    /// The name of its folder, such as `optimizer.lr=1e-3,seed=1`.
+    package let name: String
+    /// What distinguishes it from others of the sweep, its seed excepted.
+    package let setting: [Value]
+    /// Its seed; nil for that of the recipe.
+    package let seed: Int?
+    /// The folder of the run.
+    package let outputFolder: String
+    /// What is set in the recipe.
+    package let overrides: [String]
+
+    /// Runs of a sweep do not depend on each other.
+    package var dependencies: [String] { [] }
+}
+
+extension SweepFile {
+    /// All runs: setting by setting, each with every seed.
+    ///
+    /// The first parameter of a grid changes slowest. A draw is a function of ``seed``, the parameter's key and the number
+    /// of the draw: a larger `run_cap` adds settings to those that were there. Settings that were drawn before are drawn
+    /// again, as they would train to the same bits; with few possible settings there may be fewer than `run_cap`.
+    package var runs: [SweepRun] {
+        settings.flatMap { setting in
+            seeds.isEmpty ? [run(setting, seed: nil)] : seeds.map { run(setting, seed: $0) }
+        }
+    }
+
+    private var settings: [[SweepRun.Value]] {
+        switch method {
+        case .grid:
+            var settings: [[SweepRun.Value]] = [[]]
+            // From the last parameter on, so that no more than the first run_cap settings are ever made.
+            for parameter in parameters.reversed() {
+                let values = parameter.distribution.values(limit: Self.runLimit) ?? []
+                let longer = values.lazy.flatMap { text in
+                    settings.map { [SweepRun.Value(key: parameter.key, text: text)] + $0 }
+                }
+                settings = Array(longer.prefix(runCap ?? Self.runLimit))
+            }
+            return settings
+        case .random:
+            guard !parameters.isEmpty, let runCap else { return [[]] }
+            let generators = parameters.map { $0.generator(seed: seed) }
+            var settings: [[SweepRun.Value]] = []
+            var known: Set<[SweepRun.Value]> = []
+            for index in 0..<UInt64(100 * runCap) where settings.count < runCap {
+                let setting = zip(parameters, generators).map { parameter, generator in
+                    SweepRun.Value(key: parameter.key, text: parameter.distribution.draw(generator, at: index))
+                }
+                if known.insert(setting).inserted { settings.append(setting) }
+            }
+            return settings
+        }
+    }
+
+    private func run(_ setting: [SweepRun.Value], seed: Int?) -> SweepRun {
+        let name = Self.folderName(setting, seed)
+        let folder = FilePath.joined(outputFolder, name)
+        let own = setting.map { "\($0.key)=\($0.text)" } + (seed.map { ["\(Self.seedKey)=\($0)"] } ?? [])
+        let place = "\(command.outputKey)=\(YAMLNode.quotedText(folder))"
+        return SweepRun(
+            name: name,
+            setting: setting,
+            seed: seed,
+            outputFolder: folder,
+            overrides: overrides + own + command.overrides + [place]
+        )
+    }
+
+    /// Keys and values where they are plain enough for a folder, told apart by a hash where they are not.
+    private static func folderName(_ setting: [SweepRun.Value], _ seed: Int?) -> String {
+        let parts = setting.map { "\($0.key)=\($0.text)" } + (seed.map { ["\(seedKey)=\($0)"] } ?? [])
+        let text = parts.joined(separator: ",")
+        let isPlain = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: ".,=_+-".utf8.contains(byte)
+            }
+        }
+        if isPlain, text.utf8.count <= 120 { return text }
+        let hash = text.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        let shown = text.unicodeScalars.prefix(90).map { scalar in
+            scalar.isASCII && scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)
+                || ".,=_+-".unicodeScalars.contains(scalar) ? String(scalar) : "_"
+        }
+        return shown.joined() + "-" + String(hash, radix: 16)
+    }
+}
