@@ -54,10 +54,10 @@ class Collator(SentenceTransformerDataCollator):
 class Trainer(SentenceTransformerTrainer):
     """The trainer, which remembers the rows of each batch that it computes gradients of."""
 
-    data_collator_class = Collator
-
     def __init__(self, *arguments, known, **options):
         super().__init__(*arguments, **options)
+        # The generations make it in different ways.
+        self.data_collator.__class__ = Collator
         self.batches, self.data_collator.known = [], known
 
     def compute_loss(self, model, inputs, *arguments, **options):

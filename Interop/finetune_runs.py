@@ -4,6 +4,7 @@ import json
 import os
 import random
 import subprocess
+import time
 from pathlib import Path
 
 from descendants import ETTIN, checkpoint
@@ -113,17 +114,37 @@ def for_ours(recipe, folder):
 class Ours:
     """A finished run of ours."""
 
-    def __init__(self, recipe, *flags, code=0):
-        self.folder = Path(recipe["output_dir"]).parent
-        self.path, self.output = for_ours(recipe, self.folder)
+    def __init__(self, recipe, *flags, run=True):
+        self.path, self.output = for_ours(recipe, Path(recipe["output_dir"]).parent)
         self.flags = flags
-        self.done = self.run(code=code)
+        if run:
+            self.run()
 
     def run(self, *flags, code=0):
-        command = [ETTIN, "finetune", "embedding", str(self.path), *map(str, self.flags), *map(str, flags)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment())
+        done = subprocess.run(self.command(*flags), capture_output=True, text=True, timeout=300)
         assert done.returncode == code, done.stderr
         return done
+
+    def command(self, *flags):
+        return [ETTIN, "finetune", "embedding", *map(str, [self.path, *self.flags, *flags]), "--threads", "1"]
+
+    def begin(self, *flags):
+        return subprocess.Popen(self.command(*flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait(self, process, step, timeout=60):
+        """Until that many steps are in the log."""
+        end = time.monotonic() + timeout
+        while self.steps() < step:
+            assert process.poll() is None, f"it ended before: {process.communicate()[1]}"
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+    def steps(self):
+        """Steps in the log; the last line may be about to be written."""
+        try:
+            return (self.output / "metrics.jsonl").read_bytes().count(b'"loss')
+        except FileNotFoundError:
+            return 0
 
     @property
     def state(self):
@@ -142,8 +163,14 @@ class Ours:
         return self.output / "final"
 
 
-def environment():
-    return os.environ | {"HF_HUB_OFFLINE": "1"}
+def expect_same_run(first, second):
+    """All that two runs left, but for times and paths."""
+    names = {path.relative_to(first.output) for path in first.output.rglob("*")}
+    assert names == {path.relative_to(second.output) for path in second.output.rglob("*")}
+    assert first.log == second.log
+    for name in names:
+        if name.suffix in (".safetensors", ".csv"):
+            assert (first.output / name).read_bytes() == (second.output / name).read_bytes(), name
 
 
 def batches(path):

@@ -15,7 +15,7 @@ import finetune_original as original
 import pytest
 from descendants import TEXTS, close, embeddings
 from finetune_original import Original
-from finetune_runs import CARD, DEV, SUITE, Ours, Place, batches, begin, expect_same_run
+from finetune_runs import CARD, DEV, SUITE, Ours, Place, batches, expect_same_run
 from huggingface_hub import ModelCard
 from sentence_transformers import SentenceTransformer
 
@@ -250,7 +250,7 @@ def test_a_run_that_is_killed_ends_in_the_same_bits(place, whole, kills):
     killed = Ours(resumed(place, f"killed-{kills}"), run=False)
     steps = sorted(rng.sample(range(1, whole.state["global_step"] - 1), kills))
     for step in steps:
-        process = killed.begin(resume=True)
+        process = killed.begin("autoresume=true")
         killed.wait(process, step)
         time.sleep(rng.uniform(0, 0.02))
         process.kill()
@@ -264,7 +264,7 @@ def test_a_run_that_is_killed_ends_in_the_same_bits(place, whole, kills):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_the_run_resumes_to_the_same_bits(place, whole, number):
     stopped = Ours(resumed(place, f"stopped-{number.name}"), run=False)
-    process = stopped.begin(resume=True)
+    process = stopped.begin("autoresume=true")
     stopped.wait(process, 7)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
