@@ -9,6 +9,7 @@ package final class DropoutModule: Module, FeatureModule {
 
     private let probability: Double
     private var place = 0
+    private var isOfSequences = true
 
     package init(_ probability: Double) {
         self.probability = probability
@@ -29,12 +30,16 @@ package final class DropoutModule: Module, FeatureModule {
     package func connect(_ shapes: inout FeatureShapes) throws {
         let input = try shapes.shape(of: FeatureName.sentenceEmbedding)
         place = DropoutPlace.module(shapes.count)
+        isOfSequences = input.rows == .sequences
         shapes.write(FeatureName.sentenceEmbedding, width: input.width, rows: input.rows)
     }
 
     package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
         let x = features[FeatureName.sentenceEmbedding]
-        features[FeatureName.sentenceEmbedding] = x.dropout(probability, training, place: place)
+        features[FeatureName.sentenceEmbedding] =
+            isOfSequences
+            ? x.dropout(ofSequences: probability, training, place: place)
+            : x.dropout(probability, training, place: place)
     }
 
     package func write(_ folder: FeatureModuleFolder) throws { try folder.write(["dropout": JSONValue(probability)]) }
