@@ -10,6 +10,7 @@ do {
     case "bench-contrastive": try runContrastive(arguments)
     case "corpus": try runCorpus(arguments)
     case "files": try runFiles(arguments)
+    case "finetune": try runFineTuning(arguments)
     case "hub": runHub(arguments)
     case "losses": serve(answerLossRequest)
     case "model": try runModel(arguments)
@@ -20,8 +21,8 @@ do {
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|files|hub|losses|"
-                + "model|order|search|share|tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|files|finetune|hub|"
+                + "losses|model|order|search|share|tokenizer|training ..."
         )
     }
 } catch {
