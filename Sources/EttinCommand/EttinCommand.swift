@@ -25,7 +25,7 @@ struct EttinCommand: ParsableCommand {
             Sparse.self, Generate.self, Tokenize.self, TokenizerGroup.self, DataGroup.self,
             Pretrain.self, FinetuneGroup.self, SuiteGroup.self, Report.self, PairGroup.self, Initialize.self, Convert.self, Average.self,
             Info.self,
-            Bench.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self, Environment.self,
+            EvaluateGroup.self, Bench.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self, Environment.self,
         ]
     )
 }
