@@ -77,7 +77,6 @@ package struct DocumentRanking {
             normalize: false
         )
         var rankings = similarities.map { _ in [[RankedDocument]](repeating: [], count: queries.count) }
-        let searchDepth = passesOverQueries ? depth + 1 : depth
         for chunk in chunks() {
             let vectors = try model.vectors(
                 of: chunk.map { try data.documents(Int($0)) },
@@ -96,23 +95,28 @@ package struct DocumentRanking {
                     let documents = hits.map {
                         RankedDocument(document: Int(chunk[chunk.startIndex + $0.index]), score: $0.score)
                     }
-                    rankings[place][query] = merged(rankings[place][query], documents, limit: searchDepth)
+                    rankings[place][query] = merged(rankings[place][query], documents)
                 }
             }
             progress(min(data.documentIDs.count, chunk.endIndex))
         }
-        return passesOverQueries ? rankings.map(withoutQueries) : rankings
+        return rankings.map(finished)
     }
 
-    private func chunks() -> [ArraySlice<Int32>] {
+    /// One more than is asked for, where the query itself may be among the documents.
+    private var searchDepth: Int { passesOverQueries ? depth + 1 : depth }
+
+    /// The documents that are encoded together, by ascending id.
+    func chunks() -> [ArraySlice<Int32>] {
         stride(from: 0, to: data.documentOrder.count, by: chunkSize).map {
             data.documentOrder[$0..<min(data.documentOrder.count, $0 + chunkSize)]
         }
     }
 
     /// The best of two rankings; the ids of the second are all greater.
-    private func merged(_ one: [RankedDocument], _ other: [RankedDocument], limit: Int) -> [RankedDocument] {
+    private func merged(_ one: [RankedDocument], _ other: [RankedDocument]) -> [RankedDocument] {
         guard !one.isEmpty else { return other }
+        let limit = searchDepth
         var result: [RankedDocument] = []
         result.reserveCapacity(limit)
         var (left, right) = (one[...], other[...])
@@ -134,8 +138,26 @@ package struct DocumentRanking {
         return result
     }
 
-    private func withoutQueries(_ rankings: [[RankedDocument]]) -> [[RankedDocument]] {
-        rankings.enumerated().map { query, documents in
+    /// Adds the documents of a chunk to a ranking.
+    ///
+    /// - Parameters:
+    ///   - scores: The score of each document of the chunk.
+    ///   - chunk: The documents, whose ids are greater than all in the ranking.
+    ///   - ranking: The ranking of a query.
+    func take(_ scores: [Float], of chunk: ArraySlice<Int32>, into ranking: inout [RankedDocument]) {
+        let order = scores.indices.sorted {
+            scores[$0] != scores[$1] ? scores[$0] > scores[$1] : ($0 < $1) == (ties == .ascendingID)
+        }
+        let best = order.prefix(searchDepth).map {
+            RankedDocument(document: Int(chunk[chunk.startIndex + $0]), score: scores[$0])
+        }
+        ranking = merged(ranking, best)
+    }
+
+    /// Rankings as they are returned.
+    func finished(_ rankings: [[RankedDocument]]) -> [[RankedDocument]] {
+        guard passesOverQueries else { return rankings }
+        return rankings.enumerated().map { query, documents in
             let id = ExactName(data.queryIDs[query])
             return Array(documents.filter { ExactName(data.documentIDs[$0.document]) != id }.prefix(depth))
         }
