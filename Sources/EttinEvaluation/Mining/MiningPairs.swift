@@ -37,7 +37,7 @@ public struct MiningPairs: Sendable {
         guard table.rowCount > 0 else {
             throw EvaluationError(
                 .malformed,
-                file: table.place(ofRow: 0),
+                file: table.name,
                 found: "has no rows",
                 expected: "at least one pair"
             )
@@ -47,7 +47,7 @@ public struct MiningPairs: Sendable {
         guard anchorColumn != positiveColumn else {
             throw EvaluationError(
                 .invalidOption,
-                file: table.place(ofRow: 0),
+                file: table.name,
                 item: "column \(quoted(table.columnNames[anchorColumn]))",
                 found: "is the column of anchors and of positives",
                 expected: "two columns; see --anchor-column-name and --positive-column-name"
@@ -90,7 +90,7 @@ public struct MiningPairs: Sendable {
             guard table.columnNames.count > place else {
                 throw EvaluationError(
                     .missing,
-                    file: table.place(ofRow: 0),
+                    file: table.name,
                     found: "has \(table.columnNames.count) column\(table.columnNames.count == 1 ? "" : "s")",
                     expected: "two, of anchors and of positives"
                 )
@@ -100,7 +100,7 @@ public struct MiningPairs: Sendable {
         guard let column = table.columnNames.firstIndex(of: name) else {
             throw EvaluationError(
                 .missing,
-                file: table.place(ofRow: 0),
+                file: table.name,
                 item: "column \(quoted(name))",
                 found: "of \(option) is not there",
                 expected: table.columnNames.map { quoted($0) }.joined(separator: ", ")
@@ -116,7 +116,7 @@ public struct MiningPairs: Sendable {
             .malformed,
             file: table.place(ofRow: row),
             item: "column \(quoted(table.columnNames[column]))",
-            found: value == .text("") ? "is empty" : "holds \(value.kind)",
+            found: value == .text("") ? "is empty" : "holds \(value.kindText)",
             expected: "a text"
         )
     }

@@ -1,9 +1,10 @@
 import EttinInference
+import EttinTokenizer
 
 /// Scores of a cross-encoder in the place of similarities.
 final class MiningRescoring {
     private let pairs: MiningPairs
-    private let scorer: NegativeMiner.PairScorer
+    private let scorer: any PairScores
     private let keepsPositives: Bool
     private let kept: RecordFile?
 
@@ -15,7 +16,7 @@ final class MiningRescoring {
     ///   - scorer: The cross-encoder.
     ///   - keepsPositives: Whether positives stay among the candidates; otherwise they are not scored as such.
     ///   - kept: Where scores are kept between runs; nil for nowhere.
-    init(pairs: MiningPairs, scorer: @escaping NegativeMiner.PairScorer, keepsPositives: Bool, kept: RecordFile?) {
+    init(pairs: MiningPairs, scorer: any PairScores, keepsPositives: Bool, kept: RecordFile?) {
         (self.pairs, self.scorer, self.keepsPositives, self.kept) = (pairs, scorer, keepsPositives, kept)
     }
 
@@ -68,9 +69,10 @@ final class MiningRescoring {
             }
         }
         try Task.checkCancellation()
-        let scores = try scorer(
-            part.map { TextPair(pairs.anchors[$0.anchor], pairs.corpus[Int($0.document)]) }
-        )
+        let scores = try scorer.pairScores(
+            of: part.map { TextPair(pairs.anchors[$0.anchor], pairs.corpus[Int($0.document)]) },
+            prompt: .default
+        ).map { Float($0) }
         precondition(scores.count == part.count, "\(scores.count) scores of \(part.count) pairs")
         try kept?.append(scores.withUnsafeBytes { Array($0) })
         return scores

@@ -1,4 +1,4 @@
-public import EttinInference
+import EttinInference
 import EttinModel
 
 /// Finds texts that a model takes for answers and that are none: hard negatives.
@@ -13,9 +13,6 @@ import EttinModel
 ///
 /// > Source: sentence-transformers 6.2, `mine_hard_negatives`.
 public struct NegativeMiner {
-    /// Scores pairs of an anchor and a text, as a cross-encoder does; a score for each pair.
-    public typealias PairScorer = ([TextPair]) throws -> [Float]
-
     /// A step of mining.
     public enum Step: String, Sendable, Hashable, CaseIterable {
         /// The texts of the corpus become vectors.
@@ -68,7 +65,7 @@ public struct NegativeMiner {
     public func mine(
         _ pairs: MiningPairs,
         with model: any TextVectors,
-        crossEncoder: PairScorer? = nil
+        crossEncoder: (any PairScores)? = nil
     ) throws -> MinedNegatives {
         let rangeMax = try options.candidateRange(mostPositives: pairs.mostPositives, rescores: crossEncoder != nil)
         try options.requireColumns(anchor: pairs.anchorName, positive: pairs.positiveName)

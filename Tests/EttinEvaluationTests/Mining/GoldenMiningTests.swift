@@ -46,8 +46,8 @@ import Testing
         let embeddings = try #require(given["embeddings"]?.objectValue)
         let model = VectorTable(
             vectors: Dictionary(
-                uniqueKeysWithValues: embeddings.map { name, values in
-                    (name, values.arrayValue?.compactMap { $0.doubleValue.map { Float($0) } } ?? [])
+                uniqueKeysWithValues: embeddings.map { member in
+                    (member.key, member.value.arrayValue?.compactMap { $0.doubleValue.map { Float($0) } } ?? [])
                 }
             )
         )

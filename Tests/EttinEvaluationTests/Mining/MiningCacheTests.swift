@@ -17,6 +17,12 @@ import Testing
 
         struct Stopped: Error {}
 
+        private static func number(_ text: String) -> Int {
+            var number = 7
+            for byte in text.utf8 { number = (number * 31 + Int(byte)) % 997 }
+            return number
+        }
+
         init(limit: Int = .max) { self.limit = limit }
 
         func vectors(
@@ -31,9 +37,7 @@ import Testing
             let values = texts.flatMap { text in
                 // Many texts with a vector each.
                 table.vectors[text]
-                    ?? (3..<6).map { factor in
-                        Float(text.utf8.reduce(7) { ($0 * 31 + Int($1)) % 997 } * factor % 89) - 44
-                    }
+                    ?? (3..<6).map { factor in Float(Self.number(text) * factor % 89) - 44 }
             }
             return TextEmbeddings(values: values, dimensions: 3, isTruncated: texts.map { $0.hasSuffix("9") })
         }
@@ -102,7 +106,7 @@ import Testing
             struct Stopped: Error {}
             var count = 0
             var limit = Int.max
-            let scorer: NegativeMiner.PairScorer = { pairs in
+            let scorer = ClosureScores { pairs in
                 guard count < limit else { throw Stopped() }
                 count += 1
                 return pairs.map { Float($0.second.utf8.count % 7) + Float($0.second.utf8.last ?? 0) / 512 }

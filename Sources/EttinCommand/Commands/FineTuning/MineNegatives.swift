@@ -121,15 +121,19 @@ struct MineNegatives: ParsableCommand {
                 crossEncoder: scorerFolder.map(identity)
             )
         }
-        let scorer = try scorerFolder.map { try PairScores(folder: $0, options: computeOptions) }
+        let scorer = try scorerFolder.map {
+            try BatchedScorer(
+                RerankingPipeline(folder: $0, options: computeOptions),
+                batchSize: batchSize,
+                maxBatchTokens: batches.maxBatchTokens
+            )
+        }
         let progress = ProgressReport()
         miner.onProgress = { progress.update($0.step.shown, done: $0.done, of: $0.total) }
         let mined = try miner.mine(
             pairs,
             with: BatchedEncoder(pipeline: encoder, maxBatchTokens: batches.maxBatchTokens),
-            crossEncoder: scorer.map { scorer in
-                { try scorer.scores(of: $0, batchSize: batchSize, maxBatchTokens: batches.maxBatchTokens) }
-            }
+            crossEncoder: scorer
         )
         progress.finish()
         if mined.truncatedCount > 0 {
@@ -212,27 +216,32 @@ private struct BatchedEncoder: TextVectors {
     }
 }
 
-/// The scores of a cross-encoder.
-private final class PairScores {
+/// A cross-encoder whose batches hold so many pairs and tokens, and which counts what it truncates.
+private final class BatchedScorer: PairScores {
     private let pipeline: RerankingPipeline
+    private let batchSize: Int?
+    private let maxBatchTokens: Int
     /// How many pairs were truncated so far.
     private(set) var truncatedCount = 0
 
-    init(folder: String, options: ComputeOptions) throws {
-        pipeline = try RerankingPipeline(folder: folder, options: options)
+    init(_ pipeline: RerankingPipeline, batchSize: Int?, maxBatchTokens: Int) {
+        (self.pipeline, self.batchSize, self.maxBatchTokens) = (pipeline, batchSize, maxBatchTokens)
         pipeline.notices.forEach(Diagnostics.note)
     }
 
-    func scores(of pairs: [TextPair], batchSize: Int?, maxBatchTokens: Int) throws -> [Float] {
+    var modelName: String { pipeline.modelName }
+
+    func pairScores(of pairs: [TextPair], prompt: RerankingPipeline.Prompt) throws -> [Double] {
         let size = min(batchSize ?? pairs.count, max(1, pairs.count))
         return try stride(from: 0, to: pairs.count, by: size).flatMap { start in
             let scores = try pipeline.predict(
                 Array(pairs[start..<min(pairs.count, start + size)]),
+                prompt: prompt,
                 overlong: pipeline.tokenizer.truncatesLeft ? .keepEnd : .keepStart,
                 maxBatchTokens: maxBatchTokens
             )
             truncatedCount += scores.count { $0.isTruncated }
-            return scores.map { Float($0.value) }
+            return scores.map(\.value)
         }
     }
 }
