@@ -7,9 +7,11 @@ do {
     case "adapters": serve(answerAdapterRequest)
     case "attention": try runAttention()
     case "bench": runBench(arguments)
+    case "bench-contrastive": try runContrastive(arguments)
     case "corpus": try runCorpus(arguments)
     case "files": try runFiles(arguments)
     case "hub": runHub(arguments)
+    case "losses": serve(answerLossRequest)
     case "model": try runModel(arguments)
     case "order": runOrder()
     case "share": try await runSharing(arguments)
@@ -17,7 +19,8 @@ do {
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|corpus|files|hub|model|order|share|tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|files|hub|losses|model|order|share|"
+                + "tokenizer|training ..."
         )
     }
 } catch {

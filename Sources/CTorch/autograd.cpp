@@ -83,8 +83,8 @@ CTStatus ct_autograd_set_requires_gradient(CTTensor *tensor, bool required) {
 
 bool ct_autograd_requires_gradient(const CTTensor *tensor) { return tensor->value.requires_grad(); }
 
-CTStatus ct_autograd_backward(const CTTensor *loss) {
-    return guarded([&] { loss->value.backward(); });
+CTStatus ct_autograd_backward(const CTTensor *tensor, const CTTensor *gradient) {
+    return guarded([&] { tensor->value.backward(gradient ? gradient->value : at::Tensor()); });
 }
 
 CTStatus ct_autograd_gradient(const CTTensor *tensor, CTTensor **out) {

@@ -1,7 +1,9 @@
 #include "guard.h"
 #include "products.h"
 
+#include <ATen/ops/cdist.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/logcumsumexp.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/silu.h>
@@ -99,6 +101,22 @@ CTStatus ct_math_top_k(const CTTensor *a, int64_t count, int64_t dimension, CTTe
         *indices = new CTTensor{positions};
         *values = first.release();
     });
+}
+
+CTStatus ct_math_log_sum_exp(const CTTensor *a, int64_t dimension, CTTensor **out) {
+    return produce(out, [&] { return a->value.logsumexp(dimension); });
+}
+
+CTStatus ct_math_log_cumulative_sum_exp(const CTTensor *a, int64_t dimension, CTTensor **out) {
+    return produce(out, [&] { return at::logcumsumexp(a->value, dimension); });
+}
+
+CTStatus ct_math_masked_fill(const CTTensor *a, const CTTensor *mask, double value, CTTensor **out) {
+    return produce(out, [&] { return a->value.masked_fill(mask->value, at::Scalar(value)); });
+}
+
+CTStatus ct_math_distances(const CTTensor *a, const CTTensor *b, double p, CTTensor **out) {
+    return produce(out, [&] { return at::cdist(a->value, b->value, p); });
 }
 
 CTStatus ct_math_matmul(const CTTensor *a, const CTTensor *b, CTTensor **out) {

@@ -126,6 +126,10 @@ CTStatus ct_shape_index_select(const CTTensor *a, int64_t dimension, const CTTen
     return produce(out, [&] { return a->value.index_select(dimension, indices->value); });
 }
 
+CTStatus ct_shape_gather(const CTTensor *a, int64_t dimension, const CTTensor *indices, CTTensor **out) {
+    return produce(out, [&] { return a->value.gather(dimension, indices->value); });
+}
+
 CTStatus ct_shape_assign_rows(CTTensor *tensor, const CTTensor *indices, const CTTensor *rows) {
     return guarded([&] {
         requireWritable(tensor->value);

@@ -14,7 +14,7 @@ public struct PreparedText: Sendable, Hashable {
     /// How many tokens at the end expand a query and are not attended to.
     public let unattendedTokenCount: Int
 
-    init(
+    package init(
         _ tokenIDs: [Int32],
         isTruncated: Bool = false,
         promptTokenCount: Int = 0,

@@ -23,7 +23,14 @@ extension Tensor {
 
     /// Computes the gradients of this scalar and adds them to ``gradient`` of every leaf tensor it depends on.
     public func backward() {
-        _ = succeeded(ct_autograd_backward(handle), "backward", [self])
+        _ = succeeded(ct_autograd_backward(handle, nil), "backward", [self])
+    }
+
+    /// Adds to ``gradient`` of every leaf tensor this one depends on, given the gradient of this one.
+    ///
+    /// - Parameter gradient: The gradient with respect to this tensor, of its shape.
+    package func backward(_ gradient: Tensor) {
+        _ = succeeded(ct_autograd_backward(handle, gradient.handle), "backward", [self, gradient])
     }
 
     /// The accumulated gradient, of this tensor's shape, dtype and device; nil before the first ``backward()``.

@@ -11,8 +11,14 @@ public struct DropoutContext: Sendable, Hashable {
     public let step: Int
     /// The number of tokens in the earlier microbatches of the step.
     public let precedingTokens: Int
+    /// The number of sequences in the earlier microbatches of the step.
+    public let precedingSequences: Int
     /// Whether layers keep only their inputs and are recomputed in the backward pass (gradient checkpointing).
     public let recomputesActivations: Bool
+    /// Whether the pass is one of many slices of a step, which are not to depend on where it was cut: attention then draws
+    /// what it drops for each sequence alone, and the gradients of token embeddings are added in place, which spares each
+    /// slice the gradient of the whole table.
+    package var isSlice = false
 
     /// Creates a context.
     ///
@@ -20,11 +26,19 @@ public struct DropoutContext: Sendable, Hashable {
     ///   - seed: Random seed of all masks.
     ///   - step: The number of the step.
     ///   - precedingTokens: The number of tokens in the earlier microbatches of the step.
+    ///   - precedingSequences: The number of sequences in them.
     ///   - recomputesActivations: Whether layers keep only their inputs and are recomputed in the backward pass.
-    public init(seed: UInt64 = 0, step: Int = 0, precedingTokens: Int = 0, recomputesActivations: Bool = false) {
+    public init(
+        seed: UInt64 = 0,
+        step: Int = 0,
+        precedingTokens: Int = 0,
+        precedingSequences: Int = 0,
+        recomputesActivations: Bool = false
+    ) {
         self.seed = seed
         self.step = step
         self.precedingTokens = precedingTokens
+        self.precedingSequences = precedingSequences
         self.recomputesActivations = recomputesActivations
     }
 }
@@ -38,6 +52,21 @@ extension Tensor {
     ///   - place: The number of the dropout layer in the model.
     /// - Returns: The same shape and type, rows being tokens.
     public func dropout(_ probability: Double, _ pass: DropoutContext?, place: Int) -> Tensor {
+        dropout(probability, pass, place: place, precedingRows: pass?.precedingTokens ?? 0)
+    }
+
+    /// As ``dropout(_:_:place:)`` for rows that are sequences.
+    ///
+    /// - Parameters:
+    ///   - probability: A multiple of 2⁻¹⁶, to which others are rounded; 0 changes nothing.
+    ///   - pass: The dropout context; nil changes nothing.
+    ///   - place: The number of the dropout layer in the model.
+    /// - Returns: The same shape and type.
+    package func dropout(ofSequences probability: Double, _ pass: DropoutContext?, place: Int) -> Tensor {
+        dropout(probability, pass, place: place, precedingRows: pass?.precedingSequences ?? 0)
+    }
+
+    private func dropout(_ probability: Double, _ pass: DropoutContext?, place: Int, precedingRows: Int) -> Tensor {
         guard probability > 0, let pass else { return self }
         precondition((0..<1 << 16).contains(place) && (0..<1 << 47).contains(pass.step), "no stream for the mask")
         let rowSize = Swift.max(1, elementCount / Swift.max(1, size(0)))
@@ -47,7 +76,7 @@ extension Tensor {
                 probability,
                 pass.seed,
                 UInt64(pass.step) << 16 | UInt64(place),
-                Int64(pass.precedingTokens * rowSize),
+                Int64(precedingRows * rowSize),
                 $0
             )
         }

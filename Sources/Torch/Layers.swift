@@ -91,7 +91,18 @@ public final class Embedding: Module {
     }
 
     /// The rows that int64 `ids` name: `[…, width]`.
-    public func callAsFunction(_ ids: Tensor) -> Tensor {
-        weight.embedding(ids, paddingID: paddingID)
+    public func callAsFunction(_ ids: Tensor) -> Tensor { self(ids, training: nil) }
+
+    /// The rows that int64 `ids` name: `[…, width]`.
+    ///
+    /// - Parameters:
+    ///   - ids: int64, any shape.
+    ///   - training: The context of a training pass, which says how gradients are added up.
+    package func callAsFunction(_ ids: Tensor, training: DropoutContext?) -> Tensor {
+        weight.embedding(
+            ids,
+            paddingID: paddingID,
+            addsGradientInPlace: training?.isSlice ?? false
+        )
     }
 }

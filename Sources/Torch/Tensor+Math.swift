@@ -39,6 +39,19 @@ extension Tensor {
     /// Elements raised to a power.
     public func power(_ exponent: Double) -> Tensor { Self.binary(CT_POWER, "power", self, exponent) }
 
+    // MARK: Comparison
+
+    /// Whether each element is less than that of another tensor, which broadcasts, as bool.
+    package func isLess(than other: Tensor) -> Tensor { Self.binary(CT_LESS, "isLess", self, other) }
+    /// Whether each element is less than a number, as bool.
+    package func isLess(than other: Double) -> Tensor { Self.binary(CT_LESS, "isLess", self, other) }
+    /// Elementwise not of a bool tensor.
+    package func inverted() -> Tensor { unary(CT_LOGICAL_NOT, "inverted") }
+    /// `value` where the bool `mask`, which broadcasts, is true; these elements elsewhere.
+    package func filled(with value: Double, where mask: Tensor) -> Tensor {
+        makeTensor("filled", [self, mask]) { ct_math_masked_fill(handle, mask.handle, value, $0) }
+    }
+
     // MARK: Functions
 
     /// Elementwise eˣ.
@@ -103,6 +116,16 @@ extension Tensor {
         reduce(CT_NORM, "norm", dimensions, keep)
     }
 
+    /// The logarithm of the sum of the exponentials along one dimension, which is dropped.
+    package func logSumExp(along dimension: Int) -> Tensor {
+        makeTensor("logSumExp", [self]) { ct_math_log_sum_exp(handle, Int64(dimension), $0) }
+    }
+
+    /// The logarithm of the sum of the exponentials of the elements along one dimension up to each, which included.
+    package func cumulativeLogSumExp(along dimension: Int) -> Tensor {
+        makeTensor("cumulativeLogSumExp", [self]) { ct_math_log_cumulative_sum_exp(handle, Int64(dimension), $0) }
+    }
+
     /// The index of the largest value along one dimension, int64; the first of equals.
     public func argmax(along dimension: Int) -> Tensor {
         makeTensor("argmax", [self]) { ct_math_argmax(handle, Int64(dimension), $0) }
@@ -115,6 +138,16 @@ extension Tensor {
         let status = ct_math_top_k(handle, Int64(count), -1, &values, &indices)
         guard succeeded(status, "topK", [self]), let values, let indices else { return (.empty, .empty) }
         return (Tensor(owning: values), Tensor(owning: indices))
+    }
+
+    /// The distances between all rows of this tensor and all of another.
+    ///
+    /// - Parameters:
+    ///   - other: `[others, width]`.
+    ///   - p: Of the norm of differences: 2 for Euclidean distances, 1 for Manhattan.
+    /// - Returns: `[rows, others]` for `[rows, width]`.
+    package func distances(to other: Tensor, p: Double) -> Tensor {
+        makeTensor("distances", [self, other]) { ct_math_distances(handle, other.handle, p, $0) }
     }
 
     // MARK: Products and comparison

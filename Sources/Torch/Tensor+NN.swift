@@ -8,7 +8,21 @@ extension Tensor {
     ///   - paddingID: The row that receives no gradient, or nil.
     /// - Returns: The shape of `ids` with `width` appended.
     public func embedding(_ ids: Tensor, paddingID: Int? = nil) -> Tensor {
-        makeTensor("embedding", [self, ids]) { ct_nn_embedding(handle, ids.handle, Int64(paddingID ?? -1), $0) }
+        embedding(ids, paddingID: paddingID, addsGradientInPlace: false)
+    }
+
+    /// As ``embedding(_:paddingID:)``, perhaps with a backward pass whose cost does not depend on the size of the table.
+    ///
+    /// - Parameters:
+    ///   - ids: int64, any shape.
+    ///   - paddingID: The row that receives no gradient, or nil.
+    ///   - addsGradientInPlace: Whether rows are added to a gradient that the table has already, on the CPU. Sums of
+    ///     several passes are taken in another order then.
+    /// - Returns: The shape of `ids` with `width` appended.
+    package func embedding(_ ids: Tensor, paddingID: Int?, addsGradientInPlace: Bool) -> Tensor {
+        makeTensor("embedding", [self, ids]) {
+            ct_nn_embedding(handle, ids.handle, Int64(paddingID ?? -1), addsGradientInPlace, $0)
+        }
     }
 
     /// `self · weightᵀ + bias`.

@@ -43,6 +43,16 @@ extension Tensor {
         }
     }
 
+    /// The elements of one dimension at int64 indices, as `torch.gather`.
+    ///
+    /// - Parameters:
+    ///   - indices: int64, of as many dimensions as this tensor.
+    ///   - dimension: The dimension that the indices are of.
+    /// - Returns: The shape of the indices.
+    package func gathered(_ indices: Tensor, along dimension: Int) -> Tensor {
+        makeTensor("gathered", [self, indices]) { ct_shape_gather(handle, Int64(dimension), indices.handle, $0) }
+    }
+
     /// Overwrites some rows of the storage that all copies of this value share.
     package func assignRows(_ rows: Tensor, at indices: Tensor) {
         let status = ct_shape_assign_rows(handle, indices.handle, rows.handle)

@@ -149,7 +149,8 @@ bool ct_autograd_is_enabled(void);
 void ct_autograd_set_enabled(bool enabled);
 CTStatus ct_autograd_set_requires_gradient(CTTensor *tensor, bool required);
 bool ct_autograd_requires_gradient(const CTTensor *tensor);
-CTStatus ct_autograd_backward(const CTTensor *loss);
+// `gradient`, of the shape of `tensor`, is what comes from above; null for a scalar, whose is 1.
+CTStatus ct_autograd_backward(const CTTensor *tensor, const CTTensor *gradient);
 // Writes NULL when the tensor has no gradient.
 CTStatus ct_autograd_gradient(const CTTensor *tensor, CTTensor **out);
 CTStatus ct_autograd_clear_gradient(CTTensor *tensor);
@@ -214,6 +215,14 @@ CTStatus ct_math_reduce(CTReduction op, const CTTensor *a, const int64_t *dimens
                         bool keepDimensions, CTTensor **out);
 CTStatus ct_math_argmax(const CTTensor *a, int64_t dimension, CTTensor **out);
 CTStatus ct_math_top_k(const CTTensor *a, int64_t count, int64_t dimension, CTTensor **values, CTTensor **indices);
+// log Σ exp over one dimension.
+CTStatus ct_math_log_sum_exp(const CTTensor *a, int64_t dimension, CTTensor **out);
+// The same over what one dimension has up to and including each element.
+CTStatus ct_math_log_cumulative_sum_exp(const CTTensor *a, int64_t dimension, CTTensor **out);
+// `value` where the bool `mask`, which broadcasts, is true.
+CTStatus ct_math_masked_fill(const CTTensor *a, const CTTensor *mask, double value, CTTensor **out);
+// The p-norms of the differences of all rows of a [N, D] and b [M, D]: [N, M].
+CTStatus ct_math_distances(const CTTensor *a, const CTTensor *b, double p, CTTensor **out);
 CTStatus ct_math_matmul(const CTTensor *a, const CTTensor *b, CTTensor **out);
 CTStatus ct_math_is_equal(const CTTensor *a, const CTTensor *b, bool *out);
 
@@ -224,6 +233,8 @@ CTStatus ct_shape_transpose(const CTTensor *a, int64_t first, int64_t second, CT
 CTStatus ct_shape_narrow(const CTTensor *a, int64_t dimension, int64_t start, int64_t length, CTTensor **out);
 CTStatus ct_shape_concatenate(const CTTensor *const *tensors, int32_t count, int64_t dimension, CTTensor **out);
 CTStatus ct_shape_index_select(const CTTensor *a, int64_t dimension, const CTTensor *indices, CTTensor **out);
+// The elements of one dimension at int64 `indices`, which has as many dimensions as `a`.
+CTStatus ct_shape_gather(const CTTensor *a, int64_t dimension, const CTTensor *indices, CTTensor **out);
 // Overwrites row indices[i] of `tensor` in place with row i of `rows`.
 CTStatus ct_shape_assign_rows(CTTensor *tensor, const CTTensor *indices, const CTTensor *rows);
 // A zero tensor of `rows` rows to which row i of `a` is added at row indices[i].
@@ -235,7 +246,10 @@ CTStatus ct_shape_segment_max(const CTTensor *a, const int64_t *lo, const int64_
 
 // MARK: Neural network operations (nn.cpp)
 
-CTStatus ct_nn_embedding(const CTTensor *weight, const CTTensor *ids, int64_t paddingID, CTTensor **out);
+// `addsInPlace`: on the CPU, the gradient of a weight that has one already is added to it row by row, without a gradient of
+// the size of the weight in between; sums of several passes are taken in another order then.
+CTStatus ct_nn_embedding(const CTTensor *weight, const CTTensor *ids, int64_t paddingID, bool addsInPlace,
+                         CTTensor **out);
 CTStatus ct_nn_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out);
 CTStatus ct_nn_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
                           CTTensor **out);

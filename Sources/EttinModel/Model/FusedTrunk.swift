@@ -29,14 +29,15 @@ final class FusedTrunk {
 
     /// Positions up to here are tabled, 16 MB for two kinds of layers with heads of 64; the turns of later ones are
     /// computed by each pass.
-    private static let tabledPositions = 32768
+    static let tabledPositions = 32768
 
     /// Prepacks the weights of a model.
     ///
     /// - Parameters:
     ///   - model: A trunk with its parameters on the CPU, in float32 or bfloat16.
     ///   - precision: The precision of the products.
-    init(_ model: ModernBERT, precision: ComputeDType) {
+    ///   - tabledPositions: How many positions have their turns computed beforehand.
+    init(_ model: ModernBERT, precision: ComputeDType, tabledPositions: Int = tabledPositions) {
         let configuration = model.configuration
         self.configuration = configuration
         self.precision = precision
@@ -59,7 +60,7 @@ final class FusedTrunk {
                 rope: configuration.rope(layer: index)
             )
         }
-        let count = min(configuration.maxPositionEmbeddings, Self.tabledPositions)
+        let count = min(configuration.maxPositionEmbeddings, tabledPositions)
         let dtype = precision.activationDType
         tables = Dictionary(
             uniqueKeysWithValues: Set(layers.map(\.rope)).map { rope in

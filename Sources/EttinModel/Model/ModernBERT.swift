@@ -117,6 +117,24 @@ public final class ModernBERT: Module, PretrainedModel {
         TorchRuntime.releaseKeptMemory()
     }
 
+    /// Computes with weights that are prepacked for as long, and gives them up afterwards.
+    ///
+    /// - Parameters:
+    ///   - precision: The precision of the products.
+    ///   - longestSequence: The number of positions that are needed.
+    ///   - body: What computes hidden states, without a dropout context.
+    /// - Returns: What `body` returns.
+    package func withPrepackedWeights<Result>(
+        _ precision: ComputeDType,
+        longestSequence: Int,
+        _ body: () throws -> Result
+    ) rethrows -> Result {
+        guard fused == nil else { return try body() }
+        fused = FusedTrunk(self, precision: precision, tabledPositions: longestSequence)
+        defer { fused = nil }
+        return try body()
+    }
+
     private func hiddenStates(
         _ batch: PackedBatch,
         attendedTokens: [Int32]? = nil,
@@ -134,7 +152,10 @@ public final class ModernBERT: Module, PretrainedModel {
             precision: precision,
             keepingAll: keepingAll
         ) {
-            self.attend($0, $1, $2, lengths, dropout: dropout)
+            guard dropout > 0, let training, training.isSlice else {
+                return self.attend($0, $1, $2, lengths, dropout: dropout)
+            }
+            return self.attendBySequence($0, $1, $2, batch, attendedTokens, training)
         }
     }
 
@@ -154,6 +175,32 @@ public final class ModernBERT: Module, PretrainedModel {
             rotation: rotary.rotation,
             dropout: dropout
         )
+    }
+
+    /// Attention of one layer with dropout, each sequence by a seed of its own.
+    private func attendBySequence(
+        _ layer: Int,
+        _ projectionsT3HK: Tensor,
+        _ rotary: RotaryTable,
+        _ batch: PackedBatch,
+        _ attendedTokens: [Int32]?,
+        _ training: DropoutContext
+    ) -> Tensor {
+        let stream = Philox(seed: training.seed, stream: UInt64(training.step) << 16 | UInt64(layer))
+        let parts = (0..<batch.sequenceCount).map { sequence in
+            let rows = batch.range(of: sequence)
+            let words = stream.words(atBlock: UInt64(training.precedingSequences + sequence))
+            TorchRuntime.seed(UInt64(words.x) << 32 | UInt64(words.y))
+            let attended = attendedTokens.map { [$0[sequence]] }
+            return attend(
+                layer,
+                projectionsT3HK.narrowed(along: 0, from: rows.lowerBound, count: rows.count),
+                rotary.rows(rows),
+                SequenceLengths(cuSeqlens: [0, Int32(rows.count)], attendedKeys: attended, on: device),
+                dropout: configuration.attentionDropout
+            )
+        }
+        return .concatenate(parts)
     }
 
     /// The trunk, given how each layer's queries, keys and values become mixed values.
@@ -226,7 +273,7 @@ final class ModernBERTEmbeddings: Module {
     }
 
     func callAsFunction(_ ids: Tensor, training: DropoutContext?) -> Tensor {
-        norm(tokens(ids)).dropout(dropout, training, place: DropoutPlace.embeddings)
+        norm(tokens(ids, training: training)).dropout(dropout, training, place: DropoutPlace.embeddings)
     }
 }
 

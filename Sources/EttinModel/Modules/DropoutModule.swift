@@ -6,9 +6,12 @@ package import Torch
 /// > Source: sentence-transformers `sentence_transformer/modules/dropout.py`.
 package final class DropoutModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.models.Dropout"
+    package static let newClassPath: String? =
+        "sentence_transformers.sentence_transformer.modules.dropout.Dropout"
 
     private let probability: Double
     private var place = 0
+    private var isOfSequences = true
 
     package init(_ probability: Double) {
         self.probability = probability
@@ -29,12 +32,16 @@ package final class DropoutModule: Module, FeatureModule {
     package func connect(_ shapes: inout FeatureShapes) throws {
         let input = try shapes.shape(of: FeatureName.sentenceEmbedding)
         place = DropoutPlace.module(shapes.count)
+        isOfSequences = input.rows == .sequences
         shapes.write(FeatureName.sentenceEmbedding, width: input.width, rows: input.rows)
     }
 
     package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
         let x = features[FeatureName.sentenceEmbedding]
-        features[FeatureName.sentenceEmbedding] = x.dropout(probability, training, place: place)
+        features[FeatureName.sentenceEmbedding] =
+            isOfSequences
+            ? x.dropout(ofSequences: probability, training, place: place)
+            : x.dropout(probability, training, place: place)
     }
 
     package func write(_ folder: FeatureModuleFolder) throws { try folder.write(["dropout": JSONValue(probability)]) }

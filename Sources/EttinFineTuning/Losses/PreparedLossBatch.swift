@@ -1,0 +1,33 @@
+package import EttinInference
+
+/// A batch as the model and the loss read it.
+package struct PreparedLossBatch: Sendable {
+    /// The texts of each column as token ids, as many in each.
+    package var columns: [[PreparedText]]
+    /// The labels; nil for a data set without.
+    package var labels: LossLabels?
+    /// The texts of each column, with prompts, where the loss reads them; see ``EmbeddingObjective/readsTexts``.
+    package var texts: [[String]]
+    /// The number of the batch in the run, from 0; of evaluation, in the evaluation.
+    package var step: Int
+
+    /// Creates a batch.
+    ///
+    /// - Parameters:
+    ///   - columns: The texts of each column as token ids, as many in each.
+    ///   - labels: The labels; nil for a data set without.
+    ///   - texts: The texts of each column, with prompts, where the loss reads them.
+    ///   - step: The number of the batch in the run, from 0.
+    package init(columns: [[PreparedText]], labels: LossLabels? = nil, texts: [[String]] = [], step: Int = 0) {
+        self.columns = columns
+        self.labels = labels
+        self.texts = texts
+        self.step = step
+    }
+
+    /// The number of rows.
+    package var rowCount: Int { columns.first?.count ?? 0 }
+
+    /// The number of tokens of all columns.
+    package var tokenCount: Int { columns.reduce(0) { $1.reduce($0) { $0 + $1.tokenIDs.count } } }
+}

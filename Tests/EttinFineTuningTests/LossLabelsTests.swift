@@ -1,8 +1,0 @@
-import EttinFineTuning
-import Testing
-
-@Suite struct LossLabelsTests {
-    @Test func kindsAreTold() {
-        #expect(LossLabels(.list(count: 2), [1, 2]).kind != .integer)
-    }
-}
