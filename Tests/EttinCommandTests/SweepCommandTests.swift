@@ -100,7 +100,7 @@ struct SweepCommandTests {
         }
     }
 
-    @Test("Our own sweeps expand into runs whose recipes can be read", arguments: ["nano-sweep", "finetune/sweep-snli"])
+    @Test("Our own sweeps have runs whose recipes can be read", arguments: ["nano-sweep", "finetune/sweep-snli"])
     func ours(name: String) throws {
         let recipes = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "Recipes").path
@@ -147,7 +147,8 @@ struct SweepCommandTests {
             let plan = try Command.succeed(arguments + ["--dry-run", "--json"], in: folder).document()
             #expect(plan["seconds_per_step"]?.doubleValue.map { $0 > 0 } == true)
             #expect(plan["peak_bytes"]?.intValue.map { $0 > 1 << 20 } == true)
-            let unmeasured = try Command.succeed(arguments + ["--dry-run", "--json", "--no-measure"], in: folder).document()
+            let unmeasured = try Command.succeed(arguments + ["--dry-run", "--json", "--no-measure"], in: folder)
+                .document()
             #expect(unmeasured["seconds"] == .null && unmeasured["max_steps"] == 4)
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/alone"))
             let result = try Command.run(["sweep", "sweep.yaml", "--threads", "1", "--json"], in: folder)
