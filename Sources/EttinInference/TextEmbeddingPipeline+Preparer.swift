@@ -162,7 +162,7 @@ extension ModuleInput {
 
 extension String {
     /// The text without what Python's `str.strip` takes away at either end.
-    var withoutOuterBlanks: String {
+    package var withoutOuterBlanks: String {
         func isBlank(_ scalar: Unicode.Scalar) -> Bool {
             scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
         }

@@ -189,7 +189,12 @@ public final class TextEmbeddingPipeline {
         let batch = PackedBatch(texts.map(\.tokenIDs))
         return try withRecovery {
             try withoutGradients {
-                var vectors = model(batch, promptTokenCounts: texts.map(\.promptTokenCount), task: task, precision: precision)
+                var vectors = model(
+                    batch,
+                    promptTokenCounts: texts.map(\.promptTokenCount),
+                    task: task,
+                    precision: precision
+                )
                 if width < model.dimensions { vectors = vectors.narrowed(along: 1, from: 0, count: width) }
                 if normalize { vectors = vectors.to(.float32).normalized() }
                 return try vectors.to(.float32).array()

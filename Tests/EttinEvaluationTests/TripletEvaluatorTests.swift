@@ -93,8 +93,8 @@ import Torch
         }
         #expect(
             few?.description
-                == "TripletEvaluator: data has the columns \"query\" and \"answer\"; expected 3, in this order: "
-                + "anchors, positives, negatives"
+                == "TripletEvaluator: data has the columns \"query\" and \"answer\"; expected 3 of texts, in this "
+                + "order: anchors, positives, negatives"
         )
         let number = try TripletEvaluator(ValueTable(["a", "p", "n"], [[.text("a1"), .integer(3), .text("n1")]]))
         let wrong = #expect(throws: EvaluationError.self) { try number.evaluate(Self.model) }

@@ -21,7 +21,9 @@ struct VectorTable: TextVectors {
             var prefix = ""
             if case .text(let given) = prompt { prefix = given }
             guard let vector = vectors[prefix + text] else { throw UnknownText(text: prefix + text) }
-            return Array(vector.prefix(truncateDimension ?? vector.count))
+            let kept = Array(vector.prefix(truncateDimension ?? vector.count))
+            let norm = normalize ? kept.reduce(0) { $0 + $1 * $1 }.squareRoot() : 1
+            return kept.map { $0 / norm }
         }
         return TextEmbeddings(
             values: rows.flatMap(\.self),

@@ -16,6 +16,16 @@ struct EvaluationTable {
     ///   - place: Where the run is; without a folder nothing is written.
     /// - Throws: ``EvaluationError`` when the file cannot be written.
     func append(_ values: [Double], at place: EvaluationPlace?) throws {
+        try append(texts: values.map(pythonText), at: place)
+    }
+
+    /// Appends a line of numbers as they are to be written.
+    ///
+    /// - Parameters:
+    ///   - texts: The metrics, in the order of the columns.
+    ///   - place: Where the run is; without a folder nothing is written.
+    /// - Throws: ``EvaluationError`` when the file cannot be written.
+    func append(texts: [String], at place: EvaluationPlace?) throws {
         guard let place, let folder = place.folder else { return }
         guard FilePath.isPlainName(file) else {
             throw EvaluationError(
@@ -32,14 +42,14 @@ struct EvaluationTable {
             let size = FilePath.fileSize(path) ?? 0
             let output = try AppendedFile(path: path, keptBytes: size)
             let epoch = place.epoch == -1 ? "-1" : "\(place.epoch)"
-            let line = ([epoch, "\(place.step)"] + values.map(pythonText)).joined(separator: ",")
+            let line = ([epoch, "\(place.step)"] + texts).joined(separator: ",")
             let header = (["epoch", "steps"] + columns).joined(separator: ",")
             try output.append(Array(((size == 0 ? [header] : []) + [line]).map { $0 + lineEnd }.joined().utf8))
         }
     }
 }
 
-/// A number as Python's `str` writes it.
-private func pythonText(_ value: Double) -> String {
+/// A number as Python's `str` writes it, or that of a NumPy scalar of its type.
+func pythonText(_ value: some BinaryFloatingPoint & LosslessStringConvertible) -> String {
     value.isFinite ? "\(value)" : value.isNaN ? "nan" : value < 0 ? "-inf" : "inf"
 }

@@ -24,10 +24,6 @@ public final class TripletEvaluator: Evaluator {
     private let truncateDimension: Int?
     private let writesTable: Bool
 
-    /// Rows that are encoded at once: enough for full batches of texts of similar length, few enough that their vectors
-    /// take little memory.
-    private static let blockRows = 4096
-
     /// Creates an evaluator.
     ///
     /// - Parameters:
@@ -75,11 +71,11 @@ public final class TripletEvaluator: Evaluator {
         let similarities = similarities.isEmpty ? [model.similarity] : similarities
         let rowCount = columns[0].count
         var hits = [Int](repeating: 0, count: similarities.count)
-        for begin in stride(from: 0, to: rowCount, by: Self.blockRows) {
-            let rows = begin..<min(begin + Self.blockRows, rowCount)
+        for begin in stride(from: 0, to: rowCount, by: PairColumns.blockRows) {
+            let rows = begin..<min(begin + PairColumns.blockRows, rowCount)
             let vectors = try zip(columns, [.query, .document, .document]).map { column, role in
                 try model.vectors(
-                    of: column.texts(rows),
+                    of: column(rows),
                     role: role,
                     prompt: .default,
                     truncateDimension: truncateDimension,
@@ -155,7 +151,7 @@ extension TripletEvaluator {
         truncateDimension: Int? = nil,
         writesTable: Bool = true
     ) throws {
-        let columns = try textColumns(of: table, ["anchors", "positives", "negatives"], in: Self.typeName)
+        let columns = try TableColumns(table).texts(["anchors", "positives", "negatives"], in: Self.typeName)
         try self.init(
             anchors: columns[0],
             positives: columns[1],
