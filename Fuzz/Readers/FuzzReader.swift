@@ -92,7 +92,8 @@ package struct FuzzReader: Sendable {
 
     /// All of them.
     package static let all: [FuzzReader] =
-        [json, tokenizer, text] + weights + models + [recipe, mixture, suite] + corpus + runs + [hubCache, hubListing]
+        [json, tokenizer, text] + weights + models + [recipe, mixture, suite, sweep] + corpus + runs
+        + [hubCache, hubListing]
 
     package static func named(_ name: String) -> FuzzReader? { all.first { $0.name == name } }
 }

@@ -99,4 +99,75 @@ struct SweepCommandTests {
             try expectRefused(["metric.name=loss", "seeds=[1]"], "metric.name: is loss, which \(run1) has not logged")
         }
     }
+
+    @Test("Our own sweeps have runs whose recipes can be read", arguments: ["nano-sweep", "finetune/sweep-snli"])
+    func ours(name: String) throws {
+        let recipes = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appending(path: "Recipes").path
+        let result = try Command.succeed(["sweep", "\(recipes)/\(name).yaml", "--dry-run", "--json"])
+        let document = try result.document()
+        let runs = try #require(document["runs"]?.arrayValue)
+        let settings = try #require(document["settings"]?.arrayValue)
+        #expect(settings.count > 1 && runs.count > settings.count)
+    }
+
+    @Test("Fine-tuning is swept, planned with a measured time, and reported")
+    func fineTuning() throws {
+        try withTemporaryFolder { folder in
+            let rows = (0..<16).map { row -> String in
+                let texts = ["word \(row)", "the word \(row) again", "\(row + 40) others"]
+                return #"{"anchor": "\#(texts[0])", "positive": "\#(texts[1])", "negative": "\#(texts[2])"}"#
+            }
+            _ = try write(rows.joined(separator: "\n") + "\n", to: "\(folder)/triplets.jsonl")
+            let recipe = """
+                model_name_or_path: \(try TinyModels.shared().encoder)
+                train_dataset: triplets.jsonl
+                train_test_split: {test_size: 4, seed: 1}
+                loss: MultipleNegativesRankingLoss
+                evaluator: {type: TripletEvaluator, name: dev}
+                output_dir: alone
+                max_steps: 4
+                per_device_train_batch_size: 4
+                eval_strategy: steps
+                eval_steps: 2
+                save_steps: 2
+                logging_steps: 1
+                """
+            _ = try write(recipe, to: "\(folder)/recipe.yaml")
+            let sweep = """
+                command: finetune embedding
+                recipe: recipe.yaml
+                output: sweep
+                metric: {name: loss}
+                parameters: {learning_rate: {values: [1e-4, 1e-2]}}
+                seeds: [1, 2]
+                """
+            _ = try write(sweep, to: "\(folder)/sweep.yaml")
+            let arguments = ["finetune", "embedding", "recipe.yaml", "--threads", "1"]
+            let plan = try Command.succeed(arguments + ["--dry-run", "--json"], in: folder).document()
+            #expect(plan["seconds_per_step"]?.doubleValue.map { $0 > 0 } == true)
+            #expect(plan["peak_bytes"]?.intValue.map { $0 > 1 << 20 } == true)
+            let unmeasured = try Command.succeed(arguments + ["--dry-run", "--json", "--no-measure"], in: folder)
+                .document()
+            #expect(unmeasured["seconds"] == .null && unmeasured["max_steps"] == 4)
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/alone"))
+            let result = try Command.run(["sweep", "sweep.yaml", "--threads", "1", "--json"], in: folder)
+            #expect(result.code == 0, "\(result.errors)")
+            let document = try result.document()
+            let runs = try #require(document["runs"]?.arrayValue)
+            #expect(runs.map { $0["batch"] } == [4, 4, 4, 4])
+            #expect(Set(runs.compactMap { $0["metric"]?.doubleValue }).count == 4)
+            // The same run, alone.
+            try Command.succeed(arguments + ["learning_rate=1e-2", "seed=2"], in: folder)
+            let weights = try ["alone", "sweep/learning_rate=1e-2,seed=2"].map {
+                try Data(contentsOf: URL(filePath: "\(folder)/\($0)/final/model.safetensors"))
+            }
+            #expect(weights[0] == weights[1])
+            let again = try Command.succeed(["sweep", "sweep.yaml"], in: folder)
+            #expect(again.errors.split(separator: "\n").count { $0.hasSuffix(": already finished, at batch 4") } == 4)
+            let report = try Command.succeed(["report", "sweep/learning_rate=1e-2,seed=2", "--json"], in: folder)
+            let run = try #require(try report.document()["runs"]?.arrayValue?.first)
+            #expect(run["evaluation"]?["eval_dev_cosine_accuracy"]?.doubleValue != nil)
+        }
+    }
 }

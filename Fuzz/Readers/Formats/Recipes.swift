@@ -1,5 +1,6 @@
 import EttinCorpus
 import EttinPretraining
+import EttinTraining
 
 extension FuzzReader {
     private static let recipeText = """
@@ -163,5 +164,46 @@ extension FuzzReader {
             )
         },
         read: { _, folder in _ = try SuiteFile(path: folder + "/suite.yaml") }
+    )
+
+    static let sweep = FuzzReader(
+        name: "sweep",
+        make: { dice in
+            let seeds = [
+                """
+                command: pretrain
+                recipe: recipe.yaml
+                output: runs
+                metric: {name: loss, goal: maximize, summary: best}
+                parameters:
+                  optimizer.lr: {values: [1e-3, 3e-3]}
+                  seeds: {parameters: {a: {value: 1}, b: {min: 1, max: 4}}}
+                seeds: [1, 2]
+                set: [max_duration=10ba]
+                """,
+                """
+                command: pretrain
+                recipe: recipe.yaml
+                output: runs
+                method: random
+                run_cap: 20
+                parameters:
+                  a: {min: 1e-5, max: 1e-2, distribution: log_uniform_values}
+                  b: {min: 0, max: 10, q: 3, distribution: q_uniform}
+                  c: {values: [x, y], probabilities: [0.25, 0.75]}
+                  d: {mu: 1, sigma: 2}
+                seed: 5
+                """,
+            ]
+            let values = ["1e300", "-1e300", "9223372036854775807", "1e-320", "nan", "[1, 1]", "{}", "q_log_normal"]
+            return FuzzInput("sweep.yaml", LineMutation(values: values).mutated(dice.pick(seeds), &dice))
+        },
+        read: { _, folder in
+            let command = SweepCommand(name: "pretrain", outputKey: "save_folder", overrides: [])
+            let runs = try SweepFile(path: folder + "/sweep.yaml", commands: [command]).runs
+            guard Set(runs.map(\.outputFolder)).count == runs.count else {
+                throw BrokenPromise("two runs of a sweep have one folder")
+            }
+        }
     )
 }

@@ -4,7 +4,7 @@ import EttinPretraining
 import EttinTraining
 
 extension FuzzReader {
-    static let runs = [trainerState, metrics, ledger]
+    static let runs = [trainerState, metrics, history, ledger]
 
     // MARK: - Checkpoints
 
@@ -93,6 +93,26 @@ extension FuzzReader {
             }
             return FuzzInput(files)
         },
+        read: { _, folder in
+            var options = RunReport.Options()
+            options.includesSamples = false
+            let report = try RunReport([folder], options: options)
+            _ = report.json
+            try report.write(folder + "/report.html")
+        }
+    )
+
+    private static let historyText = """
+        {"epoch": 1.0, "global_step": 20, "max_steps": 20, "log_history": [
+         {"loss": 3.5, "grad_norm": 12.5, "learning_rate": 0.0, "epoch": 0.5, "step": 10},
+         {"eval_loss": 2.5, "eval_dev_cosine_accuracy": 0.75, "eval_runtime": 0.5, "epoch": 0.5, "step": 10},
+         {"loss": 2.5, "grad_norm": NaN, "learning_rate": 5e-05, "epoch": 1.0, "step": 20},
+         {"train_runtime": 12.5, "train_loss": 3.0, "total_flos": 0.0, "epoch": 1.0, "step": 20}]}
+        """
+
+    private static let history = FuzzReader(
+        name: "log-history",
+        make: { dice in FuzzInput("trainer_state.json", JSONMutation().mutated(Array(historyText.utf8), &dice)) },
         read: { _, folder in
             var options = RunReport.Options()
             options.includesSamples = false

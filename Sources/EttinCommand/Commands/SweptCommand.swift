@@ -1,3 +1,4 @@
+import EttinFineTuning
 import EttinPretraining
 import EttinTraining
 import Torch
@@ -5,12 +6,15 @@ import Torch
 /// The commands whose recipes can be swept.
 enum SweptCommand: CaseIterable {
     case pretraining
+    case embeddingFineTuning
 
     /// The command as a sweep file names it.
     var command: SweepCommand {
         switch self {
         case .pretraining:
             SweepCommand(name: "pretrain", outputKey: "save_folder", overrides: ["autoresume=true"])
+        case .embeddingFineTuning:
+            SweepCommand(name: "finetune embedding", outputKey: "output_dir", overrides: ["autoresume=true"])
         }
     }
 
@@ -23,6 +27,9 @@ enum SweptCommand: CaseIterable {
             let recipe = try PretrainingRecipe(path: path, overrides: run.overrides)
             try recipe.checkRunnable()
             return try recipe.state(inFolder: run.outputFolder)
+        case .embeddingFineTuning:
+            _ = try EmbeddingRecipe(path: path, overrides: run.overrides)
+            return try RunState(ofFineTuning: run.outputFolder)
         }
     }
 
@@ -43,6 +50,8 @@ enum SweptCommand: CaseIterable {
             let device = try place.prepare(orElse: recipe.device)
             let outcome = try Training([recipe], device: device, changes).run()
             return outcome.isInterrupted ? .interrupted : .finished
+        case .embeddingFineTuning:
+            return try FinetuneEmbedding.session(EmbeddingRecipe(path: path, overrides: run.overrides), place).run()
         }
     }
 }

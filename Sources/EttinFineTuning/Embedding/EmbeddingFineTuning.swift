@@ -51,6 +51,8 @@ public final class EmbeddingFineTuning {
     private let files: EmbeddingFiles
     private let evaluation: EmbeddingEvaluation?
     private let options: Options
+    /// Whether steps were taken that are none of the run.
+    private var isMeasured = false
 
     /// Prepares a run: data are opened and checked, the model loaded, its checkpoint read where it is resumed.
     ///
@@ -174,6 +176,7 @@ public final class EmbeddingFineTuning {
     /// - Throws: As ``/EttinTraining/Trainer/run(while:)``, and what writing the finished model throws: the run can be
     ///   resumed then.
     public func run() throws -> TrainingOutcome {
+        precondition(!isMeasured, "EmbeddingFineTuning: a session that was measured cannot be run")
         for notice in notices { options.onLine?(notice) }
         let outcome: TrainingOutcome
         do {
@@ -190,6 +193,19 @@ public final class EmbeddingFineTuning {
             _ = try files.writeFinal(trainer.task.embeddingModel, trainer.progress, reports: evaluation?.reports ?? [])
         }
         return outcome
+    }
+
+    /// The plan with the time and memory of a few steps on the first batches, of which nothing is written.
+    ///
+    /// The model has changed then, so this session cannot be run any more.
+    ///
+    /// - Returns: The plan.
+    /// - Throws: What reading batches and taking steps throw.
+    public func measuredPlan() throws -> FineTuningPlan {
+        var plan = plan
+        plan.measurement = try trainer.measure()
+        isMeasured = true
+        return plan
     }
 
     /// How far the run has come, and what it has measured and logged.

@@ -23,6 +23,8 @@ public struct FineTuningPlan: Sendable {
     public let stateBytes: Double
     /// Bytes that the passes of a microbatch hold for its gradients, roughly.
     public let activationBytes: Double
+    /// What a few steps took; nil where none were taken, and for a run that is finished.
+    package internal(set) var measurement: StepMeasurement?
     private let recipe: EmbeddingRecipe
     private let lossNames: [String]
 
@@ -59,6 +61,9 @@ public struct FineTuningPlan: Sendable {
             recomputes: arguments.recomputesLayers
         )
     }
+
+    /// Seconds of training of the whole run, without evaluations and checkpoints; nil where no steps were taken.
+    public var seconds: Double? { measurement.map { $0.secondsPerStep * Double(length.totalSteps) } }
 
     /// The tokens of the run.
     public var totalTokens: Double { length.sampleCount * tokensPerRow }
@@ -123,6 +128,16 @@ extension FineTuningPlan {
         lines.heading("memory")
         lines.add("weights, gradients, moments", NumberText.bytes(stateBytes))
         lines.add("activations", "about \(NumberText.bytes(activationBytes))")
+        if let measurement {
+            lines.add("peak", "\(NumberText.bytes(Double(measurement.peakBytes))), measured")
+            lines.heading("time")
+            lines.add(
+                "step",
+                "\(NumberText.shortest(measurement.secondsPerStep)) s, "
+                    + "\(NumberText.compact(measurement.tokensPerSecond)) tokens/s, by \(measurement.steps) steps"
+            )
+            lines.add("run", "about \(NumberText.duration(seconds ?? 0)), without evaluations")
+        }
         lines.heading("output")
         lines.add("folder", arguments.outputFolder)
         lines.add("layout", "sentence-transformers \(recipe.layout == .version6 ? "6" : "5 and later")")
@@ -157,6 +172,10 @@ extension FineTuningPlan {
             "tokens": JSONValue(totalTokens),
             "state_bytes": JSONValue(stateBytes),
             "activation_bytes": JSONValue(activationBytes),
+            "seconds_per_step": measurement.map { JSONValue($0.secondsPerStep) } ?? .null,
+            "tokens_per_second": measurement.map { JSONValue($0.tokensPerSecond) } ?? .null,
+            "seconds": seconds.map { JSONValue($0) } ?? .null,
+            "peak_bytes": measurement.map { JSONValue($0.peakBytes) } ?? .null,
             "output_dir": .string(recipe.arguments.outputFolder),
         ]
     }

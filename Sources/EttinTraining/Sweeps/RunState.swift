@@ -18,7 +18,7 @@ package enum RunState: Hashable, Sendable {
             self = .new
             return
         }
-        let clock = try TrainerState(folder: newest.path).clock
+        let clock = try TrainerState(folder: newest.path, name: store.stateFile).clock
         let isFinished = clock.count(in: length.unit) >= length.value
         self = isFinished ? .finished(batch: newest.batch) : .begun(batch: newest.batch)
     }

@@ -179,7 +179,10 @@ package struct SweepFile: Hashable, Sendable {
                 throw top.problem("set", "has \(quoted(text))", "\(what) to say what it is in each run")
             }
         }
-        for parameter in parameters {
+        for (place, parameter) in parameters.enumerated() {
+            if parameters[..<place].contains(where: { $0.key == parameter.key }) {
+                throw top.problem("parameters", "have \(parameter.key) twice", "each key once")
+            }
             if let text = overrides.first(where: { $0.hasPrefix("\(parameter.key)=") }) {
                 throw top.problem("set", "has \(quoted(text))", "no key of parameters, which say what it is")
             }

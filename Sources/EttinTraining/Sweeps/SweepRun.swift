@@ -55,11 +55,19 @@ extension SweepFile {
             let generators = parameters.map { $0.generator(seed: seed) }
             var settings: [[SweepRun.Value]] = []
             var known: Set<[SweepRun.Value]> = []
-            for index in 0..<UInt64(100 * runCap) where settings.count < runCap {
+            var (index, repeatCount) = (UInt64(0), 0)
+            // Where so many draws give nothing new, hardly anything is left.
+            while settings.count < runCap, repeatCount < 1000 {
                 let setting = zip(parameters, generators).map { parameter, generator in
                     SweepRun.Value(key: parameter.key, text: parameter.distribution.draw(generator, at: index))
                 }
-                if known.insert(setting).inserted { settings.append(setting) }
+                index += 1
+                if known.insert(setting).inserted {
+                    settings.append(setting)
+                    repeatCount = 0
+                } else {
+                    repeatCount += 1
+                }
             }
             return settings
         }

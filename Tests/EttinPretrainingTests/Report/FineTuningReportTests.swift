@@ -82,8 +82,8 @@ struct FineTuningReportTests {
                 try logger.log([(MetricName.trainingLoss, 4 / Double(batch)), ("lr-AdamW/group0", 1e-5)], at: clock)
             }
             try logger.log([("eval_dev_cosine_accuracy", 0.5)], at: clock)
-            let description = #"{"name": "my run", "kind": "embedding", "objective": "CoSENTLoss", "phase": "checkpoint-"}"#
-            try folder.write(description, "a/run.json")
+            let kind = #""kind": "embedding", "objective": "CoSENTLoss", "phase": "checkpoint-""#
+            try folder.write("{\"name\": \"my run\", \(kind)}", "a/run.json")
             let report = try RunReport([folder.file("a")], options: Self.plain)
             #expect(report.warnings == [])
             let run = try #require(report.json["runs"]?.arrayValue?.first)

@@ -159,6 +159,7 @@ struct SweepFileTests {
             ("parameters.lr={min: 1, max: 2, q: 1}", "parameters.lr.q: has no effect with distribution int_uniform"),
             ("parameters.lr={values: [1, 2], probabilities: [1, 1]}", "probabilities: do not add up to 1"),
             ("parameters.lr={values: [1], distribution: gaussian}", "parameters.lr.distribution: is \"gaussian\""),
+            ("parameters={a.b: {value: 1}, a: {parameters: {b: {value: 2}}}}", "parameters: have a.b twice"),
             ("parameters.save_folder={values: [a]}", "parameters: have save_folder; expected output to say"),
             ("parameters.seed={values: [1]}", "parameters: have seed; expected seeds to say"),
             ("set=[save_folder=x]", "set: has \"save_folder=x\"; expected output to say"),

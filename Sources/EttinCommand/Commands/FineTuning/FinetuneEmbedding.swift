@@ -60,23 +60,31 @@ struct FinetuneEmbedding: ParsableCommand {
     func run() throws {
         let values = arguments.values + (layout.map { ["layout=\($0)"] } ?? [])
         let recipe = try arguments.recipe.map { try EmbeddingRecipe(path: $0, overrides: values) } ?? EmbeddingRecipe(values: values)
-        var options = EmbeddingFineTuning.Options(table: FineTuningData.table)
-        options.modelFolder = { try HubAccess.folder($0, revision: nil) }
-        options.device = try place.prepare(orElse: recipe.arguments.device)
-        options.onLine = Diagnostics.note
-        options.shouldStop = { Interruption.isRequested }
-        TorchRuntime.setKeptMemoryLimit(bytes: .max)
-        let session = try EmbeddingFineTuning(recipe, options)
+        let session = try Self.session(recipe, place)
         if arguments.dryRun {
             for notice in session.notices { Diagnostics.note(notice) }
-            if json.isOn { return try StandardOutput.write(document: session.plan.json) }
-            return try StandardOutput.write { try $0.line(session.plan.text) }
+            let plan = arguments.measure ? try session.measuredPlan() : session.plan
+            if json.isOn { return try StandardOutput.write(document: plan.json) }
+            return try StandardOutput.write { try $0.line(plan.text) }
         }
         let outcome = try Interruption.draining(saying: "stopping after this step; interrupt again to stop without saving") {
             try session.run()
         }
         try report(session, isFinished: outcome == .finished)
         if outcome == .interrupted { throw ExitCode(130) }
+    }
+
+    /// A session as commands run it: names lead to the Hub, and progress goes to standard error.
+    ///
+    /// - Throws: Whatever finding the device and preparing the run throw.
+    static func session(_ recipe: EmbeddingRecipe, _ place: DeviceOptions) throws -> EmbeddingFineTuning {
+        var options = EmbeddingFineTuning.Options(table: FineTuningData.table)
+        options.modelFolder = { try HubAccess.folder($0, revision: nil) }
+        options.device = try place.prepare(orElse: recipe.arguments.device)
+        options.onLine = Diagnostics.note
+        options.shouldStop = { Interruption.isRequested }
+        TorchRuntime.setKeptMemoryLimit(bytes: .max)
+        return try EmbeddingFineTuning(recipe, options)
     }
 
     /// Prints the folder of the finished model, or the newest checkpoint, and what was measured.

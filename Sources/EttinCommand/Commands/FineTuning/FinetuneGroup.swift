@@ -52,6 +52,9 @@ struct FinetuneArguments: ParsableArguments {
     @Flag(help: "Print the plan without training.")
     var dryRun = false
 
+    @Flag(inversion: .prefixedNo, help: "With --dry-run, take a few steps to measure time and memory.")
+    var measure = true
+
     /// The file; nil where values alone make the recipe.
     var recipe: String? { words.first { !$0.contains("=") } }
 

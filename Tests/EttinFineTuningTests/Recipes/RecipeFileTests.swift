@@ -1,0 +1,59 @@
+import EttinTraining
+import Foundation
+import Testing
+
+@testable import EttinFineTuning
+
+@Suite("Recipes of fine-tuning")
+struct RecipeFileTests {
+    private static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Recipes/finetune").path
+
+    private static let names = Result {
+        try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".yaml") }.sorted()
+    }
+
+    private func recipe(_ name: String, _ overrides: [String] = []) throws -> EmbeddingRecipe {
+        try EmbeddingRecipe(path: "\(Self.folder)/\(name).yaml", overrides: overrides)
+    }
+
+    @Test("every recipe parses, with its loss, and nothing in it is without an effect", arguments: try names.get())
+    func parse(file: String) throws {
+        guard !file.hasPrefix("sweep-") else { return }
+        let recipe = try recipe(String(file.dropLast(".yaml".count)))
+        _ = try recipe.objective(modelFolder: { $0 })
+        #expect(recipe.evaluator != nil)
+        #expect(recipe.notices == [])
+        #expect(recipe.arguments.outputFolder.hasPrefix("output/"))
+    }
+
+    @Test("the model cards' script has the arguments of the script")
+    func card() throws {
+        let recipe = try recipe("embedding-msmarco")
+        let arguments = recipe.arguments
+        #expect(recipe.model == "jhu-clsp/ettin-encoder-150m")
+        let data = try #require(recipe.trainData.first)
+        #expect(data.split == DatasetRecipe.Split(testSize: 1000, seed: 12))
+        #expect(data.select == 1_250_000 && data.columns == ["query", "positive", "negative"])
+        #expect(arguments.trainBatchSize == 512 && arguments.epochs == 1 && arguments.learningRate == 8e-5)
+        #expect(arguments.usesBFloat16 && arguments.warmup == .fraction(0.05))
+        #expect(recipe.batchSampler == .noDuplicates)
+        #expect(arguments.evaluation == .no)
+        #expect(arguments.saving == .steps && arguments.savingSteps == .count(500) && arguments.totalLimit == 2)
+        // What the specification works out: updates of the one pass, and those of the warm-up.
+        let batches = (1_250_000 + 511) / 512
+        let length = try arguments.length(microbatches: batches, rows: 1_250_000)
+        #expect(length.totalSteps == 2442 && length.warmupSteps == 123)
+    }
+
+    @Test("the suite's own training has the defaults of its script", arguments: ["encoder", "decoder"])
+    func suite(kind: String) throws {
+        let recipe = try recipe("embedding-suite-\(kind)")
+        let arguments = recipe.arguments
+        #expect(recipe.poolings == (kind == "decoder" ? [.lastToken] : nil))
+        #expect(arguments.trainBatchSize == 1024 && arguments.evaluationBatchSize == 128)
+        #expect(arguments.evaluation == .steps && arguments.evaluationSteps == .count(50))
+        #expect(arguments.savingSteps == .count(50) && arguments.totalLimit == 1 && arguments.loggingSteps == .count(1))
+        #expect(arguments.warmup == .fraction(0.05) && arguments.usesBFloat16 && arguments.accumulationSteps == 1)
+    }
+}
