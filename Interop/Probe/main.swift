@@ -15,13 +15,14 @@ do {
     case "losses": serve(answerLossRequest)
     case "model": try runModel(arguments)
     case "order": runOrder()
+    case "search": try runSearch(arguments)
     case "share": try await runSharing(arguments)
     case "tokenizer": try runTokenizer(arguments)
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|files|finetune|hub|losses|model|order|share|"
-                + "tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|files|finetune|hub|losses|model|order|search|"
+                + "share|tokenizer|training ..."
         )
     }
 } catch {

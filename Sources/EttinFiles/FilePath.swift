@@ -19,6 +19,12 @@ package enum FilePath {
         path.split(separator: "/").last.map(String.init) ?? path
     }
 
+    /// A path with the home folder in place of a tilde in front, as a shell writes it out.
+    package static func expandingHome(_ path: String) -> String {
+        guard path == "~" || path.hasPrefix("~/"), let home = getenv("HOME") else { return path }
+        return String(cString: home) + path.dropFirst()
+    }
+
     /// The path of a name inside a folder.
     package static func joined(_ folder: String, _ name: String) -> String {
         if folder.isEmpty { return name }

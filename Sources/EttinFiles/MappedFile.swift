@@ -35,13 +35,18 @@ package final class MappedFile: @unchecked Sendable {
     ///   - path: The file; symbolic links are followed.
     ///   - access: What stores into the mapping do.
     /// - Throws: `FileError` when there is no such file, it is not a regular file, or it cannot be mapped.
-    package init(path: String, access: Access = .readOnly) throws {
+    package convenience init(path: String, access: Access = .readOnly) throws {
         guard !path.utf8.contains(0) else {
             throw FileError(.missing, file: quoted(path), found: "contains a NUL character")
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw FileError.system(path, "cannot be opened") }
         defer { close(descriptor) }
+        try self.init(descriptor: descriptor, path: path, access: access)
+    }
+
+    /// Maps a regular file that is open.
+    init(descriptor: Int32, path: String, access: Access) throws {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw FileError.system(path, "cannot be examined") }
         let format = status.st_mode & S_IFMT

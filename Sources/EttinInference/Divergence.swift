@@ -7,6 +7,23 @@ import EttinModel
 struct Divergence: Sendable {
     /// The model's folder.
     let folder: String
+    private let isOfTraining: Bool
+
+    /// Says it of a model whose weights are those of its folder.
+    ///
+    /// - Parameter folder: The model's folder.
+    init(folder: String) {
+        self.folder = folder
+        isOfTraining = false
+    }
+
+    /// Says it of a model that is being trained, whose weights are no longer those of its folder.
+    ///
+    /// - Parameter folder: The folder that the model was loaded from.
+    init(ofTraining folder: String) {
+        self.folder = folder
+        isOfTraining = true
+    }
 
     /// The error for a result.
     ///
@@ -23,6 +40,7 @@ struct Divergence: Sendable {
     }
 
     private func cause() throws -> String {
+        if isOfTraining { return "the training has diverged; lower the learning rate" }
         let parts = try CheckpointError.translating { try FilePath.names(inFolder: folder) }
         for part in [""] + parts.filter({ FilePath.kind(of: FilePath.joined(folder, $0)) == .folder }) {
             let path = part.isEmpty ? folder : FilePath.joined(folder, part)

@@ -1,5 +1,6 @@
-import EttinModel
-import EttinTokenizer
+import EttinJSON
+package import EttinModel
+package import EttinTokenizer
 
 extension TextEmbeddingPipeline {
     /// Turns texts into what a ``TextEmbeddingPipeline`` computes with, apart from its model.
@@ -21,17 +22,36 @@ extension TextEmbeddingPipeline {
         private let prompts: PromptTexts
         private let includesPrompt: Bool
 
-        /// Creates a preparer.
+        /// Those of all tasks, in the order of their folders.
+        let tokenizers: [Tokenizer]
+
+        /// Creates the preparer of a model.
         ///
         /// - Parameters:
-        ///   - routes: The rules of each task that a Router may have a route for, nil being texts without a task; of
-        ///     another model only those.
-        ///   - model: The model, for its prompts.
-        /// - Throws: The error of texts without a task where no task has a route.
-        init(_ routes: [TextRole?: Result<Route, CheckpointError>], model: EmbeddingModel) throws {
+        ///   - model: The model, for its prompts and for the rules of each task that a Router may have a route for.
+        ///   - tokenizer: The tokenizer of all texts; nil for those of the folders that the model was loaded from.
+        /// - Throws: `TokenizerError` for files that are missing or broken; ``InferenceError`` when model and tokenizer do
+        ///   not fit; the error of texts without a task where no task has a route.
+        package init(_ model: EmbeddingModel, tokenizer: Tokenizer? = nil) throws {
+            // Texts without a task first; only a Router tells tasks apart.
+            let tasks: [TextRole?] = model.chain.router == nil ? [nil] : [nil] + TextRole.allCases
+            var tokenizers: [String: Tokenizer] = [:]
+            var routes: [TextRole?: Result<Route, CheckpointError>] = [:]
+            for task in tasks {
+                do {
+                    let input = try model.chain.input(for: task?.rawValue)
+                    let tokenizer = try tokenizer ?? tokenizers[input.folder] ?? Tokenizer(folder: input.folder)
+                    tokenizers[input.folder] = tokenizer
+                    try input.requireIDs(of: tokenizer)
+                    routes[task] = try .success(Route(input, tokenizer, settings: model.settings))
+                } catch let error as CheckpointError where model.chain.router != nil {
+                    routes[task] = .failure(error)
+                }
+            }
             self.routes = routes
             let found = [routes[nil], routes[.query], routes[.document]].compactMap(\.self)
             usual = try (found.first { (try? $0.get()) != nil } ?? found[0]).get()
+            self.tokenizers = tokenizers.sorted { $0.key < $1.key }.map(\.value)
             prompts = PromptTexts(prompts: model.settings.prompts, defaultName: model.settings.defaultPromptName)
             includesPrompt = model.includesPrompt
         }
@@ -40,7 +60,7 @@ extension TextEmbeddingPipeline {
         public var limit: Int { usual.preparation.limit }
 
         /// The tokenizer of texts without a task.
-        var tokenizer: Tokenizer { usual.preparation.tokenizer }
+        package var tokenizer: Tokenizer { usual.preparation.tokenizer }
 
         /// The route of a task.
         ///
@@ -106,9 +126,43 @@ extension TextEmbeddingPipeline.Preparer.Route {
     }
 }
 
+extension TextEmbeddingPipeline.Preparer.Route {
+    /// The rules of a module that reads tokens.
+    ///
+    /// - Throws: `TokenizerError` where the tokenizer's own truncation is none.
+    fileprivate init(_ input: ModuleInput, _ tokenizer: Tokenizer, settings: EmbeddingSettings) throws {
+        let limits = [
+            try input.obeysTokenizer ? tokenizer.modelMaxLength : tokenizer.ownMaxLength,
+            input.configuration?.maxPositionEmbeddings, input.maxTokens, settings.maxSequenceLength,
+        ]
+        truncatesLeft = input.obeysTokenizer ? tokenizer.truncatesLeft : tokenizer.truncation["direction"] == "Left"
+        preparation = TextPreparation(
+            tokenizer: tokenizer,
+            limit: limits.compactMap(\.self).min() ?? .max,
+            addsSpecialTokens: input.addsSpecialTokens
+        )
+        // Only their Transformer trims texts.
+        trims = settings.generation == .version5 && input.configuration != nil
+        vocabularySize = input.vocabularySize
+    }
+}
+
+extension ModuleInput {
+    /// Checks that the module has an entry for each token.
+    fileprivate func requireIDs(of tokenizer: Tokenizer) throws {
+        if let configuration { return try configuration.requireIDs(of: tokenizer, folder: folder) }
+        guard tokenizer.vocabularySize > vocabularySize else { return }
+        throw InferenceError.unsuitableModel(
+            folder: folder,
+            found: "the tokenizer has \(tokenizer.vocabularySize) tokens",
+            expected: "at most \(vocabularySize), as many as the module has vectors or weights"
+        )
+    }
+}
+
 extension String {
     /// The text without what Python's `str.strip` takes away at either end.
-    var withoutOuterBlanks: String {
+    package var withoutOuterBlanks: String {
         func isBlank(_ scalar: Unicode.Scalar) -> Bool {
             scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
         }

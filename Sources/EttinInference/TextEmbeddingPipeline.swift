@@ -1,7 +1,6 @@
-import EttinJSON
 public import EttinModel
 public import EttinTokenizer
-import Torch
+package import Torch
 
 /// Turns texts into vectors, as sentence-transformers' `encode` does.
 ///
@@ -36,6 +35,7 @@ public final class TextEmbeddingPipeline {
     public let preparer: Preparer
     /// What the folder's files say that has no effect, a sentence each.
     public let notices: [String]
+    private var precision = Precision.full
     private let divergence: Divergence
 
     /// Loads a model.
@@ -76,24 +76,28 @@ public final class TextEmbeddingPipeline {
         let widened = try options.widen(model)
         try options.prepare(model.chain, divergence)
         let folderNotices = try model.chain.transformers.flatMap { try ModelFolderNotices.all(folder: $0.folder) }
-        let tasks: [TextRole?] = model.chain.router == nil ? [nil] : [nil] + TextRole.allCases
-        var tokenizers: [String: Tokenizer] = [:]
-        var routes: [TextRole?: Result<Preparer.Route, CheckpointError>] = [:]
-        for task in tasks {
-            do {
-                let input = try model.chain.input(for: task?.rawValue)
-                let tokenizer = try tokenizers[input.folder] ?? Tokenizer(folder: input.folder)
-                tokenizers[input.folder] = tokenizer
-                try input.requireIDs(of: tokenizer)
-                routes[task] = try .success(Preparer.Route(input, tokenizer, settings: model.settings))
-            } catch let error as CheckpointError where model.chain.router != nil {
-                routes[task] = .failure(error)
-            }
-        }
-        preparer = try Preparer(routes, model: model)
-        let tokenizerNotices = tokenizers.sorted { $0.key < $1.key }.flatMap(\.value.notices)
+        preparer = try Preparer(model)
+        let tokenizerNotices = preparer.tokenizers.flatMap(\.notices)
         notices = folderNotices + widened + model.settings.notices + tokenizerNotices
     }
+
+    /// Computes with a model that is being trained, as it is at each call: nothing is packed, and there is no dropout.
+    ///
+    /// - Parameters:
+    ///   - model: The model.
+    ///   - preparer: What prepares its texts; nil for one from the folder that the model was loaded from.
+    ///   - precision: The precision that it is trained in.
+    /// - Throws: As ``init(folder:pooling:options:)`` for the files of tokenizers.
+    package init(training model: EmbeddingModel, preparer: Preparer? = nil, precision: Precision = .full) throws {
+        self.model = model
+        self.preparer = try preparer ?? Preparer(model)
+        self.precision = precision
+        divergence = Divergence(ofTraining: model.chain.transformers.first?.folder ?? "")
+        notices = []
+    }
+
+    /// The folder of the model.
+    package var folder: String { divergence.folder }
 
     /// The tokenizer; where a Router has several, that of texts without a task.
     public var tokenizer: Tokenizer { preparer.tokenizer }
@@ -185,7 +189,12 @@ public final class TextEmbeddingPipeline {
         let batch = PackedBatch(texts.map(\.tokenIDs))
         return try withRecovery {
             try withoutGradients {
-                var vectors = model(batch, promptTokenCounts: texts.map(\.promptTokenCount), task: task)
+                var vectors = model(
+                    batch,
+                    promptTokenCounts: texts.map(\.promptTokenCount),
+                    task: task,
+                    precision: precision
+                )
                 if width < model.dimensions { vectors = vectors.narrowed(along: 1, from: 0, count: width) }
                 if normalize { vectors = vectors.to(.float32).normalized() }
                 return try vectors.to(.float32).array()
@@ -205,40 +214,6 @@ public final class TextEmbeddingPipeline {
     }
 }
 
-extension TextEmbeddingPipeline.Preparer.Route {
-    /// The rules of a module that reads tokens.
-    ///
-    /// - Throws: `TokenizerError` where the tokenizer's own truncation is none.
-    fileprivate init(_ input: ModuleInput, _ tokenizer: Tokenizer, settings: EmbeddingSettings) throws {
-        let limits = [
-            try input.obeysTokenizer ? tokenizer.modelMaxLength : tokenizer.ownMaxLength,
-            input.configuration?.maxPositionEmbeddings, input.maxTokens, settings.maxSequenceLength,
-        ]
-        truncatesLeft = input.obeysTokenizer ? tokenizer.truncatesLeft : tokenizer.truncation["direction"] == "Left"
-        preparation = TextPreparation(
-            tokenizer: tokenizer,
-            limit: limits.compactMap(\.self).min() ?? .max,
-            addsSpecialTokens: input.addsSpecialTokens
-        )
-        // Only their Transformer trims texts.
-        trims = settings.generation == .version5 && input.configuration != nil
-        vocabularySize = input.vocabularySize
-    }
-}
-
-extension ModuleInput {
-    /// Checks that the module has an entry for each token.
-    fileprivate func requireIDs(of tokenizer: Tokenizer) throws {
-        if let configuration { return try configuration.requireIDs(of: tokenizer, folder: folder) }
-        guard tokenizer.vocabularySize > vocabularySize else { return }
-        throw InferenceError.unsuitableModel(
-            folder: folder,
-            found: "the tokenizer has \(tokenizer.vocabularySize) tokens",
-            expected: "at most \(vocabularySize), as many as the module has vectors or weights"
-        )
-    }
-}
-
 /// Vectors of texts, row by row.
 public struct TextEmbeddings: Sendable, Hashable {
     /// All values, row-major: `[count, dimensions]`.
@@ -247,6 +222,23 @@ public struct TextEmbeddings: Sendable, Hashable {
     public let dimensions: Int
     /// Whether each text was truncated.
     public let isTruncated: [Bool]
+
+    /// Takes vectors.
+    ///
+    /// - Parameters:
+    ///   - values: All values, row-major.
+    ///   - dimensions: The width of a vector; a precondition is that it divides the values into as many as there are
+    ///     texts.
+    ///   - isTruncated: Whether each text was truncated.
+    public init(values: [Float], dimensions: Int, isTruncated: [Bool]) {
+        precondition(
+            values.count == dimensions * isTruncated.count,
+            "\(values.count) values are not \(isTruncated.count) vectors of \(dimensions)"
+        )
+        self.values = values
+        self.dimensions = dimensions
+        self.isTruncated = isTruncated
+    }
 
     /// The number of vectors.
     public var count: Int { isTruncated.count }

@@ -89,13 +89,22 @@ extension Tokenizer {
     ///
     /// - Parameter folder: The folder; it is made when it does not exist.
     /// - Throws: `TokenizerError` when a file cannot be written.
-    public func save(to folder: String) throws {
+    public func save(to folder: String) throws { try save(to: folder, modelMaxLength: nil) }
+
+    /// Writes the files with another largest number of tokens.
+    ///
+    /// - Parameters:
+    ///   - folder: The folder; it is made when it does not exist.
+    ///   - modelMaxLength: The largest number of tokens the model takes; nil for the tokenizer's own.
+    /// - Throws: `TokenizerError` when a file cannot be written.
+    package func save(to folder: String, modelMaxLength: Int?) throws {
         try makeFolder(folder)
         try writeFile("\(folder)/tokenizer.json", file.serialized(addedTokens: core.addedTokens))
         let options = JSONWritingOptions(layout: .indented(2))
         let newline = UInt8(ascii: "\n")
         var configuration = settings.configuration
         if configuration["tokenizer_class"] == nil { configuration["tokenizer_class"] = "PreTrainedTokenizerFast" }
+        if let modelMaxLength { configuration["model_max_length"] = JSONValue(modelMaxLength) }
         try writeFile(
             "\(folder)/tokenizer_config.json",
             JSONValue.object(configuration).serialized(options) + [newline]

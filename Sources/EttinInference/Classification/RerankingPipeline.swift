@@ -124,6 +124,9 @@ public final class RerankingPipeline {
         return chain
     }
 
+    /// The folder of the model.
+    package var folder: String { divergence.folder }
+
     /// The activation function that the folder names, or the sigmoid; nil for one that is not known.
     public var defaultActivation: Activation? { try? settings.activation.get() }
 

@@ -81,6 +81,28 @@ public struct ModelCard: Sendable {
         }
     }
 
+    /// A table under a heading of its own.
+    public struct Section: Sendable, Hashable {
+        /// The heading.
+        package var title: String
+        /// The heads of the table's columns.
+        package var heads: [String]
+        /// The rows, a cell for each column.
+        package var rows: [[String]]
+
+        /// Creates a section.
+        ///
+        /// - Parameters:
+        ///   - title: The heading.
+        ///   - heads: The heads of the table's columns.
+        ///   - rows: The rows, a cell for each column.
+        public init(title: String, heads: [String], rows: [[String]]) {
+            self.title = title
+            self.heads = heads
+            self.rows = rows
+        }
+    }
+
     /// The name of the model.
     public var title: String
     /// A sentence or two on what it is for.
@@ -105,6 +127,8 @@ public struct ModelCard: Sendable {
     public var metrics: [Metric] = []
     /// How it was trained.
     public var recipe: [Setting] = []
+    /// Further tables, after all others.
+    public var sections: [Section] = []
     /// The shell command or code that uses it.
     public var usage = ""
     /// The language of `usage`, for its colours.
@@ -180,6 +204,9 @@ public struct ModelCard: Sendable {
                 [metric.dataset + (metric.split.map { " (\($0))" } ?? ""), metric.name, "\(metric.value)"]
             }
             sections.append("## Evaluation\n\n" + Self.table(["data", "metric", "value"], rows))
+        }
+        for section in self.sections {
+            sections.append("## \(Self.inline(section.title))\n\n" + Self.table(section.heads, section.rows))
         }
         return sections.joined(separator: "\n\n") + "\n"
     }

@@ -196,7 +196,7 @@ public final class EmbeddingModel: Module {
         return precision == .full ? vectors : vectors.to(.float32)
     }
 
-    /// Writes a folder that sentence-transformers loads, in the layout that its versions up to 5 and from 6 both read.
+    /// Writes a folder that sentence-transformers loads.
     ///
     /// The tokenizer is not part of the model; its files belong beside those written here.
     ///
@@ -204,16 +204,24 @@ public final class EmbeddingModel: Module {
     ///   - folder: An existing folder.
     ///   - shardSize: The largest file of weights, as transformers' `max_shard_size`.
     ///   - format: The generation of transformers whose `config.json` is written; both are read by the newest.
+    ///   - layout: The layout of the folder; that of versions up to 5 is read by all.
     /// - Throws: `CheckpointError` when a file cannot be written, an adapter is attached that is not merged, or the model
     ///   is prepacked for inference, as those of `EttinInference` are; `TorchError` when reading a device fails.
     public func save(
         folder: String,
         shardSize: ShardSize = .default,
-        format: ModernBERTConfiguration.Format = .version4
+        format: ModernBERTConfiguration.Format = .version4,
+        layout: ModuleLayout = .version5
     ) throws {
         for module in chain.transformers { try requireOwnWeights(of: module.trunk, toSave: folder) }
         transformer?.settings.maxSequenceLength = settings.maxSequenceLength
-        try FeatureModules.write(chain.modules, toFolder: folder, shardSize: shardSize, format: format)
-        try settings.write(toFolder: folder, format: format)
+        try FeatureModules.write(
+            chain.modules,
+            toFolder: folder,
+            shardSize: shardSize,
+            format: format,
+            layout: layout
+        )
+        try settings.write(toFolder: folder, format: format, layout: layout)
     }
 }

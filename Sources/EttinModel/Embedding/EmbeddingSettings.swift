@@ -110,8 +110,17 @@ public struct EmbeddingSettings: Sendable, Hashable {
     /// - Parameters:
     ///   - folder: An existing folder.
     ///   - format: The generation of transformers that the files name.
+    ///   - layout: The layout of the folder.
     /// - Throws: `CheckpointError` when a file cannot be written.
-    func write(toFolder folder: String, format: ModernBERTConfiguration.Format) throws {
+    func write(
+        toFolder folder: String,
+        format: ModernBERTConfiguration.Format,
+        layout: ModuleLayout = .version5
+    ) throws {
+        // Both generations name these two, as empty texts where they have none.
+        var prompts = JSONObject(["query", "document"].map { ($0, .string(self.prompts[$0] ?? "")) })
+        for (name, text) in self.prompts.sorted(by: { $0.key < $1.key }) { prompts[name] = .string(text) }
+
         var model: JSONObject = [
             "model_type": "SentenceTransformer",
             "__version__": [
@@ -120,7 +129,7 @@ public struct EmbeddingSettings: Sendable, Hashable {
                 "transformers": .string(format == .version4 ? "4.54.0" : "5.23.0"),
                 "pytorch": .string(TorchRuntime.version),
             ],
-            "prompts": .object(JSONObject(prompts.map { ($0.key, .string($0.value)) })),
+            "prompts": .object(prompts),
             "default_prompt_name": defaultPromptName.map(JSONValue.string) ?? .null,
             "similarity_fn_name": .string(similarity.rawValue),
         ]

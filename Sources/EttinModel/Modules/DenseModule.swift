@@ -7,6 +7,7 @@ package import Torch
 /// > Source: sentence-transformers `base/modules/dense.py`.
 package final class DenseModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.models.Dense"
+    package static let newClassPath: String? = "sentence_transformers.base.modules.dense.Dense"
 
     @Child("linear") package var linear: Linear
     @Child("residual") package var residual: Linear?
@@ -112,7 +113,9 @@ package final class DenseModule: Module, FeatureModule {
         ]
         // Older versions refuse keys that they do not know.
         if usesResidual { settings["use_residual"] = true }
-        if !names.areDefault { for member in names.settings { settings[member.key] = member.value } }
+        if !names.areDefault || folder.layout == .version6 {
+            for member in names.settings { settings[member.key] = member.value }
+        }
         try folder.write(settings)
         try folder.write(baseParameters)
     }

@@ -6,6 +6,8 @@ package import Torch
 /// > Source: sentence-transformers `sentence_transformer/modules/dropout.py`.
 package final class DropoutModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.models.Dropout"
+    package static let newClassPath: String? =
+        "sentence_transformers.sentence_transformer.modules.dropout.Dropout"
 
     private let probability: Double
     private var place = 0

@@ -184,6 +184,9 @@ package protocol FeatureModule: Module, SendableMetatype {
     /// module is known in files of others.
     static var classPath: String { get }
 
+    /// The path of the class in the layout of versions from 6; nil where there is no other.
+    static var newClassPath: String? { get }
+
     /// Names that the class has or had besides.
     static var otherClassNames: [String] { get }
 
@@ -232,6 +235,7 @@ extension FeatureModule {
     /// The name of the Python class.
     static var className: String { FeatureModules.className(ofPath: classPath) }
 
+    package static var newClassPath: String? { nil }
     package static var otherClassNames: [String] { [] }
     package static var readsTokens: Bool { false }
     package var classPath: String { Self.classPath }
@@ -272,6 +276,8 @@ package struct FeatureModuleFolder {
     var shardSize = ShardSize.default
     /// The generation of transformers whose `config.json` is written.
     var format = ModernBERTConfiguration.Format.version4
+    /// The layout that is written.
+    var layout = ModuleLayout.version5
 
     /// The module's folder.
     package var path: String { name.isEmpty ? model : FilePath.joined(model, name) }

@@ -123,19 +123,30 @@ enum FeatureModules {
         _ modules: [any FeatureModule],
         toFolder folder: String,
         shardSize: ShardSize,
-        format: ModernBERTConfiguration.Format
+        format: ModernBERTConfiguration.Format,
+        layout: ModuleLayout = .version5
     ) throws {
         var entries: [JSONValue] = []
         for (index, module) in modules.enumerated() {
             let name = index == 0 ? "" : "\(index)_\(className(ofPath: module.classPath))"
-            let files = FeatureModuleFolder(model: folder, name: name, shardSize: shardSize, format: format)
+            let files = FeatureModuleFolder(
+                model: folder,
+                name: name,
+                shardSize: shardSize,
+                format: format,
+                layout: layout
+            )
             try CheckpointError.translating { try FilePath.makeFolder(files.path) }
             try module.write(files)
             entries.append([
                 "idx": JSONValue(index), "name": .string("\(index)"), "path": .string(name),
-                "type": .string(module.classPath),
+                "type": .string(classPath(of: module, in: layout)),
             ])
         }
         try JSONFile.write(.array(entries), toFolder: folder, name: file)
+    }
+
+    private static func classPath(of module: any FeatureModule, in layout: ModuleLayout) -> String {
+        layout == .version6 ? type(of: module).newClassPath ?? module.classPath : module.classPath
     }
 }

@@ -6,6 +6,7 @@ package import Torch
 /// > Source: sentence-transformers `sentence_transformer/modules/layer_norm.py`.
 package final class LayerNormModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.models.LayerNorm"
+    package static let newClassPath: String? = "sentence_transformers.sentence_transformer.modules.layer_norm.LayerNorm"
 
     @Child("norm") package var norm: LayerNorm
     private let size: Int

@@ -6,6 +6,7 @@ public import Torch
 /// > Source: sentence-transformers `base/modules/normalize.py`.
 package final class NormalizeModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.models.Normalize"
+    package static let newClassPath: String? = "sentence_transformers.base.modules.normalize.Normalize"
 
     private let names: FeatureNames
 
@@ -38,7 +39,7 @@ package final class NormalizeModule: Module, FeatureModule {
 
     package func write(_ folder: FeatureModuleFolder) throws {
         // Versions up to 5 have an empty folder.
-        if !names.areDefault { try folder.write(names.settings) }
+        if !names.areDefault || folder.layout == .version6 { try folder.write(names.settings) }
     }
 }
 

@@ -7,6 +7,7 @@ package import Torch
 /// > Source: sentence-transformers `sentence_transformer/modules/pooling.py`.
 package final class PoolingModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.models.Pooling"
+    package static let newClassPath: String? = "sentence_transformers.sentence_transformer.modules.pooling.Pooling"
 
     /// How vectors are put together; several results are put end to end.
     package var poolings: [Pooling]
@@ -111,6 +112,12 @@ package final class PoolingModule: Module, FeatureModule {
 
     package func write(_ folder: FeatureModuleFolder) throws {
         var settings: JSONObject = ["include_prompt": JSONValue(includesPrompt)]
+        let names = poolings.map { JSONValue.string($0.rawValue) }
+        if folder.layout == .version6 {
+            settings["embedding_dimension"] = JSONValue(inputSize)
+            settings["pooling_mode"] = names.count == 1 ? names[0] : .array(names)
+            return try folder.write(settings)
+        }
         let inFlagOrder = Self.flags.map(\.pooling).filter(poolings.contains)
         if poolings == inFlagOrder {
             settings["word_embedding_dimension"] = JSONValue(inputSize)
@@ -118,7 +125,7 @@ package final class PoolingModule: Module, FeatureModule {
         } else {
             // Flags have no order; what says so, only versions from 6 read.
             settings["embedding_dimension"] = JSONValue(inputSize)
-            settings["pooling_mode"] = .array(poolings.map { .string($0.rawValue) })
+            settings["pooling_mode"] = .array(names)
         }
         try folder.write(settings)
     }

@@ -7,6 +7,7 @@ package import Torch
 /// > Source: sentence-transformers `base/modules/router.py`.
 package final class RouterModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.models.Router"
+    package static let newClassPath: String? = "sentence_transformers.base.modules.router.Router"
     package static let otherClassNames = ["Asym"]
     package static let readsTokens = true
 

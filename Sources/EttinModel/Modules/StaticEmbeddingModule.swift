@@ -7,6 +7,8 @@ package import Torch
 /// > Source: sentence-transformers `sentence_transformer/modules/static_embedding.py`.
 package final class StaticEmbeddingModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.models.StaticEmbedding"
+    package static let newClassPath: String? =
+        "sentence_transformers.sentence_transformer.modules.static_embedding.StaticEmbedding"
     package static let readsTokens = true
 
     @Child("embedding") package var embedding: Embedding

@@ -7,6 +7,7 @@ package import Torch
 /// > Source: sentence-transformers `base/modules/transformer.py`.
 package final class TransformerModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.models.Transformer"
+    package static let newClassPath: String? = "sentence_transformers.base.modules.transformer.Transformer"
     package static let otherClassNames = [maskedLMClassName]
     package static let readsTokens = true
 

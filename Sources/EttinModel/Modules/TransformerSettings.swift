@@ -99,12 +99,14 @@ package struct TransformerSettings: Hashable, Sendable {
     ///
     /// - Throws: `CheckpointError` when the file cannot be written.
     func write(_ folder: FeatureModuleFolder) throws {
-        var settings: JSONObject = ["do_lower_case": false]
-        if let maxSequenceLength { settings["max_seq_length"] = JSONValue(maxSequenceLength) }
+        // In the layout of versions from 6 the length is the tokenizer's.
+        let isNew = folder.layout == .version6
+        var settings: JSONObject = isNew ? [:] : ["do_lower_case": false]
+        if let maxSequenceLength, !isNew { settings["max_seq_length"] = JSONValue(maxSequenceLength) }
         if let queryLength { settings["query_length"] = JSONValue(queryLength) }
         if let documentLength { settings["document_length"] = JSONValue(documentLength) }
         if let queryExpansion { settings["query_expansion"] = .object(queryExpansion) }
-        if task == .sequenceClassification || outputName != task.defaultOutputName {
+        if isNew || task == .sequenceClassification || outputName != task.defaultOutputName {
             settings["transformer_task"] = .string(task.rawValue)
             settings["modality_config"] = [
                 "text": ["method": "forward", "method_output_name": .string(task.methodOutput)]

@@ -185,6 +185,7 @@ extension PretrainingPlan {
         case .cosineInverseSqrt(let shape):
             spans = [("warm-up", shape.warmup), ("cosine", shape.cosine), ("cool-down", shape.cooldown)]
             final = shape.finalFactor
+        case .transformers: (spans, final) = ([], nil)
         }
         let times = spans.map { "\($0.name) \(intervalText($0.time.resolved(in: recipe.maxDuration)))" }
         let end = final.map {

@@ -251,6 +251,7 @@ extension LearningRateSchedule {
             "\(name) {t_warmup: \(curve.warmup), t_cosine: \(curve.cosine), t_cooldown: \(curve.cooldown), "
                 + "alpha_f: \(curve.finalFactor), alpha_s: \(curve.startFactor), warmup_schedule: "
                 + "\(curve.warmupCurve.rawValue), cooldown_schedule: \(curve.cooldownCurve.rawValue)}"
+        case .transformers: name
         }
     }
 }

@@ -14,6 +14,8 @@ public struct CheckpointStore: Hashable, Sendable {
     package let folder: String
     /// What the names of checkpoints begin with, such as `step`.
     package let tag: String
+    /// The file that makes a folder a checkpoint.
+    package let stateFile: String
 
     /// Names a store.
     ///
@@ -21,8 +23,19 @@ public struct CheckpointStore: Hashable, Sendable {
     ///   - folder: The folder of the run.
     ///   - tag: What the names of checkpoints begin with.
     public init(folder: String, tag: String) {
+        self.init(folder: folder, tag: tag, stateFile: TrainerState.fileName)
+    }
+
+    /// Names a store.
+    ///
+    /// - Parameters:
+    ///   - folder: The folder of the run.
+    ///   - tag: What the names of checkpoints begin with.
+    ///   - stateFile: The file that makes a folder a checkpoint.
+    package init(folder: String, tag: String, stateFile: String) {
         self.folder = folder
         self.tag = tag
+        self.stateFile = stateFile
     }
 
     /// The folder of a checkpoint.
@@ -44,7 +57,7 @@ public struct CheckpointStore: Hashable, Sendable {
                 return nil
             }
             let path = FilePath.joined(folder, name)
-            return FilePath.exists(FilePath.joined(path, TrainerState.fileName)) ? Entry(batch: batch, path: path) : nil
+            return FilePath.exists(FilePath.joined(path, stateFile)) ? Entry(batch: batch, path: path) : nil
         }.sorted { $0.batch < $1.batch }
     }
 
@@ -68,7 +81,7 @@ public struct CheckpointStore: Hashable, Sendable {
     package func save(batch: Int, write: (_ folder: String) throws -> Void) throws -> Entry {
         let path = path(batch: batch)
         try TrainingError.translating {
-            if !FilePath.exists(FilePath.joined(path, TrainerState.fileName)) {
+            if !FilePath.exists(FilePath.joined(path, stateFile)) {
                 let output = try AtomicFolder(path: path)
                 try write(output.temporaryPath)
                 try output.commit()
@@ -85,7 +98,20 @@ public struct CheckpointStore: Hashable, Sendable {
     ///   - isKept: Whether an older one stays.
     /// - Throws: `TrainingError` when one cannot be read or removed.
     package func prune(keepingLast last: Int, and isKept: (TrainerState) -> Bool) throws {
-        try remove(try entries().dropLast(max(1, last)).filter { try !isKept(TrainerState(folder: $0.path)) })
+        try remove(try entries().dropLast(max(1, last)).filter { try !isKept(TrainerState(folder: $0.path, name: stateFile)) })
+    }
+
+    /// Removes the oldest checkpoints until no more than a number are left, the newest and those to keep among them.
+    ///
+    /// - Parameters:
+    ///   - limit: The number.
+    ///   - kept: The batches of a checkpoint that stays.
+    /// - Throws: `TrainingError` when one cannot be removed.
+    package func prune(toTotal limit: Int, keeping kept: Int?) throws {
+        let all = try entries()
+        let removable = all.dropLast().filter { $0.batch != kept }
+        let count = all.count - max(limit, all.count - removable.count)
+        try remove(Array(removable.prefix(max(0, count))))
     }
 
     /// Prepares the folder for a run that resumes from a checkpoint of it, or begins: what a process that was killed had

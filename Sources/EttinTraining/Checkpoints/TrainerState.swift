@@ -7,6 +7,8 @@ package import EttinJSON
 package struct TrainerState: Hashable, Sendable {
     /// The name of the file.
     package static let fileName = "trainer_state.json"
+    /// The name of the file in a run with strategies, whose `trainer_state.json` is the one that transformers reads.
+    package static let strategiesFileName = "run_state.json"
 
     /// A figure of an evaluation.
     package struct Measurement: Hashable, Sendable {
@@ -50,6 +52,10 @@ package struct TrainerState: Hashable, Sendable {
     package var evaluation: [Measurement]
     /// The best evaluation so far, where a run looks for one.
     package var best: BestEvaluation?
+    /// What a run with strategies keeps of its history.
+    package var history: JSONObject?
+    /// How far the reduction of the rate has come, where evaluations reduce it.
+    package var plateau: PlateauState?
 
     /// Creates a state.
     ///
@@ -95,13 +101,17 @@ package struct TrainerState: Hashable, Sendable {
         self.best = best
     }
 
-    private static let ownKeys = ["version", "clock", "previous", "optimizer", "facts", "evaluation", "best"]
+    private static let ownKeys = [
+        "version", "clock", "previous", "optimizer", "facts", "evaluation", "best", "history", "plateau",
+    ]
 
     /// Writes the file.
     ///
-    /// - Parameter folder: The folder of the checkpoint.
+    /// - Parameters:
+    ///   - folder: The folder of the checkpoint.
+    ///   - name: The name of the file.
     /// - Throws: `TrainingError` when it cannot be written.
-    package func write(toFolder folder: String) throws {
+    package func write(toFolder folder: String, name: String = fileName) throws {
         var object: JSONObject = [
             "version": 1,
             "clock": [
@@ -132,19 +142,28 @@ package struct TrainerState: Hashable, Sendable {
                 "batch": JSONValue(best.batch),
             ]
         }
+        if let history { object["history"] = .object(history) }
+        if let plateau {
+            object["plateau"] = [
+                "rate": JSONValue(plateau.rate), "best": plateau.best.map { JSONValue($0) } ?? .null,
+                "bad_evaluations": JSONValue(plateau.badEvaluations), "cooldown_left": JSONValue(plateau.cooldownLeft),
+            ]
+        }
         let value = JSONValue.object(object)
         let text = value.text(JSONWritingOptions(layout: .indented(2))) + "\n"
         try TrainingError.translating {
-            try AtomicFile.write(Array(text.utf8), to: FilePath.joined(folder, Self.fileName))
+            try AtomicFile.write(Array(text.utf8), to: FilePath.joined(folder, name))
         }
     }
 
     /// Reads the file.
     ///
-    /// - Parameter folder: The folder of the checkpoint.
+    /// - Parameters:
+    ///   - folder: The folder of the checkpoint.
+    ///   - name: The name of the file.
     /// - Throws: `TrainingError` when it is missing or malformed.
-    package init(folder: String) throws {
-        let path = FilePath.joined(folder, Self.fileName)
+    package init(folder: String, name: String = fileName) throws {
+        let path = FilePath.joined(folder, name)
         let file = try TrainingError.translating { try MappedFile(path: path) }
         let value: JSONValue
         do {
@@ -187,6 +206,14 @@ package struct TrainerState: Hashable, Sendable {
         for member in value["facts"]?.objectValue ?? [:] { runIdentity[member.key] = member.value.stringValue }
         evaluation = (value["evaluation"]?.objectValue ?? [:]).map {
             Measurement(key: $0.key, value: $0.value.doubleValue ?? .nan)
+        }
+        history = value["history"]?.objectValue
+        if let stored = value["plateau"] {
+            var state = PlateauState(rate: try fields.number("plateau", "rate"))
+            state.best = stored["best"]?.isNull == false ? try fields.number("plateau", "best") : nil
+            state.badEvaluations = try fields.count("plateau", "bad_evaluations")
+            state.cooldownLeft = try fields.count("plateau", "cooldown_left")
+            plateau = state
         }
         guard let stored = value["best"] else { return }
         guard let greaterIsBetter = stored["greater_is_better"]?.boolValue else {

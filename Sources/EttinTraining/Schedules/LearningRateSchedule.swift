@@ -37,6 +37,8 @@ public enum LearningRateSchedule: Hashable, Sendable {
     case oneMinusSqrt(decay: TrainingTime, maximum: TrainingTime, finalFactor: Double)
     /// Rises, falls along a quarter of a cosine and then with the inverse square root, and cools down.
     case cosineInverseSqrt(CosineInverseSqrt)
+    /// As transformers schedules fine-tuning, counted in updates.
+    case transformers(TransformersSchedule)
 
     /// The name in recipes, `scheduler.name`.
     package var name: String {
@@ -47,6 +49,7 @@ public enum LearningRateSchedule: Hashable, Sendable {
         case .warmupStableDecay: "warmup_stable_decay"
         case .oneMinusSqrt: "one_minus_sqrt"
         case .cosineInverseSqrt: "cosine_inverse_sqrt"
+        case .transformers(let schedule): schedule.name
         }
     }
 
@@ -86,6 +89,7 @@ public enum LearningRateSchedule: Hashable, Sendable {
             return max(final, final + (1 - final) * (1 - share.squareRoot()))
         case .cosineInverseSqrt(let shape):
             return shape.multiplier(at: clock, maximum: maximum)
+        case .transformers(let schedule): return schedule.factor(step: clock.batch)
         }
     }
 
@@ -141,6 +145,7 @@ extension LearningRateSchedule {
                 .fits([("t_decay", decay.resolved(in: maximum))])
         case .cosineInverseSqrt(let shape):
             try shape.check(check)
+        case .transformers: break
         }
     }
 
@@ -168,6 +173,7 @@ extension LearningRateSchedule {
             shape.cosine = counted(shape.cosine)
             shape.cooldown = counted(shape.cooldown)
             return .cosineInverseSqrt(shape)
+        case .transformers: return self
         }
     }
 }

@@ -30,6 +30,12 @@ public struct InitialTrainerState {
     package var evaluation: [TrainerState.Measurement] = []
     /// The best evaluation so far.
     package var best: BestEvaluation?
+    /// What a run with strategies has kept of its history; nil for a new run.
+    private var history: (state: JSONObject, folder: String)?
+    /// How far evaluations have reduced the rate.
+    package var plateau: PlateauState?
+    /// The keys that messages name.
+    private var keys = RunKeys()
     /// What a run that is resumed must share with its checkpoint; nil for a new run.
     private var stored: (runIdentity: [String: String], optimizer: OptimizerSettings.Name, folder: String)?
     /// How far the run that is resumed had come a batch before its checkpoint.
@@ -57,8 +63,28 @@ public struct InitialTrainerState {
     ///     are loaded; ``Trainer`` checks those of its task.
     /// - Throws: `TrainingError` when the checkpoint is broken, or is of another run.
     public init(resuming entry: CheckpointStore.Entry, runIdentity: [String: String]) throws {
-        let state = try TrainerState(folder: entry.path)
-        try Self.check(runIdentity, against: state.runIdentity, of: entry.path)
+        try self.init(resuming: entry, runIdentity: runIdentity, stateFile: TrainerState.fileName, keys: RunKeys())
+    }
+
+    /// Resumes a run with strategies from one of its checkpoints.
+    ///
+    /// - Parameters:
+    ///   - entry: The checkpoint, whose weights the caller loads.
+    ///   - runIdentity: What the run must share with it.
+    ///   - stateFile: The file with the state.
+    ///   - keys: The keys that messages name.
+    /// - Throws: `TrainingError` when the checkpoint is broken, or is of another run.
+    package init(
+        resuming entry: CheckpointStore.Entry,
+        runIdentity: [String: String],
+        stateFile: String,
+        keys: RunKeys
+    ) throws {
+        self.keys = keys
+        let state = try TrainerState(folder: entry.path, name: stateFile)
+        try Self.check(runIdentity, against: state.runIdentity, of: entry.path, keys)
+        history = state.history.map { ($0, entry.path) }
+        plateau = state.plateau
         (baseRate, referenceRate, nextRate) = (state.baseRate, state.referenceRate, state.nextRate)
         take(state, of: entry.path)
         (evaluation, best) = (state.evaluation, state.best)
@@ -70,7 +96,8 @@ public struct InitialTrainerState {
     private static func check(
         _ runIdentity: [String: String],
         against known: [String: String],
-        of folder: String
+        of folder: String,
+        _ keys: RunKeys
     ) throws {
         for (key, value) in runIdentity.sorted(by: { $0.key < $1.key }) {
             guard let stored = known[key], stored != value else { continue }
@@ -78,7 +105,7 @@ public struct InitialTrainerState {
                 .invalidOption,
                 key,
                 found: "is \(value), but the run resumed from \(folder) has \(stored)",
-                expected: "the same, or another save_folder"
+                expected: "the same, or another \(keys.folder)"
             )
         }
     }
@@ -89,8 +116,8 @@ public struct InitialTrainerState {
     func check(_ runIdentity: [String: String], _ optimizer: OptimizerSettings) throws {
         guard let stored else { return }
         let known = ["optimizer.name": stored.optimizer.rawValue]
-        try Self.check(runIdentity, against: stored.runIdentity, of: stored.folder)
-        try Self.check(["optimizer.name": optimizer.name.rawValue], against: known, of: stored.folder)
+        try Self.check(runIdentity, against: stored.runIdentity, of: stored.folder, keys)
+        try Self.check(["optimizer.name": optimizer.name.rawValue], against: known, of: stored.folder, keys)
     }
 
     /// Checks that a run which is resumed is not longer already than it is to become.
@@ -103,9 +130,9 @@ public struct InitialTrainerState {
         let reached = TrainingTime(clock.count(in: maximum.unit), maximum.unit)
         throw TrainingError(
             .invalidOption,
-            "max_duration",
+            keys.length,
             found: "is \(maximum), but \(stored.folder) has \(reached) behind it already",
-            expected: "more than that to train on, or another save_folder"
+            expected: "more than that to train on, or another \(keys.folder)"
         )
     }
 
@@ -123,6 +150,13 @@ public struct InitialTrainerState {
         }
     }
 
+    /// The history to go on with.
+    ///
+    /// - Throws: `TrainingError` for a checkpoint whose history is broken.
+    func loadHistory() throws -> RunHistory {
+        try history.map { try RunHistory($0.state, folder: $0.folder) } ?? RunHistory()
+    }
+
     /// What the task had kept, to be checked as it is read.
     ///
     /// - Parameter folder: The folder of the checkpoint, for messages.
@@ -134,5 +168,26 @@ public struct InitialTrainerState {
     /// Sets the clock, the task's state and the best evaluation to the beginning; weights, moments and rates stay.
     package mutating func resetTime() {
         (clock, task, best) = (TrainingClock(), [:], nil)
+    }
+}
+
+/// The keys of a recipe that messages about resuming name.
+package struct RunKeys: Hashable, Sendable {
+    /// The length of the run.
+    package var length = "max_duration"
+    /// The folder of the run.
+    package var folder = "save_folder"
+
+    /// The keys of pretraining.
+    package init() {}
+
+    /// Names the keys.
+    ///
+    /// - Parameters:
+    ///   - length: The length of the run.
+    ///   - folder: The folder of the run.
+    package init(length: String, folder: String) {
+        self.length = length
+        self.folder = folder
     }
 }

@@ -33,6 +33,7 @@ extension Trainer {
     ) throws -> TrainingOutcome {
         let lead = trainers[0]
         for trainer in trainers { try trainer.open() }
+        for trainer in trainers where trainer.evaluatesFirst { try trainer.evaluateFirst() }
         while !lead.isFinished {
             guard shouldGoOn() else {
                 try save(trainers)
@@ -46,10 +47,9 @@ extension Trainer {
                 try trainer.train(on: batch, waited: waited, among: trainers)
                 waited = 0
             }
-            var isSaved = lead.isFinished || lead.ends(lead.settings.saveInterval, since: before[0])
-            for (trainer, clock) in zip(trainers, before)
-            where lead.isFinished || trainer.ends(trainer.settings.evaluationInterval, since: clock) {
-                if try trainer.evaluate(among: trainers) { isSaved = true }
+            var isSaved = lead.saves(since: before[0])
+            for (trainer, clock) in zip(trainers, before) where trainer.evaluates(since: clock) {
+                if try trainer.evaluate(among: trainers), trainer.savesBest { isSaved = true }
             }
             if isSaved { try save(trainers) }
         }
@@ -58,7 +58,7 @@ extension Trainer {
     }
 
     /// Whether an interval ended with the last batch.
-    private func ends(_ interval: TrainingTime?, since before: TrainingClock) -> Bool {
+    func ends(_ interval: TrainingTime?, since before: TrainingClock) -> Bool {
         settings.length.ends(interval, at: clock, since: before)
     }
 
@@ -75,6 +75,11 @@ extension Trainer {
             if trainers[0].clock.batch > 0 { try save(trainers) }
             throw error
         }
+    }
+
+    /// Evaluates before the first step, or anew where an earlier process failed at it.
+    private func evaluateFirst() throws {
+        if try evaluate(), savesBest { try Self.save([self]) }
     }
 
     /// Evaluates; where that fails, what was trained is saved first.

@@ -39,6 +39,9 @@ public final class Trainer<Task: TrainingTask> {
     private let startFiles: InitialTrainerState.Files
     private let startClock: TrainingClock
     private var previousClock: TrainingClock
+    /// What is logged by the rules of transformers, where the settings have strategies.
+    private var history: RunHistory
+    private var beginning = ContinuousClock.now
     private var speed: SpeedMonitor
     /// Nil until the folder of the run is locked.
     private var ownLock: RunLock?
@@ -65,12 +68,13 @@ public final class Trainer<Task: TrainingTask> {
     public init(_ task: Task, _ settings: TrainerSettings, from start: InitialTrainerState) throws {
         self.task = task
         self.settings = settings
-        store = CheckpointStore(folder: settings.folder, tag: settings.checkpointTag)
+        store = settings.store
         (clock, previousClock, origin) = (start.clock, start.clock, start.origin)
         (startFiles, startClock) = (start.files, start.clock)
         // The best by another metric says nothing of this one.
         best = start.best.flatMap { $0.settings == settings.best ? $0 : nil }
         evaluation = start.evaluation.map { ($0.key, $0.value) }
+        history = try start.loadHistory()
         runIdentity = task.runIdentity
         try start.check(runIdentity, settings.optimizer)
         try start.check(settings.length.maximum)
@@ -99,7 +103,8 @@ public final class Trainer<Task: TrainingTask> {
             base: start.baseRate,
             reference: start.referenceRate,
             isLiteral: settings.determinesRatesAhead,
-            next: start.nextRate
+            next: start.nextRate,
+            plateau: start.plateau
         )
         speed = SpeedMonitor(window: settings.logging.speedWindow)
     }
@@ -133,6 +138,7 @@ public final class Trainer<Task: TrainingTask> {
             try store.rollBack(toBatch: entry.batch)
             try task.openFiles(isResumed: false)
         }
+        beginning = .now
         let batch = startFiles == .resume ? clock.batch : nil
         files = OpenFiles(
             loggers: try settings.logging.loggers(folder: settings.folder, continuingAfterBatch: batch),
@@ -145,7 +151,10 @@ public final class Trainer<Task: TrainingTask> {
                 )
             }
         )
-        if settings.best != nil { try store.linkBest(toBatch: best?.batch) }
+        if let kept = history.bestCheckpoint, FilePath.kind(of: store.path(batch: kept)) != .folder {
+            history.bestCheckpoint = nil
+        }
+        if settings.best != nil { try store.linkBest(toBatch: bestCheckpoint) }
         guard case .beginAgain = startFiles else { return }
         try store.keepOnly(try save())
     }
@@ -168,7 +177,7 @@ public final class Trainer<Task: TrainingTask> {
         let size = task.size(of: batch)
         let weights = task.weights(of: batch)
         let result = try step.run(microbatches: size.microbatches, learningRate: rates.rate(at: before)) { index in
-            try task.loss(of: index, in: batch, at: before) * weights[index]
+            try task.backward(ofMicrobatch: index, in: batch, weight: weights[index], at: before)
         }
         rates.advance(from: before)
         previousClock = before
@@ -183,6 +192,17 @@ public final class Trainer<Task: TrainingTask> {
     }
 
     private func log(_ result: TrainingStep.Result, since before: TrainingClock) throws {
+        history.add(loss: result.loss)
+        if let strategies = settings.strategies,
+            strategies.logs(at: clock, since: before, isFinished: isFinished)
+        {
+            history.logTraining(
+                gradientNorm: result.gradientNorm2,
+                rate: step.optimizer.groups.groups.first?.learningRate ?? step.optimizer.learningRate,
+                epoch: strategies.epoch(at: clock),
+                step: clock.batch
+            )
+        }
         let logging = settings.logging
         func isDue(_ interval: TrainingTime?) -> Bool {
             guard let interval else { return false }
@@ -213,22 +233,47 @@ public final class Trainer<Task: TrainingTask> {
     /// - Throws: What the task throws; `TrainingError` when the metric that names the best model is not among those of an
     ///   evaluation.
     func evaluate() throws -> Bool {
-        guard let metrics = try task.evaluate() else { return false }
+        history.isEvaluationPending = settings.strategies != nil
+        guard let metrics = try task.evaluate() else {
+            history.isEvaluationPending = false
+            return false
+        }
         evaluation = metrics
+        if let strategies = settings.strategies {
+            history.log(metrics, epoch: strategies.epoch(at: clock), step: clock.batch)
+            if clock.batch > 0, let key = strategies.plateauMetric {
+                rates.take(metric: try value(of: key, in: metrics))
+            }
+        }
+        history.isEvaluationPending = false
         for logger in loggers { try logger.log(evaluation, at: clock) }
         try files?.console?.log(evaluation, at: clock)
-        guard let sought = settings.best else { return false }
-        guard let value = metrics.first(where: { $0.key == sought.metric })?.value else {
-            throw TrainingError(
-                .invalidOption,
-                "metric_for_best_model",
-                found: "is \(sought.metric), which is not measured",
-                expected: "one of " + metrics.map(\.key).joined(separator: ", ")
-            )
-        }
+        // An evaluation before the first step is no checkpoint's.
+        guard let sought = settings.best, settings.strategies == nil || clock.batch > 0 else { return false }
+        let value = try value(of: sought.metric, in: metrics)
         guard value.isFinite, best?.isSurpassed(by: value) ?? true else { return false }
         best = BestEvaluation(sought, value: value, batch: clock.batch)
         return true
+    }
+
+    private func value(of key: String, in metrics: [(key: String, value: Double)]) throws -> Double {
+        guard let value = metrics.first(where: { $0.key == key })?.value else {
+            throw TrainingError(
+                .invalidOption,
+                "metric_for_best_model",
+                found: "is \(key), which is not measured",
+                expected: "one of " + metrics.map(\.key).joined(separator: ", ")
+            )
+        }
+        return value
+    }
+
+    /// The best checkpoint: that of the best evaluation, or the one before it that was saved.
+    private var bestCheckpoint: Int? { settings.strategies == nil ? best?.batch : history.bestCheckpoint }
+
+    /// How far the run has come, and what it has measured and logged.
+    package var progress: RunProgress {
+        RunProgress(clock: clock, evaluation: evaluation, history: history.entries)
     }
 
     /// Writes a checkpoint of the present state; one that is there already stays.
@@ -239,26 +284,38 @@ public final class Trainer<Task: TrainingTask> {
     func save() throws -> CheckpointStore.Entry {
         try task.synchronizeFiles()
         for logger in loggers { try logger.finish() }
+        if let best = best?.batch, best == clock.batch || FilePath.kind(of: store.path(batch: best)) == .folder {
+            history.bestCheckpoint = best
+        }
         let entry = try store.save(batch: clock.batch) { folder in
-            try task.writeModel(
-                average: nil,
-                toFolder: folder,
-                RunProgress(clock: clock, evaluation: evaluation)
-            )
+            try task.writeModel(average: nil, toFolder: folder, progress)
             try OptimizerFile.write(
                 step.optimizer.state,
                 keys: trained.map(\.key),
                 others: average?.state ?? [],
                 toFolder: folder
             )
-            try state.write(toFolder: folder)
+            try writeHistory(toFolder: folder)
+            try state.write(toFolder: folder, name: store.stateFile)
         }
-        if best?.batch == clock.batch { try store.linkBest(toBatch: clock.batch) }
+        if bestCheckpoint == clock.batch { try store.linkBest(toBatch: clock.batch) }
         return entry
     }
 
+    private func writeHistory(toFolder folder: String) throws {
+        guard let strategies = settings.strategies else { return }
+        try history.write(
+            toFolder: folder,
+            at: clock,
+            maximum: Int(clamping: settings.length.maximum.value),
+            strategies,
+            best: best,
+            bestPath: history.bestCheckpoint.map(store.path)
+        )
+    }
+
     private var state: TrainerState {
-        TrainerState(
+        var state = TrainerState(
             clock: clock,
             previousClock: previousClock,
             task: task.state,
@@ -272,12 +329,19 @@ public final class Trainer<Task: TrainingTask> {
             evaluation: evaluation.map { TrainerState.Measurement(key: $0.key, value: $0.value) },
             best: best
         )
+        if settings.strategies != nil { state.history = history.state }
+        state.plateau = rates.plateau
+        return state
     }
 
     /// Removes the checkpoints that need not stay.
     ///
     /// - Throws: `TrainingError` when one cannot be removed.
     package func prune() throws {
+        if let strategies = settings.strategies {
+            guard let limit = strategies.totalLimit else { return }
+            return try store.prune(toTotal: limit, keeping: history.bestCheckpoint)
+        }
         guard let last = settings.keepLast else { return }
         let interval = settings.keepEvery.map(settings.length.counted)
         let best = best?.batch
@@ -304,8 +368,79 @@ public final class Trainer<Task: TrainingTask> {
                 RunProgress(clock: clock, evaluation: [])
             )
         }
+        if let strategies = settings.strategies { try finish(strategies) }
         try task.didFinish(store)
         for logger in loggers { try logger.finish() }
+    }
+
+    /// Logs the end, and takes the best checkpoint where that is asked for.
+    private func finish(_ strategies: RunStrategies) throws {
+        let steps = clock.batch - startClock.batch
+        let seconds = (ContinuousClock.now - beginning) / .seconds(1)
+        let share = Double(steps) / max(1, settings.length.maximum.value)
+        let values: [(key: String, value: Double)] = [
+            ("train_runtime", seconds.rounded(places: 4)),
+            ("train_samples_per_second", (strategies.sampleCount * share / seconds).rounded(places: 3)),
+            ("train_steps_per_second", (Double(steps) / seconds).rounded(places: 3)), ("total_flos", 0),
+            ("train_loss", history.meanLoss(steps: clock.batch)),
+        ]
+        // A run that was finished before has said so.
+        if steps > 0 {
+            history.log(values, epoch: strategies.epoch(at: clock), step: clock.batch)
+            for logger in loggers { try logger.log(values, at: clock) }
+        }
+        if let kept = history.bestCheckpoint {
+            let path = store.path(batch: kept)
+            if strategies.loadsBestAtEnd { try task.loadModel(fromFolder: path) }
+            if strategies.totalLimit == 1 { try store.keepOnly(CheckpointStore.Entry(batch: kept, path: path)) }
+        }
+        try writeHistory(toFolder: settings.folder)
+    }
+
+    // MARK: What is due
+
+    /// Whether an evaluation is due after a step.
+    func evaluates(since before: TrainingClock) -> Bool {
+        guard let strategies = settings.strategies else {
+            return isFinished || ends(settings.evaluationInterval, since: before)
+        }
+        return strategies.evaluates(at: clock, since: before, isFinished: isFinished)
+    }
+
+    /// Whether a checkpoint is due after a step, whatever an evaluation says.
+    func saves(since before: TrainingClock) -> Bool {
+        guard let strategies = settings.strategies else { return isFinished || ends(settings.saveInterval, since: before) }
+        return strategies.saves(at: clock, since: before, isFinished: isFinished)
+    }
+
+    /// Whether an evaluation that is the best so far is saved at once.
+    var savesBest: Bool { settings.strategies.map { $0.saving == .best } ?? true }
+
+    /// Whether the model is to be evaluated before the next step.
+    var evaluatesFirst: Bool {
+        guard let strategies = settings.strategies else { return false }
+        return history.isEvaluationPending || (strategies.evaluatesAtStart && clock.batch == 0)
+    }
+}
+
+extension TrainerSettings {
+    /// The checkpoints of a run with these settings.
+    package var store: CheckpointStore {
+        CheckpointStore(
+            folder: folder,
+            tag: checkpointTag,
+            stateFile: strategies == nil ? TrainerState.fileName : TrainerState.strategiesFileName
+        )
+    }
+}
+
+extension Double {
+    /// The number with so many decimal places, as Python's `round`.
+    package func rounded(places: Int) -> Double {
+        guard isFinite else { return self }
+        var scale = 1.0
+        for _ in 0..<places { scale *= 10 }
+        return (self * scale).rounded(.toNearestOrEven) / scale
     }
 }
 

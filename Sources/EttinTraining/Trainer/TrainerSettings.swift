@@ -24,6 +24,8 @@ public struct TrainerSettings {
     public var averaging: ExponentialAveraging?
     /// By which metric the best model is known; nil for no such model.
     public var best: BestModelSettings?
+    /// When to log, evaluate and save by the rules of transformers; nil for the intervals above.
+    public var strategies: RunStrategies?
     /// Logging.
     public var logging = LoggingSettings()
     /// What lines of progress begin with; nil for nothing.

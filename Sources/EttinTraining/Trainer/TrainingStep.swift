@@ -64,14 +64,32 @@ public final class TrainingStep {
         learningRate: Double,
         loss: (_ microbatch: Int) throws -> Tensor
     ) throws -> Result {
+        try run(microbatches: count, learningRate: learningRate) { microbatch in
+            try loss(microbatch).backwardValue()
+        }
+    }
+
+    /// Takes a step with gradients that the caller adds up.
+    ///
+    /// - Parameters:
+    ///   - count: The number of microbatches.
+    ///   - learningRate: The rate of this step.
+    ///   - backward: Adds the gradients of a microbatch to those of the parameters and returns its share in the loss.
+    /// - Returns: What the step found.
+    /// - Throws: `TrainingError` of kind `diverged` when a loss or a gradient is not finite; `TorchError` when memory or
+    ///   the device fails; what `backward` and the reduction throw.
+    public func run(
+        microbatches count: Int,
+        learningRate: Double,
+        backward: (_ microbatch: Int) throws -> Double
+    ) throws -> Result {
         optimizer.clearGradients()
         defer { optimizer.clearGradients() }
         // A scope of its own: what failed in it is thrown before anything is updated.
         let (total, norms) = try withRecovery {
             var total = 0.0
             for microbatch in 0..<count {
-                let share = try loss(microbatch)
-                let value = try share.scalar()
+                let value = try backward(microbatch)
                 guard value.isFinite else {
                     throw TrainingError(
                         .diverged,
@@ -82,7 +100,6 @@ public final class TrainingStep {
                     )
                 }
                 total += value
-                share.backward()
             }
             if let reduction { total = try reduction(total, optimizer.parameters) }
             let norms = optimizer.gradientNorms()
@@ -105,5 +122,17 @@ public final class TrainingStep {
             optimizer.step()
         }
         return Result(loss: total, gradientNorm1: norms.l1, gradientNorm2: norms.l2)
+    }
+}
+
+extension Tensor {
+    /// Adds the gradients of a scalar to those of the parameters, unless it is NaN or infinite.
+    ///
+    /// - Returns: The scalar.
+    /// - Throws: `TorchError` when memory or the device fails.
+    func backwardValue() throws -> Double {
+        let value = try scalar()
+        if value.isFinite { backward() }
+        return value
     }
 }

@@ -69,6 +69,24 @@ public protocol TrainingTask: AnyObject {
     /// - Throws: What the task throws; nothing has changed then.
     func loss(of microbatch: Int, in batch: Batch, at clock: TrainingClock) throws -> Tensor
 
+    /// Adds the gradients of a microbatch to those of the parameters.
+    ///
+    /// A task whose gradients do not come from one graph, such as one that caches them, does this itself.
+    ///
+    /// - Parameters:
+    ///   - microbatch: The number of the microbatch; they are asked for in order.
+    ///   - batch: The batch.
+    ///   - weight: The weight of the microbatch's loss in that of the batch; see ``weights(of:)``.
+    ///   - clock: How far the run has come before this batch.
+    /// - Returns: The loss times the weight; the step is given up where that is NaN or infinite.
+    /// - Throws: What the task throws; the step is given up then.
+    func backward(
+        ofMicrobatch microbatch: Int,
+        in batch: Batch,
+        weight: Double,
+        at clock: TrainingClock
+    ) throws -> Double
+
     /// Opens the task's own files in the folder of the run, once it is locked and before the first step.
     ///
     /// - Parameter isResumed: Whether the run is resumed from a checkpoint; otherwise what the files hold is replaced.
@@ -100,6 +118,12 @@ public protocol TrainingTask: AnyObject {
     ///   - run: How far the run has come, and what was last measured.
     /// - Throws: When something cannot be written.
     func writeModel(average: String?, toFolder folder: String, _ run: RunProgress) throws
+
+    /// Takes the weights of a checkpoint, such as those of the best one at the end of a run.
+    ///
+    /// - Parameter folder: What ``writeModel(average:toFolder:_:)`` wrote.
+    /// - Throws: When they cannot be read.
+    func loadModel(fromFolder folder: String) throws
 
     /// Does what is to be done once, at the end of a run of full length.
     ///
@@ -140,10 +164,16 @@ public struct RunProgress: Sendable {
     public let clock: TrainingClock
     /// What was last measured on held-out data; empty for weights that were not measured.
     public let evaluation: [(key: String, value: Double)]
+    /// What a run with strategies has logged, an object for each entry.
+    package let history: [JSONObject]
 
     /// Describes a run.
-    package init(clock: TrainingClock, evaluation: [(key: String, value: Double)]) {
-        (self.clock, self.evaluation) = (clock, evaluation)
+    package init(
+        clock: TrainingClock,
+        evaluation: [(key: String, value: Double)],
+        history: [JSONObject] = []
+    ) {
+        (self.clock, self.evaluation, self.history) = (clock, evaluation, history)
     }
 }
 
@@ -170,6 +200,16 @@ extension TrainingTask {
         return [Double](repeating: 1 / Double(max(1, count)), count: count)
     }
 
+    /// Calls `backward()` on the loss times the weight.
+    public func backward(
+        ofMicrobatch microbatch: Int,
+        in batch: Batch,
+        weight: Double,
+        at clock: TrainingClock
+    ) throws -> Double {
+        try (loss(of: microbatch, in: batch, at: clock) * weight).backwardValue()
+    }
+
     /// Opens nothing.
     public func openFiles(isResumed: Bool) throws {}
 
@@ -181,6 +221,11 @@ extension TrainingTask {
 
     /// Has no files.
     public func synchronizeFiles() throws {}
+
+    /// Refuses, for a task whose runs end with the weights they have.
+    public func loadModel(fromFolder folder: String) throws {
+        throw TrainingError(.unsupported, folder, found: "cannot be loaded into \(name)")
+    }
 
     /// Does nothing more.
     public func didFinish(_ store: CheckpointStore) throws {}

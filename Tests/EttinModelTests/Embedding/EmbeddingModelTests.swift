@@ -170,7 +170,7 @@ import Torch
         )
         #expect(try json("sentence_bert_config.json") == ["do_lower_case": false])
         let about = try json("config_sentence_transformers.json")
-        #expect(about["model_type"] == "SentenceTransformer" && about["prompts"] == [:])
+        #expect(about["model_type"] == "SentenceTransformer" && about["prompts"] == ["query": "", "document": ""])
         #expect(about["default_prompt_name"] == .null && about["truncate_dim"] == nil)
     }
 

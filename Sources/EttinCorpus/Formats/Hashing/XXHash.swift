@@ -1,7 +1,7 @@
 /// xxHash with 32 and 64 bits, seed 0.
 ///
 /// > Source: xxHash, `doc/xxhash_spec.md`.
-enum XXHash {
+package enum XXHash {
     static let prime32: (UInt32, UInt32, UInt32, UInt32, UInt32) = (
         0x9E37_79B1, 0x85EB_CA77, 0xC2B2_AE3D, 0x27D4_EB2F, 0x1656_67B1
     )
@@ -42,7 +42,8 @@ enum XXHash {
         return sum ^ sum >> 16
     }
 
-    static func hash64(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    /// The 64-bit hash of bytes.
+    package static func hash64(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         var state = XXHash64State()
         state.update(bytes)
         return state.value

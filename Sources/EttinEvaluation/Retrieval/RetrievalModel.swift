@@ -1,0 +1,216 @@
+package import EttinInference
+import EttinModel
+
+/// A model that ranks the documents of a corpus: of vectors, of weights of the vocabulary, or of a vector for each token.
+package struct RetrievalModel {
+    private enum Pipeline {
+        case embedding(TextEmbeddingPipeline)
+        case sparse(SparseEmbeddingPipeline)
+        case multiVector(LateInteractionPipeline)
+    }
+
+    /// The folder of the model.
+    package let folder: String
+    private let pipeline: Pipeline
+    private let maxBatchTokens: Int
+
+    /// Queries whose scores exist at a time, where a score is computed for each document.
+    private static let queriesAtOnce = 64
+
+    /// Loads a model.
+    ///
+    /// - Parameters:
+    ///   - folder: A folder of an embedding model, a sparse or a multi-vector model, or any transformer.
+    ///   - options: Where and in which precision to compute.
+    ///   - maxBatchTokens: Maximum number of tokens per batch.
+    /// - Throws: As the pipelines do for files that are missing or broken; ``EvaluationError`` for a reranker.
+    package init(
+        folder: String,
+        options: ComputeOptions = ComputeOptions(),
+        maxBatchTokens: Int = defaultMaxBatchTokens
+    ) throws {
+        self.folder = folder
+        self.maxBatchTokens = maxBatchTokens
+        switch try FolderEvidence(folder: folder)?.kind {
+        case .multiVector: pipeline = .multiVector(try LateInteractionPipeline(folder: folder, options: options))
+        case .sparse: pipeline = .sparse(try SparseEmbeddingPipeline(folder: folder, options: options))
+        case .reranker:
+            throw EvaluationError(
+                .unsupported,
+                file: folder,
+                found: "is a reranker (cross-encoder), which would have to score every pair of query and document",
+                expected: "a model that encodes texts; NanoBEIR measures rerankers, as CrossEncoderNanoBEIREvaluator"
+            )
+        default: pipeline = .embedding(try TextEmbeddingPipeline(folder: folder, options: options))
+        }
+    }
+
+    /// What the folder's files say that has no effect, a sentence each.
+    package var notices: [String] {
+        switch pipeline {
+        case .embedding(let pipeline): pipeline.notices
+        case .sparse(let pipeline): pipeline.notices
+        case .multiVector(let pipeline): pipeline.notices
+        }
+    }
+
+    /// Whether vectors can be compared by a similarity of the caller's choice, and shortened.
+    package var givesEmbeddings: Bool {
+        if case .embedding = pipeline { true } else { false }
+    }
+
+    /// How the model compares by default, by the names that its files have.
+    package var similarityName: String {
+        switch pipeline {
+        case .embedding(let pipeline): pipeline.similarity.rawValue
+        case .sparse(let pipeline): pipeline.model.settings.similarity.rawValue
+        case .multiVector: "MaxSim"
+        }
+    }
+
+    /// The width of an embedding.
+    package var dimensions: Int {
+        switch pipeline {
+        case .embedding(let pipeline): pipeline.model.dimensions
+        case .sparse(let pipeline): pipeline.model.dimensions
+        case .multiVector(let pipeline): pipeline.model.dimensions
+        }
+    }
+
+    /// Ranks the documents for each query.
+    ///
+    /// - Parameters:
+    ///   - ranking: What is searched, and how.
+    ///   - similarity: How to compare embeddings; nil for what the model says, as other models compare in any case.
+    ///   - progress: Told how many of the documents are done.
+    /// - Returns: For each query the documents, best first, and how many texts were truncated.
+    /// - Throws: What the model and the texts throw.
+    package func rank(
+        _ ranking: DocumentRanking,
+        similarity: EmbeddingSimilarity? = nil,
+        progress: (Int) -> Void = { _ in }
+    ) throws -> (rankings: [[RankedDocument]], truncatedTexts: Int) {
+        var truncated = 0
+        func counted(_ isTruncated: [Bool]) { truncated += isTruncated.count { $0 } }
+        switch pipeline {
+        case .embedding(let pipeline):
+            let vectors = CountedVectors(pipeline: pipeline, maxBatchTokens: maxBatchTokens)
+            let rankings = try ranking(
+                vectors,
+                similarities: [similarity ?? pipeline.similarity],
+                progress: progress
+            )[0]
+            return (rankings, vectors.truncatedTexts)
+        case .sparse(let pipeline):
+            let queries = try pipeline.encode(
+                ranking.data.queries(0..<ranking.data.queries.count),
+                as: .query,
+                prompt: ranking.queryPrompt,
+                overlong: .keepStart,
+                maxBatchTokens: maxBatchTokens
+            )
+            counted(queries.isTruncated)
+            let rankings = try ranking.rankings(progress: progress) { texts in
+                let documents = try pipeline.encode(
+                    texts,
+                    as: .document,
+                    prompt: ranking.documentPrompt,
+                    overlong: .keepStart,
+                    maxBatchTokens: maxBatchTokens
+                )
+                counted(documents.isTruncated)
+                return { rows in
+                    let some = SparseEmbeddings(
+                        vectors: Array(queries.vectors[rows]),
+                        dimensions: queries.dimensions,
+                        isTruncated: Array(queries.isTruncated[rows])
+                    )
+                    return pipeline.similarity(some, documents)
+                }
+            }
+            return (rankings, truncated)
+        case .multiVector(let pipeline):
+            let texts = try ranking.data.queries(0..<ranking.data.queries.count)
+            func encoded(_ texts: [String], _ role: TextRole) throws -> MultiVectorEmbeddings {
+                let vectors = try pipeline.encode(
+                    texts,
+                    as: role,
+                    prompt: role == .query ? ranking.queryPrompt : ranking.documentPrompt,
+                    overlong: .keepStart,
+                    maxBatchTokens: maxBatchTokens
+                )
+                counted(vectors.isTruncated)
+                return vectors
+            }
+            let queries = try stride(from: 0, to: texts.count, by: Self.queriesAtOnce).map {
+                try encoded(Array(texts[$0..<min(texts.count, $0 + Self.queriesAtOnce)]), .query)
+            }
+            let rankings = try ranking.rankings(progress: progress) { texts in
+                let documents = try encoded(texts, .document)
+                return { rows in pipeline.similarity(queries[rows.lowerBound / Self.queriesAtOnce], documents) }
+            }
+            return (rankings, truncated)
+        }
+    }
+}
+
+extension DocumentRanking {
+    /// Ranks documents by scores that are computed for each of them.
+    ///
+    /// - Parameters:
+    ///   - progress: Told how many of the documents are done.
+    ///   - encode: Takes the texts of a chunk, and gives what scores its documents for some queries.
+    /// - Returns: For each query the documents, best first.
+    fileprivate func rankings(
+        progress: (Int) -> Void,
+        _ encode: ([String]) throws -> (Range<Int>) throws -> [[Float]]
+    ) throws -> [[RankedDocument]] {
+        let count = data.queryIDs.count
+        var rankings = [[RankedDocument]](repeating: [], count: count)
+        for chunk in chunks() {
+            let scores = try encode(chunk.map { try data.documents(Int($0)) })
+            for begin in stride(from: 0, to: count, by: RetrievalModel.queriesAtOnce) {
+                try Task.checkCancellation()
+                let rows = begin..<min(count, begin + RetrievalModel.queriesAtOnce)
+                for (row, scores) in zip(rows, try scores(rows)) { take(scores, of: chunk, into: &rankings[row]) }
+            }
+            progress(min(data.documentIDs.count, chunk.endIndex))
+        }
+        return finished(rankings)
+    }
+}
+
+/// The vectors of a pipeline, whose truncated texts are counted.
+private final class CountedVectors: TextVectors {
+    private let pipeline: TextEmbeddingPipeline
+    private let maxBatchTokens: Int
+    private(set) var truncatedTexts = 0
+
+    init(pipeline: TextEmbeddingPipeline, maxBatchTokens: Int) {
+        self.pipeline = pipeline
+        self.maxBatchTokens = maxBatchTokens
+    }
+
+    var similarity: EmbeddingSimilarity { pipeline.similarity }
+    var modelName: String { pipeline.modelName }
+
+    func vectors(
+        of texts: [String],
+        role: TextRole?,
+        prompt: TextEmbeddingPipeline.Prompt,
+        truncateDimension: Int?,
+        normalize: Bool
+    ) throws -> TextEmbeddings {
+        let vectors = try pipeline.encode(
+            texts,
+            prompt: prompt,
+            task: role,
+            normalize: normalize,
+            truncateDimension: truncateDimension,
+            overlong: pipeline.truncatesLeft(role) ? .keepEnd : .keepStart,
+            maxBatchTokens: maxBatchTokens
+        )
+        truncatedTexts += vectors.isTruncated.count { $0 }
+        return vectors
+    }
+}

@@ -1,0 +1,120 @@
+import EttinEvaluation
+import EttinFiles
+import EttinJSON
+import EttinModel
+import EttinReports
+import EttinTraining
+
+/// The card of a model that a recipe has trained.
+///
+/// > Source: sentence-transformers 6.2, `SentenceTransformerModelCardData`: the keys of its front matter, and the
+/// > sections of its text.
+struct EmbeddingCard {
+    let recipe: EmbeddingRecipe
+    /// The classes of the loss, those it wraps included.
+    let lossNames: [String]
+    /// The rows of the data to train on.
+    let rowCount: Int
+    /// The weights of the model.
+    let parameterCount: Int
+    /// Maximum number of tokens of a text.
+    let maxTokens: Int
+
+    /// The card of the model as it is now.
+    ///
+    /// - Parameters:
+    ///   - model: The model.
+    ///   - run: How far the run has come, and what it has logged.
+    ///   - reports: What evaluators measured last.
+    /// - Returns: The card.
+    func card(_ model: EmbeddingModel, _ run: RunProgress, reports: [EvaluationReport]) -> ModelCard {
+        var card = ModelCard(title: recipe.title ?? "SentenceTransformer based on \(recipe.model)")
+        card.summary =
+            "A [sentence-transformers](https://www.SBERT.net) model: it maps texts to vectors of \(model.dimensions) "
+            + "dimensions, which are compared by \(model.settings.similarity.rawValue) similarity. Texts are truncated "
+            + "to \(maxTokens) tokens."
+        card.license = recipe.license
+        card.languages = recipe.languages
+        card.pipelineTag = "sentence-similarity"
+        card.libraryName = "sentence-transformers"
+        card.tags =
+            ["sentence-transformers", "sentence-similarity", "feature-extraction", "dense", "generated_from_trainer"]
+            + ["dataset_size:\(rowCount)"] + lossNames.map { "loss:\($0)" }
+        card.datasets = recipe.trainData.flatMap(\.references).compactMap(Self.hubName)
+        // A folder of this machine is no name on the Hub.
+        card.baseModel = Self.hubName(recipe.model)
+        card.metrics = reports.flatMap { report in
+            report.metrics.map { metric in
+                ModelCard.Metric(
+                    task: report.description,
+                    dataset: report.name.isEmpty ? "evaluation data" : report.name,
+                    name: report.name.isEmpty ? metric.key : String(metric.key.dropFirst(report.name.count + 1)),
+                    value: metric.value
+                )
+            }
+        }
+        card.recipe = settings(run)
+        card.usageLanguage = "python"
+        card.usage = """
+            from sentence_transformers import SentenceTransformer
+
+            model = SentenceTransformer("path/to/this/folder")
+            embeddings = model.encode(["A cat sits.", "A feline rests."])
+            print(model.similarity(embeddings, embeddings))
+            """
+        card.sections = [logSection(run)].compactMap(\.self)
+        return card
+    }
+
+    /// A name on the Hub, without configuration and split; nil for a path.
+    private static func hubName(_ reference: String) -> String? {
+        guard !FilePath.exists(reference), !reference.hasPrefix("/"), !reference.hasPrefix(".") else { return nil }
+        let name = reference.split(separator: ":").first.map(String.init) ?? reference
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.count == 2 && !parts.contains("") ? name : nil
+    }
+
+    /// The loss, and the arguments that the recipe gives.
+    private func settings(_ run: RunProgress) -> [ModelCard.Setting] {
+        var settings = [ModelCard.Setting("loss", lossNames.joined(separator: " of "))]
+        let hidden = ["loss", "model_name_or_path", "language", "license", "model_name", "output_dir", "evaluator",
+            "train_dataset", "eval_dataset"]
+        for member in recipe.resolved.objectValue ?? [:] where !member.value.isNull && !hidden.contains(member.key) {
+            let text = member.value.stringValue ?? member.value.text()
+            settings.append(ModelCard.Setting(member.key, text))
+        }
+        settings.append(ModelCard.Setting("steps", "\(run.clock.batch)"))
+        return settings
+    }
+
+    /// What the run has logged, a line for each step with an entry.
+    private func logSection(_ run: RunProgress) -> ModelCard.Section? {
+        let keys = run.history.flatMap(\.keys).filter { key in
+            key == "loss" || (key.hasPrefix("eval_") && !Self.isSpeed(key))
+        }
+        var columns: [String] = []
+        for key in keys where !columns.contains(key) { columns.append(key) }
+        guard !columns.isEmpty else { return nil }
+        var rows: [(step: Int, cells: [String])] = []
+        for entry in run.history {
+            guard let step = entry["step"]?.intValue, let epoch = entry["epoch"]?.doubleValue,
+                columns.contains(where: { entry[$0] != nil })
+            else { continue }
+            if rows.last?.step != step {
+                rows.append((step, [NumberText.fixed(epoch, places: 4), "\(step)"] + columns.map { _ in "-" }))
+            }
+            for (place, column) in columns.enumerated() {
+                guard let value = entry[column]?.doubleValue else { continue }
+                rows[rows.count - 1].cells[place + 2] = NumberText.fixed(value, places: 4)
+            }
+        }
+        return ModelCard.Section(
+            title: "Training logs",
+            heads: ["epoch", "step"] + columns,
+            // The last entries tell what the model has come to.
+            rows: rows.suffix(200).map(\.cells)
+        )
+    }
+
+    private static func isSpeed(_ key: String) -> Bool { key.hasSuffix("_runtime") || key.hasSuffix("_per_second") }
+}

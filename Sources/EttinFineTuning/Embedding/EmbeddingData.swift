@@ -1,0 +1,72 @@
+import EttinFiles
+import EttinTables
+import EttinTraining
+
+/// The data sets of a recipe, opened and checked.
+struct EmbeddingData {
+    /// The data sets to train on.
+    let train: [TrainingColumns]
+    /// The data sets to evaluate on.
+    let evaluation: [TrainingColumns]
+    /// What is odd about them.
+    let notices: [String]
+
+    /// Opens the data sets.
+    ///
+    /// - Parameters:
+    ///   - recipe: The recipe.
+    ///   - open: Opens the table of a reference.
+    /// - Throws: `TableError` and `TrainingError` for data that is missing, broken, or cannot be trained on.
+    init(_ recipe: EmbeddingRecipe, _ open: (String) throws -> any TextTable) throws {
+        let prompts = try recipe.trainingPrompts()
+        func columns(_ table: TableView, _ set: DatasetRecipe) throws -> TrainingColumns {
+            let table = try set.columns.map(table.keeping(columns:)) ?? table
+            return try TrainingColumns(table, dataset: set.name, prompts: prompts, emptyTexts: recipe.emptyTexts)
+        }
+        func selected(_ table: TableView, _ set: DatasetRecipe) throws -> TableView {
+            try set.select.map { try table.select(0..<$0) } ?? table
+        }
+        var train: [TrainingColumns] = []
+        var tests: [TrainingColumns] = []
+        for set in recipe.trainData {
+            var table = TableView(try TableConcatenation.joined(set.references.map(open)))
+            if let split = set.split {
+                let size: TableView.TestSize = split.testSize < 1 ? .fraction(split.testSize) : .count(Int(split.testSize))
+                let parts = try table.trainTestSplit(testSize: size, seed: UInt64(split.seed))
+                tests.append(try columns(parts.test, set))
+                table = parts.train
+            }
+            train.append(try columns(selected(table, set), set))
+        }
+        evaluation =
+            recipe.evaluationData.isEmpty
+            ? tests
+            : try recipe.evaluationData.map { set in
+                let table = TableView(try TableConcatenation.joined(set.references.map(open)))
+                return try columns(selected(table, set), set)
+            }
+        self.train = train
+        notices = (train + evaluation).flatMap(\.warnings)
+        try prompts.check(against: (train + evaluation).map { ($0.dataset, $0.columnNames) })
+    }
+
+    /// Checks that every row is one that the loss takes.
+    ///
+    /// - Parameters:
+    ///   - objective: The loss.
+    ///   - width: The width of the model's vectors.
+    /// - Returns: What is odd, though possible.
+    /// - Throws: `TrainingError` naming the data, or file and row.
+    func check(_ objective: EmbeddingObjective, width: Int) throws -> [String] {
+        var notices: [String] = []
+        for set in train + evaluation {
+            notices += try objective.check(columns: set.columnNames.count, labels: set.labelKind, width: width)
+            let range = objective.labelRange
+            try set.checkRows(
+                labels: range.map { ($0, "a label from \($0.lowerBound) to \($0.upperBound), as \(objective.name) takes") }
+            )
+        }
+        var seen: Set<String> = []
+        return notices.filter { seen.insert($0).inserted }
+    }
+}

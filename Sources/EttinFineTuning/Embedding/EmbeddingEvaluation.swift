@@ -1,0 +1,92 @@
+import EttinEvaluation
+import EttinModel
+import EttinTraining
+import Torch
+
+/// What a model is measured with during training: losses on data, and an evaluator.
+///
+/// > Source: transformers 5.23, `Trainer.evaluation_loop`; sentence-transformers 6.2, `BaseTrainer.evaluation_loop`.
+struct EmbeddingEvaluation {
+    /// A data set with the name that its metrics have; nil for the only one.
+    struct Dataset {
+        let name: String?
+        let batches: EmbeddingBatches
+    }
+
+    let datasets: [Dataset]
+    let evaluator: (any Evaluator<any TextVectors>)?
+    let vectors: ModelInTraining
+    let batchSize: Int
+    let precision: Precision
+    /// The folder of tables.
+    let folder: String
+    /// The passes over the data at a time.
+    let epoch: (TrainingClock) -> Double
+
+    /// What the evaluator measured last.
+    var reports: [EvaluationReport] { evaluator?.reports ?? [] }
+
+    /// Measures.
+    ///
+    /// - Parameters:
+    ///   - model: The model.
+    ///   - objective: The loss.
+    ///   - clock: How far the run has come.
+    /// - Returns: The metrics under transformers' names.
+    /// - Throws: When data cannot be read, memory or the device fails, or a table cannot be written.
+    func run(
+        _ model: EmbeddingModel,
+        _ objective: EmbeddingObjective,
+        at clock: TrainingClock
+    ) throws -> [(key: String, value: Double)] {
+        var metrics: [(key: String, value: Double)] = []
+        for dataset in datasets {
+            let prefix = dataset.name.map { "eval_\($0)" } ?? "eval"
+            let begin = ContinuousClock.now
+            let (loss, batches) = try loss(of: dataset.batches, model, objective)
+            metrics.append(("\(prefix)_loss", loss))
+            metrics += speed(prefix, since: begin, samples: dataset.batches.rowCount, batches: batches)
+        }
+        guard let evaluator else { return metrics }
+        let place = EvaluationPlace(folder: folder, epoch: epoch(clock), step: clock.batch)
+        let figures = try evaluator.evaluate(vectors, at: place)
+        let losses = metrics.prefix { $0.key.hasSuffix("_loss") }.count
+        metrics.insert(
+            contentsOf: figures.map { ($0.key.hasPrefix("eval_") ? $0.key : "eval_\($0.key)", $0.value) },
+            at: datasets.count == 1 ? losses : metrics.count
+        )
+        return metrics
+    }
+
+    /// The mean of the losses of batches, each weighted by the full size of a batch, and the last one by what is left.
+    private func loss(
+        of data: EmbeddingBatches,
+        _ model: EmbeddingModel,
+        _ objective: EmbeddingObjective
+    ) throws -> (loss: Double, batches: Int) {
+        let batches = data.sampling.allBatches(epoch: 0)
+        let rest = data.rowCount % batchSize
+        var (sum, weight) = (0.0, 0.0)
+        for (place, batch) in batches.enumerated() {
+            let value = try objective.value(model, data.prepared(batch, step: place), precision: precision)
+            let share = Double(place == batches.count - 1 && rest > 0 ? rest : batchSize)
+            sum += value * share
+            weight += share
+        }
+        return (sum / weight, batches.count)
+    }
+
+    private func speed(
+        _ prefix: String,
+        since begin: ContinuousClock.Instant,
+        samples: Int,
+        batches: Int
+    ) -> [(key: String, value: Double)] {
+        let seconds = (ContinuousClock.now - begin) / .seconds(1)
+        return [
+            ("\(prefix)_runtime", seconds.rounded(places: 4)),
+            ("\(prefix)_samples_per_second", (Double(samples) / seconds).rounded(places: 3)),
+            ("\(prefix)_steps_per_second", (Double(batches) / seconds).rounded(places: 3)),
+        ]
+    }
+}

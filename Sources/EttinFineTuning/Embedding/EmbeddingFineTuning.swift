@@ -1,0 +1,269 @@
+import EttinEvaluation
+import EttinFiles
+public import EttinInference
+import EttinModel
+public import EttinTables
+import EttinTokenizer
+public import EttinTraining
+public import Torch
+
+/// Fine-tunes an embedding model.
+///
+/// ```swift
+/// let session = try EmbeddingFineTuning(EmbeddingRecipe(path: "recipe.yaml"))
+/// if try session.run() == .finished { print(session.finalFolder) }
+/// ```
+/// A run that is killed anywhere is resumed from its newest checkpoint to the same bits.
+public final class EmbeddingFineTuning {
+    /// Options of a session.
+    public struct Options {
+        /// Finds the folder of a model by what a recipe names it; a name on the Hub is downloaded by who can.
+        public var modelFolder: (String) throws -> String = { $0 }
+        /// Opens the table that a recipe names.
+        public var table: (String) throws -> any TextTable
+        /// Where the model is trained.
+        public var device = Device.cpu
+        /// Receives lines of progress and notices; nil for silence.
+        public var onLine: ((String) -> Void)?
+        /// Asked between steps whether to save and stop.
+        public var shouldStop: () -> Bool = { false }
+
+        /// Creates options without a network, silent.
+        ///
+        /// - Parameter table: Opens the table that a recipe names; nil for files and folders of this machine.
+        public init(table: ((String) throws -> any TextTable)? = nil) {
+            self.table = table ?? { try TableOpening.open($0) }
+        }
+    }
+
+    /// The plan of the run.
+    public let plan: FineTuningPlan
+    /// The folder of the finished model.
+    public let finalFolder: String
+    /// What the recipe names without an effect, and what is odd about the data.
+    public let notices: [String]
+    /// The trainer of the run.
+    package let trainer: Trainer<EmbeddingTask>
+    private let files: EmbeddingFiles
+    private let evaluation: EmbeddingEvaluation?
+    private let options: Options
+
+    /// Prepares a run: data are opened and checked, the model loaded, its checkpoint read where it is resumed.
+    ///
+    /// Nothing is written before ``run()``.
+    ///
+    /// - Parameters:
+    ///   - recipe: What to train, and how.
+    ///   - options: Where names lead, and callbacks.
+    /// - Throws: `TrainingError` for a recipe or data that do not fit, `TableError` for data, `CheckpointError`,
+    ///   `TokenizerError` and `InferenceError` for the model.
+    public init(_ recipe: EmbeddingRecipe, _ options: Options = Options()) throws {
+        self.options = options
+        var arguments = recipe.arguments
+        arguments.outputFolder = FilePath.expandingHome(arguments.outputFolder)
+        let resumed = try FineTuningFolder(arguments).resumed()
+        let model = try Self.model(recipe, resumed: resumed?.path, options)
+        let pipeline = try TextEmbeddingPipeline(
+            training: model,
+            precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full
+        )
+        if let length = recipe.maxSequenceLength, pipeline.preparer.limit < length {
+            throw TrainingError(
+                .invalidOption,
+                "max_seq_length",
+                found: "is \(length)",
+                expected: "at most \(pipeline.preparer.limit), which tokenizer and model of \(recipe.model) take"
+            )
+        }
+        let maxTokens = pipeline.preparer.limit
+        model.settings.maxSequenceLength = maxTokens
+        let objective = try recipe.objective(modelFolder: options.modelFolder)
+        let reading = EmbeddingBatches.Reading(
+            preparer: pipeline.preparer,
+            truncatesLeft: try pipeline.truncatesLeft(nil),
+            keepsTexts: objective.readsTexts
+        )
+        let data = try EmbeddingData(recipe, options.table)
+        var notices = recipe.notices + model.settings.notices + data.notices
+        notices += try data.check(objective, width: model.dimensions)
+        let batches = try EmbeddingBatches(data.train, reading, recipe.sampling(isEvaluation: false))
+        let length = try arguments.length(microbatches: batches.sampling.nominalBatchCount, rows: batches.rowCount)
+        var settings = try arguments.trainerSettings(length)
+        settings.onLine = options.onLine
+        let strategies = settings.strategies
+        let card = EmbeddingCard(
+            recipe: recipe,
+            lossNames: objective.names,
+            rowCount: batches.rowCount,
+            parameterCount: model.parameterCount,
+            maxTokens: maxTokens
+        )
+        files = EmbeddingFiles(
+            recipe: recipe,
+            tokenizer: pipeline.tokenizer,
+            maxTokens: maxTokens,
+            card: card
+        )
+        let datasets = try data.evaluation.map { set in
+            EmbeddingEvaluation.Dataset(
+                name: set.dataset,
+                batches: try EmbeddingBatches([set], reading, recipe.sampling(isEvaluation: true), isSingle: true)
+            )
+        }
+        let evaluator = try recipe.evaluator(data: data.evaluation.first?.table, options.table)
+        evaluation =
+            datasets.isEmpty && evaluator == nil
+            ? nil
+            : EmbeddingEvaluation(
+                datasets: datasets,
+                evaluator: evaluator,
+                vectors: try ModelInTraining(model, preparer: pipeline.preparer, name: recipe.model),
+                batchSize: arguments.evaluationBatchSize,
+                precision: arguments.usesBFloat16 || arguments.evaluatesInBFloat16 ? .mixedBFloat16 : .full,
+                folder: FilePath.joined(arguments.outputFolder, EmbeddingFiles.tableFolder),
+                epoch: { clock in strategies?.epoch(at: clock) ?? Double(clock.epoch) }
+            )
+        if options.device != .cpu { try withRecovery { model.convert(on: options.device) } }
+        model.setRequiresGradient(true)
+        let identity = Self.runIdentity(recipe, objective, batches)
+        let start =
+            try resumed.map {
+                try InitialTrainerState(
+                    resuming: $0,
+                    runIdentity: identity,
+                    stateFile: TrainerState.strategiesFileName,
+                    keys: RunKeys(length: arguments.maxSteps == nil ? "num_train_epochs" : "max_steps", folder: "output_dir")
+                )
+            } ?? InitialTrainerState(settings.optimizer)
+        let task = EmbeddingTask(
+            EmbeddingTask.Parts(
+                model: model,
+                objective: objective,
+                grouping: try ParameterGrouping(model, arguments.rateRules),
+                batches: batches,
+                evaluation: evaluation,
+                files: files,
+                runIdentity: identity
+            ),
+            arguments,
+            at: start.clock
+        )
+        trainer = try Trainer(task, settings, from: start)
+        plan = try FineTuningPlan(recipe, length, batches, model: model, objective: objective, maxTokens: maxTokens)
+        finalFolder = FilePath.joined(arguments.outputFolder, EmbeddingFiles.finalFolder)
+        self.notices = notices
+    }
+
+    // MARK: Running
+
+    /// Trains until the run reaches its length, or the session is asked to stop, and writes the finished model.
+    ///
+    /// - Returns: How it ended.
+    /// - Throws: As ``/EttinTraining/Trainer/run(while:)``, and what writing the finished model throws: the run can be
+    ///   resumed then.
+    public func run() throws -> TrainingOutcome {
+        for notice in notices { options.onLine?(notice) }
+        let outcome: TrainingOutcome
+        do {
+            outcome = try trainer.run { !options.shouldStop() }
+        } catch let error as TrainingError where error.kind == .diverged {
+            throw TrainingError(
+                .diverged,
+                error.place,
+                found: error.found,
+                expected: "a number; a lower learning_rate, a longer warm-up or a lower max_grad_norm may help"
+            )
+        }
+        if outcome == .finished {
+            _ = try files.writeFinal(trainer.task.embeddingModel, trainer.progress, reports: evaluation?.reports ?? [])
+        }
+        return outcome
+    }
+
+    /// How far the run has come, and what it has measured and logged.
+    public var progress: RunProgress { trainer.progress }
+
+    /// The newest checkpoint of the run.
+    ///
+    /// - Returns: Its folder; nil where there is none.
+    /// - Throws: `TrainingError` when the folder cannot be read.
+    public func newestCheckpoint() throws -> String? { try trainer.store.newest()?.path }
+
+    // MARK: Preparing
+
+    private static func model(
+        _ recipe: EmbeddingRecipe,
+        resumed: String?,
+        _ options: Options
+    ) throws -> EmbeddingModel {
+        let folder = try resumed ?? options.modelFolder(recipe.model)
+        var model = try EmbeddingModel(
+            folder: folder,
+            poolings: resumed == nil ? recipe.poolings : nil,
+            dtype: .float32
+        )
+        try withRecovery { model.copyBorrowedParameters() }
+        if recipe.normalizes, !model.normalizes {
+            model = try EmbeddingModel(model.chain.modules + [NormalizeModule()], settings: model.settings)
+        }
+        if model.chain.router != nil {
+            throw TrainingError(
+                .unsupported,
+                "model_name_or_path",
+                found: "is \(recipe.model), which has a Router",
+                expected: "a model with one route for all texts"
+            )
+        }
+        if let length = recipe.maxSequenceLength { model.settings.maxSequenceLength = length }
+        if let similarity = recipe.similarity { model.settings.similarity = similarity }
+        if let size = recipe.truncateDimension {
+            guard size <= model.dimensions else {
+                throw TrainingError(
+                    .invalidOption,
+                    "truncate_dim",
+                    found: "is \(size)",
+                    expected: "at most \(model.dimensions), the width of the model's vectors"
+                )
+            }
+            model.settings.truncateDimension = size
+        }
+        for (name, text) in recipe.modelPrompts { model.settings.prompts[name] = text }
+        if let name = recipe.defaultPromptName {
+            guard model.settings.prompts[name] != nil || ["query", "document"].contains(name) else {
+                throw TrainingError(
+                    .invalidOption,
+                    "default_prompt_name",
+                    found: "is \(quoted(name))",
+                    expected: "a name of model_prompts, or of a prompt of \(recipe.model)"
+                )
+            }
+            model.settings.defaultPromptName = name
+        }
+        return model
+    }
+
+    /// What a run that is resumed must share: what decides batches, losses and updates besides the length.
+    private static func runIdentity(
+        _ recipe: EmbeddingRecipe,
+        _ objective: EmbeddingObjective,
+        _ batches: EmbeddingBatches
+    ) -> [String: String] {
+        let arguments = recipe.arguments
+        return [
+            "model_name_or_path": recipe.model,
+            "loss": recipe.loss?.node.json.text() ?? objective.name,
+            "train_dataset": "\(batches.rowCount) rows of "
+                + batches.sets.map { ($0.dataset ?? "data") + " " + $0.columnNames.joined(separator: "/") }
+                .joined(separator: ", "),
+            "per_device_train_batch_size": "\(arguments.trainBatchSize)",
+            "gradient_accumulation_steps": "\(arguments.accumulationSteps)",
+            "batch_sampler": recipe.batchSampler.rawValue,
+            "multi_dataset_batch_sampler": recipe.multiDatasetSampler.rawValue,
+            "dataloader_drop_last": "\(arguments.dropsLast)",
+            "seed": "\(arguments.seed)",
+            "data_seed": "\(arguments.dataSeed ?? arguments.seed)",
+            "learning_rate": "\(arguments.learningRate)",
+            "bf16": "\(arguments.usesBFloat16)",
+        ]
+    }
+}

@@ -1,0 +1,76 @@
+import EttinEvaluation
+import EttinFiles
+import EttinInference
+import EttinRecipes
+import EttinTables
+import EttinTraining
+
+extension EmbeddingRecipe {
+    /// The loss of the recipe.
+    ///
+    /// - Parameter modelFolder: Finds the folder of a model, such as a guide.
+    /// - Throws: `TrainingError` for a loss that is not known or arguments that are wrong; what opening a guide throws.
+    func objective(modelFolder: @escaping (String) throws -> String) throws -> EmbeddingObjective {
+        try EmbeddingLosses.make(
+            loss?.node,
+            EmbeddingLosses.Context(
+                path: "loss",
+                file: loss?.name ?? "",
+                seed: UInt64(arguments.seed),
+                guide: { try TextEmbeddingPipeline(folder: modelFolder($0)) }
+            )
+        )
+    }
+
+    /// How rows make batches.
+    ///
+    /// - Parameter isEvaluation: Whether those of evaluations.
+    func sampling(isEvaluation: Bool) -> BatchSampling.Options {
+        var options = BatchSampling.Options(
+            batchSize: isEvaluation ? arguments.evaluationBatchSize : arguments.trainBatchSize
+        )
+        options.sampler = batchSampler
+        options.multiDatasetSampler = multiDatasetSampler
+        options.dropsLast = arguments.dropsLast
+        options.seed = UInt64(arguments.seed)
+        options.dataSeed = arguments.dataSeed.map(UInt64.init)
+        return options
+    }
+
+    /// The prompts of training.
+    ///
+    /// - Throws: `TrainingError` for what is neither a text nor a mapping of names.
+    func trainingPrompts() throws -> TrainingPrompts {
+        guard let prompts else { return .none }
+        func refused(_ node: YAMLNode, _ key: String) -> TrainingError {
+            TrainingError(
+                .invalidOption,
+                RecipeSection.place(prompts.name, node.line, key),
+                found: "is \(node.shownText)",
+                expected: "a text, or a mapping of columns or data sets to texts"
+            )
+        }
+        func text(_ node: YAMLNode) -> String? {
+            if case .scalar(let text, _) = node.content, !node.isNull { return text }
+            return nil
+        }
+        if let text = text(prompts.node) { return TrainingPrompts(text) }
+        guard case .mapping(let members) = prompts.node.content else { throw refused(prompts.node, prompts.path) }
+        var named: [String: TrainingPrompts.Value] = [:]
+        for (name, value) in members {
+            if let text = text(value) {
+                named[name] = .prompt(text)
+                continue
+            }
+            let key = RecipeSection.joined(prompts.path, name)
+            guard case .mapping(let columns) = value.content else { throw refused(value, key) }
+            var texts: [String: String] = [:]
+            for (column, value) in columns {
+                guard let text = text(value) else { throw refused(value, RecipeSection.joined(key, column)) }
+                texts[column] = text
+            }
+            named[name] = .columns(texts)
+        }
+        return TrainingPrompts(named: named)
+    }
+}

@@ -1,0 +1,196 @@
+import EttinEvaluation
+import EttinFiles
+import EttinInference
+package import EttinModel
+package import EttinTraining
+package import Torch
+
+/// The fine-tuning of an embedding model as a task of a trainer.
+///
+/// Its place in the data is a function of the clock: the order of a pass follows from seed and pass.
+package final class EmbeddingTask: TrainingTask {
+    /// What one update reads.
+    package struct Batch {
+        /// The microbatches.
+        var microbatches: [PreparedLossBatch]
+        /// The pass that the next batch belongs to.
+        var nextEpoch: Int
+    }
+
+    /// What a task is made of.
+    struct Parts {
+        let model: EmbeddingModel
+        let objective: EmbeddingObjective
+        let grouping: ParameterGrouping
+        let batches: EmbeddingBatches
+        let evaluation: EmbeddingEvaluation?
+        let files: EmbeddingFiles
+        let runIdentity: [String: String]
+    }
+
+    /// What messages call the task.
+    package let name = "the model"
+    /// What a run that is resumed must share with its checkpoint.
+    package let runIdentity: [String: String]
+    private let parts: Parts
+    private let arguments: TrainingArguments
+    private let precision: Precision
+    private var clock: TrainingClock
+    /// The batches of the pass that the clock is in.
+    private var epoch: (number: Int, batches: EpochBatches)?
+
+    /// Describes a task; nothing is read or written.
+    ///
+    /// - Parameters:
+    ///   - parts: What it is made of.
+    ///   - arguments: How the model is trained.
+    ///   - clock: How far the run has come.
+    init(_ parts: Parts, _ arguments: TrainingArguments, at clock: TrainingClock) {
+        self.parts = parts
+        self.arguments = arguments
+        self.clock = clock
+        runIdentity = parts.runIdentity
+        precision = arguments.usesBFloat16 ? .mixedBFloat16 : .full
+    }
+
+    /// The model.
+    package var model: Module { parts.model }
+
+    /// The model as what it is.
+    package var embeddingModel: EmbeddingModel { parts.model }
+
+    /// Groups by the rules of transformers.
+    package func optimizer(
+        for parameters: StateDictionary,
+        _ settings: OptimizerSettings,
+        referenceRate: Double
+    ) -> any Optimizer {
+        parts.grouping.optimizer(for: parameters, settings)
+    }
+
+    /// Reads the microbatches of the next update.
+    ///
+    /// - Returns: The batch.
+    /// - Throws: `TrainingError` naming file and row for what is no text or label, and for a pass without a batch.
+    package func nextBatch() throws -> Batch {
+        let batches = try batches(ofEpoch: clock.epoch)
+        let start = clock.batchInEpoch * arguments.accumulationSteps
+        let end = min(start + arguments.accumulationSteps, batches.count)
+        guard start < end else {
+            throw TrainingError(
+                .missing,
+                "train_dataset",
+                found: "has \(batches.count) batches in pass \(clock.epoch + 1), fewer than before",
+                expected: "the data that the run began with"
+            )
+        }
+        return Batch(
+            microbatches: try (start..<end).map { place in
+                try parts.batches.prepared(batches[place], step: clock.batch * arguments.accumulationSteps + place - start)
+            },
+            nextEpoch: end < batches.count ? clock.epoch : clock.epoch + 1
+        )
+    }
+
+    private func batches(ofEpoch number: Int) throws -> EpochBatches {
+        if let epoch, epoch.number == number { return epoch.batches }
+        let batches = parts.batches.sampling.batches(epoch: number)
+        guard !batches.isEmpty else {
+            throw TrainingError(
+                .invalidOption,
+                "batch_sampler",
+                found: "makes no batch of \(arguments.trainBatchSize) in pass \(number + 1): too many rows share a value",
+                expected: "a smaller per_device_train_batch_size, or dataloader_drop_last: false"
+            )
+        }
+        epoch = (number, batches)
+        return batches
+    }
+
+    /// The batches of a pass, for checks.
+    ///
+    /// - Parameter number: The number of the pass, from 0.
+    /// - Returns: For each batch, the name of the data set and where its rows are.
+    /// - Throws: As ``nextBatch()``.
+    package func places(ofEpoch number: Int) throws -> [(dataset: String?, rows: [String])] {
+        try batches(ofEpoch: number).map { batch in
+            let set = parts.batches.sets[batch.dataset]
+            return (set.dataset, batch.rows.map { set.table.place(ofRow: $0) })
+        }
+    }
+
+    /// How much a batch is.
+    package func size(of batch: Batch) -> BatchSize {
+        BatchSize(
+            microbatches: batch.microbatches.count,
+            samples: batch.microbatches.reduce(0) { $0 + $1.rowCount },
+            tokens: batch.microbatches.reduce(0) { $0 + $1.tokenCount },
+            nextEpoch: batch.nextEpoch
+        )
+    }
+
+    /// Traps: gradients are cached, and come from no one graph.
+    package func loss(of microbatch: Int, in batch: Batch, at clock: TrainingClock) throws -> Tensor {
+        preconditionFailure("EmbeddingTask: backward(ofMicrobatch:in:weight:at:) computes loss and gradients")
+    }
+
+    /// Adds the gradients of a microbatch to those of the parameters.
+    package func backward(
+        ofMicrobatch microbatch: Int,
+        in batch: Batch,
+        weight: Double,
+        at clock: TrainingClock
+    ) throws -> Double {
+        let before = batch.microbatches[..<microbatch]
+        return try parts.objective.backward(
+            parts.model,
+            batch.microbatches[microbatch],
+            weight: weight,
+            dropout: DropoutContext(
+                seed: UInt64(arguments.seed),
+                step: clock.batch,
+                precedingTokens: before.reduce(0) { $0 + $1.tokenCount },
+                precedingSequences: before.reduce(0) { $0 + $1.rowCount * $1.columns.count },
+                recomputesActivations: arguments.recomputesLayers
+            ),
+            precision: precision
+        )
+    }
+
+    /// Moves on in the data.
+    package func didStep(on batch: Batch) throws {
+        let size = size(of: batch)
+        clock.advance(samples: size.samples, tokens: size.tokens, epoch: size.nextEpoch)
+    }
+
+    /// Measures the loss on the data to evaluate on, and what the evaluator measures.
+    package func evaluate() throws -> [(key: String, value: Double)]? {
+        try parts.evaluation?.run(parts.model, parts.objective, at: clock)
+    }
+
+    // MARK: Files
+
+    /// Says what the run is.
+    package func openFiles(isResumed: Bool) throws {
+        try parts.files.open(replacesTables: !isResumed)
+    }
+
+    /// Writes what loads as a model.
+    package func writeModel(average: String?, toFolder folder: String, _ run: RunProgress) throws {
+        try parts.files.write(parts.model, run, reports: parts.evaluation?.reports ?? [], toFolder: folder)
+    }
+
+    /// Takes the weights of a checkpoint.
+    package func loadModel(fromFolder folder: String) throws {
+        let saved = try EmbeddingModel(folder: folder, poolings: nil, dtype: .float32)
+        let tensors = [String: Tensor](saved.parameters.map { ($0.key, $0.tensor) }, uniquingKeysWith: { $1 })
+        for (key, tensor) in parts.model.parameters {
+            guard let other = tensors[key], other.shape == tensor.shape else {
+                throw TrainingError(.malformed, folder, found: "has no \(quoted(key)) of shape \(tensor.shape)")
+            }
+        }
+        withoutGradients {
+            for (key, tensor) in parts.model.parameters { tensors[key].map { tensor.assign($0) } }
+        }
+    }
+}

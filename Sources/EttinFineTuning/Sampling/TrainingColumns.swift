@@ -1,0 +1,282 @@
+import EttinCorpus
+import EttinFiles
+package import EttinTables
+import EttinTraining
+
+/// A table as training reads it: columns of texts by position, and a column of labels.
+///
+/// The label column is the first of `label`, `labels`, `score` and `scores` that there is; all others are texts, in their
+/// order. Rows are read, and checked, when they are asked for; ``checkRows()`` checks all of them.
+///
+/// > Source: sentence-transformers, `base/data_collator.py`.
+package struct TrainingColumns: SampledRows, Sendable {
+    /// What happens to texts without characters.
+    package enum EmptyTextRule: String, Hashable, Sendable, CaseIterable {
+        /// They are errors; the default, because an empty text is a hole in the data more often than not.
+        case refuse
+        /// They are texts as others, as in sentence-transformers.
+        case keep
+    }
+
+    /// The names of label columns, the first of which counts.
+    package static let labelNames = ["label", "labels", "score", "scores"]
+    private static let reservedNames = ["dataset_name", "return_loss"]
+
+    /// The table.
+    package let table: any TextTable
+    /// The name of the data set in the recipe; nil for the only one.
+    package let dataset: String?
+    /// The names of the columns of texts, in order.
+    package let columnNames: [String]
+    /// The prompt of each column of texts; nil for none.
+    package let prompts: [String?]
+    /// The name of the label column; nil for a table without.
+    package let labelName: String?
+    /// What the label of a row is; nil for a table without labels.
+    package let labelKind: LossLabels.Kind?
+    /// What is worth telling the user: columns that look like ids, or stand in an unusual order.
+    package let warnings: [String]
+
+    private let textColumns: [Int]
+    private let labelColumn: Int?
+    private let comparedColumns: [Int]
+    private let emptyTexts: EmptyTextRule
+
+    /// Prepares a table.
+    ///
+    /// - Parameters:
+    ///   - table: The table, with its columns in the order in which the loss takes them.
+    ///   - dataset: The name of the data set in the recipe; nil for the only one.
+    ///   - prompts: The prompts of training.
+    ///   - emptyTexts: What happens to texts without characters.
+    /// - Throws: `TrainingError` for columns that training cannot use; what reading throws.
+    package init(
+        _ table: any TextTable,
+        dataset: String? = nil,
+        prompts: TrainingPrompts = .none,
+        emptyTexts: EmptyTextRule = .refuse
+    ) throws {
+        let names = table.columnNames
+        if let reserved = names.first(where: { Self.reservedNames.contains($0) }) {
+            throw TrainingError(
+                .unsupported,
+                table.name,
+                found: "has a column \(quoted(reserved)), which is reserved",
+                expected: "another name, or columns: without it"
+            )
+        }
+        let label = Self.labelNames.first { names.contains($0) }
+        labelName = label
+        labelColumn = label.flatMap { table.column($0) }
+        textColumns = names.indices.filter { names[$0] != label }
+        comparedColumns = names.indices.filter { !Self.labelNames.contains(names[$0]) }
+        columnNames = names.filter { $0 != label }
+        self.table = table
+        self.dataset = dataset
+        self.emptyTexts = emptyTexts
+        self.prompts = columnNames.map { prompts.prompt(ofColumn: $0, in: dataset) }
+        guard !columnNames.isEmpty else {
+            throw TrainingError(
+                .unsupported,
+                table.name,
+                found: "has no columns of texts",
+                expected: "at least one beside \(quoted(label ?? "label"))"
+            )
+        }
+        for column in textColumns {
+            switch table.kind(ofColumn: column) {
+            case .text, .mixed, .list, .null: continue
+            case let kind:
+                throw TrainingError(
+                    .unsupported,
+                    table.name,
+                    found: "has the column \(quoted(names[column])) of kind \(kind.rawValue)",
+                    expected: "texts; columns: chooses the columns to train on"
+                )
+            }
+        }
+        labelKind = try labelColumn.map { try Self.kind(ofLabels: $0, in: table) }
+        warnings = Self.warnings(columnNames, table.name)
+    }
+
+    package var name: String { table.name }
+    package var rowCount: Int { table.rowCount }
+
+    private static func kind(ofLabels column: Int, in table: any TextTable) throws -> LossLabels.Kind {
+        switch table.kind(ofColumn: column) {
+        case .integer, .boolean: return .integer
+        case .real: return .real
+        case .list:
+            guard table.rowCount > 0, case .list(let values) = try table.value(row: 0, column: column) else { break }
+            return .list(count: values.count)
+        case .null, .text, .other, .mixed: break
+        }
+        throw TrainingError(
+            .unsupported,
+            table.name,
+            found: "has labels of kind \(table.kind(ofColumn: column).rawValue) in \(quoted(table.columnNames[column]))",
+            expected: "numbers, or lists of numbers"
+        )
+    }
+
+    private static func warnings(_ names: [String], _ file: String) -> [String] {
+        var warnings: [String] = []
+        let ids = names.filter { name in
+            name == "id" || ["_id", "_ids", "_idx"].contains { name.hasSuffix($0) }
+        }
+        if !ids.isEmpty {
+            warnings.append(
+                "\(file): \(listing(ids)) \(ids.count == 1 ? "looks" : "look") like ids but will be trained on as text; "
+                    + "columns: chooses the columns to train on"
+            )
+        }
+        let usual = [
+            ["anchor", "positive", "negative"], ["question", "answer"], ["query", "response"],
+            ["hypothesis", "entailment", "contradiction"],
+        ]
+        for (place, name) in names.enumerated() {
+            guard let order = usual.first(where: { $0.contains(name) }), order.firstIndex(of: name) != place else {
+                continue
+            }
+            warnings.append(
+                "\(file): the column \(quoted(name)) is number \(place + 1), usually number "
+                    + "\((order.firstIndex(of: name) ?? 0) + 1); losses take columns by position, and columns: orders them"
+            )
+            break
+        }
+        return warnings
+    }
+
+    // MARK: - Rows
+
+    /// The texts of some rows, without prompts.
+    ///
+    /// - Parameter rows: The numbers of the rows.
+    /// - Returns: For each column, the texts in the order of `rows`.
+    /// - Throws: `TrainingError` naming file and row for what is no text; what reading throws.
+    package func texts(ofRows rows: [Int]) throws -> [[String]] {
+        var columns = Array(repeating: [String](), count: textColumns.count)
+        for place in columns.indices { columns[place].reserveCapacity(rows.count) }
+        for row in rows {
+            for (place, value) in try table.values(row: row, columns: textColumns).enumerated() {
+                columns[place].append(try text(value, row: row, column: place))
+            }
+        }
+        return columns
+    }
+
+    /// The labels of some rows.
+    ///
+    /// - Parameter rows: The numbers of the rows.
+    /// - Returns: The labels in the order of `rows`; nil for a table without.
+    /// - Throws: `TrainingError` naming file and row for what is no label; what reading throws.
+    package func labels(ofRows rows: [Int]) throws -> LossLabels? {
+        guard let labelColumn, let labelKind else { return nil }
+        var numbers: [Double] = []
+        numbers.reserveCapacity(rows.count)
+        for row in rows { numbers += try label(try table.value(row: row, column: labelColumn), row: row) }
+        return LossLabels(labelKind, numbers)
+    }
+
+    /// Reads and checks all rows, so that training does not meet a bad one in the middle.
+    ///
+    /// - Parameter labels: What labels may be, and the words for it; nil for any number.
+    /// - Throws: `TrainingError` naming file and row; what reading throws.
+    package func checkRows(labels: (range: ClosedRange<Double>, expected: String)? = nil) throws {
+        let columns = textColumns + [labelColumn].compactMap { $0 }
+        for row in 0..<rowCount {
+            let values = try table.values(row: row, columns: columns)
+            for place in textColumns.indices { _ = try text(values[place], row: row, column: place) }
+            guard labelColumn != nil, let last = values.last else { continue }
+            for number in try label(last, row: row) where labels?.range.contains(number) == false {
+                throw refused(row, labelName ?? "", "is \(number)", labels?.expected ?? "")
+            }
+        }
+    }
+
+    private func text(_ value: TableValue, row: Int, column: Int) throws -> String {
+        guard case .text(let text) = value else {
+            throw refused(row, columnNames[column], "is \(value.kindText)", "a text")
+        }
+        guard !text.isEmpty || emptyTexts == .keep else {
+            throw refused(row, columnNames[column], "is an empty text", "a text, or empty_texts: keep")
+        }
+        return text
+    }
+
+    private func label(_ value: TableValue, row: Int) throws -> [Double] {
+        func number(_ value: TableValue, _ expected: String) throws -> Double {
+            switch value {
+            case .integer(let number): return Double(number)
+            case .boolean(let flag): return flag ? 1 : 0
+            case .real(let number):
+                guard number.isFinite else { throw refused(row, labelName ?? "", "is \(number)", expected) }
+                return number
+            case .null, .text, .list: throw refused(row, labelName ?? "", "is \(value.kindText)", expected)
+            }
+        }
+        guard case .list(let count)? = labelKind else { return [try number(value, "a number")] }
+        guard case .list(let values) = value else {
+            throw refused(row, labelName ?? "", "is \(value.kindText)", "a list of \(count) numbers")
+        }
+        guard values.count == count else {
+            throw refused(row, labelName ?? "", "is a list of \(values.count) values", "\(count), as in the first row")
+        }
+        return try values.map { try number($0, "a list of numbers") }
+    }
+
+    private func refused(_ row: Int, _ column: String, _ found: String, _ expected: String) -> TrainingError {
+        TrainingError(
+            .malformed,
+            "\(table.place(ofRow: row)) column \(quoted(column, limit: 80))",
+            found: found,
+            expected: expected
+        )
+    }
+
+    // MARK: - Sampling
+
+    /// The hashes of all values but labels, in 8 bytes each.
+    ///
+    /// - Returns: xxHash64 of each value as Python's `str` writes it, as `no_duplicates_hashed` takes it.
+    /// - Throws: What ``texts(ofRows:)`` throws.
+    package func valueHashes() throws -> ValueHashes {
+        var hashes: [UInt64] = []
+        hashes.reserveCapacity(rowCount * comparedColumns.count)
+        for row in 0..<rowCount {
+            for value in try table.values(row: row, columns: comparedColumns) {
+                var text = value.pythonText
+                hashes.append(text.withUTF8 { XXHash.hash64(UnsafeRawBufferPointer($0)) })
+            }
+        }
+        return ValueHashes(columnCount: comparedColumns.count, hashes: hashes)
+    }
+
+    /// The rows of each label, in the order in which the labels first occur.
+    ///
+    /// - Returns: The rows.
+    /// - Throws: `TrainingError` for a table without labels, and for what is no label; what reading throws.
+    package func rowsByLabel() throws -> [[Int32]] {
+        guard let labelColumn else {
+            throw TrainingError(
+                .missing,
+                name,
+                found: "has no label column, which batch_sampler group_by_label needs",
+                expected: "one of \(listing(Self.labelNames))"
+            )
+        }
+        var groups: [[Int32]] = []
+        var places: [TableValue: Int] = [:]
+        for row in 0..<rowCount {
+            let value = try table.value(row: row, column: labelColumn)
+            let key: TableValue = if case .list = value { value } else { .real(try label(value, row: row)[0]) }
+            let place = places[key] ?? groups.count
+            if place == groups.count {
+                places[key] = place
+                groups.append([])
+            }
+            groups[place].append(Int32(row))
+        }
+        return groups
+    }
+}
