@@ -189,8 +189,8 @@ def make_evaluators(described, rows):
     rows = next(iter(rows.values())) if isinstance(rows, dict) else rows
     settings = {"type": described} if isinstance(described, str) else dict(described)
     kind = settings.pop("type")
-    if "path" in settings:
-        rows = Dataset.from_list(read(settings.pop("path")))
+    if "dataset" in settings:
+        rows = Dataset.from_list(read(settings.pop("dataset")))
     names = [name for name in rows.column_names if name not in ("label", "score")]
     texts = [list(rows[name]) for name in names]
     if kind == "TripletEvaluator":

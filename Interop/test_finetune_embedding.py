@@ -146,7 +146,7 @@ ARGUMENTS = {
     "no log": BASE | dict(logging_strategy="no"),
     # Evaluations.
     "held-out loss": EVALUATED,
-    "an evaluator alone": EVALUATED | dict(train_test_split=None, evaluator=DEV | {"path": "dev.jsonl"}, eval_steps=5),
+    "an evaluator alone": EVALUATED | dict(train_test_split=None, evaluator=DEV | {"dataset": "dev.jsonl"}, eval_steps=5),
     "after every epoch": EVALUATED | dict(eval_strategy="epoch", evaluator=DEV),
     "at the start, then late": EVALUATED | dict(eval_on_start=True, eval_delay=6),
     "fractions of the run": EVALUATED | dict(eval_steps=0.25, logging_steps=0.125),

@@ -107,6 +107,18 @@ package final class EmbeddingTask: TrainingTask {
         return batches
     }
 
+    /// The batches of a pass, for checks.
+    ///
+    /// - Parameter number: The number of the pass, from 0.
+    /// - Returns: For each batch, the name of the data set and where its rows are.
+    /// - Throws: As ``nextBatch()``.
+    package func places(ofEpoch number: Int) throws -> [(dataset: String?, rows: [String])] {
+        try batches(ofEpoch: number).map { batch in
+            let set = parts.batches.sets[batch.dataset]
+            return (set.dataset, batch.rows.map { set.table.place(ofRow: $0) })
+        }
+    }
+
     /// How much a batch is.
     package func size(of batch: Batch) -> BatchSize {
         BatchSize(
