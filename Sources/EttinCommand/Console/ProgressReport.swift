@@ -52,14 +52,6 @@ final class ProgressReport {
         }
     }
 
-    /// Shows how many of a number of documents were encoded.
-    func update(documents: Int, of total: Int) {
-        show {
-            let share = Double(documents) / Double(max(1, total))
-            return Self.bar(share, isShown: showsBar) + "\(documents) of \(total) documents encoded"
-        }
-    }
-
     private func show(_ text: () -> String) {
         let now = ContinuousClock.now
         guard now - lastShown >= (showsBar ? .milliseconds(100) : .seconds(5)) else { return }

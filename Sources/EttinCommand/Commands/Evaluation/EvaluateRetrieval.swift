@@ -144,7 +144,7 @@ struct EvaluateRetrieval: ParsableCommand {
         ranking.truncateDimension = truncateDim
         let progress = ProgressReport()
         let (rankings, truncated) = try model.rank(ranking, similarity: similarity) {
-            progress.update(documents: $0, of: data.documentIDs.count)
+            progress.update("documents encoded", done: $0, of: data.documentIDs.count)
         }
         progress.finish()
         if truncated > 0 { Diagnostics.note("\(name): truncated \(truncated) texts") }
