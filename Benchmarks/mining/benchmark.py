@@ -94,7 +94,7 @@ def main():
                 sys.executable, "-c", ORIGINAL, model, pairs, work / "sentence-transformers.jsonl", json.dumps(settings),
             ],
         }
-        times, peaks = ({name: [] for name in commands} for _ in range(2))
+        times, processor, peaks = ({name: [] for name in commands} for _ in range(3))
         for _ in range(options.rounds):
             for name, command in commands.items():
                 start = time.perf_counter()
@@ -104,19 +104,22 @@ def main():
                 )
                 _, status, usage = os.wait4(child.pid, 0)
                 times[name].append(time.perf_counter() - start)
+                processor[name].append(usage.ru_utime + usage.ru_stime)
                 assert status == 0, f"{name} failed"
                 # Kilobytes on Linux, bytes on macOS.
                 peaks[name].append(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
         found = {name: rows(work / f"{name}.jsonl") for name in commands}
     report = {
         "texts": options.texts, "dimensions": options.dimensions, "settings": settings, "seconds": times,
+        "processor_seconds": processor,
         "peak_bytes": {name: max(values) for name, values in peaks.items()},
         "ratio": statistics.median(times["sentence-transformers"]) / statistics.median(times["ettin"]),
         "rows": {name: len(values) for name, values in found.items()},
         "agreement": agreement(found["ettin"], found["sentence-transformers"]),
     }
     for name, values in times.items():
-        print(f"{name:24}{statistics.median(values):8.1f} s{report['peak_bytes'][name] / 1e9:8.2f} GB")
+        print(f"{name:24}{statistics.median(values):8.1f} s"
+              f"{statistics.median(processor[name]):8.1f} s of processors{report['peak_bytes'][name] / 1e9:8.2f} GB")
     print(f"ratio {report['ratio']:.2f}, rows in common {report['agreement']:.4%}")
     if options.output:
         options.output.write_text(json.dumps(report, indent=2) + "\n")
