@@ -1,6 +1,7 @@
 package import EttinEvaluation
 import EttinFiles
 import EttinInference
+package import EttinJSON
 import EttinModel
 package import EttinRecipes
 package import EttinTables
@@ -130,6 +131,16 @@ package struct EvaluatorRecipe {
             throw section.missing("evaluators", "a list of evaluators")
         }
         parts = try Self.parts(items, "\(path).evaluators", name)
+    }
+
+    /// Takes evaluators that were read before.
+    ///
+    /// - Parameters:
+    ///   - value: An object, or a list of objects.
+    ///   - name: Where it is from, for messages.
+    /// - Throws: `RecipeError` for a type or a key that is not known.
+    package init(_ value: JSONValue, name: String) throws {
+        try self.init(YAMLNode(value), name: name)
     }
 
     private static func kind(_ text: String, _ place: String) throws -> Kind {

@@ -189,5 +189,3 @@ struct EvaluateRetrieval: ParsableCommand {
         if truncateDim != nil { throw ValidationError("--truncate-dim applies to embedding models, not to \(name)") }
     }
 }
-
-extension EmbeddingSimilarity: ExpressibleByArgument {}
