@@ -102,6 +102,7 @@ public final class Embedding: Module {
     /// - Parameters:
     ///   - ids: int64, any shape.
     ///   - training: The context of a training pass, which says how gradients are added up.
+    /// - Returns: `[…, width]`.
     package func callAsFunction(_ ids: Tensor, training: DropoutContext?) -> Tensor {
         weight.embedding(
             ids,

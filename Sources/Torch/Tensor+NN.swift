@@ -35,8 +35,9 @@ extension Tensor {
         linear(weight, bias: bias, addsGradientInPlace: false)
     }
 
-    /// As ``linear(_:bias:)``, perhaps by our kernels and with a backward pass that adds to the gradient that the weight
-    /// has already, on the CPU. Sums are taken in another order then.
+    /// As ``linear(_:bias:)``, perhaps by our kernels and with a backward pass that adds to the weight's gradient in place.
+    ///
+    /// Sums are taken in another order then.
     package func linear(_ weight: Tensor, bias: Tensor?, addsGradientInPlace: Bool) -> Tensor {
         makeTensor("linear", [self, weight]) {
             ct_nn_linear(handle, weight.handle, bias?.handle, addsGradientInPlace, $0)

@@ -70,8 +70,9 @@ import Testing
     @Test(arguments: shapes, [true, false])
     func linearLayersOfSlicesAreThoseOfPasses(shape: [Int], hasBias: Bool) throws {
         let (rows, inputs, outputs) = (shape[0], shape[1], shape[2])
+        let (input, weight) = ([rows, inputs], [outputs, inputs])
         let values =
-            [TrainingOperatorTests.random([rows, inputs], 1, scale: 1), TrainingOperatorTests.random([outputs, inputs], 2)]
+            [TrainingOperatorTests.random(input, 1, scale: 1), TrainingOperatorTests.random(weight, 2)]
             + (hasBias ? [TrainingOperatorTests.random([outputs], 3)] : [])
         for passes in [1, 2] {
             let (own, exact) = (values.map { $0.copy() }, values.map { $0.to(.float64) })
