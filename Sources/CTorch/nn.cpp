@@ -76,9 +76,11 @@ CTStatus ct_nn_embedding(const CTTensor *weight, const CTTensor *ids, int64_t pa
     });
 }
 
-CTStatus ct_nn_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out) {
+CTStatus ct_nn_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool addsInPlace,
+                      CTTensor **out) {
     return produce(out, [&] {
         const at::Tensor &x = input->value, &w = weight->value;
+        if (addsInPlace && multipliesByKernels(x, w)) return linearByKernels(x, w, optional(bias));
         return multipliesInFloat(x) ? linearInFloat(x, w, optional(bias)) : at::linear(x, w, optional(bias));
     });
 }

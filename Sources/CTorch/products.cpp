@@ -2,7 +2,9 @@
 
 #include "kernels/kernels.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -50,7 +52,70 @@ struct LinearInFloat : torch::autograd::Function<LinearInFloat> {
     }
 };
 
+// left · right, with the left operand transposed or not.
+void multiply(const at::Tensor &left, bool isTransposed, const at::Tensor &right, const at::Tensor &out, bool adds) {
+    const int64_t width = left.size(1);
+    kernels().product({.rows = isTransposed ? width : left.size(0),
+                       .columns = right.size(1),
+                       .depth = right.size(0),
+                       .left = left.const_data_ptr<float>(),
+                       .leftRowStride = isTransposed ? 1 : width,
+                       .leftDepthStride = isTransposed ? width : 1,
+                       .right = right.const_data_ptr<float>(),
+                       .output = out.mutable_data_ptr<float>(),
+                       .adds = adds});
+}
+
+struct LinearByKernels : torch::autograd::Function<LinearByKernels> {
+    static at::Tensor forward(AutogradContext *context, const at::Tensor &input, const at::Tensor &weight,
+                              const std::optional<at::Tensor> &bias) {
+        context->save_for_backward({input, weight});
+        context->saved_data["has_bias"] = bias.has_value();
+        auto shape = input.sizes().vec();
+        shape.back() = weight.size(0);
+        const at::Tensor x = rows(input).contiguous(), turned = weight.t().contiguous();
+        const at::Tensor out =
+            bias ? bias->expand({x.size(0), weight.size(0)}).contiguous() : at::empty({x.size(0), weight.size(0)});
+        multiply(x, false, turned, out, bias.has_value());
+        return out.view(shape);
+    }
+
+    static variable_list backward(AutogradContext *context, const variable_list &above) {
+        const variable_list saved = context->get_saved_variables();
+        const at::Tensor &input = saved[0], &weight = saved[1];
+        const at::NoGradGuard guard;
+        const at::Tensor g = rows(above[0]).contiguous();
+        variable_list gradients(3);
+        if (context->needs_input_grad(0)) {
+            gradients[0] = at::empty(input.sizes());
+            multiply(g, false, weight.contiguous(), gradients[0], false);
+        }
+        if (context->needs_input_grad(1)) {
+            const at::Tensor &existing = weight.grad();
+            const bool adds = weight.is_leaf() && existing.defined() && existing.is_contiguous()
+                              && existing.scalar_type() == at::kFloat;
+            const at::Tensor out = adds ? existing : at::empty(weight.sizes());
+            multiply(g, true, rows(input).contiguous(), out, adds);
+            if (!adds) gradients[1] = out;
+        }
+        const bool hasBias = context->saved_data["has_bias"].toBool();
+        if (hasBias && context->needs_input_grad(2)) gradients[2] = g.sum(0);
+        return gradients;
+    }
+};
+
 }  // namespace
+
+bool multipliesByKernels(const at::Tensor &input, const at::Tensor &weight) {
+    const auto isSuitable = [](const at::Tensor &x) { return x.scalar_type() == at::kFloat && x.device().is_cpu(); };
+    const InstructionSet set = kernels().instructionSet;
+    return (set == InstructionSet::avx512 || set == InstructionSet::avx512BF16) && isSuitable(input) &&
+           isSuitable(weight) && input.dim() > 0 && weight.dim() == 2 && input.size(-1) == weight.size(1);
+}
+
+at::Tensor linearByKernels(const at::Tensor &input, const at::Tensor &weight, const std::optional<at::Tensor> &bias) {
+    return LinearByKernels::apply(input, weight, bias);
+}
 
 bool hasBFloat16Products() {
 #if defined(__x86_64__)

@@ -16,8 +16,8 @@ public struct DropoutContext: Sendable, Hashable {
     /// Whether layers keep only their inputs and are recomputed in the backward pass (gradient checkpointing).
     public let recomputesActivations: Bool
     /// Whether the pass is one of many slices of a step, which are not to depend on where it was cut: attention then draws
-    /// what it drops for each sequence alone, and the gradients of token embeddings are added in place, which spares each
-    /// slice the gradient of the whole table.
+    /// what it drops for each sequence alone, and the gradients of weights are added in place, which spares each slice
+    /// gradients as large as the model.
     package var isSlice = false
 
     /// Creates a context.

@@ -29,7 +29,11 @@ public final class Linear: Module {
     ///   - training: The dropout context of a training pass, for the dropout of adapters; nil for inference.
     /// - Returns: `[…, out]`.
     public func callAsFunction(_ input: Tensor, training: DropoutContext? = nil) -> Tensor {
-        let output = input.linear(weight.to(input.dtype), bias: bias?.to(input.dtype))
+        let output = input.linear(
+            weight.to(input.dtype),
+            bias: bias?.to(input.dtype),
+            addsGradientInPlace: training?.isSlice ?? false
+        )
         return adapters.isEmpty ? output : adapted(output, of: input, training: training)
     }
 }
@@ -98,6 +102,7 @@ public final class Embedding: Module {
     /// - Parameters:
     ///   - ids: int64, any shape.
     ///   - training: The context of a training pass, which says how gradients are added up.
+    /// - Returns: `[…, width]`.
     package func callAsFunction(_ ids: Tensor, training: DropoutContext?) -> Tensor {
         weight.embedding(
             ids,

@@ -32,7 +32,16 @@ extension Tensor {
     ///   - bias: `[out]`, or nil.
     /// - Returns: `[…, out]` for `[…, in]`.
     public func linear(_ weight: Tensor, bias: Tensor? = nil) -> Tensor {
-        makeTensor("linear", [self, weight]) { ct_nn_linear(handle, weight.handle, bias?.handle, $0) }
+        linear(weight, bias: bias, addsGradientInPlace: false)
+    }
+
+    /// As ``linear(_:bias:)``, perhaps by our kernels and with a backward pass that adds to the weight's gradient in place.
+    ///
+    /// Sums are taken in another order then.
+    package func linear(_ weight: Tensor, bias: Tensor?, addsGradientInPlace: Bool) -> Tensor {
+        makeTensor("linear", [self, weight]) {
+            ct_nn_linear(handle, weight.handle, bias?.handle, addsGradientInPlace, $0)
+        }
     }
 
     /// Normalises the last dimension to zero mean and unit (biased) variance, then scales and shifts it.

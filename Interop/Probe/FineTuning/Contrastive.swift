@@ -50,7 +50,9 @@ final class ContrastiveLoop {
         switch request["op"]?.stringValue {
         case "step":
             let columns = (request["columns"]?.arrayValue ?? []).map { column in
-                (column.arrayValue ?? []).map { PreparedText(($0.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) }) }
+                (column.arrayValue ?? []).map { text in
+                    PreparedText((text.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) })
+                }
             }
             var loss = MultipleNegativesRankingLoss()
             let rows = request["mini_batch_size"]?.intValue

@@ -250,7 +250,9 @@ CTStatus ct_shape_segment_max(const CTTensor *a, const int64_t *lo, const int64_
 // the size of the weight in between; sums of several passes are taken in another order then.
 CTStatus ct_nn_embedding(const CTTensor *weight, const CTTensor *ids, int64_t paddingID, bool addsInPlace,
                          CTTensor **out);
-CTStatus ct_nn_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, CTTensor **out);
+// `addsInPlace`: as for an embedding, and products may be our own, where those are faster.
+CTStatus ct_nn_linear(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, bool addsInPlace,
+                      CTTensor **out);
 CTStatus ct_nn_layer_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
                           CTTensor **out);
 CTStatus ct_nn_softmax(const CTTensor *input, int64_t dimension, bool isLog, CTTensor **out);

@@ -61,6 +61,17 @@ struct LinearArguments {
     bool isFloatOutput;            // float32 in place of activations
 };
 
+// out[T, N] = left[T, D] · right[D, N], all float32, perhaps added to what is there. A row or a column of the left operand
+// is contiguous: one of its strides is 1.
+struct ProductArguments {
+    int64_t rows, columns, depth;
+    const float *left;
+    int64_t leftRowStride, leftDepthStride;
+    const float *right;            // [D, N]
+    float *output;                 // [T, N]
+    bool adds;
+};
+
 // What follows attention in a layer, and what precedes it in the next one:
 //   x += mixed · Woᵀ;  x += W₂(gate(W₁ n) ∘ (Wg n)) with n = norm(x);  projected = Wqkv norm'(x)
 // After the last layer there is no next projection and `final` receives norm'(x).
@@ -248,6 +259,7 @@ struct KernelTable {
     std::unique_ptr<PackedMatrix> (*pack)(const float *weight, const float *bias, int64_t columns, int64_t depth,
                                           Precision precision, bool isGated);
     void (*linear)(const LinearArguments &arguments);
+    void (*product)(const ProductArguments &arguments);
     void (*layer)(const LayerArguments &arguments);
     // Normalises rows of an embedding: x[T, D] = norm(table[ids]).
     void (*embed)(const void *table, bool isBFloat16, const int32_t *ids, int64_t rows, int64_t width,

@@ -16,6 +16,8 @@ extern const KernelTable table;
 
 #include "layer.inc.h"
 
+#include "products.inc.h"
+
 #include "attention.inc.h"
 
 #include "attention-packing.inc.h"
@@ -41,6 +43,7 @@ const KernelTable table = {
     .panelWidth = panelWidth,
     .pack = pack,
     .linear = linear,
+    .product = product,
     .layer = layer,
     .embed = embed,
     .attention = attention,

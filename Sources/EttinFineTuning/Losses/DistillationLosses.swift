@@ -1,4 +1,7 @@
 // Losses whose labels are what a teacher said about the same texts.
+package import EttinModel
+package import Torch
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -6,8 +9,6 @@
 #else
     import Darwin
 #endif
-package import EttinModel
-package import Torch
 
 /// The difference between the scores of positive and negative is to be the teacher's, by squared error.
 ///

@@ -86,6 +86,7 @@ extension EmbeddingLoss {
     /// - Parameters:
     ///   - found: What the data set has, after "the data has".
     ///   - expected: What the loss needs.
+    /// - Returns: The error.
     func unsuitable(_ found: String, _ expected: String) -> TrainingError {
         TrainingError(.invalidOption, "loss", found: "is \(name), but the data has \(found)", expected: expected)
     }

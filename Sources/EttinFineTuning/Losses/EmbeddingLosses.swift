@@ -58,9 +58,8 @@ package enum EmbeddingLosses {
     /// - Returns: The objective.
     /// - Throws: `TrainingError` that names the argument, its value and what is expected; what opening a guide throws.
     package static func make(_ node: YAMLNode?, _ context: Context = Context()) throws -> EmbeddingObjective {
-        EmbeddingObjective(
-            try TrainingError.translatingRecipe { try loss(node ?? YAMLNode(.scalar(defaultName, isPlain: true)), context) }
-        )
+        let node = node ?? YAMLNode(.scalar(defaultName, isPlain: true))
+        return EmbeddingObjective(try TrainingError.translatingRecipe { try loss(node, context) })
     }
 
     /// Makes an objective of a value of a JSON document.
@@ -351,7 +350,7 @@ private struct Arguments {
 
     func cache() throws -> GradientCacheSettings {
         if try section.bool("show_progress_bar") == true {
-            throw section.problem("show_progress_bar", "is true, which is not supported", "false; the run shows its own")
+            throw section.problem("show_progress_bar", "is true, which is not supported", "false")
         }
         return GradientCacheSettings(
             rows: try section.int("mini_batch_size", in: 1...Int.max) ?? 32,

@@ -184,9 +184,8 @@ struct GradientCache {
                 passes.map { embeddings(of: $0, model, dropout: context, precision: precision) }
             }
             // Weights are packed for one pass as for many, which is worth it from some tokens on.
-            guard context == nil, precision == .full, passes.reduce(0, { $0 + $1.tokens }) >= Self.firstPassTokens else {
-                return run()
-            }
+            let tokens = passes.reduce(0) { $0 + $1.tokens }
+            guard context == nil, precision == .full, tokens >= Self.firstPassTokens else { return run() }
             return model.withPrepackedWeights(longestText: texts.map(\.tokenIDs.count).max() ?? 0, run)
         }
     }

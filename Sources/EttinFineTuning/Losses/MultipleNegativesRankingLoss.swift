@@ -132,6 +132,7 @@ package struct MultipleNegativesRankingLoss: RowwiseEmbeddingLoss {
     ///   - documents: Which documents of a row; the first of them is the positive.
     ///   - columns: How many documents of a row there are; nil for as many as asked for.
     ///   - inverted: Whether it is where they are not, among all documents of the batch.
+    /// - Returns: The mask.
     private func ownColumns(
         _ rows: Range<Int>,
         of batch: LossBatch,

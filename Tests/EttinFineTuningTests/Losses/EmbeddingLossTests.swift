@@ -174,7 +174,8 @@ import Torch
     ]
 
     static func objective(_ recipe: String, _ context: EmbeddingLosses.Context = .init()) throws -> EmbeddingObjective {
-        try EmbeddingLosses.make(YAMLNode(parsing: Array(recipe.utf8), name: "recipe.yaml", expected: "a loss"), context)
+        let node = try YAMLNode(parsing: Array(recipe.utf8), name: "recipe.yaml", expected: "a loss")
+        return try EmbeddingLosses.make(node, context)
     }
 
     @Test("Losses are those of sentence-transformers", arguments: examples)
@@ -192,7 +193,8 @@ import Torch
     )
     func gradients(example: Example) throws {
         let folder = try #require(SharedData.folder)
-        let file = try JSONValue(parsing: String(contentsOfFile: "\(folder)/golden/finetune/embedding.json", encoding: .utf8))
+        let path = "\(folder)/golden/finetune/embedding.json"
+        let file = try JSONValue(parsing: String(contentsOfFile: path, encoding: .utf8))
         let golden = try #require(file["losses"]?[try #require(example.golden)])
         let objective = try Self.objective(example.recipe)
         let outcome = try LossFixtures.outcome(objective.loss, columns: example.columns, example.labels)

@@ -53,7 +53,12 @@ import Torch
         for (_, tensor) in model.parameters { tensor.clearGradient() }
         var loss = 0.0
         for pass in 0..<passes {
-            let dropout = DropoutContext(seed: 3, step: 5 + pass, precedingTokens: 70, recomputesActivations: recomputes)
+            let dropout = DropoutContext(
+                seed: 3,
+                step: 5 + pass,
+                precedingTokens: 70,
+                recomputesActivations: recomputes
+            )
             loss += try objective.backward(model, batch, weight: weight, dropout: dropout)
         }
         return (loss, try model.parameters.map { try $0.tensor.gradient?.array(of: Float.self) ?? [] })
@@ -123,7 +128,10 @@ import Torch
             try Self.outcome(recipe, model, batch, recomputes: recomputes, passes: 2)
         }
         let whole = try outcome("MultipleNegativesRankingLoss")
-        for setting in ["mini_batch_size: 1", "mini_batch_size: 4", "mini_batch_size: 50", "mini_batch_num_tokens: 60"] {
+        let settings = [
+            "mini_batch_size: 1", "mini_batch_size: 4", "mini_batch_size: 50", "mini_batch_num_tokens: 60",
+        ]
+        for setting in settings {
             Self.expectEqual(try outcome("{type: CachedMultipleNegativesRankingLoss, \(setting)}"), whole)
         }
         #expect(whole.gradients.allSatisfy { $0.contains { $0 != 0 } })
