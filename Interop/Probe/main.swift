@@ -13,11 +13,12 @@ do {
     case "model": try runModel(arguments)
     case "order": runOrder()
     case "share": try await runSharing(arguments)
+    case "tables": try runTables(arguments)
     case "tokenizer": try runTokenizer(arguments)
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|corpus|files|hub|model|order|share|tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|corpus|files|hub|model|order|share|tables|tokenizer|training ..."
         )
     }
 } catch {
