@@ -20,7 +20,7 @@ struct Sweep: ParsableCommand {
               ettin sweep Recipes/nano-sweep.yaml --dry-run
               ettin sweep Recipes/nano-sweep.yaml data_local=data/nano \\
                 tokenizer_name=data/nano/tokenizer
-              ettin sweep sweep.yaml seeds=[1,2,3] output=runs/three-seeds
+              ettin sweep sweep.yaml 'seeds=[1, 2, 3]' output=runs/three-seeds
             """
     )
 

@@ -2,7 +2,7 @@ public import EttinJSON
 import EttinModel
 import EttinReports
 import EttinTables
-import EttinTraining
+package import EttinTraining
 import Torch
 
 /// What a run of fine-tuning will be: its length, its data, and what it needs.

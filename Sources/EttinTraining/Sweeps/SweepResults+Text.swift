@@ -9,7 +9,7 @@ extension SweepResults {
     /// The results for reading: a line for each run, one for each setting where there are several seeds, and the best.
     package var text: String {
         var parts = [TextColumns.lines(runCells).joined(separator: "\n")]
-        if sweep.seeds.count > 1, let metric = sweep.metric {
+        if sweep.seeds.count > 1, let metric = sweep.metric, settings.contains(where: { !$0.results.isEmpty }) {
             let lines = TextColumns.lines(settingCells(metric)).joined(separator: "\n")
             parts.append("Mean ± standard deviation over \(sweep.seeds.count) seeds:\n\(lines)")
         }

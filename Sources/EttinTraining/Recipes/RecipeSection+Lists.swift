@@ -1,3 +1,5 @@
+package import EttinRecipes
+
 extension RecipeSection {
     /// The texts of a list.
     ///

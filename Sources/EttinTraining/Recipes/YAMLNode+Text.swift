@@ -1,4 +1,5 @@
 import EttinJSON
+package import EttinRecipes
 
 extension YAMLNode {
     /// A text as YAML that is nothing but this text.
