@@ -1,3 +1,4 @@
+import EttinJSON
 import EttinRecipes
 
 /// What becomes of the arguments of transformers' and sentence-transformers' trainers that set nothing here.

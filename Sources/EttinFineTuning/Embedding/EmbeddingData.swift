@@ -15,9 +15,9 @@ struct EmbeddingData {
     ///
     /// - Parameters:
     ///   - recipe: The recipe.
-    ///   - open: Opens the table of a reference.
+    ///   - open: Opens what a recipe names as one table.
     /// - Throws: `TableError` and `TrainingError` for data that is missing, broken, or cannot be trained on.
-    init(_ recipe: EmbeddingRecipe, _ open: (String) throws -> any TextTable) throws {
+    init(_ recipe: EmbeddingRecipe, _ open: (_ references: [String]) throws -> TableView) throws {
         let prompts = try recipe.trainingPrompts()
         func columns(_ table: TableView, _ set: DatasetRecipe) throws -> TrainingColumns {
             let table = try set.columns.map(table.keeping(columns:)) ?? table
@@ -29,7 +29,7 @@ struct EmbeddingData {
         var train: [TrainingColumns] = []
         var tests: [TrainingColumns] = []
         for set in recipe.trainData {
-            var table = TableView(try TableConcatenation.joined(set.references.map(open)))
+            var table = try open(set.references)
             if let split = set.split {
                 let size: TableView.TestSize = split.testSize < 1 ? .fraction(split.testSize) : .count(Int(split.testSize))
                 let parts = try table.trainTestSplit(testSize: size, seed: UInt64(split.seed))
@@ -42,7 +42,7 @@ struct EmbeddingData {
             recipe.evaluationData.isEmpty
             ? tests
             : try recipe.evaluationData.map { set in
-                let table = TableView(try TableConcatenation.joined(set.references.map(open)))
+                let table = try open(set.references)
                 return try columns(selected(table, set), set)
             }
         self.train = train

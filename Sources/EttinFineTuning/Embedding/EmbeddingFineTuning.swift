@@ -1,7 +1,9 @@
 import EttinEvaluation
 import EttinFiles
-public import EttinInference
+import EttinInference
+import EttinJSON
 import EttinModel
+import EttinRecipes
 public import EttinTables
 import EttinTokenizer
 public import EttinTraining
@@ -19,8 +21,10 @@ public final class EmbeddingFineTuning {
     public struct Options {
         /// Finds the folder of a model by what a recipe names it; a name on the Hub is downloaded by who can.
         public var modelFolder: (String) throws -> String = { $0 }
-        /// Opens the table that a recipe names.
-        public var table: (String) throws -> any TextTable
+        /// Finds the folder of a data set by what a recipe names it, with files by patterns.
+        public var dataFolder: (_ name: String, _ patterns: [String]) throws -> String = { name, _ in name }
+        /// Opens what a recipe names as one table.
+        public var table: (_ references: [String]) throws -> TableView
         /// Where the model is trained.
         public var device = Device.cpu
         /// Receives lines of progress and notices; nil for silence.
@@ -30,9 +34,9 @@ public final class EmbeddingFineTuning {
 
         /// Creates options without a network, silent.
         ///
-        /// - Parameter table: Opens the table that a recipe names; nil for files and folders of this machine.
-        public init(table: ((String) throws -> any TextTable)? = nil) {
-            self.table = table ?? { try TableOpening.open($0) }
+        /// - Parameter table: Opens what a recipe names as one table; nil for files and folders of this machine.
+        public init(table: ((_ references: [String]) throws -> TableView)? = nil) {
+            self.table = table ?? { try TableOpening().open($0) }
         }
     }
 
@@ -110,7 +114,15 @@ public final class EmbeddingFineTuning {
                 batches: try EmbeddingBatches([set], reading, recipe.sampling(isEvaluation: true), isSingle: true)
             )
         }
-        let evaluator = try recipe.evaluator(data: data.evaluation.first?.table, options.table)
+        let measures = try recipe.measures(
+            EvaluatorData(
+                table: data.evaluation.first?.table,
+                open: { try options.table([$0]) },
+                folder: options.dataFolder
+            )
+        )
+        notices += measures.notices
+        let evaluator = measures.evaluator
         evaluation =
             datasets.isEmpty && evaluator == nil
             ? nil

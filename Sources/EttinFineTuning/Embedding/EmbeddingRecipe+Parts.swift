@@ -37,6 +37,19 @@ extension EmbeddingRecipe {
         return options
     }
 
+    /// What measures the model besides its loss.
+    ///
+    /// - Parameter data: What it measures on.
+    /// - Returns: The evaluator, nil for none, and what of the recipe has no effect.
+    /// - Throws: `TrainingError` for an evaluator that is not known or values that are wrong; what reading data throws.
+    func measures(_ data: EvaluatorData) throws -> (evaluator: (any Evaluator<any TextVectors>)?, notices: [String]) {
+        guard let evaluator else { return (nil, []) }
+        return try TrainingError.translatingRecipe {
+            let recipe = try EvaluatorRecipe(evaluator.node, path: evaluator.path, name: evaluator.name)
+            return (try recipe.embeddingEvaluator(data), recipe.notices)
+        }
+    }
+
     /// The prompts of training.
     ///
     /// - Throws: `TrainingError` for what is neither a text nor a mapping of names.

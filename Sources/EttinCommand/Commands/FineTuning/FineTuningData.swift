@@ -1,5 +1,7 @@
 import EttinTables
 
+/// Data sets for commands of fine-tuning: files, folders, and names on the Hub.
 enum FineTuningData {
-    static func table(_ reference: String) throws -> any TextTable { try TableOpening.open(reference) }
+    /// Opens the table of references.
+    static func table(_ references: [String]) throws -> TableView { try TableOpening().open(references) }
 }
