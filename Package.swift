@@ -79,7 +79,7 @@ let package = Package(
         // Floor 4
         .target(
             name: "EttinTables",
-            dependencies: ["EttinCorpus", "EttinFiles", "EttinJSON"],
+            dependencies: ["EttinCorpus", "EttinRecipes", "EttinFiles", "EttinJSON"],
             swiftSettings: settings
         ),
         .target(

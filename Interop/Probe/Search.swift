@@ -38,7 +38,10 @@ func runSearch(_ arguments: [String]) throws {
             let packed = PrepackedWeight(right, precision: precision == .bfloat16 ? .bfloat16 : .float32)
             for product in [{ left.linear(packed, dtype: .float32) }, { left.linear(right) }] {
                 let time = try seconds {
-                    for _ in 0..<repeats { _ = try product().narrowed(along: 0, from: 0, count: 1).array(of: Float.self) }
+                    for _ in 0..<repeats {
+                        // A device may still be computing; reading waits for it.
+                        _ = try product().narrowed(along: 0, from: 0, count: 1).array(of: Float.self)
+                    }
                 }
                 rates.append(2 * Double(repeats * rows) * Double(columns) * Double(width) / time / 1e9)
             }

@@ -51,7 +51,8 @@ public enum TableValue: Hashable, Sendable {
     /// A text in Python's quotes; characters that are printed nowhere are told apart from all others, which is enough to
     /// compare.
     private static func quoted(_ text: String) -> String {
-        let quote: Unicode.Scalar = text.unicodeScalars.contains("'") && !text.unicodeScalars.contains("\"") ? "\"" : "'"
+        let quote: Unicode.Scalar =
+            text.unicodeScalars.contains("'") && !text.unicodeScalars.contains("\"") ? "\"" : "'"
         var result = String.UnicodeScalarView([quote])
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -209,7 +209,8 @@ public struct TableView: TextTable {
         }
         var generator = NumPyGenerator(seed: seed)
         var order = generator.permutation(total, as: Int32.self)
-        if case .range(0..<total) = rows {} else {
+        if case .range(0..<total) = rows {
+        } else {
             for place in order.indices { order[place] = try stored(rows[Int(order[place])]) }
         }
         var (train, test) = (self, self)

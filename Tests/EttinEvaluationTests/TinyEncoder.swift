@@ -44,6 +44,8 @@ struct ValueTable: TextTable {
     }
 
     var rowCount: Int { rows.count }
-    func value(row: Int, column: Int) -> TableValue { rows[row][column] }
+    var name: String { "rows" }
+    func values(row: Int, columns: [Int]) -> [TableValue] { columns.map { rows[row][$0] } }
+    func kind(ofColumn column: Int) -> TableColumnKind { .mixed }
     func place(ofRow row: Int) -> String { "row \(row + 1)" }
 }

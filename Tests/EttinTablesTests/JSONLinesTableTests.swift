@@ -1,7 +1,8 @@
 import EttinFiles
-@testable import EttinTables
 import TestSupport
 import Testing
+
+@testable import EttinTables
 
 @Suite struct JSONLinesTableTests {
     private func table(_ text: String) throws -> JSONLinesTable {

@@ -45,7 +45,9 @@ private struct NumberedTable: TextTable {
 
     @Test func refusesEmptyParts() throws {
         let view = TableView(NumberedTable(rowCount: 4))
-        for size: TableView.TestSize in [.count(0), .count(4), .fraction(0), .fraction(1), .fraction(0.8), .fraction(.nan)] {
+        for size: TableView.TestSize in [
+            .count(0), .count(4), .fraction(0), .fraction(1), .fraction(0.8), .fraction(.nan),
+        ] {
             let error = #expect(throws: TableError.self) { try view.trainTestSplit(testSize: size, seed: 1) }
             #expect("\(try #require(error))".hasPrefix("test_size: is "))
         }

@@ -39,6 +39,19 @@ final class ProgressReport {
         }
     }
 
+    /// Shows how many of a number of things are done.
+    ///
+    /// - Parameters:
+    ///   - what: What they are, and what is done with them, as it follows a number.
+    ///   - done: How many are done.
+    ///   - total: How many there are.
+    func update(_ what: String, done: Int, of total: Int) {
+        show {
+            let share = Double(done) / Double(max(1, total))
+            return Self.bar(share, isShown: showsBar) + "\(done) of \(total) \(what)"
+        }
+    }
+
     /// Shows how many of a number of documents were encoded.
     func update(documents: Int, of total: Int) {
         show {

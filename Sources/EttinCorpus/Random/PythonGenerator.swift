@@ -58,3 +58,39 @@ package struct PythonGenerator: Sendable, Hashable {
         }
     }
 }
+
+extension PythonGenerator {
+    /// `sample(range(limit), k=count)`: different numbers in random order.
+    ///
+    /// - Parameters:
+    ///   - limit: One more than the largest number that can occur.
+    ///   - count: How many; at most `limit`.
+    /// - Returns: Numbers from 0.
+    ///
+    /// > Source: CPython 3.11, `Lib/random.py`; the same draws up to 3.13.
+    package mutating func sample(_ limit: Int, _ count: Int) -> [Int] {
+        precondition(count >= 0 && count <= limit, "sample(_:_:): \(count) of \(limit)")
+        // A pool is copied where it is smaller than a set would be: the set's size is the power of 4 above 3 · count.
+        var setSize = 21
+        if count > 5 {
+            var power = 1
+            while power < count * 3 { power *= 4 }
+            setSize += power
+        }
+        guard limit > setSize else {
+            var pool = Array(0..<limit)
+            return (0..<count).map { index in
+                let place = integer(below: limit - index)
+                let chosen = pool[place]
+                pool[place] = pool[limit - index - 1]
+                return chosen
+            }
+        }
+        var chosen: Set<Int> = []
+        return (0..<count).map { _ in
+            var number = integer(below: limit)
+            while !chosen.insert(number).inserted { number = integer(below: limit) }
+            return number
+        }
+    }
+}

@@ -35,7 +35,10 @@ package struct TorchGenerator: Sendable, Hashable {
             guard count > 1 else { return }
             let isSmall = count < Self.smallCount
             for index in 0..<count - 1 {
-                values.swapAt(index, index + Int((isSmall ? UInt64(twister.next32()) : next64()) % UInt64(count - index)))
+                values.swapAt(
+                    index,
+                    index + Int((isSmall ? UInt64(twister.next32()) : next64()) % UInt64(count - index))
+                )
             }
         }
     }

@@ -79,7 +79,7 @@ public struct BEIRFolder: Sendable {
                 expected: "a folder in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/test.tsv"
             )
         }
-        return try openTable([FilePath.joined(path, found)])
+        return try TableOpening().open([FilePath.joined(path, found)])
     }
 
     /// The grades of documents for each query.

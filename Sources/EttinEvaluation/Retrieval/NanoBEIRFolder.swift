@@ -131,7 +131,7 @@ public struct NanoBEIRFolder: Sendable, Hashable {
             let files = try EvaluationError.translating { try FilePath.names(inFolder: folder) }.filter { name in
                 stem.map { name.hasPrefix("\($0)-") || name.hasPrefix("\($0).") } ?? !name.hasPrefix(".")
             }
-            if !files.isEmpty { return try openTable(files.map { FilePath.joined(folder, $0) }) }
+            if !files.isEmpty { return try TableOpening().open(files.map { FilePath.joined(folder, $0) }) }
         }
         throw EvaluationError(
             .missing,

@@ -1,5 +1,5 @@
 package import EttinInference
-import EttinModel
+package import EttinModel
 
 /// A model that ranks the documents of a corpus: of vectors, of weights of the vocabulary, or of a vector for each token.
 package struct RetrievalModel {
@@ -15,7 +15,7 @@ package struct RetrievalModel {
     private let maxBatchTokens: Int
 
     /// Queries whose scores exist at a time, where a score is computed for each document.
-    private static let queriesAtOnce = 64
+    fileprivate static let queriesAtOnce = 64
 
     /// Loads a model.
     ///
@@ -120,12 +120,9 @@ package struct RetrievalModel {
                 )
                 counted(documents.isTruncated)
                 return { rows in
-                    let some = SparseEmbeddings(
-                        vectors: Array(queries.vectors[rows]),
-                        dimensions: queries.dimensions,
-                        isTruncated: Array(queries.isTruncated[rows])
-                    )
-                    return pipeline.similarity(some, documents)
+                    queries.vectors[rows].map { query in
+                        documents.vectors.map { query.similarity(to: $0, by: pipeline.model.settings.similarity) }
+                    }
                 }
             }
             return (rankings, truncated)

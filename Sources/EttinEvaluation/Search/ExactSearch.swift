@@ -255,8 +255,8 @@ extension TextEmbeddings {
         }
     }
 
-    /// The distance of a vector from one of others.
-    fileprivate func distance(
+    /// The distance of a vector from one of others, Euclidean or Manhattan.
+    func distance(
         _ index: Int,
         to others: TextEmbeddings,
         _ other: Int,

@@ -38,7 +38,7 @@ final class TopScores {
         thresholds.deallocate()
     }
 
-    /// Takes scores of a row in. Different threads may do so for different rows.
+    /// Takes scores of a row in; different threads may do so for different rows.
     ///
     /// - Parameters:
     ///   - scores: The scores of consecutive places; those that are NaN are passed over.

@@ -240,7 +240,8 @@ private struct PreparedRows {
             kind = .grouped(groups)
         }
         switch kind {
-        case .shuffled, .noDuplicates: nominalBatchCount = options.dropsLast ? rowCount / size : (rowCount - 1) / size + 1
+        case .shuffled, .noDuplicates:
+            nominalBatchCount = options.dropsLast ? rowCount / size : (rowCount - 1) / size + 1
         case .grouped(let groups):
             let pairs = groups.map { $0.count / 2 }.sorted(by: >)
             let length = 2 * pairs.map { min($0, pairs[1]) }.reduce(0, +)

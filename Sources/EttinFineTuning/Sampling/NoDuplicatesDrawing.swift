@@ -86,7 +86,9 @@ final class NoDuplicatesDrawing: RowDrawing {
         var batch: [Int32] = []
         batch.reserveCapacity(min(batchSize, rowCount))
         while batch.count < batchSize, let head = heads.popFirst() {
-            guard waiting[head.value]?.isListed == true, waiting[head.value]?.places.first == head.place else { continue }
+            guard waiting[head.value]?.isListed == true, waiting[head.value]?.places.first == head.place else {
+                continue
+            }
             guard !taken.contains(head.value) else {
                 suspend(head.value)
                 continue

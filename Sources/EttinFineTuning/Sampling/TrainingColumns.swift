@@ -114,7 +114,8 @@ package struct TrainingColumns: SampledRows, Sendable {
         throw TrainingError(
             .unsupported,
             table.name,
-            found: "has labels of kind \(table.kind(ofColumn: column).rawValue) in \(quoted(table.columnNames[column]))",
+            found:
+                "has labels of kind \(table.kind(ofColumn: column).rawValue) in \(quoted(table.columnNames[column]))",
             expected: "numbers, or lists of numbers"
         )
     }

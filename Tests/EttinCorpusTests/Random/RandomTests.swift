@@ -65,6 +65,23 @@ struct RandomTests {
         #expect(limits.map { generator.integer(in: 0..<$0) } == [102, 435, 860, 2, 0, 106])
     }
 
+    @Test(
+        "Python's sample",
+        arguments: [
+            (12, 30, [15, 8, 21], [16, 21, 11]), (12, 100, [60, 34, 84], [67, 85, 44]),
+            (7, 5, [2, 1, 3, 0, 4], [4, 0, 1, 3, 2]), (7, 40, [20, 9, 25, 3, 4, 34], [6, 23, 37, 3, 32, 13]),
+            // Up to 85 numbers are a pool, of which what was drawn is taken; more are drawn again when they repeat.
+            (1, 85, [17, 72, 8, 32, 15, 63], [57, 60, 48, 26, 12, 62]),
+            (1, 86, [17, 72, 8, 32, 15, 63], [57, 60, 83, 48, 26, 12]),
+            (1_099_511_627_779, 70, [28, 7, 12, 38, 54, 29, 60, 35], [42, 33, 39, 32, 60, 69, 47, 6]),
+        ] as [(UInt64, Int, [Int], [Int])]
+    )
+    func pythonSample(_ example: (seed: UInt64, limit: Int, first: [Int], second: [Int])) {
+        var generator = PythonGenerator(seed: example.seed)
+        #expect(generator.sample(example.limit, example.first.count) == example.first)
+        #expect(generator.sample(example.limit, example.second.count) == example.second)
+    }
+
     @Test("Python's generator gives its shuffles and choices")
     func python() {
         var first = Array(0..<10)

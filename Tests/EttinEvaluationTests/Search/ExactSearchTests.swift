@@ -1,8 +1,8 @@
 import EttinInference
 import EttinModel
 import EttinPrimitives
-import Testing
 import TestSupport
+import Testing
 import Torch
 
 @testable import EttinEvaluation
@@ -66,6 +66,16 @@ import Torch
             let one = TextEmbeddings(values: Array(queries[index]), dimensions: 24, isTruncated: [false])
             #expect(try search.topK(one, k: 5)[0] == all[index])
         }
+    }
+
+    @Test(arguments: EmbeddingSimilarity.allCases, [3, 387])
+    func pairsHaveTheScoresOfTheSearch(_ similarity: EmbeddingSimilarity, _ width: Int) throws {
+        let (queries, corpus) = (vectors(7, width, seed: 3), vectors(90, width, seed: 4))
+        let hits = try ExactSearch.topK(queries: queries, corpus: corpus, k: 90, similarity: similarity)
+        let pairs = hits.enumerated().flatMap { query, hits in hits.map { (query: query, document: $0.index) } }
+        let scores = try ExactSearch.scores(ofPairs: pairs, queries, corpus, similarity: similarity)
+        // To the last bit, which margins of 0 rely on.
+        #expect(scores == hits.flatMap { $0.map(\.score) })
     }
 
     @Test func bfloat16FindsNearlyTheSame() throws {

@@ -1,7 +1,8 @@
 import EttinCorpus
-@testable import EttinFineTuning
 import EttinTraining
 import Testing
+
+@testable import EttinFineTuning
 
 /// Rows of texts with labels, in memory.
 private struct Rows: SampledRows {
@@ -144,7 +145,9 @@ private struct Rows: SampledRows {
         for trial in 0..<30 {
             let count = 1 + generator.integer(below: 60)
             let rows = Rows(
-                columns: (0..<1 + trial % 3).map { _ in (0..<count).map { _ in "v\(generator.integer(below: valueCount))" } }
+                columns: (0..<1 + trial % 3).map { _ in
+                    (0..<count).map { _ in "v\(generator.integer(below: valueCount))" }
+                }
             )
             for (size, dropsLast) in [(1, false), (4, false), (4, true), (7, true), (90, false)] {
                 if dropsLast, count < size { continue }

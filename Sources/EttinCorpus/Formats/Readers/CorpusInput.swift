@@ -70,7 +70,7 @@ public struct CorpusInput: Hashable, Sendable {
         var found: [CorpusInput] = []
         var seen: Set<ExactName> = []
         for path in paths {
-            let matches = try expanded(path)
+            let matches = matches(path)
             guard !matches.isEmpty else {
                 let isPattern = path.utf8.contains { "*?[".utf8.contains($0) }
                 throw CorpusError(
@@ -87,7 +87,8 @@ public struct CorpusInput: Hashable, Sendable {
         return found
     }
 
-    private static func expanded(_ path: String) throws -> [String] {
+    /// The path itself where it is there, otherwise what it matches as a pattern, sorted by bytes.
+    package static func matches(_ path: String) -> [String] {
         if FilePath.exists(path) { return [path] }
         var matches = glob_t()
         defer { globfree(&matches) }

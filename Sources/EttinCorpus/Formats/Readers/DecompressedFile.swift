@@ -19,7 +19,9 @@ package enum DecompressedFile {
     ///   written.
     package static func mapped(_ path: String) throws -> MappedFile {
         let spool = try SpoolFile(for: path)
-        guard let input = try CorpusInput.find([path], format: .jsonLines).first else { return try spool.mapped(as: path) }
+        guard let input = try CorpusInput.find([path], format: .jsonLines).first else {
+            return try spool.mapped(as: path)
+        }
         let stream = try ByteStream(input)
         var block = [UInt8](repeating: 0, count: 1 << 18)
         while true {

@@ -1,0 +1,88 @@
+import ArgumentParser
+import EttinEvaluation
+import EttinFiles
+import EttinTables
+import EttinTokenizer
+
+/// The pairs that negatives are mined for, and the texts that may become some.
+struct MiningDataOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Pairs of anchors and positives: a .jsonl, .csv, .tsv, .parquet or .arrow file, or a folder of them; may be "
+                + "repeated.",
+            valueName: "path"
+        ),
+        completion: .file()
+    )
+    var dataset: [String] = []
+
+    @Option(help: ArgumentHelp("Column of the anchors (default: the first).", valueName: "name"))
+    var anchorColumnName: String?
+
+    @Option(help: ArgumentHelp("Column of the positives (default: the second).", valueName: "name"))
+    var positiveColumnName: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Texts that may be negatives besides the positives: one per line of .txt, or a column of a file as of "
+                + "--dataset.",
+            valueName: "path"
+        ),
+        completion: .file()
+    )
+    var corpus: String?
+
+    @Option(help: ArgumentHelp("Column of --corpus (default: text, or the only one).", valueName: "name"))
+    var corpusColumnName: String?
+
+    func validate() throws {
+        if dataset.isEmpty { throw ValidationError("--dataset is not given; expected a file of pairs") }
+        if corpusColumnName != nil, corpus == nil { throw ValidationError("--corpus-column-name needs --corpus") }
+    }
+
+    /// The pairs and the corpus.
+    ///
+    /// - Throws: `TableError`, `EvaluationError` or `TokenizerError` for data that cannot be read or do not fit.
+    func pairs() throws -> MiningPairs {
+        try MiningPairs(
+            TableOpening().open(dataset),
+            anchorColumn: anchorColumnName,
+            positiveColumn: positiveColumnName,
+            corpus: corpus.map(texts)
+        )
+    }
+
+    private func texts(of path: String) throws -> [String] {
+        guard path.hasSuffix(".txt") else { return try columnTexts(of: path) }
+        if corpusColumnName != nil {
+            throw ValidationError("--corpus-column-name applies to files with columns; \(path) has lines")
+        }
+        var reader = try TextReader(path)
+        var texts: [String] = []
+        while let text = try reader.next() {
+            guard !text.isEmpty else {
+                throw TokenizerError.file(path: path, reason: "line \(texts.count + 1) is empty; expected a text")
+            }
+            texts.append(text)
+        }
+        if texts.isEmpty { throw NoTexts(source: path) }
+        return texts
+    }
+
+    private func columnTexts(of path: String) throws -> [String] {
+        let table = try TableOpening().open([path])
+        let name = corpusColumnName ?? (table.columnNames.count == 1 ? table.columnNames[0] : "text")
+        let column = try table.keeping(columns: [name])
+        return try (0..<column.rowCount).map { row in
+            let value = try column.value(row: row, column: 0)
+            if case .text(let text) = value, !text.isEmpty { return text }
+            throw TableError(
+                .malformed,
+                file: column.place(ofRow: row),
+                item: "column \(quoted(name))",
+                found: value == .text("") ? "is empty" : "holds \(value.kindText)",
+                expected: "a text"
+            )
+        }
+    }
+}
