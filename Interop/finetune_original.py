@@ -29,9 +29,8 @@ OWN = {
     "model_name_or_path", "pooling_mode", "max_seq_length", "train_dataset", "eval_dataset", "columns", "train_test_split",
     "train_select", "loss", "evaluator", "layout",
 }
-# What differs from run to run.
-TIMES = {"train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "eval_runtime"}
-TIMES |= {"eval_samples_per_second", "eval_steps_per_second"}
+# The ends of what differs from run to run.
+TIMES = ("_runtime", "_per_second", "total_flos")
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -115,7 +114,7 @@ def checkpoints(output):
 
 def entries(history):
     """Entries of a log without what differs from run to run."""
-    return [{name: value for name, value in entry.items() if name not in TIMES} for entry in history]
+    return [{name: value for name, value in entry.items() if not name.endswith(TIMES)} for entry in history]
 
 
 def load(recipe):
