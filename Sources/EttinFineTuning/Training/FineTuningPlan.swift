@@ -50,10 +50,11 @@ public struct FineTuningPlan: Sendable {
         // Weights, gradients and two moments, all in float32.
         stateBytes = 16 * Double(parameters)
         let size = min(batch.rows, rows)
-        let held =
-            objective.loss.cache.map { cache in
-                cache.tokens.map(Double.init) ?? Double(min(cache.rows, size * columns)) * tokens / Double(max(1, columns))
-            } ?? Double(size) * tokens
+        var held = Double(size) * tokens
+        if let cache = objective.loss.cache {
+            let rows = Double(min(cache.rows, size * columns)) / Double(max(1, columns))
+            held = min(held, cache.tokens.map(Double.init) ?? rows * tokens)
+        }
         activationBytes = held * model.activationBytesPerToken(
             precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
             recomputes: arguments.recomputesLayers
