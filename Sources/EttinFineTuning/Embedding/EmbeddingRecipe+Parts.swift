@@ -9,6 +9,7 @@ extension EmbeddingRecipe {
     /// The loss of the recipe.
     ///
     /// - Parameter modelFolder: Finds the folder of a model, such as a guide.
+    /// - Returns: The loss.
     /// - Throws: `TrainingError` for a loss that is not known or arguments that are wrong; what opening a guide throws.
     func objective(modelFolder: @escaping (String) throws -> String) throws -> EmbeddingObjective {
         try EmbeddingLosses.make(
@@ -25,6 +26,7 @@ extension EmbeddingRecipe {
     /// How rows make batches.
     ///
     /// - Parameter isEvaluation: Whether those of evaluations.
+    /// - Returns: What the samplers are told.
     func sampling(isEvaluation: Bool) -> BatchSampling.Options {
         var options = BatchSampling.Options(
             batchSize: isEvaluation ? arguments.evaluationBatchSize : arguments.trainBatchSize

@@ -86,7 +86,10 @@ package final class EmbeddingTask: TrainingTask {
         }
         return Batch(
             microbatches: try (start..<end).map { place in
-                try parts.batches.prepared(batches[place], step: clock.batch * arguments.accumulationSteps + place - start)
+                try parts.batches.prepared(
+                    batches[place],
+                    step: clock.batch * arguments.accumulationSteps + place - start
+                )
             },
             nextEpoch: end < batches.count ? clock.epoch : clock.epoch + 1
         )
@@ -99,7 +102,8 @@ package final class EmbeddingTask: TrainingTask {
             throw TrainingError(
                 .invalidOption,
                 "batch_sampler",
-                found: "makes no batch of \(arguments.trainBatchSize) in pass \(number + 1): too many rows share a value",
+                found:
+                    "makes no batch of \(arguments.trainBatchSize) in pass \(number + 1): too many rows share a value",
                 expected: "a smaller per_device_train_batch_size, or dataloader_drop_last: false"
             )
         }

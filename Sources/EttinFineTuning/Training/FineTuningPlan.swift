@@ -55,10 +55,12 @@ public struct FineTuningPlan: Sendable {
             let rows = Double(min(cache.rows, size * columns)) / Double(max(1, columns))
             held = min(held, cache.tokens.map(Double.init) ?? rows * tokens)
         }
-        activationBytes = held * model.activationBytesPerToken(
-            precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
-            recomputes: arguments.recomputesLayers
-        )
+        activationBytes =
+            held
+            * model.activationBytesPerToken(
+                precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
+                recomputes: arguments.recomputesLayers
+            )
     }
 
     /// The tokens of the run.
@@ -68,7 +70,7 @@ public struct FineTuningPlan: Sendable {
 extension EmbeddingBatches {
     /// The mean number of tokens of a row, by rows that are spread evenly over the data sets.
     ///
-    /// - Parameter rows: How many rows of each data set to read.
+    /// - Parameter count: How many rows of each data set to read.
     /// - Returns: The number, and the largest number of columns.
     /// - Throws: As ``prepared(_:step:)``.
     fileprivate func sampledTokens(rows count: Int) throws -> (tokens: Double, columns: Int) {
@@ -116,8 +118,16 @@ extension FineTuningPlan {
         lines.heading("run")
         let accumulated = batch.accumulation > 1 ? " × \(batch.accumulation) accumulated" : ""
         lines.add("batch", "\(NumberText.grouped(batch.rows)) rows\(accumulated)")
-        lines.add("steps", "\(NumberText.grouped(length.totalSteps)), \(NumberText.grouped(length.stepsPerEpoch)) a pass")
-        lines.add("passes", NumberText.shortest(arguments.maxSteps == nil ? arguments.epochs : Double(length.totalSteps) / Double(length.stepsPerEpoch)))
+        lines.add(
+            "steps",
+            "\(NumberText.grouped(length.totalSteps)), \(NumberText.grouped(length.stepsPerEpoch)) a pass"
+        )
+        lines.add(
+            "passes",
+            NumberText.shortest(
+                arguments.maxSteps == nil ? arguments.epochs : Double(length.totalSteps) / Double(length.stepsPerEpoch)
+            )
+        )
         lines.add("tokens", NumberText.compact(totalTokens))
         lines.add("learning rate", rateText)
         lines.add("precision", arguments.usesBFloat16 ? "bf16" : "fp32")
