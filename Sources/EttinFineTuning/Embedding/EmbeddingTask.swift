@@ -2,6 +2,7 @@ import EttinEvaluation
 import EttinFiles
 import EttinInference
 package import EttinModel
+import EttinTables
 package import EttinTraining
 package import Torch
 
@@ -13,6 +14,8 @@ package final class EmbeddingTask: TrainingTask {
     package struct Batch {
         /// The microbatches.
         var microbatches: [PreparedLossBatch]
+        /// The name of the data set of each; nil for the only one.
+        var datasets: [String?]
         /// The pass that the next batch belongs to.
         var nextEpoch: Int
     }
@@ -20,7 +23,7 @@ package final class EmbeddingTask: TrainingTask {
     /// What a task is made of.
     struct Parts {
         let model: EmbeddingModel
-        let objective: EmbeddingObjective
+        let objectives: EmbeddingObjectives
         let grouping: ParameterGrouping
         let batches: EmbeddingBatches
         let evaluation: EmbeddingEvaluation?
@@ -88,6 +91,7 @@ package final class EmbeddingTask: TrainingTask {
             microbatches: try (start..<end).map { place in
                 try parts.batches.prepared(batches[place], step: clock.batch * arguments.accumulationSteps + place - start)
             },
+            datasets: (start..<end).map { parts.batches.sets[batches[$0].dataset].dataset },
             nextEpoch: end < batches.count ? clock.epoch : clock.epoch + 1
         )
     }
@@ -142,7 +146,7 @@ package final class EmbeddingTask: TrainingTask {
         at clock: TrainingClock
     ) throws -> Double {
         let before = batch.microbatches[..<microbatch]
-        return try parts.objective.backward(
+        return try parts.objectives(batch.datasets[microbatch]).backward(
             parts.model,
             batch.microbatches[microbatch],
             weight: weight,
@@ -165,7 +169,7 @@ package final class EmbeddingTask: TrainingTask {
 
     /// Measures the loss on the data to evaluate on, and what the evaluator measures.
     package func evaluate() throws -> [(key: String, value: Double)]? {
-        try parts.evaluation?.run(parts.model, parts.objective, at: clock)
+        try parts.evaluation?.run(parts.model, parts.objectives, at: clock)
     }
 
     // MARK: Files

@@ -8,6 +8,11 @@ public struct CheckpointStore: Hashable, Sendable {
         public let batch: Int
         /// The folder.
         public let path: String
+
+        package init(batch: Int, path: String) {
+            self.batch = batch
+            self.path = path
+        }
     }
 
     /// The folder of the run.
