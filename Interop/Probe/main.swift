@@ -9,6 +9,7 @@ do {
     case "bench": runBench(arguments)
     case "bench-contrastive": try runContrastive(arguments)
     case "corpus": try runCorpus(arguments)
+    case "evaluate": serve(answerEvaluationRequest)
     case "files": try runFiles(arguments)
     case "finetune": try runFineTuning(arguments)
     case "hub": runHub(arguments)
@@ -21,8 +22,8 @@ do {
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|files|finetune|hub|losses|model|order|search|"
-                + "share|tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|evaluate|files|finetune|hub|losses|model|order|"
+                + "search|share|tokenizer|training ..."
         )
     }
 } catch {
