@@ -175,11 +175,8 @@ extension TrainingArguments {
 
     /// That the best model is among the checkpoints.
     private func checkBest(_ section: RecipeSection) throws {
-        if case .plateau(let reduction) = schedule {
-            if evaluation == .no {
-                throw section.problem("lr_scheduler_type", "is reduce_lr_on_plateau", "an eval_strategy: steps or epoch")
-            }
-            _ = reduction
+        if case .plateau = schedule, evaluation == .no {
+            throw section.problem("lr_scheduler_type", "is reduce_lr_on_plateau", "an eval_strategy: steps or epoch")
         }
         guard loadsBestAtEnd, saving != .best else { return }
         guard evaluation.rawValue == saving.rawValue else {

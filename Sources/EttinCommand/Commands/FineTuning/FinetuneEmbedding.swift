@@ -61,6 +61,7 @@ struct FinetuneEmbedding: ParsableCommand {
         let values = arguments.values + (layout.map { ["layout=\($0)"] } ?? [])
         let recipe = try arguments.recipe.map { try EmbeddingRecipe(path: $0, overrides: values) } ?? EmbeddingRecipe(values: values)
         var options = EmbeddingFineTuning.Options(table: FineTuningData.table)
+        options.dataFolder = FineTuningData.folder
         options.modelFolder = { try HubAccess.folder($0, revision: nil) }
         options.device = try place.prepare(orElse: recipe.arguments.device)
         options.onLine = Diagnostics.note
