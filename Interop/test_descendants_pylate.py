@@ -6,8 +6,8 @@ Needs the program ettin, whose folder is named by ETTIN_BIN_DIR, and the environ
 import numpy
 import pytest
 import torch
-from datasets_stand_in import models, rank
 from descendants import DOCUMENTS, QUERIES, WIDTH, checkpoint, close, kind, lines, randomise
+from pylate import models, rank
 
 NAME = "descendants: token vectors of PyLate, largest difference"
 SPACED = [*QUERIES, "  blanks around the text  "]

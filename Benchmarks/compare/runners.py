@@ -45,6 +45,9 @@ class Runner:
         else:
             python = PYTHONS.get(program, sys.executable)
             command = [python, HERE / "worker.py", program, dtype, folder, task, str(threads)]
+        self.start(command, log)
+
+    def start(self, command, log):
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
         )

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from runners import PYTHONS
-from text_peers import pylate
 from text_rows import LABELS, LONGEST
 
 DIMENSIONS = 128
@@ -55,7 +54,9 @@ def write_model(task, base, tokenizer, folder):
 
     torch.manual_seed(17)
     if task == "late":
-        model = pylate().models.ColBERT(
+        from pylate import models
+
+        model = models.ColBERT(
             model_name_or_path=base, embedding_size=DIMENSIONS, document_length=LONGEST, device="cpu")
         model.save_pretrained(folder)
     elif task == "rerank":

@@ -1,9 +1,6 @@
 """Peers that time whole libraries, from texts to results."""
 
-import sys
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def batch_size(request):
@@ -50,7 +47,9 @@ class MultiVectorEncoders(Peer):
 
 class PyLate(Peer):
     def build(self, folder):
-        self.model = pylate().models.ColBERT(model_name_or_path=folder, device="cpu").to(self.dtype)
+        from pylate import models
+
+        self.model = models.ColBERT(model_name_or_path=folder, device="cpu").to(self.dtype)
 
     def work(self, request):
         rows = self.model.encode(
@@ -108,8 +107,10 @@ class Scorer(Peer):
 
 class PyLateScorer(Scorer):
     def build(self, folder):
+        from pylate import rank
+
         super().build(folder)
-        self.rank = pylate().rank
+        self.rank = rank
 
     def work(self, request):
         documents = self.documents[:request["count"]]
@@ -128,10 +129,3 @@ PEERS = {
     ("pylate", "late"): PyLate,
     ("pylate", "maxsim"): PyLateScorer,
 }
-
-
-def pylate():
-    sys.path.insert(0, str(ROOT / "Interop"))
-    import datasets_stand_in
-
-    return datasets_stand_in

@@ -11,6 +11,7 @@ do {
     case "corpus": try runCorpus(arguments)
     case "evaluate": serve(answerEvaluationRequest)
     case "files": try runFiles(arguments)
+    case "finetune": try runFineTuning(arguments)
     case "hub": runHub(arguments)
     case "losses": serve(answerLossRequest)
     case "model": try runModel(arguments)
@@ -22,8 +23,8 @@ do {
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|evaluate|files|hub|losses|model|order|"
-                + "search|share|tables|tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|evaluate|files|finetune|hub|losses|"
+                + "model|order|search|share|tables|tokenizer|training ..."
         )
     }
 } catch {

@@ -54,13 +54,14 @@ struct EmbeddingData {
     /// Checks that every row is one that the loss takes.
     ///
     /// - Parameters:
-    ///   - objective: The loss.
+    ///   - objectives: The losses.
     ///   - width: The width of the model's vectors.
     /// - Returns: What is odd, though possible.
     /// - Throws: `TrainingError` naming the data, or file and row.
-    func check(_ objective: EmbeddingObjective, width: Int) throws -> [String] {
+    func check(_ objectives: EmbeddingObjectives, width: Int) throws -> [String] {
         var notices: [String] = []
         for set in train + evaluation {
+            let objective = objectives(set.dataset)
             notices += try objective.check(columns: set.columnNames.count, labels: set.labelKind, width: width)
             let range = objective.labelRange
             try set.checkRows(

@@ -2,6 +2,7 @@ import EttinEvaluation
 import EttinFiles
 import EttinInference
 package import EttinModel
+import EttinTables
 package import EttinTraining
 package import Torch
 
@@ -13,6 +14,8 @@ package final class EmbeddingTask: TrainingTask {
     package struct Batch {
         /// The microbatches.
         var microbatches: [PreparedLossBatch]
+        /// The name of the data set of each; nil for the only one.
+        var datasets: [String?]
         /// The pass that the next batch belongs to.
         var nextEpoch: Int
     }
@@ -20,7 +23,7 @@ package final class EmbeddingTask: TrainingTask {
     /// What a task is made of.
     struct Parts {
         let model: EmbeddingModel
-        let objective: EmbeddingObjective
+        let objectives: EmbeddingObjectives
         let grouping: ParameterGrouping
         let batches: EmbeddingBatches
         let evaluation: EmbeddingEvaluation?
@@ -91,6 +94,7 @@ package final class EmbeddingTask: TrainingTask {
                     step: clock.batch * arguments.accumulationSteps + place - start
                 )
             },
+            datasets: (start..<end).map { parts.batches.sets[batches[$0].dataset].dataset },
             nextEpoch: end < batches.count ? clock.epoch : clock.epoch + 1
         )
     }
@@ -109,6 +113,18 @@ package final class EmbeddingTask: TrainingTask {
         }
         epoch = (number, batches)
         return batches
+    }
+
+    /// The batches of a pass, for checks.
+    ///
+    /// - Parameter number: The number of the pass, from 0.
+    /// - Returns: For each batch, the name of the data set and where its rows are.
+    /// - Throws: As ``nextBatch()``.
+    package func places(ofEpoch number: Int) throws -> [(dataset: String?, rows: [String])] {
+        try batches(ofEpoch: number).map { batch in
+            let set = parts.batches.sets[batch.dataset]
+            return (set.dataset, batch.rows.map { set.table.place(ofRow: $0) })
+        }
     }
 
     /// How much a batch is.
@@ -134,7 +150,7 @@ package final class EmbeddingTask: TrainingTask {
         at clock: TrainingClock
     ) throws -> Double {
         let before = batch.microbatches[..<microbatch]
-        return try parts.objective.backward(
+        return try parts.objectives(batch.datasets[microbatch]).backward(
             parts.model,
             batch.microbatches[microbatch],
             weight: weight,
@@ -157,7 +173,7 @@ package final class EmbeddingTask: TrainingTask {
 
     /// Measures the loss on the data to evaluate on, and what the evaluator measures.
     package func evaluate() throws -> [(key: String, value: Double)]? {
-        try parts.evaluation?.run(parts.model, parts.objective, at: clock)
+        try parts.evaluation?.run(parts.model, parts.objectives, at: clock)
     }
 
     // MARK: Files

@@ -34,7 +34,7 @@ public struct FineTuningPlan: Sendable {
         _ length: TrainingLength,
         _ batches: EmbeddingBatches,
         model: EmbeddingModel,
-        objective: EmbeddingObjective,
+        objectives: EmbeddingObjectives,
         maxTokens: Int
     ) throws {
         let arguments = recipe.arguments
@@ -43,17 +43,22 @@ public struct FineTuningPlan: Sendable {
         self.maxTokens = maxTokens
         rows = batches.rowCount
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
-        lossNames = objective.names
+        lossNames = objectives.names
         parameters = model.parameterCount
         let (tokens, columns) = try batches.sampledTokens(rows: Self.sampleRows)
         tokensPerRow = tokens
         // Weights, gradients and two moments, all in float32.
         stateBytes = 16 * Double(parameters)
         let size = min(batch.rows, rows)
-        var held = Double(size) * tokens
-        if let cache = objective.loss.cache {
-            let rows = Double(min(cache.rows, size * columns)) / Double(max(1, columns))
-            held = min(held, cache.tokens.map(Double.init) ?? rows * tokens)
+        let tokensPerText = tokens / Double(max(1, columns))
+        var held = 0.0
+        for set in batches.sets {
+            guard let cache = objectives(set.dataset).loss.cache else {
+                held = max(held, Double(size) * tokens)
+                continue
+            }
+            let slice = Double(min(cache.rows, size * columns)) * tokensPerText
+            held = max(held, cache.tokens.map(Double.init) ?? slice)
         }
         activationBytes =
             held

@@ -40,7 +40,17 @@ package struct RunHistory {
         return entry
     }
 
-    /// Makes the entry of an evaluation, or the last one of a run.
+    /// Makes the entries of an evaluation: one for each data set, which begins with its loss.
+    mutating func log(evaluation metrics: [(key: String, value: Double)], epoch: Double, step: Int) {
+        var rest = metrics[...]
+        repeat {
+            let next = rest.dropFirst().firstIndex { $0.key.hasSuffix("_loss") } ?? rest.endIndex
+            log(Array(rest[..<next]), epoch: epoch, step: step)
+            rest = rest[next...]
+        } while !rest.isEmpty
+    }
+
+    /// Makes the last entry of a run, or one of an evaluation.
     mutating func log(_ values: [(key: String, value: Double)], epoch: Double, step: Int) {
         var entry = JSONObject(values.map { ($0.key, JSONValue($0.value)) })
         entry["epoch"] = JSONValue(epoch)

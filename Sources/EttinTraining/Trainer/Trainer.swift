@@ -240,7 +240,7 @@ public final class Trainer<Task: TrainingTask> {
         }
         evaluation = metrics
         if let strategies = settings.strategies {
-            history.log(metrics, epoch: strategies.epoch(at: clock), step: clock.batch)
+            history.log(evaluation: metrics, epoch: strategies.epoch(at: clock), step: clock.batch)
             if clock.batch > 0, let key = strategies.plateauMetric {
                 rates.take(metric: try value(of: key, in: metrics))
             }
