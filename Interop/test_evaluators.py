@@ -130,7 +130,7 @@ def retrieval_data(seed, queries=12, documents=150):
     """Queries, documents (some of them twice) and judgements."""
     draw = random.Random(seed)
     found = texts(documents, seed)
-    found[7] = found[91] = found[3]
+    found[7] = found[-9] = found[3]
     corpus = {f"d{number}": text for number, text in enumerate(found)}
     questions = {f"q{number}": text for number, text in enumerate(texts(queries, seed + 1, 6))}
     relevant = {query: set(draw.sample(sorted(corpus), draw.randint(1, 6))) for query in list(questions)[:-1]}
@@ -178,8 +178,8 @@ def test_similarity_of_pairs(model, tmp_path, measured, options):
     recipe = {"type": "EmbeddingSimilarityEvaluator", "name": "sts", **options}
     recipe["dataset"] = str(json_lines(tmp_path / "rows.jsonl", rows))
     original = EmbeddingSimilarityEvaluator(ones, others, scores, name="sts", **options)
-    if options.get("precision") == "int8":
-        # Steps of 1/255 turn the last bits of floats into whole steps now and then.
+    if "precision" in options:
+        # Last bits of floats turn into whole steps now and then, and scores that are equal differ in the original's float32.
         theirs = original(model)
         found = ours(model.folder, recipe)["metrics"]
         assert all(abs(found[key] - value) < 2e-3 for key, value in theirs.items())

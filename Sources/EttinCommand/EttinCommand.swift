@@ -26,7 +26,8 @@ struct EttinCommand: ParsableCommand {
             Pretrain.self, FinetuneGroup.self, MineNegatives.self, SuiteGroup.self, Sweep.self, Report.self,
             PairGroup.self, Initialize.self, Convert.self, Average.self,
             Info.self,
-            EvaluateGroup.self, Bench.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self, Environment.self,
+            EvaluateGroup.self, Bench.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self,
+            Environment.self,
         ]
     )
 }

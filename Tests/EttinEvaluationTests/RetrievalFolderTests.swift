@@ -37,8 +37,8 @@ import Testing
             #expect(read.data.judgements[0] == [ExactName("d3"): 2, ExactName("d9"): 1])
             #expect(
                 read.notices == [
-                    "the judgements of 1 queries have no effect: queries.jsonl lacks them",
-                    "1 relevant documents cannot be found: corpus.jsonl lacks them",
+                    "the judgements of 1 query have no effect: queries.jsonl lacks them",
+                    "1 relevant document cannot be found: corpus.jsonl lacks it",
                 ]
             )
         }
@@ -114,7 +114,11 @@ import Testing
                             positives: ["a cat", "a fox"],
                             candidates: .documents(["a dog", "a cat"])
                         ),
-                        RerankingSample(query: "dog", positives: ["a dog"], candidates: .documents(["a cat", "a fox"])),
+                        RerankingSample(
+                            query: "dog",
+                            positives: ["a dog"],
+                            candidates: .documents(["a cat", "a fox"])
+                        ),
                     ]
                 )
             }
@@ -130,7 +134,9 @@ import Testing
             #expect(metrics.count == 3 * 15 && evaluator.primaryMetric == "NanoBEIR_mean_cosine_ndcg@10")
             #expect(metrics.value("NanoNQ_cosine_ndcg@10") == metrics.value("NanoBEIR_mean_cosine_ndcg@10"))
             #expect(evaluator.reports.map(\.name) == ["NanoNQ", "NanoFEVER", "NanoBEIR_mean"])
-            #expect(evaluator.reports.map(\.description) == ["Information Retrieval", "Information Retrieval", "Nano BEIR"])
+            #expect(
+                evaluator.reports.map(\.description) == ["Information Retrieval", "Information Retrieval", "Nano BEIR"]
+            )
             let one = try NanoBEIREvaluator(NanoBEIRFolder(folder.path), datasets: [.nq])
             _ = try one.evaluate(Self.model)
             #expect(one.reports.map(\.name) == ["NanoNQ"])

@@ -290,7 +290,10 @@ package struct EvaluatorRecipe {
 
     private func retrievalEvaluator(_ data: EvaluatorData) throws -> InformationRetrievalEvaluator {
         guard let folder = try section.string("dataset") else {
-            throw section.missing("dataset", "a folder in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/test.tsv")
+            throw section.missing(
+                "dataset",
+                "a folder in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/test.tsv"
+            )
         }
         var settings = try retrievalSettings()
         settings.corpusChunkSize =
@@ -417,7 +420,8 @@ package struct EvaluatorRecipe {
     /// A number, or a list of numbers from 1.
     private func cutoffs(_ key: String) throws -> [Int]? {
         try items(key)?.map { item in
-            guard case .scalar(let text, true) = item.content, let number = RecipeSection.integer(text), number > 0 else {
+            guard case .scalar(let text, true) = item.content, let number = RecipeSection.integer(text), number > 0
+            else {
                 throw section.wrong(key, item, "a whole number from 1, or a list of them")
             }
             return number

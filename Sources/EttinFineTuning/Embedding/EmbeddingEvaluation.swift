@@ -30,20 +30,20 @@ struct EmbeddingEvaluation {
     ///
     /// - Parameters:
     ///   - model: The model.
-    ///   - objective: The loss.
+    ///   - objectives: The losses.
     ///   - clock: How far the run has come.
-    /// - Returns: The metrics under transformers' names.
+    /// - Returns: The metrics under transformers' names; the evaluator's are after the loss of the first data set.
     /// - Throws: When data cannot be read, memory or the device fails, or a table cannot be written.
     func run(
         _ model: EmbeddingModel,
-        _ objective: EmbeddingObjective,
+        _ objectives: EmbeddingObjectives,
         at clock: TrainingClock
     ) throws -> [(key: String, value: Double)] {
         var metrics: [(key: String, value: Double)] = []
         for dataset in datasets {
             let prefix = dataset.name.map { "eval_\($0)" } ?? "eval"
             let begin = ContinuousClock.now
-            let (loss, batches) = try loss(of: dataset.batches, model, objective)
+            let (loss, batches) = try loss(of: dataset.batches, model, objectives(dataset.name))
             metrics.append(("\(prefix)_loss", loss))
             metrics += speed(prefix, since: begin, samples: dataset.batches.rowCount, batches: batches)
         }
@@ -53,7 +53,7 @@ struct EmbeddingEvaluation {
         let losses = metrics.prefix { $0.key.hasSuffix("_loss") }.count
         metrics.insert(
             contentsOf: figures.map { ($0.key.hasPrefix("eval_") ? $0.key : "eval_\($0.key)", $0.value) },
-            at: datasets.count == 1 ? losses : metrics.count
+            at: losses
         )
         return metrics
     }

@@ -83,15 +83,15 @@ public final class EmbeddingFineTuning {
         }
         let maxTokens = pipeline.preparer.limit
         model.settings.maxSequenceLength = maxTokens
-        let objective = try recipe.objective(modelFolder: options.modelFolder)
+        let objectives = try EmbeddingObjectives(recipe, modelFolder: options.modelFolder)
         let reading = EmbeddingBatches.Reading(
             preparer: pipeline.preparer,
             truncatesLeft: try pipeline.truncatesLeft(nil),
-            keepsTexts: objective.readsTexts
+            keepsTexts: objectives.readsTexts
         )
         let data = try EmbeddingData(recipe, options.table)
         var notices = recipe.notices + model.settings.notices + data.notices
-        notices += try data.check(objective, width: model.dimensions)
+        notices += try data.check(objectives, width: model.dimensions)
         let batches = try EmbeddingBatches(data.train, reading, recipe.sampling(isEvaluation: false))
         let length = try arguments.length(microbatches: batches.sampling.nominalBatchCount, rows: batches.rowCount)
         var settings = try arguments.trainerSettings(length)
@@ -99,7 +99,7 @@ public final class EmbeddingFineTuning {
         let strategies = settings.strategies
         let card = EmbeddingCard(
             recipe: recipe,
-            lossNames: objective.names,
+            lossNames: objectives.names,
             rowCount: batches.rowCount,
             parameterCount: model.parameterCount,
             maxTokens: maxTokens
@@ -139,20 +139,23 @@ public final class EmbeddingFineTuning {
             )
         if options.device != .cpu { try withRecovery { model.convert(on: options.device) } }
         model.setRequiresGradient(true)
-        let identity = Self.runIdentity(recipe, objective, batches)
+        let identity = Self.runIdentity(recipe, objectives, batches)
         let start =
             try resumed.map {
                 try InitialTrainerState(
                     resuming: $0,
                     runIdentity: identity,
                     stateFile: TrainerState.strategiesFileName,
-                    keys: RunKeys(length: arguments.maxSteps == nil ? "num_train_epochs" : "max_steps", folder: "output_dir")
+                    keys: RunKeys(
+                        length: arguments.maxSteps == nil ? "num_train_epochs" : "max_steps",
+                        folder: "output_dir"
+                    )
                 )
             } ?? InitialTrainerState(settings.optimizer)
         let task = EmbeddingTask(
             EmbeddingTask.Parts(
                 model: model,
-                objective: objective,
+                objectives: objectives,
                 grouping: try ParameterGrouping(model, arguments.rateRules),
                 batches: batches,
                 evaluation: evaluation,
@@ -163,7 +166,7 @@ public final class EmbeddingFineTuning {
             at: start.clock
         )
         trainer = try Trainer(task, settings, from: start)
-        plan = try FineTuningPlan(recipe, length, batches, model: model, objective: objective, maxTokens: maxTokens)
+        plan = try FineTuningPlan(recipe, length, batches, model: model, objectives: objectives, maxTokens: maxTokens)
         finalFolder = FilePath.joined(arguments.outputFolder, EmbeddingFiles.finalFolder)
         self.notices = notices
     }
@@ -273,13 +276,13 @@ public final class EmbeddingFineTuning {
     /// What a run that is resumed must share: what decides batches, losses and updates besides the length.
     private static func runIdentity(
         _ recipe: EmbeddingRecipe,
-        _ objective: EmbeddingObjective,
+        _ objectives: EmbeddingObjectives,
         _ batches: EmbeddingBatches
     ) -> [String: String] {
         let arguments = recipe.arguments
         return [
             "model_name_or_path": recipe.model,
-            "loss": recipe.loss?.node.json.text() ?? objective.name,
+            "loss": recipe.loss?.node.json.text() ?? objectives.names.joined(separator: ", "),
             "train_dataset": "\(batches.rowCount) rows of "
                 + batches.sets.map { ($0.dataset ?? "data") + " " + $0.columnNames.joined(separator: "/") }
                 .joined(separator: ", "),

@@ -6,25 +6,10 @@ import EttinTables
 import EttinTraining
 
 extension EmbeddingRecipe {
-    /// The loss of the recipe.
-    ///
-    /// - Parameter modelFolder: Finds the folder of a model, such as a guide.
-    /// - Throws: `TrainingError` for a loss that is not known or arguments that are wrong; what opening a guide throws.
-    func objective(modelFolder: @escaping (String) throws -> String) throws -> EmbeddingObjective {
-        try EmbeddingLosses.make(
-            loss?.node,
-            EmbeddingLosses.Context(
-                path: "loss",
-                file: loss?.name ?? "",
-                seed: UInt64(arguments.seed),
-                guide: { try TextEmbeddingPipeline(folder: modelFolder($0)) }
-            )
-        )
-    }
-
     /// How rows make batches.
     ///
     /// - Parameter isEvaluation: Whether those of evaluations.
+    /// - Returns: What the samplers are told.
     func sampling(isEvaluation: Bool) -> BatchSampling.Options {
         var options = BatchSampling.Options(
             batchSize: isEvaluation ? arguments.evaluationBatchSize : arguments.trainBatchSize

@@ -1,7 +1,7 @@
-public import EttinJSON
+package import EttinJSON
 public import EttinModel
 package import EttinRecipes
-public import EttinTraining
+import EttinTraining
 
 /// The fine-tuning of an embedding model as its recipe describes it.
 ///

@@ -2,6 +2,7 @@ import EttinEvaluation
 import EttinFiles
 import EttinInference
 package import EttinModel
+import EttinTables
 package import EttinTraining
 package import Torch
 
@@ -13,6 +14,8 @@ package final class EmbeddingTask: TrainingTask {
     package struct Batch {
         /// The microbatches.
         var microbatches: [PreparedLossBatch]
+        /// The name of the data set of each; nil for the only one.
+        var datasets: [String?]
         /// The pass that the next batch belongs to.
         var nextEpoch: Int
     }
@@ -20,7 +23,7 @@ package final class EmbeddingTask: TrainingTask {
     /// What a task is made of.
     struct Parts {
         let model: EmbeddingModel
-        let objective: EmbeddingObjective
+        let objectives: EmbeddingObjectives
         let grouping: ParameterGrouping
         let batches: EmbeddingBatches
         let evaluation: EmbeddingEvaluation?
@@ -86,8 +89,12 @@ package final class EmbeddingTask: TrainingTask {
         }
         return Batch(
             microbatches: try (start..<end).map { place in
-                try parts.batches.prepared(batches[place], step: clock.batch * arguments.accumulationSteps + place - start)
+                try parts.batches.prepared(
+                    batches[place],
+                    step: clock.batch * arguments.accumulationSteps + place - start
+                )
             },
+            datasets: (start..<end).map { parts.batches.sets[batches[$0].dataset].dataset },
             nextEpoch: end < batches.count ? clock.epoch : clock.epoch + 1
         )
     }
@@ -99,7 +106,8 @@ package final class EmbeddingTask: TrainingTask {
             throw TrainingError(
                 .invalidOption,
                 "batch_sampler",
-                found: "makes no batch of \(arguments.trainBatchSize) in pass \(number + 1): too many rows share a value",
+                found:
+                    "makes no batch of \(arguments.trainBatchSize) in pass \(number + 1): too many rows share a value",
                 expected: "a smaller per_device_train_batch_size, or dataloader_drop_last: false"
             )
         }
@@ -142,7 +150,7 @@ package final class EmbeddingTask: TrainingTask {
         at clock: TrainingClock
     ) throws -> Double {
         let before = batch.microbatches[..<microbatch]
-        return try parts.objective.backward(
+        return try parts.objectives(batch.datasets[microbatch]).backward(
             parts.model,
             batch.microbatches[microbatch],
             weight: weight,
@@ -165,7 +173,7 @@ package final class EmbeddingTask: TrainingTask {
 
     /// Measures the loss on the data to evaluate on, and what the evaluator measures.
     package func evaluate() throws -> [(key: String, value: Double)]? {
-        try parts.evaluation?.run(parts.model, parts.objective, at: clock)
+        try parts.evaluation?.run(parts.model, parts.objectives, at: clock)
     }
 
     // MARK: Files

@@ -36,7 +36,7 @@ public struct FineTuningPlan: Sendable {
         _ length: TrainingLength,
         _ batches: EmbeddingBatches,
         model: EmbeddingModel,
-        objective: EmbeddingObjective,
+        objectives: EmbeddingObjectives,
         maxTokens: Int
     ) throws {
         let arguments = recipe.arguments
@@ -45,21 +45,29 @@ public struct FineTuningPlan: Sendable {
         self.maxTokens = maxTokens
         rows = batches.rowCount
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
-        lossNames = objective.names
+        lossNames = objectives.names
         parameters = model.parameterCount
         let (tokens, columns) = try batches.sampledTokens(rows: Self.sampleRows)
         tokensPerRow = tokens
         // Weights, gradients and two moments, all in float32.
         stateBytes = 16 * Double(parameters)
         let size = min(batch.rows, rows)
-        let held =
-            objective.loss.cache.map { cache in
-                cache.tokens.map(Double.init) ?? Double(min(cache.rows, size * columns)) * tokens / Double(max(1, columns))
-            } ?? Double(size) * tokens
-        activationBytes = held * model.activationBytesPerToken(
-            precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
-            recomputes: arguments.recomputesLayers
-        )
+        let tokensPerText = tokens / Double(max(1, columns))
+        var held = 0.0
+        for set in batches.sets {
+            guard let cache = objectives(set.dataset).loss.cache else {
+                held = max(held, Double(size) * tokens)
+                continue
+            }
+            let slice = Double(min(cache.rows, size * columns)) * tokensPerText
+            held = max(held, cache.tokens.map(Double.init) ?? slice)
+        }
+        activationBytes =
+            held
+            * model.activationBytesPerToken(
+                precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
+                recomputes: arguments.recomputesLayers
+            )
     }
 
     /// Seconds of training of the whole run, without evaluations and checkpoints; nil where no steps were taken.
@@ -72,7 +80,7 @@ public struct FineTuningPlan: Sendable {
 extension EmbeddingBatches {
     /// The mean number of tokens of a row, by rows that are spread evenly over the data sets.
     ///
-    /// - Parameter rows: How many rows of each data set to read.
+    /// - Parameter count: How many rows of each data set to read.
     /// - Returns: The number, and the largest number of columns.
     /// - Throws: As ``prepared(_:step:)``.
     fileprivate func sampledTokens(rows count: Int) throws -> (tokens: Double, columns: Int) {
@@ -120,8 +128,16 @@ extension FineTuningPlan {
         lines.heading("run")
         let accumulated = batch.accumulation > 1 ? " × \(batch.accumulation) accumulated" : ""
         lines.add("batch", "\(NumberText.grouped(batch.rows)) rows\(accumulated)")
-        lines.add("steps", "\(NumberText.grouped(length.totalSteps)), \(NumberText.grouped(length.stepsPerEpoch)) a pass")
-        lines.add("passes", NumberText.shortest(arguments.maxSteps == nil ? arguments.epochs : Double(length.totalSteps) / Double(length.stepsPerEpoch)))
+        lines.add(
+            "steps",
+            "\(NumberText.grouped(length.totalSteps)), \(NumberText.grouped(length.stepsPerEpoch)) a pass"
+        )
+        lines.add(
+            "passes",
+            NumberText.shortest(
+                arguments.maxSteps == nil ? arguments.epochs : Double(length.totalSteps) / Double(length.stepsPerEpoch)
+            )
+        )
         lines.add("tokens", NumberText.compact(totalTokens))
         lines.add("learning rate", rateText)
         lines.add("precision", arguments.usesBFloat16 ? "bf16" : "fp32")

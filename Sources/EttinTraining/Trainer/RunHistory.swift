@@ -40,7 +40,17 @@ package struct RunHistory {
         return entry
     }
 
-    /// Makes the entry of an evaluation, or the last one of a run.
+    /// Makes the entries of an evaluation: one for each data set, which begins with its loss.
+    mutating func log(evaluation metrics: [(key: String, value: Double)], epoch: Double, step: Int) {
+        var rest = metrics[...]
+        repeat {
+            let next = rest.dropFirst().firstIndex { $0.key.hasSuffix("_loss") } ?? rest.endIndex
+            log(Array(rest[..<next]), epoch: epoch, step: step)
+            rest = rest[next...]
+        } while !rest.isEmpty
+    }
+
+    /// Makes the last entry of a run, or one of an evaluation.
     mutating func log(_ values: [(key: String, value: Double)], epoch: Double, step: Int) {
         var entry = JSONObject(values.map { ($0.key, JSONValue($0.value)) })
         entry["epoch"] = JSONValue(epoch)
@@ -69,14 +79,18 @@ package struct RunHistory {
     ///   - folder: The folder of the checkpoint, whose `trainer_state.json` has the entries.
     /// - Throws: `TrainingError` for a file that is missing or malformed.
     init(_ state: JSONObject, folder: String) throws {
-        let fields = StateFields(path: FilePath.joined(folder, TrainerState.strategiesFileName), value: [
-            "history": .object(state)
-        ])
+        let fields = StateFields(
+            path: FilePath.joined(folder, TrainerState.strategiesFileName),
+            value: [
+                "history": .object(state)
+            ]
+        )
         lossSum = try fields.number("history", "loss_sum")
         loggedStep = try fields.count("history", "logged_step")
         earlierLossSum = try fields.number("history", "earlier_loss_sum")
         isEvaluationPending = state["evaluation_pending"]?.boolValue ?? false
-        bestCheckpoint = state["best_checkpoint"]?.isNull == false ? try fields.count("history", "best_checkpoint") : nil
+        bestCheckpoint =
+            state["best_checkpoint"]?.isNull == false ? try fields.count("history", "best_checkpoint") : nil
         let path = FilePath.joined(folder, Self.fileName)
         let file = try TrainingError.translating { try MappedFile(path: path) }
         let value: JSONValue

@@ -240,7 +240,7 @@ public final class Trainer<Task: TrainingTask> {
         }
         evaluation = metrics
         if let strategies = settings.strategies {
-            history.log(metrics, epoch: strategies.epoch(at: clock), step: clock.batch)
+            history.log(evaluation: metrics, epoch: strategies.epoch(at: clock), step: clock.batch)
             if clock.batch > 0, let key = strategies.plateauMetric {
                 rates.take(metric: try value(of: key, in: metrics))
             }
@@ -409,7 +409,9 @@ public final class Trainer<Task: TrainingTask> {
 
     /// Whether a checkpoint is due after a step, whatever an evaluation says.
     func saves(since before: TrainingClock) -> Bool {
-        guard let strategies = settings.strategies else { return isFinished || ends(settings.saveInterval, since: before) }
+        guard let strategies = settings.strategies else {
+            return isFinished || ends(settings.saveInterval, since: before)
+        }
         return strategies.saves(at: clock, since: before, isFinished: isFinished)
     }
 

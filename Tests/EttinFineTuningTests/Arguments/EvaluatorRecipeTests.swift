@@ -80,7 +80,8 @@ import Testing
 
     @Test func argumentsWithoutEffectAreNamed() throws {
         #expect(
-            try recipe("[{type: TripletEvaluator, batch_size: 16}, {type: TripletEvaluator, show_progress_bar: true}]").notices
+            try recipe("[{type: TripletEvaluator, batch_size: 16}, {type: TripletEvaluator, show_progress_bar: true}]")
+                .notices
                 == [
                     "evaluator[0].batch_size has no effect: batches are made by tokens",
                     "evaluator[1].show_progress_bar has no effect: evaluations show no bar",

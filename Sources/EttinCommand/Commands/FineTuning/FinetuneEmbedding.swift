@@ -59,7 +59,9 @@ struct FinetuneEmbedding: ParsableCommand {
 
     func run() throws {
         let values = arguments.values + (layout.map { ["layout=\($0)"] } ?? [])
-        let recipe = try arguments.recipe.map { try EmbeddingRecipe(path: $0, overrides: values) } ?? EmbeddingRecipe(values: values)
+        let recipe =
+            try arguments.recipe.map { try EmbeddingRecipe(path: $0, overrides: values) }
+            ?? EmbeddingRecipe(values: values)
         let session = try Self.session(recipe, place)
         if arguments.dryRun {
             for notice in session.notices { Diagnostics.note(notice) }
@@ -67,7 +69,9 @@ struct FinetuneEmbedding: ParsableCommand {
             if json.isOn { return try StandardOutput.write(document: plan.json) }
             return try StandardOutput.write { try $0.line(plan.text) }
         }
-        let outcome = try Interruption.draining(saying: "stopping after this step; interrupt again to stop without saving") {
+        let outcome = try Interruption.draining(
+            saying: "stopping after this step; interrupt again to stop without saving"
+        ) {
             try session.run()
         }
         try report(session, isFinished: outcome == .finished)
@@ -79,6 +83,7 @@ struct FinetuneEmbedding: ParsableCommand {
     /// - Throws: Whatever finding the device and preparing the run throw.
     static func session(_ recipe: EmbeddingRecipe, _ place: DeviceOptions) throws -> EmbeddingFineTuning {
         var options = EmbeddingFineTuning.Options(table: FineTuningData.table)
+        options.dataFolder = FineTuningData.folder
         options.modelFolder = { try HubAccess.folder($0, revision: nil) }
         options.device = try place.prepare(orElse: recipe.arguments.device)
         options.onLine = Diagnostics.note

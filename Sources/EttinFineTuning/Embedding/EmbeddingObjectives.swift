@@ -1,0 +1,76 @@
+import EttinFiles
+import EttinInference
+import EttinRecipes
+import EttinTraining
+
+/// The loss of a run, or one for each of its data sets.
+struct EmbeddingObjectives {
+    /// The losses with the names of their data sets; nil for the loss of all.
+    private let members: [(dataset: String?, objective: EmbeddingObjective)]
+
+    /// Makes the losses of a recipe.
+    ///
+    /// - Parameters:
+    ///   - recipe: The recipe.
+    ///   - modelFolder: Finds the folder of a model, such as a guide.
+    /// - Throws: `TrainingError` for a loss that is not known, arguments that are wrong, or a data set without a loss; what
+    ///   opening a guide throws.
+    init(_ recipe: EmbeddingRecipe, modelFolder: @escaping (String) throws -> String) throws {
+        func make(_ node: YAMLNode?, _ path: String) throws -> EmbeddingObjective {
+            try EmbeddingLosses.make(
+                node,
+                EmbeddingLosses.Context(
+                    path: path,
+                    file: recipe.loss?.name ?? "",
+                    seed: UInt64(recipe.arguments.seed),
+                    guide: { try TextEmbeddingPipeline(folder: modelFolder($0)) }
+                )
+            )
+        }
+        guard let loss = recipe.loss, case .mapping(let losses) = loss.node.content, !losses.isEmpty,
+            !losses.contains(where: { $0.key == "type" })
+        else {
+            members = [(nil, try make(recipe.loss?.node, "loss"))]
+            return
+        }
+        let names = (recipe.trainData + recipe.evaluationData).compactMap(\.name)
+        guard let stranger = losses.first(where: { !names.contains($0.key) }) else {
+            if let missing = names.first(where: { name in !losses.contains { $0.key == name } }) {
+                throw TrainingError(
+                    .missing,
+                    RecipeSection.place(loss.name, loss.node.line, "loss.\(missing)"),
+                    found: "is not there",
+                    expected: "a loss for each data set, or one with a type for all"
+                )
+            }
+            members = try losses.map { ($0.key, try make($0.value, "loss.\($0.key)")) }
+            return
+        }
+        throw TrainingError(
+            .invalidOption,
+            RecipeSection.place(loss.name, stranger.value.line, "loss.\(stranger.key)"),
+            found: names.isEmpty ? "is not known, and \"type\" is not there" : "is no data set",
+            expected: names.isEmpty
+                ? "the type of a loss, such as MultipleNegativesRankingLoss"
+                : "type, or the names of the data sets: \(names.joined(separator: ", "))"
+        )
+    }
+
+    /// The loss of a data set.
+    ///
+    /// - Parameter dataset: The name of the data set; nil for the only one.
+    /// - Returns: The loss.
+    func callAsFunction(_ dataset: String?) -> EmbeddingObjective {
+        (members.first { $0.dataset == dataset } ?? members[0]).objective
+    }
+
+    /// The names of the losses, and of what they wrap, none of them twice.
+    var names: [String] {
+        var names: [String] = []
+        for name in members.flatMap(\.objective.names) where !names.contains(name) { names.append(name) }
+        return names
+    }
+
+    /// Whether a loss reads the texts themselves.
+    var readsTexts: Bool { members.contains { $0.objective.readsTexts } }
+}
