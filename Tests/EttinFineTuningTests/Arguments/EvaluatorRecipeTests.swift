@@ -85,7 +85,7 @@ import Testing
         )
         #expect(
             message("{type: InformationRetrievalEvaluator, dataset: x, ndcg_at_k: [10, 0]}")
-                .contains("evaluator.ndcg_at_k: is 0; expected a whole number from 1, or a list of them")
+                .contains("evaluator.ndcg_at_k: is \"0\"; expected a whole number from 1, or a list of them")
         )
         #expect(message("{type: NanoBEIREvaluator, dataset_names: [trec]}").contains("has \"trec\"; expected some of"))
         #expect(message("{type: CrossEncoderRerankingEvaluator}").contains("measures rerankers"))
