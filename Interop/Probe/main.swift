@@ -8,6 +8,7 @@ do {
     case "attention": try runAttention()
     case "bench": runBench(arguments)
     case "corpus": try runCorpus(arguments)
+    case "evaluate": serve(answerEvaluationRequest)
     case "files": try runFiles(arguments)
     case "hub": runHub(arguments)
     case "model": try runModel(arguments)
@@ -18,7 +19,7 @@ do {
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|corpus|files|hub|model|order|search|share|tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|corpus|evaluate|files|hub|model|order|search|share|tokenizer|training ..."
         )
     }
 } catch {

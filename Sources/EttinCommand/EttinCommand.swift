@@ -26,7 +26,8 @@ struct EttinCommand: ParsableCommand {
             MineNegatives.self,
             Pretrain.self, SuiteGroup.self, Report.self, PairGroup.self, Initialize.self, Convert.self, Average.self,
             Info.self,
-            EvaluateGroup.self, Bench.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self, Environment.self,
+            EvaluateGroup.self, Bench.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self,
+            Environment.self,
         ]
     )
 }

@@ -64,7 +64,9 @@ import Testing
 
     @Test func wordsAreRunsOfLettersAndDigits() {
         var words: [String] = []
-        TextAnalyzer.forEachWord("Mach-2 FLOW, über's Ä_x 日本 e\u{301}") { words.append(String(decoding: $0, as: UTF8.self)) }
+        TextAnalyzer.forEachWord("Mach-2 FLOW, über's Ä_x 日本 e\u{301}") {
+            words.append(String(decoding: $0, as: UTF8.self))
+        }
         #expect(words == ["mach", "2", "flow", "über", "s", "ä", "x", "日本", "e\u{301}"])
     }
 

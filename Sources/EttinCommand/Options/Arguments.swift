@@ -30,6 +30,8 @@ extension TextRole: ExpressibleByArgument {}
 
 extension EmbeddingPrecision: ExpressibleByArgument {}
 
+extension EmbeddingSimilarity: ExpressibleByArgument {}
+
 extension WeightInitialization: ExpressibleByArgument {}
 
 extension CorpusInput.Format: ExpressibleByArgument {}

@@ -13,7 +13,9 @@ public struct BEIRFolder: Sendable {
     /// What the files say that has no effect, a sentence each.
     public let notices: [String]
 
-    /// Reads a folder. Texts stay in their files; ids and judgements are kept.
+    /// Reads a folder.
+    ///
+    /// Texts stay in their files; ids and judgements are kept.
     ///
     /// - Parameters:
     ///   - path: The folder.
@@ -57,13 +59,17 @@ public struct BEIRFolder: Sendable {
         var notices: [String] = []
         let known = Set(queryIDs.map { ExactName($0) })
         let unknown = judgements.keys.filter { !known.contains($0) }.count
-        if unknown > 0 { notices.append("the judgements of \(unknown) queries have no effect: queries.jsonl lacks them") }
+        if unknown > 0 {
+            let queries = unknown == 1 ? "1 query" : "\(unknown) queries"
+            notices.append("the judgements of \(queries) have no effect: queries.jsonl lacks them")
+        }
         let documents = Set(data.documentIDs.map { ExactName($0) })
         let missing = data.judgements.reduce(0) { sum, judged in
             sum + judged.count { $0.value > 0 && !documents.contains($0.key) }
         }
         if missing > 0 {
-            notices.append("\(missing) relevant documents cannot be found: corpus.jsonl lacks them")
+            let documents = missing == 1 ? "1 relevant document" : "\(missing) relevant documents"
+            notices.append("\(documents) cannot be found: corpus.jsonl lacks \(missing == 1 ? "it" : "them")")
         }
         return notices
     }

@@ -138,7 +138,8 @@ public struct NanoBEIRFolder: Sendable, Hashable {
             file: path,
             item: "\(subset.rawValue) of \(split)",
             found: "is not there",
-            expected: "files such as \(subset.rawValue)/\(split)-00000-of-00001.parquet or \(subset.rawValue)/\(split).jsonl"
+            expected:
+                "files such as \(subset.rawValue)/\(split)-00000-of-00001.parquet or \(subset.rawValue)/\(split).jsonl"
         )
     }
 }

@@ -158,6 +158,7 @@ extension DocumentRanking {
     ///   - progress: Told how many of the documents are done.
     ///   - encode: Takes the texts of a chunk, and gives what scores its documents for some queries.
     /// - Returns: For each query the documents, best first.
+    /// - Throws: What `encode` and what it gives throw; what reading the texts throws; `CancellationError`.
     fileprivate func rankings(
         progress: (Int) -> Void,
         _ encode: ([String]) throws -> (Range<Int>) throws -> [[Float]]

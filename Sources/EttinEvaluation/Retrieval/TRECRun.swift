@@ -24,7 +24,8 @@ package enum TRECRun {
             for (query, documents) in rankings.enumerated() {
                 var lines = ""
                 for (rank, hit) in documents.enumerated() {
-                    lines += "\(data.queryIDs[query]) Q0 \(data.documentIDs[hit.document]) \(rank + 1) \(hit.score) \(tag)\n"
+                    lines +=
+                        "\(data.queryIDs[query]) Q0 \(data.documentIDs[hit.document]) \(rank + 1) \(hit.score) \(tag)\n"
                 }
                 try file.write(Array(lines.utf8))
             }

@@ -1,6 +1,7 @@
 package import EttinEvaluation
 import EttinFiles
 import EttinInference
+package import EttinJSON
 import EttinModel
 package import EttinRecipes
 package import EttinTables
@@ -130,6 +131,16 @@ package struct EvaluatorRecipe {
             throw section.missing("evaluators", "a list of evaluators")
         }
         parts = try Self.parts(items, "\(path).evaluators", name)
+    }
+
+    /// Takes evaluators that were read before.
+    ///
+    /// - Parameters:
+    ///   - value: An object, or a list of objects.
+    ///   - name: Where it is from, for messages.
+    /// - Throws: `RecipeError` for a type or a key that is not known.
+    package init(_ value: JSONValue, name: String) throws {
+        try self.init(YAMLNode(value), name: name)
     }
 
     private static func kind(_ text: String, _ place: String) throws -> Kind {
@@ -279,7 +290,10 @@ package struct EvaluatorRecipe {
 
     private func retrievalEvaluator(_ data: EvaluatorData) throws -> InformationRetrievalEvaluator {
         guard let folder = try section.string("dataset") else {
-            throw section.missing("dataset", "a folder in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/test.tsv")
+            throw section.missing(
+                "dataset",
+                "a folder in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/test.tsv"
+            )
         }
         var settings = try retrievalSettings()
         settings.corpusChunkSize =
@@ -312,8 +326,10 @@ package struct EvaluatorRecipe {
     private func truncateDimension() throws -> Int? { try section.int("truncate_dim", in: 1...Int.largestCount) }
 
     private func cutoff() throws -> Int {
-        let k = try section.int("at_k", in: 1...Int.largestCount)
-        return try k ?? section.int("mrr_at_k", in: 1...Int.largestCount) ?? 10
+        if let k = try section.int("at_k", in: 1...Int.largestCount) { return k }
+        // The older name, which NanoBEIR's evaluator never had.
+        guard kind != .crossEncoderNanoBEIR else { return 10 }
+        return try section.int("mrr_at_k", in: 1...Int.largestCount) ?? 10
     }
 
     /// What the evaluator measures on.
@@ -406,7 +422,8 @@ package struct EvaluatorRecipe {
     /// A number, or a list of numbers from 1.
     private func cutoffs(_ key: String) throws -> [Int]? {
         try items(key)?.map { item in
-            guard case .scalar(let text, true) = item.content, let number = RecipeSection.integer(text), number > 0 else {
+            guard case .scalar(let text, true) = item.content, let number = RecipeSection.integer(text), number > 0
+            else {
                 throw section.wrong(key, item, "a whole number from 1, or a list of them")
             }
             return number

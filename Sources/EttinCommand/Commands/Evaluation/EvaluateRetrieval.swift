@@ -17,8 +17,8 @@ struct EvaluateRetrieval: ParsableCommand {
 
             Gains of nDCG are the grades as they are, equal scores are ordered by
             descending document id, and MAP is divided by all relevant documents, as
-            trec_eval does it. Evaluators during training have other rules: docs/
-            evaluation.md.
+            trec_eval does it. Evaluators during training follow other rules, those of
+            sentence-transformers.
 
             Queries get the model's prompt "query", documents the first of
             "document", "passage" and "corpus", where the model has them. Texts longer
@@ -86,7 +86,9 @@ struct EvaluateRetrieval: ParsableCommand {
     private var models: ArraySlice<String> { arguments.dropLast() }
 
     func validate() throws {
-        if let wrong = k.elements.first(where: { $0 < 1 }) { throw ValidationError("--k is \(wrong); expected 1 or more") }
+        if let wrong = k.elements.first(where: { $0 < 1 }) {
+            throw ValidationError("--k is \(wrong); expected 1 or more")
+        }
         if let truncateDim, truncateDim < 1 {
             throw ValidationError("--truncate-dim is \(truncateDim); expected 1 or more")
         }
@@ -184,10 +186,10 @@ struct EvaluateRetrieval: ParsableCommand {
         }
         guard !model.givesEmbeddings else { return }
         if similarity != nil {
-            throw ValidationError("--similarity applies to embedding models; \(name) compares by \(model.similarityName)")
+            throw ValidationError(
+                "--similarity applies to embedding models; \(name) compares by \(model.similarityName)"
+            )
         }
         if truncateDim != nil { throw ValidationError("--truncate-dim applies to embedding models, not to \(name)") }
     }
 }
-
-extension EmbeddingSimilarity: ExpressibleByArgument {}

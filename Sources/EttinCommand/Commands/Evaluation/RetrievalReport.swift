@@ -20,7 +20,7 @@ struct RetrievalReport {
 
     /// A table: for each cut-off a line for each row.
     func lines(_ rows: [Row]) -> [String] {
-        let names = rows.map { $0.similarity.map { _ in $0.name } ?? "BM25 (k1 0.9, b 0.4)" }
+        let names = rows.map { row in row.similarity == nil ? "BM25 (k1 0.9, b 0.4)" : row.name }
         let width = max(5, names.map(\.count).max() ?? 0)
         let measures = RetrievalEvaluation.Measure.allCases
         let depth = max(1, cutoffs.map { "\($0)".count }.max() ?? 1)
