@@ -52,7 +52,7 @@ def sentences(count, seed):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Pairs, some anchors having several positives and some pairs coming twice, and a corpus with some of them in it."""
+    """Pairs, of which some share their anchor and some come twice, and a corpus with some of the positives in it."""
     folder = tmp_path_factory.mktemp("mining")
     anchors, documents = sentences(24, seed=1), sentences(120, seed=2)
     generator = random.Random(3)
@@ -190,7 +190,8 @@ def test_deprecated_names(data, static, tmp_path, measured):
 
 
 def test_columns_by_name(data, static, tmp_path, measured):
-    rows = [{"id": str(index), "answer": row["answer"], "query": row["query"]} for index, row in enumerate(data["rows"])]
+    rows = [{"id": str(index), "answer": row["answer"], "query": row["query"]}
+            for index, row in enumerate(data["rows"])]
     model = SentenceTransformer(str(static), device="cpu")
     names = {"anchor_column_name": "query", "positive_column_name": "answer"}
     expected = mine_hard_negatives(Dataset.from_list(rows), model, verbose=False, **names)
@@ -213,8 +214,8 @@ def test_statistics(data, static, tmp_path, options, capsys):
     names = ["Count", "Mean", "Median", "Std", "Min", "25%", "50%", "75%", "Max"]
 
     def table(text):
-        rows = [line.split() for line in text.splitlines()]
-        return [[float(field) for field in row[1:]] for name in names for row in rows if row and row[0] == name]
+        rows = [line.replace("∞", "inf").split() for line in text.splitlines()]
+        return [list(map(float, row[1:])) for name in names for row in rows if row and row[0] == name]
 
     expected, found = table(printed), table(done.stderr)
     assert len(found) == len(names)
@@ -237,7 +238,8 @@ def test_kept_embeddings_are_those_of_the_original(data, dense, tmp_path, measur
     model = SentenceTransformer(str(dense), device="cpu")
     for path, encode, column in [(queries, model.encode_query, "query"), (corpus, model.encode_document, "answer")]:
         texts = list(dict.fromkeys(row[column] for row in data["rows"]))
-        measured("mining: embeddings, largest difference", close(numpy.load(path), encode(texts, normalize_embeddings=True)))
+        theirs = encode(texts, normalize_embeddings=True)
+        measured("mining: embeddings, largest difference", close(numpy.load(path), theirs))
     again = run("mine-negatives", dense, "--dataset", data["file"], "--cache-folder", cache, "--output-scores")
     assert again.stdout == first.stdout
 
@@ -246,7 +248,8 @@ def test_refusals(data, static, dense, scorer, tmp_path):
     def refused(*flags, model=static, dataset=data["file"], code=1):
         return refusal("mine-negatives", model, "--dataset", dataset, *flags, code=code)
 
-    assert "--range-min: is 7; expected less than --range-max, which is 7" in refused("--range-min", 7, "--range-max", 7)
+    said = refused("--range-min", 7, "--range-max", 7)
+    assert "--range-min: is 7; expected less than --range-max, which is 7" in said
     assert "--num-negatives: is 0; expected 1" in refused("--num-negatives", 0)
     assert "column \"nowhere\"" in refused("--anchor-column-name", "nowhere")
     assert "expected a reranker" in refused("--cross-encoder", dense, "--max-score", 1)

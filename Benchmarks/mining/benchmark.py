@@ -53,7 +53,10 @@ def write_data(folder, count, dimensions):
 
     with open(folder / "pairs.jsonl", "w") as file:
         for _ in range(count):
-            file.write(json.dumps({"question": sentence(5, 12), "answer": sentence(20, 60)}) + "\n")
+            answer = sentence(20, 60)
+            # Words of the answer and others, so that it is near but not always the nearest.
+            question = " ".join([*generator.sample(answer.split(), generator.randint(2, 6)), sentence(2, 6)])
+            file.write(json.dumps({"question": question, "answer": answer}) + "\n")
     vocabulary = {"[UNK]": 0}
     for word in words:
         vocabulary.setdefault(word, len(vocabulary))

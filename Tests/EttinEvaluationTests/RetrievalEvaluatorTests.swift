@@ -250,12 +250,9 @@ import Testing
                 decoding: try folder.read("binary_classification_evaluation_bin_results.csv"),
                 as: UTF8.self
             )
-            #expect(
-                text.contains(
-                    "-1,-1,0.75,0.72306776,0.8333333333333333,0.7142857142857143,1.0,0.28915876,0.8528571428571428,"
-                        + "0.4879500364742666,0.875,1.2196639,"
-                )
-            )
+            // Thresholds have the digits of a float32.
+            #expect(text.contains("-1,-1,0.75,0.72306776,0.8333333333333333,0.7142857142857143,1.0,0.289158"))
+            #expect(text.contains(",0.875,1.2196639,0.888888888888889,1.0,0.8,1.2196639,"))
         }
     }
 

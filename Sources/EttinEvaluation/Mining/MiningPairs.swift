@@ -59,8 +59,9 @@ public struct MiningPairs: Sendable {
         var positives: [[Int32]] = []
         var rows: [Int] = []
         for row in 0..<table.rowCount {
-            let anchor = anchors.number(of: try Self.text(table, row, anchorColumn))
-            let positive = documents.number(of: try Self.text(table, row, positiveColumn))
+            let values = try table.values(row: row, columns: [anchorColumn, positiveColumn])
+            let anchor = anchors.number(of: try Self.text(values[0], table, row, anchorColumn))
+            let positive = documents.number(of: try Self.text(values[1], table, row, positiveColumn))
             if anchor == positives.count {
                 positives.append([])
                 rows.append(0)
@@ -109,8 +110,12 @@ public struct MiningPairs: Sendable {
         return column
     }
 
-    private static func text(_ table: any TextTable, _ row: Int, _ column: Int) throws -> String {
-        let value = try table.value(row: row, column: column)
+    private static func text(
+        _ value: TableValue,
+        _ table: any TextTable,
+        _ row: Int,
+        _ column: Int
+    ) throws -> String {
         if case .text(let text) = value, !text.isEmpty { return text }
         throw EvaluationError(
             .malformed,

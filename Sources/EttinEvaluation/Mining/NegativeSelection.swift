@@ -35,20 +35,26 @@ struct NegativeSelection {
             }
         }
         discard(&candidates, lowestPositive: positiveScores.min() ?? .infinity)
-        // Stable: of equal scores the one that the search ranked higher comes first.
-        let sorted = candidates.enumerated().sorted {
-            $0.element.score != $1.element.score ? $0.element.score > $1.element.score : $0.offset < $1.offset
-        }
-        let survivors = sorted.prefix(rangeMax).dropFirst(options.rangeMin).map(\.element)
+        let missing = candidates.count { $0.score == -.infinity }
+        let none = repeatElement(MiningCandidate(place: -1, score: -.infinity), count: missing)
+        let sorted = Self.sorted(candidates.filter { $0.score > -.infinity }) + none
+        let survivors = Array(sorted.prefix(rangeMax).dropFirst(options.rangeMin))
         switch options.samplingStrategy {
         case .top: return Array(survivors.prefix(options.numNegatives))
         case .random:
             let found = survivors.prefix { $0.score > -.infinity }.count
             let places = random.sample(max(found, options.numNegatives), options.numNegatives)
-            return places.map { survivors[$0] }.enumerated().sorted {
-                $0.element.score != $1.element.score ? $0.element.score > $1.element.score : $0.offset < $1.offset
-            }.map(\.element)
+            return Self.sorted(places.map { survivors[$0] })
         }
+    }
+
+    /// Candidates by descending score, those of equal scores in the order that they had.
+    private static func sorted(_ candidates: [MiningCandidate]) -> [MiningCandidate] {
+        // As a search leaves them, unless a cross-encoder has scored them anew.
+        if zip(candidates, candidates.dropFirst()).allSatisfy({ $0.score >= $1.score }) { return candidates }
+        return candidates.enumerated().sorted {
+            $0.element.score != $1.element.score ? $0.element.score > $1.element.score : $0.offset < $1.offset
+        }.map(\.element)
     }
 
     /// Discards candidates for their scores, in the order of the original's checks.

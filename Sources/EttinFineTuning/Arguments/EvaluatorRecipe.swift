@@ -326,8 +326,10 @@ package struct EvaluatorRecipe {
     private func truncateDimension() throws -> Int? { try section.int("truncate_dim", in: 1...Int.largestCount) }
 
     private func cutoff() throws -> Int {
-        let k = try section.int("at_k", in: 1...Int.largestCount)
-        return try k ?? section.int("mrr_at_k", in: 1...Int.largestCount) ?? 10
+        if let k = try section.int("at_k", in: 1...Int.largestCount) { return k }
+        // The older name, which NanoBEIR's evaluator never had.
+        guard kind != .crossEncoderNanoBEIR else { return 10 }
+        return try section.int("mrr_at_k", in: 1...Int.largestCount) ?? 10
     }
 
     /// What the evaluator measures on.

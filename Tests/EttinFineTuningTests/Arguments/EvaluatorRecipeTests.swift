@@ -50,6 +50,23 @@ import Testing
         }
     }
 
+    // Data that are missing are the last thing that is found out: every argument has been read by then.
+    @Test(arguments: ["NanoBEIREvaluator", "CrossEncoderNanoBEIREvaluator"])
+    func nanoBEIRIsLookedForInItsFolder(type: String) throws {
+        try withTemporaryFolder { folder in
+            let data = try data(folder)
+            let recipe = try recipe("{type: \(type), dataset_names: [nq], dataset_id: \(folder.path)}")
+            let error = #expect(throws: EvaluationError.self) {
+                if type == "NanoBEIREvaluator" {
+                    _ = try recipe.embeddingEvaluator(data)
+                } else {
+                    _ = try recipe.rerankingEvaluator(data)
+                }
+            }
+            #expect(error?.description.contains("queries of NanoNQ is not there") == true)
+        }
+    }
+
     @Test func mistakesNameTheKey() throws {
         #expect(
             message("{type: TripletEvaluater}")
@@ -68,7 +85,7 @@ import Testing
         )
         #expect(
             message("{type: InformationRetrievalEvaluator, dataset: x, ndcg_at_k: [10, 0]}")
-                .contains("evaluator.ndcg_at_k: is 0; expected a whole number from 1, or a list of them")
+                .contains("evaluator.ndcg_at_k: is \"0\"; expected a whole number from 1, or a list of them")
         )
         #expect(message("{type: NanoBEIREvaluator, dataset_names: [trec]}").contains("has \"trec\"; expected some of"))
         #expect(message("{type: CrossEncoderRerankingEvaluator}").contains("measures rerankers"))
