@@ -13,9 +13,9 @@ import torch
 from sentence_transformers import util
 from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.sentence_transformer.losses import SiameseDistanceMetric, TripletDistanceMetric
-from transformers import PreTrainedTokenizerBase
+from transformers import ModernBertConfig, ModernBertModel, PreTrainedTokenizerBase
 
-PROBE = [os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin-probe"), "losses"]
+PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin-probe")
 ROWS, WIDTH = 7, 6
 MNRL, CACHED = "MultipleNegativesRankingLoss", "CachedMultipleNegativesRankingLoss"
 GIST, CACHED_GIST = "GISTEmbedLoss", "CachedGISTEmbedLoss"
@@ -54,21 +54,25 @@ class StandIn(torch.nn.Module):
 
 
 class Probe:
-    def __init__(self):
-        self.process = subprocess.Popen(PROBE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *arguments):
+        command = [PROBE, *arguments]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, **request):
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
+    def close(self):
+        self.process.stdin.close()
+        assert self.process.wait(timeout=60) == 0
+
 
 @pytest.fixture(scope="module")
 def probe():
-    probe = Probe()
+    probe = Probe("losses")
     yield probe
-    probe.process.stdin.close()
-    assert probe.process.wait(timeout=60) == 0
+    probe.close()
 
 
 METRICS = {"TripletLoss": TripletDistanceMetric, "ContrastiveLoss": SiameseDistanceMetric}
@@ -331,3 +335,35 @@ def test_what_the_originals_refuse_is_refused(probe, recipe, columns, labels, me
     with pytest.raises((ValueError, RuntimeError)):
         loss = original(recipe, StandIn("own", WIDTH), StandIn("guide", 4))
         loss([{"own": column} for column in embeddings], None if labels is None else torch.tensor(labels))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_where_a_batch_is_cut_changes_nothing(tmp_path, dropout):
+    """With dropout everywhere, attention's weights among it, and the original's loss and norm without."""
+    config = ModernBertConfig(
+        vocab_size=200, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=2,
+        local_attention=8, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2,
+        attention_dropout=dropout, mlp_dropout=dropout, embedding_dropout=dropout,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    model = ModernBertModel(config)
+    model.save_pretrained(tmp_path)
+    generator = torch.Generator().manual_seed(4)
+    lengths = torch.randint(1, 30, (3, 9), generator=generator)
+    columns = [[torch.randint(3, 200, (int(n),), generator=generator).tolist() for n in row] for row in lengths]
+    cuts = [{}, {"mini_batch_size": 1}, {"mini_batch_size": 4}, {"mini_batch_size": 100}, {"mini_batch_num_tokens": 40}]
+    found = []
+    for cut in cuts:
+        steps = Probe("bench-contrastive", str(tmp_path), "float32", "1")
+        assert "step" in json.loads(steps.process.stdout.readline())["operations"]
+        answer = steps(op="step", columns=columns, learning_rate=0, **cut)
+        steps.close()
+        found.append([answer["loss"], answer["grad_norm"]])
+    for outcome in found[1:]:
+        assert outcome == pytest.approx(found[0], rel=1e-6)
+    if dropout == 0:
+        vectors = [torch.stack([model(torch.tensor([text])).last_hidden_state[0].mean(0) for text in column]) for column in columns]
+        loss = losses.MultipleNegativesRankingLoss(StandIn("own", 32))([{"own": column} for column in vectors], None)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1e9)
+        assert found[0] == pytest.approx([loss.item(), norm.item()], rel=1e-4)

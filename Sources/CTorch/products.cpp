@@ -74,8 +74,8 @@ struct LinearByKernels : torch::autograd::Function<LinearByKernels> {
         auto shape = input.sizes().vec();
         shape.back() = weight.size(0);
         const at::Tensor x = rows(input).contiguous(), turned = weight.t().contiguous();
-        const at::Tensor out =
-            bias ? bias->expand({x.size(0), weight.size(0)}).contiguous() : at::empty({x.size(0), weight.size(0)});
+        const at::Tensor out = at::empty({x.size(0), weight.size(0)});
+        if (bias) out.copy_(*bias);
         multiply(x, false, turned, out, bias.has_value());
         return out.view(shape);
     }

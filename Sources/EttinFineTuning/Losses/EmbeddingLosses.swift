@@ -39,7 +39,7 @@ package enum EmbeddingLosses {
         ///   - guide: Opens the folder or the name of a guide model.
         package init(
             path: String = "loss",
-            file: String = "",
+            file: String = "recipe",
             seed: UInt64 = 42,
             guide: @escaping (String) throws -> any GuideModel = { try TextEmbeddingPipeline(folder: $0) }
         ) {

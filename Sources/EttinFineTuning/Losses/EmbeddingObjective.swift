@@ -73,14 +73,13 @@ package struct EmbeddingObjective {
             let others = cache.slices.dropLast()
             let before = cache.embeddingsWithoutGradients(of: others, model, dropout: dropout, precision: precision)
             let replayed = cache.embeddings(of: last, model, dropout: dropout, precision: precision)
-            let embeddings = Tensor.concatenate(before + [replayed.detached()])
-            embeddings.setRequiresGradient(true)
-            let value = try loss.backward(lossBatch(batch, cache.columns(embeddings)), weight: weight) * weight
+            // What the first pass left does not fit the slices, whose memory is to be all that is held.
+            if !others.isEmpty { TorchRuntime.releaseKeptMemory() }
+            let columns = cache.columns(Tensor.concatenate(before + [replayed.detached()]))
+            for column in columns { column.setRequiresGradient(true) }
+            let value = try loss.backward(lossBatch(batch, columns), weight: weight) * weight
             guard value.isFinite else { return value }
-            guard let gradients = embeddings.gradient else {
-                // Without one the loss is a constant, unless an operation of the scope has failed.
-                return value
-            }
+            let gradients = cache.gradients(of: columns)
             func gradient(of slice: GradientCache.Slice) -> Tensor {
                 gradients.narrowed(along: 0, from: slice.range.lowerBound, count: slice.range.count)
             }

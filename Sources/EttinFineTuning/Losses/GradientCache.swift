@@ -54,6 +54,8 @@ struct GradientCache {
     let places: [[Int]]
     /// The slices of the replay.
     let slices: [Slice]
+    /// Which text of all columns, one column after the other, is at each place of ``texts``.
+    private let order: [Int]
 
     /// Cuts a batch.
     ///
@@ -88,6 +90,7 @@ struct GradientCache {
             return Array(inverse[start..<start + column.count])
         }
         self.slices = slices
+        self.order = order
     }
 
     /// An order in which any run of neighbours has short and long texts in equal measure.
@@ -208,8 +211,19 @@ struct GradientCache {
         return passes
     }
 
-    /// The embeddings of each column, given those of all texts.
+    /// The embeddings of each column, given those of all texts: leaves, to which a loss may come back as often as it likes.
     func columns(_ embeddings: Tensor) -> [Tensor] {
-        places.map { embeddings.selecting(distinctRows: Tensor($0.map(Int64.init)).to(embeddings.device)) }
+        withoutGradients {
+            places.map { embeddings.selecting(Tensor($0.map(Int64.init)).to(embeddings.device)) }
+        }
+    }
+
+    /// The gradients of all texts, given the embeddings of each column.
+    ///
+    /// - Parameter columns: What ``columns(_:)`` made, with the gradients of the loss.
+    /// - Returns: `[texts, width]`, in the order of the slices.
+    func gradients(of columns: [Tensor]) -> Tensor {
+        let gradients = columns.map { $0.gradient ?? .zeros($0.shape, on: $0.device) }
+        return Tensor.concatenate(gradients).selecting(Tensor(order.map(Int64.init)).to(columns[0].device))
     }
 }

@@ -49,7 +49,7 @@ import Torch
         ),
         Refusal(
             recipe: "{type: MultipleNegativesRankingLoss, hardness_mode: hard}",
-            parts: ["hardness_mode: is the text", "hard_negatives"]
+            parts: ["hardness_mode: is \"hard\"", "hard_negatives"]
         ),
         Refusal(
             recipe: "{type: MultipleNegativesRankingLoss, hardness_strength: -1}",
