@@ -80,6 +80,15 @@ public struct TableView: TextTable {
         table.place(ofRow: row < rowCount ? rows[row] : 0)
     }
 
+    /// The rows of this view in the order in which they lie in their files, for what reads all of them; nil where that is
+    /// their order.
+    ///
+    /// Reading a permutation of a large file row by row would touch its pages in random order.
+    package var rowsInFileOrder: [Int32]? {
+        guard case .list(let list) = rows else { return nil }
+        return (0..<Int32(list.count)).sorted { list[list.startIndex + Int($0)] < list[list.startIndex + Int($1)] }
+    }
+
     /// Consecutive rows, as `select(range(…))` of `datasets` takes them.
     ///
     /// - Parameter range: The rows of this view.

@@ -185,13 +185,22 @@ package struct TrainingColumns: SampledRows, Sendable {
     /// - Throws: `TrainingError` naming file and row; what reading throws.
     package func checkRows(labels: (range: ClosedRange<Double>, expected: String)? = nil) throws {
         let columns = textColumns + [labelColumn].compactMap { $0 }
-        for row in 0..<rowCount {
+        try forEachRow { row in
             let values = try table.values(row: row, columns: columns)
             for place in textColumns.indices { _ = try text(values[place], row: row, column: place) }
-            guard labelColumn != nil, let last = values.last else { continue }
+            guard labelColumn != nil, let last = values.last else { return }
             for number in try label(last, row: row) where labels?.range.contains(number) == false {
                 throw refused(row, labelName ?? "", "is \(number)", labels?.expected ?? "")
             }
+        }
+    }
+
+    /// Calls a body with all rows, in the order of their files.
+    private func forEachRow(_ body: (Int) throws -> Void) rethrows {
+        if let order = (table as? TableView)?.rowsInFileOrder {
+            for row in order { try body(Int(row)) }
+        } else {
+            for row in 0..<rowCount { try body(row) }
         }
     }
 
@@ -242,12 +251,13 @@ package struct TrainingColumns: SampledRows, Sendable {
     /// - Returns: xxHash64 of each value as Python's `str` writes it, as `no_duplicates_hashed` takes it.
     /// - Throws: What ``texts(ofRows:)`` throws.
     package func valueHashes() throws -> ValueHashes {
-        var hashes: [UInt64] = []
-        hashes.reserveCapacity(rowCount * comparedColumns.count)
-        for row in 0..<rowCount {
-            for value in try table.values(row: row, columns: comparedColumns) {
+        var hashes = [UInt64](repeating: 0, count: rowCount * comparedColumns.count)
+        try forEachRow { row in
+            for (place, value) in try table.values(row: row, columns: comparedColumns).enumerated() {
                 var text = value.pythonText
-                hashes.append(text.withUTF8 { XXHash.hash64(UnsafeRawBufferPointer($0)) })
+                hashes[row * comparedColumns.count + place] = text.withUTF8 {
+                    XXHash.hash64(UnsafeRawBufferPointer($0))
+                }
             }
         }
         return ValueHashes(columnCount: comparedColumns.count, hashes: hashes)

@@ -123,6 +123,16 @@ import Testing
         #expect(throws: TrainingError.self) { try columns([#"{"q": "a"}"#]).rowsByLabel() }
     }
 
+    @Test func permutedRowsAreReadInTheOrderOfTheFile() throws {
+        let lines = (0..<50).map { "{\"q\": \"\($0)\", \"p\": \"\($0 == 7 || $0 == 31 ? "" : "x")\"}" }
+        let found = try columns(lines, emptyTexts: .keep)
+        let table = try TableView(found.table).select((0..<50).map { $0 * 27 % 50 })
+        let permuted = try TrainingColumns(table)
+        let (hashes, moved) = (try found.valueHashes().hashes, try permuted.valueHashes().hashes)
+        #expect((0..<50).allSatisfy { moved[2 * $0] == hashes[2 * ($0 * 27 % 50)] })
+        #expect(message { try permuted.checkRows() }.hasPrefix("a.jsonl: line 8 column \"p\""))
+    }
+
     @Test func listsCompareAsPythonPrintsThem() throws {
         let found = try columns([
             #"{"a": ["x", "it's", 1, true, null, 0.5], "b": "['x', \"it's\", 1, True, None, 0.5]"}"#
