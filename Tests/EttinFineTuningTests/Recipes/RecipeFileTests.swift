@@ -1,3 +1,4 @@
+import EttinModel
 import EttinTraining
 import Foundation
 import Testing
