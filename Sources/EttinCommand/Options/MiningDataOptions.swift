@@ -45,7 +45,7 @@ struct MiningDataOptions: ParsableArguments {
     /// - Throws: `TableError`, `EvaluationError` or `TokenizerError` for data that cannot be read or do not fit.
     func pairs() throws -> MiningPairs {
         try MiningPairs(
-            TableOpening().open(dataset),
+            FineTuningData.table(dataset),
             anchorColumn: anchorColumnName,
             positiveColumn: positiveColumnName,
             corpus: corpus.map(texts)
@@ -70,7 +70,7 @@ struct MiningDataOptions: ParsableArguments {
     }
 
     private func columnTexts(of path: String) throws -> [String] {
-        let table = try TableOpening().open([path])
+        let table = try FineTuningData.table([path])
         let name = corpusColumnName ?? (table.columnNames.count == 1 ? table.columnNames[0] : "text")
         let column = try table.keeping(columns: [name])
         return try (0..<column.rowCount).map { row in
