@@ -362,7 +362,10 @@ def test_where_a_batch_is_cut_changes_nothing(tmp_path, dropout):
     for outcome in found[1:]:
         assert outcome == pytest.approx(found[0], rel=1e-6)
     if dropout == 0:
-        vectors = [torch.stack([model(torch.tensor([text])).last_hidden_state[0].mean(0) for text in column]) for column in columns]
+        def vector(text):
+            return model(torch.tensor([text])).last_hidden_state[0].mean(0)
+
+        vectors = [torch.stack([vector(text) for text in column]) for column in columns]
         loss = losses.MultipleNegativesRankingLoss(StandIn("own", 32))([{"own": column} for column in vectors], None)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1e9)
