@@ -4,7 +4,7 @@
 package struct TorchGenerator: Sendable, Hashable {
     private var twister: MersenneTwister
 
-    /// From so many numbers on, 32 bits would draw some more often than others.
+    /// From so many numbers on, 32 bits would draw some more often than others; libtorch then shuffles from the front.
     private static let smallCount = Int(UInt32.max / 20)
 
     /// Seeds a generator.
@@ -30,15 +30,18 @@ package struct TorchGenerator: Sendable, Hashable {
         as type: Value.Type = Int.self
     ) -> [Value] {
         [Value](unsafeUninitializedCapacity: count) { values, filled in
-            for index in 0..<count { values[index] = Value(index) }
             filled = count
-            guard count > 1 else { return }
-            let isSmall = count < Self.smallCount
-            for index in 0..<count - 1 {
-                values.swapAt(
-                    index,
-                    index + Int((isSmall ? UInt64(twister.next32()) : next64()) % UInt64(count - index))
-                )
+            guard count < Self.smallCount else {
+                for index in 0..<count {
+                    let other = Int(next64() % UInt64(index + 1))
+                    values[index] = Value(index)
+                    values.swapAt(index, other)
+                }
+                return
+            }
+            for index in 0..<count { values[index] = Value(index) }
+            for index in 0..<max(0, count - 1) {
+                values.swapAt(index, index + Int(twister.next32()) % (count - index))
             }
         }
     }
