@@ -1,4 +1,4 @@
-import EttinJSON
+package import EttinJSON
 public import EttinModel
 package import EttinRecipes
 import EttinTraining
