@@ -4,6 +4,7 @@ import EttinHub
 import EttinJSON
 import EttinModel
 import EttinRecipes
+import EttinTables
 import EttinTokenizer
 import EttinTraining
 import Torch
@@ -66,7 +67,8 @@ package struct FuzzReader: Sendable {
     }
 
     private static func isRefusal(_ error: any Error) -> Bool {
-        error is CheckpointError || error is TrainingError || error is CorpusError || error is TokenizerError
+        error is CheckpointError || error is TrainingError || error is CorpusError || error is TableError
+            || error is TokenizerError
             || error is JSONError || error is HubError || error is RecipeError || error is FileError
             || error is TorchError || error is StateDictionaryError
     }
@@ -92,7 +94,9 @@ package struct FuzzReader: Sendable {
 
     /// All of them.
     package static let all: [FuzzReader] =
-        [json, tokenizer, text] + weights + models + [recipe, mixture, suite] + corpus + runs + [hubCache, hubListing]
+        [json, tokenizer, text] + weights + models + [recipe, mixture, suite] + corpus + rowTables + runs + [
+            hubCache, hubListing,
+        ]
 
     package static func named(_ name: String) -> FuzzReader? { all.first { $0.name == name } }
 }

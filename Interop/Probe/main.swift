@@ -18,12 +18,13 @@ do {
     case "order": runOrder()
     case "search": try runSearch(arguments)
     case "share": try await runSharing(arguments)
+    case "tables": try runTables(arguments)
     case "tokenizer": try runTokenizer(arguments)
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|evaluate|files|finetune|hub|losses|model|order|"
-                + "search|share|tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|evaluate|files|finetune|hub|losses|"
+                + "model|order|search|share|tables|tokenizer|training ..."
         )
     }
 } catch {

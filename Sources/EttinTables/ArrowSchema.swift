@@ -8,45 +8,26 @@ indirect enum ArrowType: Sendable {
     case text(isLarge: Bool)
     case list(isLarge: Bool, ArrowColumn)
     case fixedList(count: Int, ArrowColumn)
-    /// What is not read, with the parts below it and the bytes of a value where they are fixed.
-    case other(ArrowColumn.Layout, [ArrowColumn])
+    /// What is not read.
+    case other
 }
 
 /// A column of an Arrow schema, or a part of one.
 struct ArrowColumn: Sendable {
-    /// The buffers of what is not read.
-    enum Layout: Sendable {
-        /// Validity alone, as structures have it.
-        case validity
-        /// Validity and values.
-        case fixed
-        /// Validity and offsets, as maps have it.
-        case offsets
-        /// Validity, offsets and values.
-        case variable
-
-        var bufferCount: Int {
-            switch self {
-            case .validity: 1
-            case .fixed, .offsets: 2
-            case .variable: 3
-            }
-        }
-    }
-
     let name: String
     let type: ArrowType
     /// The number of its node among those of a record batch, and of its first buffer.
     let node: Int
     let buffer: Int
 
-    /// Reads the columns of a schema.
-    static func all(_ schema: FlatTable) throws -> [ArrowColumn] {
+    /// The columns of a schema, and how many nodes and buffers a record batch has.
+    static func all(_ schema: FlatTable) throws -> (columns: [ArrowColumn], nodeCount: Int, bufferCount: Int) {
         guard try schema.integer(0, default: Int16(0)) == 0 else {
             throw ArrowFailure(.unsupported, "is big-endian", expected: "a little-endian file")
         }
         var counter = Counter()
-        return try schema.tables(1).map { try ArrowColumn($0, &counter, depth: 0) }
+        let columns = try schema.tables(1).map { try ArrowColumn($0, &counter, depth: 0) }
+        return (columns, counter.node, counter.buffer)
     }
 
     /// The numbers of the next node and buffer.
@@ -114,10 +95,7 @@ struct ArrowColumn: Sendable {
             let count = try details?.integer(0, default: Int32(0)) ?? 0
             guard count >= 0 else { throw ArrowFailure("has lists of \(count) values in \(shown(name))") }
             type = .fixedList(count: Int(count), try only())
-        case 4, 19: type = .other(.variable, [])
-        case 13: type = .other(.validity, children)
-        case 17: type = .other(.offsets, children)
-        case 7...11, 15, 18: type = .other(.fixed, [])
+        case 4, 7...11, 13, 15, 17...19: type = .other
         default:
             throw ArrowFailure(
                 .unsupported,
@@ -137,24 +115,6 @@ struct ArrowColumn: Sendable {
         case .text: .text
         case .list, .fixedList: .list
         case .other: .other
-        }
-    }
-
-    /// The numbers of all nodes and buffers of these columns.
-    static func counts(_ columns: [ArrowColumn]) -> (nodes: Int, buffers: Int) {
-        columns.reduce((0, 0)) { sum, column in
-            let parts: [ArrowColumn]
-            let buffers: Int
-            switch column.type {
-            case .null: (parts, buffers) = ([], 0)
-            case .boolean, .integer, .real: (parts, buffers) = ([], 2)
-            case .text: (parts, buffers) = ([], 3)
-            case .list(_, let child): (parts, buffers) = ([child], 2)
-            case .fixedList(_, let child): (parts, buffers) = ([child], 1)
-            case .other(let layout, let children): (parts, buffers) = (children, layout.bufferCount)
-            }
-            let below = counts(parts)
-            return (sum.nodes + 1 + below.nodes, sum.buffers + buffers + below.buffers)
         }
     }
 }

@@ -44,7 +44,8 @@ final class ArrowTable: TextTable {
             }
         }
         columnNames = columns.map(\.name)
-        for (place, column) in columnNames.enumerated() where columnNames[..<place].contains(column) {
+        var seen: Set<ExactName> = []
+        for column in columnNames where !seen.insert(ExactName(column)).inserted {
             throw TableError(.malformed, file: path, item: "column \(shown(column))", found: "is there twice")
         }
     }
@@ -63,9 +64,10 @@ final class ArrowTable: TextTable {
         }
         let batch = batches[low]
         return try file.withUnsafeBytes { bytes in
-            let reader = BatchReader(bytes: bytes, batch: batch)
+            var reader = BatchReader(bytes: bytes, batch: batch)
             return try columns.map { column in
                 do {
+                    reader.elementsLeft = BatchReader.mostElements
                     return try reader.value(self.columns[column], row - batch.firstRow)
                 } catch let failure as ArrowFailure {
                     throw TableError(
@@ -98,9 +100,9 @@ final class ArrowTable: TextTable {
             switch try message.integer(1, default: UInt8(0)) {
             case 1:
                 guard columns == nil else { throw ArrowFailure("has two schemas") }
-                let found = try ArrowColumn.all(header)
-                counts = ArrowColumn.counts(found)
-                columns = found
+                let schema = try ArrowColumn.all(header)
+                counts = (schema.nodeCount, schema.bufferCount)
+                columns = schema.columns
             case 3:
                 guard let columns else { throw ArrowFailure("has a record batch in front of its schema") }
                 let length = Int(try header.integer(0, default: Int64(0)))
@@ -195,8 +197,12 @@ final class ArrowTable: TextTable {
     private struct BatchReader {
         let bytes: UnsafeRawBufferPointer
         let batch: Batch
+        /// How many elements the lists of a value may still have; offsets could promise any number in a few bytes.
+        var elementsLeft = mostElements
 
-        func value(_ column: ArrowColumn, _ index: Int) throws -> TableValue {
+        static let mostElements = 1 << 24
+
+        mutating func value(_ column: ArrowColumn, _ index: Int) throws -> TableValue {
             let node = batch.nodes[column.node]
             guard index >= 0, index < node.length else {
                 throw ArrowFailure("points at the value \(index) of \(node.length)")
@@ -239,11 +245,22 @@ final class ArrowTable: TextTable {
             }
         }
 
-        private func list(_ element: ArrowColumn, _ range: Range<Int>) throws -> TableValue {
+        private mutating func list(_ element: ArrowColumn, _ range: Range<Int>) throws -> TableValue {
+            elementsLeft -= min(range.count, elementsLeft + 1)
+            guard elementsLeft >= 0 else {
+                throw ArrowFailure(
+                    .unsupported,
+                    "has lists of more than \(Self.mostElements) values",
+                    expected: "shorter lists"
+                )
+            }
             guard range.upperBound <= batch.nodes[element.node].length else {
                 throw ArrowFailure("points outside its lists")
             }
-            return .list(try range.map { try value(element, $0) })
+            var values: [TableValue] = []
+            values.reserveCapacity(range.count)
+            for index in range { values.append(try value(element, index)) }
+            return .list(values)
         }
 
         private func load<Value: FixedWidthInteger>(_ buffer: Int, _ index: Int, as type: Value.Type) throws -> Value {

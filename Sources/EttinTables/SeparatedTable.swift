@@ -44,7 +44,7 @@ final class SeparatedTable: TextTable {
         try file.withUnsafeBytes { bytes in
             var scanner = Self.scanner(bytes, separator, options, at: starts[row])
             var fields: [SeparatedValues.Field] = []
-            _ = try? scanner.next(&fields)
+            _ = try? scanner.next(&fields, limit: columnNames.count)
             return try columns.map { column in
                 guard column < fields.count else { return .null }
                 return try SeparatedValues.withContent(fields[column], of: bytes) { content in
@@ -77,6 +77,8 @@ final class SeparatedTable: TextTable {
 
     // MARK: - Opening
 
+    private static let mostColumns = 4096
+
     private static func scanner(
         _ bytes: UnsafeRawBufferPointer,
         _ separator: UInt8,
@@ -102,10 +104,10 @@ final class SeparatedTable: TextTable {
             let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
             var scanner = scanner(bytes, separator, options, at: bytes.starts(with: mark) ? mark.count : 0)
             var fields: [SeparatedValues.Field] = []
-            func next() throws -> Int? {
+            func next(_ limit: Int) throws -> Int? {
                 let begin = scanner.position
                 do {
-                    return try scanner.next(&fields)
+                    return try scanner.next(&fields, limit: limit)
                 } catch {
                     throw TableError(
                         .malformed,
@@ -118,7 +120,7 @@ final class SeparatedTable: TextTable {
             }
             var names = options.columnNames ?? []
             if options.columnNames == nil {
-                guard try next() != nil else {
+                guard try next(mostColumns) != nil else {
                     throw TableError(
                         .malformed,
                         file: name,
@@ -126,17 +128,26 @@ final class SeparatedTable: TextTable {
                         expected: "a line with names of columns"
                     )
                 }
+                guard scanner.fieldCount <= mostColumns else {
+                    throw TableError(
+                        .unsupported,
+                        file: name,
+                        item: "line 1",
+                        found: "names \(scanner.fieldCount) columns",
+                        expected: "at most \(mostColumns)"
+                    )
+                }
                 names = try headings(fields, bytes, name)
             }
             var starts: [Int] = []
             var cells = Array(repeating: CellKinds(readsMissingValues: options.readsMissingValues), count: names.count)
-            while let start = try next() {
-                guard fields.count <= names.count else {
+            while let start = try next(names.count) {
+                guard scanner.fieldCount <= names.count else {
                     throw TableError(
                         .malformed,
                         file: name,
                         item: "line \(line(bytes, start))",
-                        found: "has \(fields.count) values",
+                        found: "has \(scanner.fieldCount) values",
                         expected:
                             "\(names.count), as there are columns; quoting: none where quotes are ordinary characters"
                     )

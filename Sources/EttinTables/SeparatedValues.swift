@@ -18,6 +18,8 @@ struct SeparatedValues {
     let separator: UInt8
     let allowsQuotes: Bool
     private(set) var position: Int
+    /// The number of values of the last record.
+    private(set) var fieldCount = 0
 
     init(_ bytes: UnsafeRawBufferPointer, separator: UInt8, allowsQuotes: Bool, at position: Int = 0) {
         self.bytes = bytes
@@ -30,16 +32,21 @@ struct SeparatedValues {
 
     /// Finds the next record.
     ///
-    /// - Parameter fields: Becomes its values.
+    /// - Parameters:
+    ///   - fields: Becomes its values, or the first of them.
+    ///   - limit: Maximum number of values to note; `fieldCount` counts all.
     /// - Returns: Where it begins; nil when there is none.
     /// - Throws: `OpenQuote` when the file ends within quotes.
-    mutating func next(_ fields: inout [Field]) throws(OpenQuote) -> Int? {
+    mutating func next(_ fields: inout [Field], limit: Int) throws(OpenQuote) -> Int? {
         fields.removeAll(keepingCapacity: true)
+        fieldCount = 0
         passBlankLines()
         guard position < bytes.count else { return nil }
         let start = position
         while true {
-            fields.append(try field())
+            let field = try field()
+            if fieldCount < limit { fields.append(field) }
+            fieldCount += 1
             guard position < bytes.count, bytes[position] == separator else { break }
             position += 1
         }

@@ -44,7 +44,8 @@ extension TrainingArguments {
         evaluationBatchSize = try section.int("per_device_eval_batch_size", in: count) ?? evaluationBatchSize
         accumulationSteps = try section.int("gradient_accumulation_steps", in: count) ?? accumulationSteps
         epochs =
-            try section.double("num_train_epochs", "a number above 0, at most 1,000,000") { $0 > 0 && $0 <= 1e6 } ?? epochs
+            try section.double("num_train_epochs", "a number above 0, at most 1,000,000") { $0 > 0 && $0 <= 1e6 }
+            ?? epochs
         if let steps = try section.int("max_steps", in: -1...Int.largestCount), steps != -1 {
             guard steps > 0 else { throw section.problem("max_steps", "is 0", "1 or more, or -1 for num_train_epochs") }
             maxSteps = steps
@@ -281,7 +282,9 @@ private struct ScheduleReader {
             }
             let minimum = share ?? (rate ?? 0) / learningRate
             let cycles = try number("num_cycles", 0.5)
-            guard name == "cosine_warmup_with_min_lr" else { return .cosineWithMinimum(cycles: cycles, minimum: minimum) }
+            guard name == "cosine_warmup_with_min_lr" else {
+                return .cosineWithMinimum(cycles: cycles, minimum: minimum)
+            }
             let start = try values.double("warmup_lr_rate", "from 0 to 1") { 0 <= $0 && $0 <= 1 }
             return .cosineAfterRaisedWarmup(cycles: cycles, minimum: minimum, warmupStart: start)
         }

@@ -65,7 +65,8 @@ struct EmbeddingBatches {
         return PreparedLossBatch(
             columns: columns,
             labels: try set.labels(ofRows: batch.rows),
-            texts: reading.keepsTexts ? zip(texts, set.prompts).map { column, prompt in column.map { (prompt ?? "") + $0 } } : [],
+            texts: reading.keepsTexts
+                ? zip(texts, set.prompts).map { column, prompt in column.map { (prompt ?? "") + $0 } } : [],
             step: step
         )
     }

@@ -77,8 +77,10 @@ struct EmbeddingCard {
     /// The loss, and the arguments that the recipe gives.
     private func settings(_ run: RunProgress) -> [ModelCard.Setting] {
         var settings = [ModelCard.Setting("loss", lossNames.joined(separator: " of "))]
-        let hidden = ["loss", "model_name_or_path", "language", "license", "model_name", "output_dir", "evaluator",
-            "train_dataset", "eval_dataset"]
+        let hidden = [
+            "loss", "model_name_or_path", "language", "license", "model_name", "output_dir", "evaluator",
+            "train_dataset", "eval_dataset",
+        ]
         for member in recipe.resolved.objectValue ?? [:] where !member.value.isNull && !hidden.contains(member.key) {
             let text = member.value.stringValue ?? member.value.text()
             settings.append(ModelCard.Setting(member.key, text))
@@ -90,7 +92,7 @@ struct EmbeddingCard {
     /// What the run has logged, a line for each step with an entry.
     private func logSection(_ run: RunProgress) -> ModelCard.Section? {
         let keys = run.history.flatMap(\.keys).filter { key in
-            key == "loss" || (key.hasPrefix("eval_") && !Self.isSpeed(key))
+            key == "loss" || (key.hasPrefix("eval_") && !MetricName.isSpeed(key))
         }
         var columns: [String] = []
         for key in keys where !columns.contains(key) { columns.append(key) }
@@ -115,6 +117,4 @@ struct EmbeddingCard {
             rows: rows.suffix(200).map(\.cells)
         )
     }
-
-    private static func isSpeed(_ key: String) -> Bool { key.hasSuffix("_runtime") || key.hasSuffix("_per_second") }
 }

@@ -31,7 +31,8 @@ struct EmbeddingData {
         for set in recipe.trainData {
             var table = try open(set.references)
             if let split = set.split {
-                let size: TableView.TestSize = split.testSize < 1 ? .fraction(split.testSize) : .count(Int(split.testSize))
+                let size: TableView.TestSize =
+                    split.testSize < 1 ? .fraction(split.testSize) : .count(Int(split.testSize))
                 let parts = try table.trainTestSplit(testSize: size, seed: UInt64(split.seed))
                 tests.append(try columns(parts.test, set))
                 table = parts.train
@@ -64,7 +65,9 @@ struct EmbeddingData {
             notices += try objective.check(columns: set.columnNames.count, labels: set.labelKind, width: width)
             let range = objective.labelRange
             try set.checkRows(
-                labels: range.map { ($0, "a label from \($0.lowerBound) to \($0.upperBound), as \(objective.name) takes") }
+                labels: range.map {
+                    ($0, "a label from \($0.lowerBound) to \($0.upperBound), as \(objective.name) takes")
+                }
             )
         }
         var seen: Set<String> = []

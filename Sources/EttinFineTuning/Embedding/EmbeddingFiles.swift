@@ -56,7 +56,8 @@ struct EmbeddingFiles {
     ///   - reports: What evaluators measured last.
     ///   - folder: A new folder.
     /// - Throws: `CheckpointError` or `TokenizerError` when something cannot be written.
-    func write(_ model: EmbeddingModel, _ run: RunProgress, reports: [EvaluationReport], toFolder folder: String) throws {
+    func write(_ model: EmbeddingModel, _ run: RunProgress, reports: [EvaluationReport], toFolder folder: String) throws
+    {
         try withoutGradients {
             try model.save(
                 folder: folder,

@@ -144,7 +144,10 @@ public final class EmbeddingFineTuning {
                     resuming: $0,
                     runIdentity: identity,
                     stateFile: TrainerState.strategiesFileName,
-                    keys: RunKeys(length: arguments.maxSteps == nil ? "num_train_epochs" : "max_steps", folder: "output_dir")
+                    keys: RunKeys(
+                        length: arguments.maxSteps == nil ? "num_train_epochs" : "max_steps",
+                        folder: "output_dir"
+                    )
                 )
             } ?? InitialTrainerState(settings.optimizer)
         let task = EmbeddingTask(

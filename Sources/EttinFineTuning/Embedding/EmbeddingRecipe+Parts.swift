@@ -9,6 +9,7 @@ extension EmbeddingRecipe {
     /// How rows make batches.
     ///
     /// - Parameter isEvaluation: Whether those of evaluations.
+    /// - Returns: What the samplers are told.
     func sampling(isEvaluation: Bool) -> BatchSampling.Options {
         var options = BatchSampling.Options(
             batchSize: isEvaluation ? arguments.evaluationBatchSize : arguments.trainBatchSize

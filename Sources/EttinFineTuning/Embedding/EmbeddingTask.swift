@@ -89,7 +89,10 @@ package final class EmbeddingTask: TrainingTask {
         }
         return Batch(
             microbatches: try (start..<end).map { place in
-                try parts.batches.prepared(batches[place], step: clock.batch * arguments.accumulationSteps + place - start)
+                try parts.batches.prepared(
+                    batches[place],
+                    step: clock.batch * arguments.accumulationSteps + place - start
+                )
             },
             datasets: (start..<end).map { parts.batches.sets[batches[$0].dataset].dataset },
             nextEpoch: end < batches.count ? clock.epoch : clock.epoch + 1
@@ -103,7 +106,8 @@ package final class EmbeddingTask: TrainingTask {
             throw TrainingError(
                 .invalidOption,
                 "batch_sampler",
-                found: "makes no batch of \(arguments.trainBatchSize) in pass \(number + 1): too many rows share a value",
+                found:
+                    "makes no batch of \(arguments.trainBatchSize) in pass \(number + 1): too many rows share a value",
                 expected: "a smaller per_device_train_batch_size, or dataloader_drop_last: false"
             )
         }

@@ -41,7 +41,8 @@ struct FineTuningFolder {
             .invalidOption,
             "output_dir",
             found: "is \(folder), which holds a run\(newest)",
-            expected: "resume_from_checkpoint=true to resume it, overwrite_output_dir=true to replace it, or another folder"
+            expected:
+                "resume_from_checkpoint=true to resume it, overwrite_output_dir=true to replace it, or another folder"
         )
     }
 

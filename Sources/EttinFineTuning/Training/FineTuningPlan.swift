@@ -60,10 +60,12 @@ public struct FineTuningPlan: Sendable {
             let slice = Double(min(cache.rows, size * columns)) * tokensPerText
             held = max(held, cache.tokens.map(Double.init) ?? slice)
         }
-        activationBytes = held * model.activationBytesPerToken(
-            precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
-            recomputes: arguments.recomputesLayers
-        )
+        activationBytes =
+            held
+            * model.activationBytesPerToken(
+                precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
+                recomputes: arguments.recomputesLayers
+            )
     }
 
     /// The tokens of the run.
@@ -73,7 +75,7 @@ public struct FineTuningPlan: Sendable {
 extension EmbeddingBatches {
     /// The mean number of tokens of a row, by rows that are spread evenly over the data sets.
     ///
-    /// - Parameter rows: How many rows of each data set to read.
+    /// - Parameter count: How many rows of each data set to read.
     /// - Returns: The number, and the largest number of columns.
     /// - Throws: As ``prepared(_:step:)``.
     fileprivate func sampledTokens(rows count: Int) throws -> (tokens: Double, columns: Int) {
@@ -121,8 +123,16 @@ extension FineTuningPlan {
         lines.heading("run")
         let accumulated = batch.accumulation > 1 ? " × \(batch.accumulation) accumulated" : ""
         lines.add("batch", "\(NumberText.grouped(batch.rows)) rows\(accumulated)")
-        lines.add("steps", "\(NumberText.grouped(length.totalSteps)), \(NumberText.grouped(length.stepsPerEpoch)) a pass")
-        lines.add("passes", NumberText.shortest(arguments.maxSteps == nil ? arguments.epochs : Double(length.totalSteps) / Double(length.stepsPerEpoch)))
+        lines.add(
+            "steps",
+            "\(NumberText.grouped(length.totalSteps)), \(NumberText.grouped(length.stepsPerEpoch)) a pass"
+        )
+        lines.add(
+            "passes",
+            NumberText.shortest(
+                arguments.maxSteps == nil ? arguments.epochs : Double(length.totalSteps) / Double(length.stepsPerEpoch)
+            )
+        )
         lines.add("tokens", NumberText.compact(totalTokens))
         lines.add("learning rate", rateText)
         lines.add("precision", arguments.usesBFloat16 ? "bf16" : "fp32")

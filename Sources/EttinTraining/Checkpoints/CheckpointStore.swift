@@ -103,7 +103,8 @@ public struct CheckpointStore: Hashable, Sendable {
     ///   - isKept: Whether an older one stays.
     /// - Throws: `TrainingError` when one cannot be read or removed.
     package func prune(keepingLast last: Int, and isKept: (TrainerState) -> Bool) throws {
-        try remove(try entries().dropLast(max(1, last)).filter { try !isKept(TrainerState(folder: $0.path, name: stateFile)) })
+        let older = try entries().dropLast(max(1, last))
+        try remove(try older.filter { try !isKept(TrainerState(folder: $0.path, name: stateFile)) })
     }
 
     /// Removes the oldest checkpoints until no more than a number are left, the newest and those to keep among them.

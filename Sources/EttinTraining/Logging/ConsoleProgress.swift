@@ -76,6 +76,9 @@ package final class ConsoleProgress: TrainingLogger {
         if let value = value(MetricName.perplexity) {
             parts.append("perplexity \(NumberText.significant(value, digits: 3))")
         }
+        for (key, value) in values where key.hasPrefix("eval_") && !MetricName.isSpeed(key) {
+            parts.append("\(key.dropFirst(5)) \(NumberText.fixed(value, places: 4))")
+        }
         return (name.map { "\($0): " } ?? "") + parts.joined(separator: "  ")
     }
 

@@ -40,6 +40,9 @@ package enum MetricName {
     package static let nextTokenAccuracy = "metrics/eval/Accuracy"
     /// The exponential of the loss on held-out data.
     package static let perplexity = "metrics/eval/Perplexity"
+
+    /// Whether a metric of fine-tuning is a time or a speed, which says nothing of the model.
+    package static func isSpeed(_ key: String) -> Bool { key.hasSuffix("_runtime") || key.hasSuffix("_per_second") }
 }
 
 extension TrainingClock {

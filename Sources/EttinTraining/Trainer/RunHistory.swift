@@ -79,14 +79,18 @@ package struct RunHistory {
     ///   - folder: The folder of the checkpoint, whose `trainer_state.json` has the entries.
     /// - Throws: `TrainingError` for a file that is missing or malformed.
     init(_ state: JSONObject, folder: String) throws {
-        let fields = StateFields(path: FilePath.joined(folder, TrainerState.strategiesFileName), value: [
-            "history": .object(state)
-        ])
+        let fields = StateFields(
+            path: FilePath.joined(folder, TrainerState.strategiesFileName),
+            value: [
+                "history": .object(state)
+            ]
+        )
         lossSum = try fields.number("history", "loss_sum")
         loggedStep = try fields.count("history", "logged_step")
         earlierLossSum = try fields.number("history", "earlier_loss_sum")
         isEvaluationPending = state["evaluation_pending"]?.boolValue ?? false
-        bestCheckpoint = state["best_checkpoint"]?.isNull == false ? try fields.count("history", "best_checkpoint") : nil
+        bestCheckpoint =
+            state["best_checkpoint"]?.isNull == false ? try fields.count("history", "best_checkpoint") : nil
         let path = FilePath.joined(folder, Self.fileName)
         let file = try TrainingError.translating { try MappedFile(path: path) }
         let value: JSONValue

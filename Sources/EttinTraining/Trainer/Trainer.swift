@@ -409,7 +409,9 @@ public final class Trainer<Task: TrainingTask> {
 
     /// Whether a checkpoint is due after a step, whatever an evaluation says.
     func saves(since before: TrainingClock) -> Bool {
-        guard let strategies = settings.strategies else { return isFinished || ends(settings.saveInterval, since: before) }
+        guard let strategies = settings.strategies else {
+            return isFinished || ends(settings.saveInterval, since: before)
+        }
         return strategies.saves(at: clock, since: before, isFinished: isFinished)
     }
 

@@ -138,12 +138,17 @@ struct TrainingArgumentsTests {
     func schedules() throws {
         #expect(try arguments("lr_scheduler_type=cosine").schedule == .cosine(cycles: 0.5))
         #expect(
-            try arguments("learning_rate=1e-3", "lr_scheduler_type=polynomial", "lr_scheduler_kwargs={power: 2}").schedule
+            try arguments("learning_rate=1e-3", "lr_scheduler_type=polynomial", "lr_scheduler_kwargs={power: 2}")
+                .schedule
                 == .polynomial(power: 2, end: 1e-7 / 1e-3)
         )
         #expect(
-            try arguments("learning_rate=1e-3", "lr_scheduler_type=cosine_with_min_lr", "lr_scheduler_kwargs={min_lr: 1e-4}")
-                .schedule == .cosineWithMinimum(cycles: 0.5, minimum: 1e-4 / 1e-3)
+            try arguments(
+                "learning_rate=1e-3",
+                "lr_scheduler_type=cosine_with_min_lr",
+                "lr_scheduler_kwargs={min_lr: 1e-4}"
+            )
+            .schedule == .cosineWithMinimum(cycles: 0.5, minimum: 1e-4 / 1e-3)
         )
         #expect(try arguments("warmup_steps=7").warmup == .count(7))
         #expect(try arguments("warmup_steps=0.1").warmup == .fraction(0.1))

@@ -31,10 +31,14 @@ struct EmbeddingFineTuningTests {
         let embeddings = try encoder.encode(["the cat", "a dog"])
         #expect(embeddings.count == 2 && embeddings.dimensions == 32)
         #expect(try run.bytes("run/final/model.safetensors") == run.bytes("run/checkpoint-6/model.safetensors"))
-        let table = try String(contentsOfFile: run.folder.file("run/eval/triplet_evaluation_dev_results.csv"), encoding: .utf8)
+        let table = try String(
+            contentsOfFile: run.folder.file("run/eval/triplet_evaluation_dev_results.csv"),
+            encoding: .utf8
+        )
         #expect(table.split(separator: "\n").count == 4)
         let card = try String(contentsOfFile: session.finalFolder + "/README.md", encoding: .utf8)
-        for line in ["dataset_size:10", "loss:CachedMultipleNegativesRankingLoss", "pipeline_tag: sentence-similarity"] {
+        for line in ["dataset_size:10", "loss:CachedMultipleNegativesRankingLoss", "pipeline_tag: sentence-similarity"]
+        {
             #expect(card.contains(line), "\(line)")
         }
     }
@@ -64,7 +68,13 @@ struct EmbeddingFineTuningTests {
     func best() throws {
         let run = try TinyRun()
         let session = try run.train(
-            run.recipe("run", "load_best_model_at_end=true", "save_total_limit=1", "learning_rate=0.5", "warmup_ratio=0")
+            run.recipe(
+                "run",
+                "load_best_model_at_end=true",
+                "save_total_limit=1",
+                "learning_rate=0.5",
+                "warmup_ratio=0"
+            )
         )
         let best = try #require(session.trainer.best?.batch)
         #expect(try session.trainer.store.entries().map(\.batch) == [best])
@@ -72,7 +82,10 @@ struct EmbeddingFineTuningTests {
         #expect(try json(run.folder.file("run/trainer_state.json"))["best_global_step"]?.intValue == best)
     }
 
-    @Test("A folder in the layout of versions from 6 says the same", arguments: [["pooling_mode=mean"], ["normalize=true"]])
+    @Test(
+        "A folder in the layout of versions from 6 says the same",
+        arguments: [["pooling_mode=mean"], ["normalize=true"]]
+    )
     func layouts(_ values: [String]) throws {
         let run = try TinyRun()
         let old = try run.recipe("old", values[0], "max_steps=1")
@@ -88,7 +101,9 @@ struct EmbeddingFineTuningTests {
         #expect(try json(run.folder.file("new/final/tokenizer_config.json"))["model_max_length"] == 16)
         let bert = try json(run.folder.file("new/final/sentence_bert_config.json"))
         #expect(
-            Set(bert.objectValue?.keys.map(\.self) ?? []) == ["transformer_task", "modality_config", "module_output_name"]
+            Set(bert.objectValue?.keys.map(\.self) ?? []) == [
+                "transformer_task", "modality_config", "module_output_name",
+            ]
         )
         let oldBert = try json(run.folder.file("old/final/sentence_bert_config.json"))
         #expect(oldBert == ["do_lower_case": false, "max_seq_length": 32])
@@ -177,11 +192,19 @@ struct EmbeddingFineTuningTests {
         let golden = try #require(SharedData.folder) + "/golden/finetune"
         let traces = try json("\(golden)/training_traces.json")
         let run = try TinyRun()
-        let rows = try #require(traces["triplet_rows"]?.arrayValue).map { $0.arrayValue?.compactMap(\.stringValue) ?? [] }
+        let rows = try #require(traces["triplet_rows"]?.arrayValue).map {
+            $0.arrayValue?.compactMap(\.stringValue) ?? []
+        }
         try run.write(rows, to: "train.jsonl")
         try run.write(Array(rows.prefix(6)), to: "dev.jsonl")
+        // The folder of the sparse model without what makes it one is a plain checkpoint.
+        let base = run.folder.file("base")
+        try FileManager.default.createDirectory(atPath: base, withIntermediateDirectories: true)
+        for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+            try FileManager.default.copyItem(atPath: "\(golden)/models/sparse/\(name)", toPath: "\(base)/\(name)")
+        }
         let session = try run.train(
-            run.recipe("run", "model_name_or_path=\(golden)/models/sparse", "pooling_mode=mean", "load_best_model_at_end=true")
+            run.recipe("run", "model_name_or_path=\(base)", "pooling_mode=mean", "load_best_model_at_end=true")
         )
         let expected = try #require(traces["dense"]?["log_history"]?.arrayValue)
         let found = session.progress.history
@@ -189,7 +212,10 @@ struct EmbeddingFineTuningTests {
         for (entry, other) in zip(found, expected) {
             for member in other.objectValue ?? [:] {
                 let (value, wanted) = (entry[member.key]?.doubleValue ?? .nan, member.value.doubleValue ?? .nan)
-                #expect(abs(value - wanted) <= 1e-4 * max(1, abs(wanted)), "step \(other["step"] ?? 0), \(member.key): \(value) is not \(wanted)")
+                #expect(
+                    abs(value - wanted) <= 1e-4 * max(1, abs(wanted)),
+                    "step \(other["step"] ?? 0), \(member.key): \(value) is not \(wanted)"
+                )
             }
         }
         #expect(session.trainer.best?.batch == 6)

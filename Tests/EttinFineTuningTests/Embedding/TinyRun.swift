@@ -25,6 +25,7 @@ struct TinyRun {
     /// - Parameters:
     ///   - kind: The kind of the model.
     ///   - dropout: The probability of dropout in its layers.
+    /// - Throws: When files cannot be written.
     init(kind: ModelKind = .encoder, dropout: Double = 0) throws {
         folder = try TemporaryFolder()
         var trainer = BPETrainer(vocabularySize: 320)
@@ -84,6 +85,8 @@ struct TinyRun {
     /// - Parameters:
     ///   - recipe: The recipe.
     ///   - steps: After how many steps the run is asked to stop.
+    /// - Returns: The session.
+    /// - Throws: What the session throws.
     @discardableResult
     func train(_ recipe: EmbeddingRecipe, steps: Int = .max) throws -> EmbeddingFineTuning {
         var options = EmbeddingFineTuning.Options()

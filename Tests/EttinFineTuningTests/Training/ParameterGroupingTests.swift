@@ -21,7 +21,10 @@ struct ParameterGroupingTests {
         let model = try model()
         let decayed = try ParameterGrouping(model, []).decayed
         #expect(decayed.contains("0.embeddings.tok_embeddings.weight") && decayed.contains("0.layers.1.attn.Wo.weight"))
-        for key in ["0.embeddings.norm.weight", "0.layers.1.attn_norm.weight", "0.layers.0.mlp_norm.weight", "0.final_norm.weight"] {
+        for key in [
+            "0.embeddings.norm.weight", "0.layers.1.attn_norm.weight", "0.layers.0.mlp_norm.weight",
+            "0.final_norm.weight",
+        ] {
             #expect(model.parameters.contains { $0.key == key } && !decayed.contains(key), "\(key)")
         }
     }

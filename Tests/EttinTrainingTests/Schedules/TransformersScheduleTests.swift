@@ -1,5 +1,6 @@
-@testable import EttinTraining
 import Testing
+
+@testable import EttinTraining
 
 @Suite("Schedules of transformers")
 struct TransformersScheduleTests {

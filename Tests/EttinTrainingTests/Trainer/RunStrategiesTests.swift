@@ -135,7 +135,9 @@ struct RunStrategiesTests {
                     "stateful_callbacks", "total_flos", "train_batch_size", "trial_name", "trial_params",
                 ]
             )
-            #expect(state["global_step"] == 12 && state["max_steps"] == 12 && state["log_history"]?.arrayValue?.count == 5)
+            #expect(
+                state["global_step"] == 12 && state["max_steps"] == 12 && state["log_history"]?.arrayValue?.count == 5
+            )
             #expect(try json(folder.file("run/trainer_state.json"))["log_history"]?.arrayValue?.count == 6)
         }
     }

@@ -9,7 +9,7 @@ enum FineTuningData {
     /// - Returns: The table.
     /// - Throws: `TableError` for what is not there or broken; `HubError`.
     static func table(_ references: [String]) throws -> TableView {
-        try TableOpening(download: download).open(references)
+        try TableOpening(download: { try HubAccess.files(of: $0) }).open(references)
     }
 
     /// The folder of a data set: one of this machine, or its files on the Hub.
@@ -24,14 +24,5 @@ enum FineTuningData {
         let reference = try HubReference(repository, kind: .dataset)
         let files = patterns.isEmpty ? FileSelection.all : .matching(patterns)
         return try HubAccess.run { try await $0.snapshot(of: reference, files: files).folder }
-    }
-
-    /// The files of the split that a reference means.
-    private static let download: @Sendable (DatasetReference) throws -> [String] = { reference in
-        guard case .hub(let name) = reference.location else { return [] }
-        let repository = try HubReference(name, kind: .dataset)
-        let splits = try HubAccess.run { try await $0.splits(of: repository) }
-        let chosen = splits[try reference.choice(among: splits.map { ($0.configuration, $0.split) })]
-        return try HubAccess.run { try await $0.download(chosen) }
     }
 }

@@ -59,7 +59,9 @@ struct FinetuneEmbedding: ParsableCommand {
 
     func run() throws {
         let values = arguments.values + (layout.map { ["layout=\($0)"] } ?? [])
-        let recipe = try arguments.recipe.map { try EmbeddingRecipe(path: $0, overrides: values) } ?? EmbeddingRecipe(values: values)
+        let recipe =
+            try arguments.recipe.map { try EmbeddingRecipe(path: $0, overrides: values) }
+            ?? EmbeddingRecipe(values: values)
         var options = EmbeddingFineTuning.Options(table: FineTuningData.table)
         options.dataFolder = FineTuningData.folder
         options.modelFolder = { try HubAccess.folder($0, revision: nil) }
@@ -73,7 +75,9 @@ struct FinetuneEmbedding: ParsableCommand {
             if json.isOn { return try StandardOutput.write(document: session.plan.json) }
             return try StandardOutput.write { try $0.line(session.plan.text) }
         }
-        let outcome = try Interruption.draining(saying: "stopping after this step; interrupt again to stop without saving") {
+        let outcome = try Interruption.draining(
+            saying: "stopping after this step; interrupt again to stop without saving"
+        ) {
             try session.run()
         }
         try report(session, isFinished: outcome == .finished)

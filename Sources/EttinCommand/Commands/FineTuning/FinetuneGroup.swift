@@ -28,7 +28,12 @@ struct FinetuneArguments: ParsableArguments {
     )
     var words: [String] = []
 
-    @Option(help: ArgumentHelp("Model to begin with (model_name_or_path): a folder or a name on the Hub.", valueName: "model"))
+    @Option(
+        help: ArgumentHelp(
+            "Model to begin with (model_name_or_path): a folder or a name on the Hub.",
+            valueName: "model"
+        )
+    )
     var model: String?
 
     @Option(help: ArgumentHelp("Data to train on (train_dataset).", valueName: "data"), completion: .file())
@@ -37,7 +42,11 @@ struct FinetuneArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Data to evaluate on (eval_dataset).", valueName: "data"), completion: .file())
     var eval: String?
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("Output folder (output_dir).", valueName: "folder"), completion: .directory)
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("Output folder (output_dir).", valueName: "folder"),
+        completion: .directory
+    )
     var output: String?
 
     @Option(help: ArgumentHelp("Peak learning rate (learning_rate).", valueName: "rate"))
