@@ -41,13 +41,14 @@ torch.set_num_threads(1)
 
 
 class Collator(SentenceTransformerDataCollator):
-    """Adds the numbers of a batch's rows in their file."""
+    """Adds the name of a batch's data set, and the numbers of its rows in their file."""
 
     known = {}
 
     def __call__(self, features):
-        names = [(feature.get("dataset_name", ""), key(feature)) for feature in features]
-        return super().__call__(features) | {"rows": torch.tensor([self.known.get(name, -1) for name in names])}
+        places = [self.known.get(key(feature), ("", -1)) for feature in features]
+        rows = torch.tensor([row for _, row in places])
+        return super().__call__(features) | {"rows": rows, "origin": places[0][0]}
 
 
 class Trainer(SentenceTransformerTrainer):
@@ -60,9 +61,9 @@ class Trainer(SentenceTransformerTrainer):
         self.batches, self.data_collator.known = [], known
 
     def compute_loss(self, model, inputs, *arguments, **options):
-        rows = inputs.pop("rows")
+        rows, origin = inputs.pop("rows"), inputs.pop("origin")
         if model.training:
-            self.batches.append([inputs.get("dataset_name", ""), rows.tolist()])
+            self.batches.append([origin, rows.tolist()])
         return super().compute_loss(model, inputs, *arguments, **options)
 
 
@@ -140,7 +141,7 @@ def table(place, recipe, known, name=""):
     if columns := settings.get("columns", recipe.get("columns")):
         rows = [{column: row[column] for column in columns} for row in rows]
     for index, row in enumerate(rows):
-        known[name, key(row)] = index
+        known[key(row)] = name, index
     result = Dataset.from_list(rows)
     if count := settings.get("select"):
         result = result.select(range(count))

@@ -45,12 +45,17 @@ struct EmbeddingCard {
         card.baseModel = Self.hubName(recipe.model)
         card.metrics = reports.flatMap { report in
             report.metrics.map { metric in
-                ModelCard.Metric(
-                    task: report.description,
+                let name = report.name.isEmpty ? metric.key : String(metric.key.dropFirst(report.name.count + 1))
+                var figure = ModelCard.Metric(
+                    task: report.description.lowercased().split(separator: " ").joined(separator: "-"),
                     dataset: report.name.isEmpty ? "evaluation data" : report.name,
-                    name: report.name.isEmpty ? metric.key : String(metric.key.dropFirst(report.name.count + 1)),
+                    name: name,
                     value: metric.value
                 )
+                figure.taskTitle = report.description
+                figure.title = name.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }
+                    .joined(separator: " ")
+                return figure
             }
         }
         card.recipe = settings(run)

@@ -26,12 +26,14 @@ struct CardMetadata {
                     && metric.split == first.split
             }
             text += "  - task:\n      type: \(Self.scalar(first.task))\n"
+            if let title = first.taskTitle { text += "      name: \(Self.scalar(title))\n" }
             text += "    dataset:\n      name: \(Self.scalar(first.dataset))\n"
             text += "      type: \(Self.scalar(first.datasetID ?? Self.identifier(first.dataset)))\n"
             if let split = first.split { text += "      split: \(Self.scalar(split))\n" }
             text += "    metrics:\n"
             for metric in rest.filter(belongs) {
                 text += "    - type: \(Self.scalar(metric.name))\n      value: \(Self.number(metric.value))\n"
+                if let title = metric.title { text += "      name: \(Self.scalar(title))\n" }
             }
             rest.removeAll(where: belongs)
         }

@@ -26,6 +26,8 @@ public struct ModelCard: Sendable {
     public struct Metric: Sendable, Hashable {
         /// The task as the Hub names it, such as `text-retrieval`.
         package var task: String
+        /// The task's name for people, such as `Information Retrieval`; nil for none.
+        package var taskTitle: String?
         /// The data set's name for people, such as `MS MARCO`.
         package var dataset: String
         /// The data set's name on the Hub, when it has one.
@@ -34,6 +36,8 @@ public struct ModelCard: Sendable {
         package var split: String?
         /// The name of the figure, such as `ndcg@10`.
         package var name: String
+        /// Its name for people, such as `Ndcg@10`; nil for none.
+        package var title: String?
         /// The figure.
         package var value: Double
 
