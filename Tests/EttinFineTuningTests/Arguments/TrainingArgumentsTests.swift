@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinJSON
 import EttinRecipes
 import EttinTraining
 import TestSupport

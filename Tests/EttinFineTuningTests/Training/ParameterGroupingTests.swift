@@ -1,5 +1,6 @@
 import EttinModel
 import EttinTraining
+import TestSupport
 import Testing
 import Torch
 
