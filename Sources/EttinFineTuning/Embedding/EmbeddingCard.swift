@@ -73,7 +73,7 @@ struct EmbeddingCard {
 
     /// A name on the Hub, without configuration and split; nil for a path.
     private static func hubName(_ reference: String) -> String? {
-        guard !FilePath.exists(reference), !reference.hasPrefix("/"), !reference.hasPrefix("."), !reference.hasPrefix("~"),
+        guard !FilePath.exists(reference), !["/", ".", "~"].contains(where: reference.hasPrefix),
             !reference.contains(where: { "*?[".contains($0) })
         else { return nil }
         let name = reference.split(separator: ":").first.map(String.init) ?? reference
@@ -91,7 +91,7 @@ struct EmbeddingCard {
             "run_name", "overwrite_output_dir", "resume_from_checkpoint", "autoresume", "device", "use_cpu",
             "report_to", "disable_tqdm",
         ]
-        for member in recipe.resolved.objectValue ?? [:] 
+        for member in recipe.resolved.objectValue ?? [:]
         where !member.value.isNull && !hidden.contains(member.key) && ArgumentRule.all[member.key] == nil {
             let text = member.value.stringValue ?? member.value.text()
             settings.append(ModelCard.Setting(member.key, text))

@@ -312,7 +312,8 @@ public final class EmbeddingFineTuning {
         let arguments = recipe.arguments
         return [
             "model_name_or_path": recipe.model,
-            "loss": recipe.loss.map { Self.numbers(of: $0.node.json).text() } ?? objectives.names.joined(separator: ", "),
+            "loss": recipe.loss.map { Self.numbers(of: $0.node.json).text() }
+                ?? objectives.names.joined(separator: ", "),
             "train_dataset": "\(batches.rowCount) rows of "
                 + batches.sets.map { ($0.dataset ?? "data") + " " + $0.columnNames.joined(separator: "/") }
                 .joined(separator: ", "),
