@@ -56,18 +56,85 @@ struct FinetuneCommandTests {
         }
     }
 
+    @Test("Options are values of the recipe, before those of its file")
+    func flags() throws {
+        try withTemporaryFolder { folder in
+            try "per_device_train_batch_size: 2\n".write(
+                toFile: "\(folder)/recipe.yaml",
+                atomically: true,
+                encoding: .utf8
+            )
+            let words = try arguments(folder, "--eval", "\(folder)/pairs.jsonl", "--lr", "1e-3", "--layout", "6")
+            let plan = ["--dry-run", "--json"]
+            let fromFile = ["finetune", "embedding", "\(folder)/recipe.yaml"] + words.dropFirst(2)
+            for words in [words, fromFile] {
+                let plan = try Command.succeed(words + plan).document()
+                #expect(plan["max_steps"] == 3 && plan["rows"] == 12)
+            }
+            try Command.succeed(words)
+            let run = try JSONValue(parsing: String(contentsOfFile: "\(folder)/run/run.json", encoding: .utf8))
+            #expect(run["recipe"]?["learning_rate"]?.doubleValue == 1e-3 && run["recipe"]?["num_train_epochs"] == 1)
+            #expect(run["eval_data"]?.stringValue == "\(folder)/pairs.jsonl")
+            let modules = try String(contentsOfFile: "\(folder)/run/final/modules.json", encoding: .utf8)
+            #expect(modules.contains("sentence_transformers.base"))
+        }
+    }
+
+    @Test("A full disk at a save leaves nothing half-written, and the run goes on where there is room")
+    func fullDisk() throws {
+        try withTemporaryFolder { folder in
+            let words = try arguments(folder, "save_steps=2", "autoresume=true", "report_to=none")
+            let process = Process()
+            process.executableURL = URL(filePath: "/bin/sh")
+            // Files stay below a few kilobytes; the signal of one that grows further is ignored, so that writing fails.
+            process.arguments =
+                ["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"", Command.binary.path] + words
+            let errors = Pipe()
+            (process.standardOutput, process.standardError) = (FileHandle.nullDevice, errors)
+            try process.run()
+            let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 1 && text.contains("error: \(folder)/run/"), "\(text)")
+            let left = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/run")
+            let isWhole = left.allSatisfy { !$0.hasPrefix("checkpoint-") && !$0.hasSuffix(".tmp") && $0 != "final" }
+            #expect(isWhole, "\(left)")
+            #expect(try Command.succeed(words).lines.first == "\(folder)/run/final")
+        }
+    }
+
+    @Test("An interrupted run saves, names its checkpoint, and exits with 130", .timeLimit(.minutes(1)))
+    func interruption() throws {
+        try withTemporaryFolder { folder in
+            let process = Process()
+            process.executableURL = Command.binary
+            process.arguments = try arguments(folder, "max_steps=100000", "report_to=none")
+            let output = Pipe()
+            (process.standardOutput, process.standardError) = (output, FileHandle.nullDevice)
+            try process.run()
+            let metrics = "\(folder)/run/metrics.jsonl"
+            while process.isRunning, (try? Data(contentsOf: URL(filePath: metrics)).isEmpty) ?? true { usleep(20_000) }
+            process.interrupt()
+            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            process.waitUntilExit()
+            #expect(process.terminationReason == .exit && process.terminationStatus == 130)
+            #expect(text.hasPrefix("\(folder)/run/checkpoint-"), "\(text)")
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/run/final"))
+        }
+    }
+
     @Test(
         "Wrong values are named with what is right",
         arguments: [
-            (["learning_rat=1"], "did you mean learning_rate?"), (["fp16=true"], "bf16"),
-            (["loss=TripletLos"], "did you mean TripletLoss?"), (["columns=[query]"], "column"),
-            (["train_dataset=missing.jsonl"], "missing.jsonl"), (["--layout", "7"], "expected 5 or 6"),
+            (["learning_rat=1"], "did you mean learning_rate?", 1), (["fp16=true"], "bf16", 1),
+            (["loss=TripletLos"], "did you mean TripletLoss?", 1), (["columns=[query]"], "column", 1),
+            (["train_dataset=missing.jsonl"], "missing.jsonl", 1), (["--layout", "7"], "expected 5 or 6", 64),
+            (["--layou", "6"], "--layou", 64), (["--batch-size", "13"], "has 12 rows", 1),
         ]
     )
-    func refusals(_ values: [String], _ text: String) throws {
+    func refusals(_ values: [String], _ text: String, _ code: Int32) throws {
         try withTemporaryFolder { folder in
             let result = try Command.run(arguments(folder) + values)
-            #expect(result.code != 0 && result.errors.contains(text), "\(result.errors)")
+            #expect(result.code == code && result.errors.contains(text), "\(result.errors)")
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/run"))
         }
     }

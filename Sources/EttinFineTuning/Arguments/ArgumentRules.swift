@@ -12,7 +12,7 @@ enum ArgumentRule {
     static let all: [String: ArgumentRule] = {
         var rules: [String: ArgumentRule] = [:]
         func add(_ rule: ArgumentRule, _ names: String...) { for name in names { rules[name] = rule } }
-        let off = ["false", "no", "none", "0", "0.0", ""]
+        let off = ["false", "no", "none", "0", "0.0", "", "[]", "{}"]
         add(
             .inert("batches are prepared by one reader, and results do not depend on how many there are"),
             "dataloader_num_workers",
@@ -74,7 +74,6 @@ enum ArgumentRule {
         add(.inert("nothing is sent to a tracker"), "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id")
         add(
             .inert("nothing is pushed"),
-            "hub_token",
             "hub_private_repo",
             "hub_model_id",
             "hub_strategy",
@@ -85,6 +84,7 @@ enum ArgumentRule {
             .refused(unless: off, expected: "false, and `ettin push` for the finished folder"),
             "push_to_hub"
         )
+        add(.refused(unless: off, expected: "nothing: `ettin push` reads HF_TOKEN"), "hub_token")
         add(
             .refused(unless: off, expected: "bf16, whose range needs no gradient scaler"),
             "fp16",
@@ -118,7 +118,7 @@ enum ArgumentRule {
             .refused(unless: off, expected: "none: adamw_torch has adam_beta1, adam_beta2 and adam_epsilon"),
             "optim_args"
         )
-        add(.refused(unless: off + ["[]"], expected: "none: evaluators measure"), "include_for_metrics")
+        add(.refused(unless: off, expected: "none: evaluators measure"), "include_for_metrics")
         add(
             .refused(unless: off, expected: "false: a resumed run continues with the next batch, to the same bits"),
             "ignore_data_skip"
@@ -134,7 +134,7 @@ enum ArgumentRule {
         add(.refused(unless: ["length"], expected: "nothing"), "length_column_name")
         add(.refused(unless: ["true"], expected: "true: weights are safetensors"), "save_safetensors")
         add(.refused(unless: off, expected: "nothing"), "debug")
-        add(.refused(unless: off + ["{}"], expected: "a model without a Router, or nothing"), "router_mapping")
+        add(.refused(unless: off, expected: "a model without a Router, or nothing"), "router_mapping")
         return rules
     }()
 
@@ -164,7 +164,9 @@ enum ArgumentRule {
             switch rule {
             case .refused(let allowed, let expected):
                 guard !allowed.contains(text) else { continue }
-                throw section.problem(key, "is \(node.shownText), which is not supported", expected)
+                // A secret does not belong in a message.
+                let found = key.hasSuffix("_token") ? "is given" : "is \(node.shownText)"
+                throw section.problem(key, "\(found), which is not supported", expected)
             case .inert(let reason):
                 guard defaults[key] != text else { continue }
                 if let place = reasons.firstIndex(where: { $0.reason == reason }) {

@@ -148,6 +148,13 @@ extension TrainingArguments {
             try section.choice("eval_strategy", Occasion.self) ?? section.choice("evaluation_strategy", Occasion.self)
             ?? .no
         if let steps = try steps("eval_steps", section, least: 0), steps != .count(0) { evaluationSteps = steps }
+        if evaluation == .steps, evaluationSteps == nil, loggingSteps == .count(0) {
+            throw section.problem(
+                "eval_strategy",
+                "is steps, but there are neither eval_steps nor logging_steps",
+                "eval_steps: a number of steps"
+            )
+        }
         evaluationDelay = try section.double("eval_delay", "a number of 0 or more") { $0 >= 0 } ?? 0
         evaluatesAtStart = try section.bool("eval_on_start") ?? false
     }
@@ -178,6 +185,22 @@ extension TrainingArguments {
     private func checkBest(_ section: RecipeSection) throws {
         if case .plateau = schedule, evaluation == .no {
             throw section.problem("lr_scheduler_type", "is reduce_lr_on_plateau", "an eval_strategy: steps or epoch")
+        }
+        if saving == .best {
+            guard evaluation != .no else {
+                throw section.problem(
+                    "save_strategy",
+                    "is best, but eval_strategy is no",
+                    "an eval_strategy: steps or epoch"
+                )
+            }
+            guard bestMetricKey != nil else {
+                throw section.problem(
+                    "save_strategy",
+                    "is best, but no metric says which",
+                    "metric_for_best_model, such as loss"
+                )
+            }
         }
         guard loadsBestAtEnd, saving != .best else { return }
         guard evaluation.rawValue == saving.rawValue else {

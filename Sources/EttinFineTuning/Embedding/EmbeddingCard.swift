@@ -73,7 +73,9 @@ struct EmbeddingCard {
 
     /// A name on the Hub, without configuration and split; nil for a path.
     private static func hubName(_ reference: String) -> String? {
-        guard !FilePath.exists(reference), !reference.hasPrefix("/"), !reference.hasPrefix(".") else { return nil }
+        guard !FilePath.exists(reference), !["/", ".", "~"].contains(where: reference.hasPrefix),
+            !reference.contains(where: { "*?[".contains($0) })
+        else { return nil }
         let name = reference.split(separator: ":").first.map(String.init) ?? reference
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         return parts.count == 2 && !parts.contains("") ? name : nil
@@ -85,8 +87,12 @@ struct EmbeddingCard {
         let hidden = [
             "loss", "model_name_or_path", "language", "license", "model_name", "output_dir", "evaluator",
             "train_dataset", "eval_dataset",
+            // What has no part in the model, and may hold paths of this machine.
+            "run_name", "overwrite_output_dir", "resume_from_checkpoint", "autoresume", "device", "use_cpu",
+            "report_to", "disable_tqdm",
         ]
-        for member in recipe.resolved.objectValue ?? [:] where !member.value.isNull && !hidden.contains(member.key) {
+        for member in recipe.resolved.objectValue ?? [:]
+        where !member.value.isNull && !hidden.contains(member.key) && ArgumentRule.all[member.key] == nil {
             let text = member.value.stringValue ?? member.value.text()
             settings.append(ModelCard.Setting(member.key, text))
         }

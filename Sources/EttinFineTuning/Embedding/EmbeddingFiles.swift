@@ -12,6 +12,8 @@ struct EmbeddingFiles {
     static let tableFolder = "eval"
     /// The name of the folder of the finished model.
     static let finalFolder = "final"
+    /// The name of the file that says what a run is.
+    private static let descriptionFile = "run.json"
 
     let recipe: EmbeddingRecipe
     let tokenizer: Tokenizer
@@ -19,16 +21,48 @@ struct EmbeddingFiles {
     let maxTokens: Int
     let card: EmbeddingCard
 
-    /// Says what the run is, and removes what another run has measured.
+    /// Says what the run is, and removes what was measured and finished beyond where it begins.
     ///
-    /// - Parameter replacesTables: Whether tables of evaluations are removed.
+    /// - Parameters:
+    ///   - step: The step after which the run is resumed; nil for a new one.
+    ///   - isComplete: Whether no step is left.
     /// - Throws: `TrainingError` when the file system refuses.
-    func open(replacesTables: Bool) throws {
+    func open(resumedAfter step: Int?, isComplete: Bool) throws {
         let folder = recipe.arguments.outputFolder
         try TrainingError.translating {
-            if replacesTables { try FilePath.removeTree(FilePath.joined(folder, Self.tableFolder)) }
+            try cutTables(after: step)
+            // Until the run has come to its end, nothing says that it has.
+            if !isComplete, FilePath.kind(of: FilePath.joined(folder, Self.descriptionFile)) == .file {
+                try FilePath.removeTree(FilePath.joined(folder, Self.finalFolder))
+                try FilePath.removeTree(FilePath.joined(folder, LogHistory.fileName))
+            }
             let text = description.text(JSONWritingOptions(layout: .indented(2))) + "\n"
-            try AtomicFile.write(Array(text.utf8), to: FilePath.joined(folder, "run.json"))
+            try AtomicFile.write(Array(text.utf8), to: FilePath.joined(folder, Self.descriptionFile))
+        }
+    }
+
+    /// Removes the lines of evaluators' tables that the run is to write anew; other files stay.
+    private func cutTables(after step: Int?) throws {
+        let folder = FilePath.joined(recipe.arguments.outputFolder, Self.tableFolder)
+        guard FilePath.kind(of: folder) == .folder else { return }
+        for name in try FilePath.names(inFolder: folder) where name.hasSuffix("_results.csv") {
+            let path = FilePath.joined(folder, name)
+            guard FilePath.kind(of: path) == .file else { continue }
+            let bytes = try MappedFile(path: path).withUnsafeBytes { Array($0) }
+            let lines = bytes.split(separator: UInt8(ascii: "\n"))
+            guard let header = lines.first, header.starts(with: "epoch,steps,".utf8) else { continue }
+            let kept = lines.dropFirst().filter { line in
+                let cells = line.split(separator: UInt8(ascii: ","), maxSplits: 2)
+                guard let step, cells.count == 3, let own = Int(String(decoding: cells[1], as: UTF8.self)) else {
+                    return false
+                }
+                return own <= step
+            }
+            if kept.isEmpty {
+                try FilePath.remove(path)
+            } else if kept.count < lines.count - 1 {
+                try AtomicFile.write(Array(([header] + kept).joined(separator: "\n".utf8)) + "\n".utf8, to: path)
+            }
         }
     }
 
@@ -76,10 +110,14 @@ struct EmbeddingFiles {
     func writeFinal(_ model: EmbeddingModel, _ run: RunProgress, reports: [EvaluationReport]) throws -> String {
         let path = FilePath.joined(recipe.arguments.outputFolder, Self.finalFolder)
         try TrainingError.translating {
-            if FilePath.kind(of: path) == .folder { try FilePath.removeFolder(path) }
-            let output = try AtomicFolder(path: path)
+            // An earlier model stays until the new one is whole; a run that begins removes what a kill leaves.
+            let whole = FilePath.joined(recipe.arguments.outputFolder, ".\(Self.finalFolder).tmp")
+            try FilePath.removeTree(whole)
+            let output = try AtomicFolder(path: whole)
             try write(model, run, reports: reports, toFolder: output.temporaryPath)
             try output.commit()
+            if FilePath.kind(of: path) == .folder { try FilePath.removeFolder(path) }
+            try FilePath.putInPlace(whole, as: path)
         }
         return path
     }

@@ -49,7 +49,6 @@ public final class EmbeddingFineTuning {
     /// The trainer of the run.
     package let trainer: Trainer<EmbeddingTask>
     private let files: EmbeddingFiles
-    private let evaluation: EmbeddingEvaluation?
     private let options: Options
     /// Whether steps were taken that are none of the run.
     private var isMeasured = false
@@ -67,12 +66,11 @@ public final class EmbeddingFineTuning {
         self.options = options
         var arguments = recipe.arguments
         arguments.outputFolder = FilePath.expandingHome(arguments.outputFolder)
+        var recipe = recipe
+        recipe.arguments = arguments
         let resumed = try FineTuningFolder(arguments).resumed()
         let model = try Self.model(recipe, resumed: resumed?.path, options)
-        let pipeline = try TextEmbeddingPipeline(
-            training: model,
-            precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full
-        )
+        let pipeline = try TextEmbeddingPipeline(training: model)
         if let length = recipe.maxSequenceLength, pipeline.preparer.limit < length {
             throw TrainingError(
                 .invalidOption,
@@ -93,6 +91,7 @@ public final class EmbeddingFineTuning {
         var notices = recipe.notices + model.settings.notices + data.notices
         notices += try data.check(objectives, width: model.dimensions)
         let batches = try EmbeddingBatches(data.train, reading, recipe.sampling(isEvaluation: false))
+        try Self.check(batches, arguments)
         let length = try arguments.length(microbatches: batches.sampling.nominalBatchCount, rows: batches.rowCount)
         var settings = try arguments.trainerSettings(length)
         settings.onLine = options.onLine
@@ -125,21 +124,28 @@ public final class EmbeddingFineTuning {
         )
         notices += measures.notices
         let evaluator = measures.evaluator
-        evaluation =
+        let measuring: Precision =
+            arguments.usesBFloat16 || arguments.evaluatesInBFloat16 ? .mixedBFloat16 : .full
+        let evaluation: EmbeddingEvaluation? =
             datasets.isEmpty && evaluator == nil
             ? nil
             : EmbeddingEvaluation(
                 datasets: datasets,
                 evaluator: evaluator,
-                vectors: try ModelInTraining(model, preparer: pipeline.preparer, name: recipe.model),
+                vectors: try ModelInTraining(
+                    model,
+                    preparer: pipeline.preparer,
+                    precision: measuring,
+                    name: recipe.model
+                ),
                 batchSize: arguments.evaluationBatchSize,
-                precision: arguments.usesBFloat16 || arguments.evaluatesInBFloat16 ? .mixedBFloat16 : .full,
+                precision: measuring,
                 folder: FilePath.joined(arguments.outputFolder, EmbeddingFiles.tableFolder),
                 epoch: { clock in strategies?.epoch(at: clock) ?? Double(clock.epoch) }
             )
         if options.device != .cpu { try withRecovery { model.convert(on: options.device) } }
         model.setRequiresGradient(true)
-        let identity = Self.runIdentity(recipe, objectives, batches)
+        let identity = Self.runIdentity(recipe, objectives, batches, maxTokens: maxTokens)
         let start =
             try resumed.map {
                 try InitialTrainerState(
@@ -152,7 +158,7 @@ public final class EmbeddingFineTuning {
                     )
                 )
             } ?? InitialTrainerState(settings.optimizer)
-        let task = EmbeddingTask(
+        let task = try EmbeddingTask(
             EmbeddingTask.Parts(
                 model: model,
                 objectives: objectives,
@@ -160,11 +166,13 @@ public final class EmbeddingFineTuning {
                 batches: batches,
                 evaluation: evaluation,
                 files: files,
-                runIdentity: identity
+                runIdentity: identity,
+                totalSteps: length.totalSteps
             ),
             arguments,
-            at: start.clock
+            from: start
         )
+        try task.prepare()
         trainer = try Trainer(task, settings, from: start)
         plan = try FineTuningPlan(recipe, length, batches, model: model, objectives: objectives, maxTokens: maxTokens)
         finalFolder = FilePath.joined(arguments.outputFolder, EmbeddingFiles.finalFolder)
@@ -193,7 +201,7 @@ public final class EmbeddingFineTuning {
             )
         }
         if outcome == .finished {
-            _ = try files.writeFinal(trainer.task.embeddingModel, trainer.progress, reports: evaluation?.reports ?? [])
+            _ = try files.writeFinal(trainer.task.embeddingModel, trainer.progress, reports: trainer.task.reports)
         }
         return outcome
     }
@@ -273,16 +281,39 @@ public final class EmbeddingFineTuning {
         return model
     }
 
+    /// That the data fills a batch.
+    private static func check(_ batches: EmbeddingBatches, _ arguments: TrainingArguments) throws {
+        let rows = batches.sets.map(\.rowCount).max() ?? 0
+        guard arguments.trainBatchSize > rows else { return }
+        throw TrainingError(
+            .invalidOption,
+            "per_device_train_batch_size",
+            found: "is \(arguments.trainBatchSize), but train_dataset has \(rows) rows",
+            expected: "at most that many"
+        )
+    }
+
+    /// The loss of a recipe without arguments that change memory and progress alone.
+    private static func numbers(of loss: JSONValue) -> JSONValue {
+        guard case .object(let members) = loss else { return loss }
+        let others = ["mini_batch_size", "mini_batch_num_tokens", "show_progress_bar"]
+        let kept = members.filter { !others.contains($0.key) }
+        if kept.count == 1, let type = kept.first, type.key == "type" { return type.value }
+        return .object(JSONObject(kept.map { ($0.key, numbers(of: $0.value)) }))
+    }
+
     /// What a run that is resumed must share: what decides batches, losses and updates besides the length.
     private static func runIdentity(
         _ recipe: EmbeddingRecipe,
         _ objectives: EmbeddingObjectives,
-        _ batches: EmbeddingBatches
+        _ batches: EmbeddingBatches,
+        maxTokens: Int
     ) -> [String: String] {
         let arguments = recipe.arguments
         return [
             "model_name_or_path": recipe.model,
-            "loss": recipe.loss?.node.json.text() ?? objectives.names.joined(separator: ", "),
+            "loss": recipe.loss.map { Self.numbers(of: $0.node.json).text() }
+                ?? objectives.names.joined(separator: ", "),
             "train_dataset": "\(batches.rowCount) rows of "
                 + batches.sets.map { ($0.dataset ?? "data") + " " + $0.columnNames.joined(separator: "/") }
                 .joined(separator: ", "),
@@ -293,7 +324,21 @@ public final class EmbeddingFineTuning {
             "dataloader_drop_last": "\(arguments.dropsLast)",
             "seed": "\(arguments.seed)",
             "data_seed": "\(arguments.dataSeed ?? arguments.seed)",
+            "train_test_split": recipe.trainData.map { set in
+                set.split.map { "test_size \($0.testSize) with seed \($0.seed)" } ?? "none"
+            }.joined(separator: ", "),
+            "train_select": recipe.trainData.map { $0.select.map(String.init) ?? "all" }.joined(separator: ", "),
+            "prompts": recipe.prompts?.node.json.text() ?? "none",
+            "max_seq_length": "\(maxTokens)",
             "learning_rate": "\(arguments.learningRate)",
+            "learning_rate_mapping": arguments.rateRules.map { "\(quoted($0.pattern)): \($0.rate)" }
+                .joined(separator: ", "),
+            "lr_scheduler_type": "\(arguments.schedule)",
+            "weight_decay": "\(arguments.weightDecay)",
+            "adam_beta1": "\(arguments.beta1)",
+            "adam_beta2": "\(arguments.beta2)",
+            "adam_epsilon": "\(arguments.epsilon)",
+            "max_grad_norm": "\(arguments.maxGradientNorm ?? 0)",
             "bf16": "\(arguments.usesBFloat16)",
         ]
     }

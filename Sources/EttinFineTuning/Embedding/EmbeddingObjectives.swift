@@ -43,6 +43,15 @@ struct EmbeddingObjectives {
                     expected: "a loss for each data set, or one with a type for all"
                 )
             }
+            for (key, sets) in [("train_dataset", recipe.trainData), ("eval_dataset", recipe.evaluationData)]
+            where sets.contains(where: { $0.name == nil }) {
+                throw TrainingError(
+                    .invalidOption,
+                    key,
+                    found: "is a data set without a name, but loss has one for each name",
+                    expected: "a mapping of names to data sets, with names of \(names.joined(separator: ", "))"
+                )
+            }
             members = try losses.map { ($0.key, try make($0.value, "loss.\($0.key)")) }
             return
         }

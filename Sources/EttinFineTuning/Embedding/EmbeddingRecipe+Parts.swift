@@ -14,6 +14,7 @@ extension EmbeddingRecipe {
         var options = BatchSampling.Options(
             batchSize: isEvaluation ? arguments.evaluationBatchSize : arguments.trainBatchSize
         )
+        if isEvaluation { options.batchSizeKey = "per_device_eval_batch_size" }
         options.sampler = batchSampler
         options.multiDatasetSampler = multiDatasetSampler
         options.dropsLast = arguments.dropsLast

@@ -1,6 +1,7 @@
 import EttinEvaluation
 import EttinFiles
 import EttinInference
+package import EttinJSON
 package import EttinModel
 import EttinTables
 package import EttinTraining
@@ -29,6 +30,8 @@ package final class EmbeddingTask: TrainingTask {
         let evaluation: EmbeddingEvaluation?
         let files: EmbeddingFiles
         let runIdentity: [String: String]
+        /// The steps of the run.
+        let totalSteps: Int
     }
 
     /// What messages call the task.
@@ -39,6 +42,8 @@ package final class EmbeddingTask: TrainingTask {
     private let arguments: TrainingArguments
     private let precision: Precision
     private var clock: TrainingClock
+    /// What evaluators measured last.
+    private(set) var reports: [EvaluationReport]
     /// The batches of the pass that the clock is in.
     private var epoch: (number: Int, batches: EpochBatches)?
 
@@ -47,11 +52,13 @@ package final class EmbeddingTask: TrainingTask {
     /// - Parameters:
     ///   - parts: What it is made of.
     ///   - arguments: How the model is trained.
-    ///   - clock: How far the run has come.
-    init(_ parts: Parts, _ arguments: TrainingArguments, at clock: TrainingClock) {
+    ///   - start: What the run begins with.
+    /// - Throws: `TrainingError` for a checkpoint whose state is malformed.
+    init(_ parts: Parts, _ arguments: TrainingArguments, from start: InitialTrainerState) throws {
         self.parts = parts
         self.arguments = arguments
-        self.clock = clock
+        clock = start.clock
+        reports = try Self.reports(of: start.task, inFolder: start.origin ?? "")
         runIdentity = parts.runIdentity
         precision = arguments.usesBFloat16 ? .mixedBFloat16 : .full
     }
@@ -69,6 +76,13 @@ package final class EmbeddingTask: TrainingTask {
         referenceRate: Double
     ) -> any Optimizer {
         parts.grouping.optimizer(for: parameters, settings)
+    }
+
+    /// Draws the pass that the run goes on in, so that one without a batch is refused before anything is written.
+    ///
+    /// - Throws: `TrainingError` for a pass without a batch.
+    func prepare() throws {
+        if clock.batch < parts.totalSteps { _ = try batches(ofEpoch: clock.epoch) }
     }
 
     /// Reads the microbatches of the next update.
@@ -173,22 +187,28 @@ package final class EmbeddingTask: TrainingTask {
 
     /// Measures the loss on the data to evaluate on, and what the evaluator measures.
     package func evaluate() throws -> [(key: String, value: Double)]? {
-        try parts.evaluation?.run(parts.model, parts.objectives, at: clock)
+        guard let evaluation = parts.evaluation else { return nil }
+        let metrics = try evaluation.run(parts.model, parts.objectives, at: clock)
+        reports = evaluation.reports
+        return metrics
     }
 
     // MARK: Files
 
     /// Says what the run is.
     package func openFiles(isResumed: Bool) throws {
-        try parts.files.open(replacesTables: !isResumed)
+        try parts.files.open(
+            resumedAfter: isResumed ? clock.batch : nil,
+            isComplete: isResumed && clock.batch >= parts.totalSteps
+        )
     }
 
     /// Writes what loads as a model.
     package func writeModel(average: String?, toFolder folder: String, _ run: RunProgress) throws {
-        try parts.files.write(parts.model, run, reports: parts.evaluation?.reports ?? [], toFolder: folder)
+        try parts.files.write(parts.model, run, reports: reports, toFolder: folder)
     }
 
-    /// Takes the weights of a checkpoint.
+    /// Takes the weights of a checkpoint, and what was measured of them.
     package func loadModel(fromFolder folder: String) throws {
         let saved = try EmbeddingModel(folder: folder, poolings: nil, dtype: .float32)
         let tensors = [String: Tensor](saved.parameters.map { ($0.key, $0.tensor) }, uniquingKeysWith: { $1 })
@@ -199,6 +219,27 @@ package final class EmbeddingTask: TrainingTask {
         }
         withoutGradients {
             for (key, tensor) in parts.model.parameters { tensors[key].map { tensor.assign($0) } }
+        }
+        let state = try TrainerState(folder: folder, name: TrainerState.strategiesFileName)
+        reports = try Self.reports(of: state.task, inFolder: folder)
+    }
+
+    // MARK: State
+
+    /// What evaluators measured last, for the cards of later folders.
+    package var state: JSONObject { reports.isEmpty ? [:] : ["reports": .array(reports.map(\.json))] }
+
+    private static func reports(of state: JSONObject, inFolder folder: String) throws -> [EvaluationReport] {
+        try (state["reports"]?.arrayValue ?? []).map { value in
+            guard let report = EvaluationReport(value) else {
+                throw TrainingError(
+                    .malformed,
+                    FilePath.joined(folder, TrainerState.strategiesFileName),
+                    found: "\"reports\" has \(value.text())",
+                    expected: "what an evaluator measured"
+                )
+            }
+            return report
         }
     }
 }

@@ -101,6 +101,8 @@ package struct BatchSampling {
         package var multiDatasetSampler = MultiDatasetBatchSampler.proportional
         /// The number of rows of a batch.
         package var batchSize: Int
+        /// The key of a recipe that says so, for messages.
+        package var batchSizeKey = "per_device_train_batch_size"
         /// Whether batches with fewer rows are left out (`dataloader_drop_last`).
         package var dropsLast = false
         /// The seed (`seed`).
@@ -132,7 +134,7 @@ package struct BatchSampling {
         guard options.batchSize > 0 else {
             throw TrainingError(
                 .invalidOption,
-                "per_device_train_batch_size",
+                options.batchSizeKey,
                 found: "is \(options.batchSize)",
                 expected: "1 or more"
             )
@@ -223,7 +225,7 @@ private struct PreparedRows {
             guard size >= 4, size.isMultiple(of: 2) else {
                 throw TrainingError(
                     .invalidOption,
-                    "per_device_train_batch_size",
+                    options.batchSizeKey,
                     found: "is \(size) with batch_sampler group_by_label",
                     expected: "an even number of 4 or more"
                 )
@@ -254,8 +256,8 @@ private struct PreparedRows {
                 rows.name,
                 found: "has \(rowCount) rows, which make no batch of \(size)\(isGrouped ? " with group_by_label" : "")",
                 expected: options.dropsLast
-                    ? "a smaller per_device_train_batch_size, or dataloader_drop_last: false"
-                    : "a smaller per_device_train_batch_size"
+                    ? "a smaller \(options.batchSizeKey), or dataloader_drop_last: false"
+                    : "a smaller \(options.batchSizeKey)"
             )
         }
     }

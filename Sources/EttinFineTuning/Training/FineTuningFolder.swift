@@ -22,9 +22,16 @@ struct FineTuningFolder {
     func resumed() throws -> CheckpointStore.Entry? {
         let folder = arguments.outputFolder
         switch arguments.resumption {
-        case .checkpoint(let path): return try entry(path)
+        case .checkpoint(let path):
+            let entry = try entry(path)
+            // The run of another folder goes on here only where none is.
+            if store.holds(entry.path) { try refuseStrangers() } else { try requireFree() }
+            return entry
         case .newest, .newestIfAny:
-            if let newest = try store.newest() { return newest }
+            if let newest = try store.newest() {
+                try refuseStrangers()
+                return newest
+            }
             guard arguments.resumption == .newest else { break }
             throw TrainingError(
                 .missing,
@@ -34,8 +41,16 @@ struct FineTuningFolder {
             )
         case .never: break
         }
+        try requireFree()
+        return nil
+    }
+
+    /// That a run may begin in the folder.
+    private func requireFree() throws {
+        try refuseStrangers()
+        let folder = arguments.outputFolder
         let isTaken = try store.newest() != nil || FilePath.kind(of: FilePath.joined(folder, "final")) == .folder
-        guard isTaken, !arguments.overwritesOutput else { return nil }
+        guard isTaken, !arguments.overwritesOutput else { return }
         let newest = try store.newest().map { " with \(FilePath.lastComponent(of: $0.path))" } ?? ""
         throw TrainingError(
             .invalidOption,
@@ -43,6 +58,26 @@ struct FineTuningFolder {
             found: "is \(folder), which holds a run\(newest)",
             expected:
                 "resume_from_checkpoint=true to resume it, overwrite_output_dir=true to replace it, or another folder"
+        )
+    }
+
+    /// That no folder of another trainer has a name that a checkpoint is to get.
+    private func refuseStrangers() throws {
+        let folder = arguments.outputFolder
+        guard FilePath.kind(of: folder) == .folder else { return }
+        let own = Set(try store.entries().map(\.path))
+        let strangers = try TrainingError.translating { try FilePath.names(inFolder: folder) }.filter { name in
+            guard name.hasPrefix(store.tag), let batch = Int(name.dropFirst(store.tag.count)), batch >= 0 else {
+                return false
+            }
+            return !own.contains(FilePath.joined(folder, name))
+        }
+        guard let stranger = strangers.min() else { return }
+        throw TrainingError(
+            .invalidOption,
+            "output_dir",
+            found: "is \(folder), whose \(stranger) is no checkpoint of ettin",
+            expected: "another folder: what other trainers saved is neither resumed nor replaced"
         )
     }
 

@@ -1,5 +1,13 @@
 import EttinFiles
 
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// The checkpoints of a run: folders `<tag><number of batches>` that appear whole or not at all.
 public struct CheckpointStore: Hashable, Sendable {
     /// One of them.
@@ -48,6 +56,16 @@ public struct CheckpointStore: Hashable, Sendable {
     /// - Parameter batch: The number of batches.
     /// - Returns: Its path, whether it exists or not.
     package func path(batch: Int) -> String { FilePath.joined(folder, "\(tag)\(batch)") }
+
+    /// Whether a checkpoint lies in the folder, whatever path leads there.
+    ///
+    /// - Parameter path: The folder of the checkpoint.
+    /// - Returns: False too where one of the folders cannot be examined.
+    package func holds(_ path: String) -> Bool {
+        var (own, other) = (stat(), stat())
+        return stat(folder, &own) == 0 && stat(FilePath.folder(of: path), &other) == 0
+            && own.st_dev == other.st_dev && own.st_ino == other.st_ino
+    }
 
     /// All complete checkpoints, oldest first.
     ///
@@ -140,12 +158,13 @@ public struct CheckpointStore: Hashable, Sendable {
         }
     }
 
-    /// Removes all checkpoints but one.
+    /// Removes all checkpoints but one, to which `latest` leads then.
     ///
     /// - Parameter entry: The one that stays.
     /// - Throws: `TrainingError` when another cannot be removed.
     package func keepOnly(_ entry: Entry) throws {
         try remove(try entries().filter { $0 != entry })
+        try TrainingError.translating { try link(entry.path) }
     }
 
     /// Lets `best` in the folder of the run lead to a checkpoint.

@@ -95,7 +95,9 @@ package struct RunHistory {
         let file = try TrainingError.translating { try MappedFile(path: path) }
         let value: JSONValue
         do {
-            value = try file.withUnsafeBytes { try JSONValue(parsing: $0) }
+            // A metric that was NaN is one in the file, as Python writes it.
+            let options = JSONParsingOptions(allowsNonFiniteNumbers: true)
+            value = try file.withUnsafeBytes { try JSONValue(parsing: Array($0), options: options) }
         } catch {
             throw TrainingError(.malformed, path, found: "is not JSON (\(error))")
         }

@@ -127,19 +127,19 @@ public final class Trainer<Task: TrainingTask> {
         guard files == nil else { return }
         try lock()
         switch startFiles {
-        case .begin:
-            try store.rollBack(toBatch: nil)
-            try task.openFiles(isResumed: false)
-        case .resume:
+        case .resume where continuesFolder:
             try task.openFiles(isResumed: true)
             try store.rollBack(toBatch: clock.batch)
+        case .begin, .resume:
+            try store.rollBack(toBatch: nil)
+            try task.openFiles(isResumed: false)
         case .beginAgain(let entry):
             // The weights stay on the disk until they are there as the new beginning.
             try store.rollBack(toBatch: entry.batch)
             try task.openFiles(isResumed: false)
         }
         beginning = .now
-        let batch = startFiles == .resume ? clock.batch : nil
+        let batch = continuesFolder ? clock.batch : nil
         files = OpenFiles(
             loggers: try settings.logging.loggers(folder: settings.folder, continuingAfterBatch: batch),
             console: settings.onLine.map { show in
@@ -157,6 +157,12 @@ public final class Trainer<Task: TrainingTask> {
         if settings.best != nil { try store.linkBest(toBatch: bestCheckpoint) }
         guard case .beginAgain = startFiles else { return }
         try store.keepOnly(try save())
+    }
+
+    /// Whether the files in the folder are those of the run that is resumed; that of another folder leaves them there.
+    private var continuesFolder: Bool {
+        guard startFiles == .resume else { return false }
+        return settings.strategies == nil || origin.map(store.holds) ?? true
     }
 
     /// Whether the run has reached its length.
@@ -384,14 +390,15 @@ public final class Trainer<Task: TrainingTask> {
             ("train_steps_per_second", (Double(steps) / seconds).rounded(places: 3)), ("total_flos", 0),
             ("train_loss", history.meanLoss(steps: clock.batch)),
         ]
-        // A run that was finished before has said so.
-        if steps > 0 {
-            history.log(values, epoch: strategies.epoch(at: clock), step: clock.batch)
-            for logger in loggers { try logger.log(values, at: clock) }
-        }
+        // The history of a checkpoint has no end yet; the lines of a run that was finished before have.
+        history.log(values, epoch: strategies.epoch(at: clock), step: clock.batch)
+        if steps > 0 { for logger in loggers { try logger.log(values, at: clock) } }
         if let kept = history.bestCheckpoint {
             let path = store.path(batch: kept)
-            if strategies.loadsBestAtEnd { try task.loadModel(fromFolder: path) }
+            if strategies.loadsBestAtEnd {
+                try task.loadModel(fromFolder: path)
+                evaluation = try TrainerState(folder: path, name: store.stateFile).evaluation.map { ($0.key, $0.value) }
+            }
             if strategies.totalLimit == 1 { try store.keepOnly(CheckpointStore.Entry(batch: kept, path: path)) }
         }
         try writeHistory(toFolder: settings.folder)

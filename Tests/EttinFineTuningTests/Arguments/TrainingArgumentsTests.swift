@@ -106,6 +106,12 @@ struct TrainingArgumentsTests {
             Refusal(values: ["num_train_epochs=0"], text: "a number above 0"),
             Refusal(values: ["max_steps=0"], text: "1 or more"),
             Refusal(values: ["ignore_data_skip=true"], text: "the same bits"),
+            Refusal(values: ["save_strategy=best"], text: "eval_strategy is no"),
+            Refusal(values: ["save_strategy=best", "eval_strategy=epoch"], text: "metric_for_best_model"),
+            Refusal(
+                values: ["eval_strategy=steps", "logging_strategy=no", "logging_steps=0"],
+                text: "neither eval_steps nor logging_steps"
+            ),
         ]
     )
     func refusals(_ refusal: Refusal) throws {
@@ -117,6 +123,14 @@ struct TrainingArgumentsTests {
             _ = try TrainingArguments(section)
         }
         #expect("\(try #require(error))".contains(refusal.text), "\(String(describing: error))")
+    }
+
+    @Test("A token is refused without being told")
+    func token() throws {
+        let error = #expect(throws: RecipeError.self) { try arguments("hub_token=hf_secret") }
+        let text = "\(try #require(error))"
+        #expect(text.contains("HF_TOKEN") && !text.contains("hf_secret"), "\(text)")
+        #expect(try arguments("hub_token=null", "fsdp=[]", "debug=[]").notices == [])
     }
 
     @Test("What has no effect is said once, with its reason")

@@ -55,7 +55,7 @@ struct EmbeddingFineTuningTests {
         #expect(stopped.progress.clock.batch == steps && !FilePath.exists(stopped.finalFolder))
         withExtendedLifetime(stopped) {}
         let resumed = try { try run.train(recipe("parts")) }()
-        for file in ["final/model.safetensors", "checkpoint-6/optimizer.safetensors"] {
+        for file in ["final/model.safetensors", "checkpoint-6/optimizer.safetensors", "final/README.md"] {
             #expect(try run.bytes("whole/\(file)") == run.bytes("parts/\(file)"), "\(file)")
         }
         func trainEntries(_ session: EmbeddingFineTuning) -> [JSONObject] {
@@ -137,6 +137,11 @@ struct EmbeddingFineTuningTests {
             Refusal(values: ["learning_rate_mapping={nothing: 1e-3}"], text: "which no parameter matches"),
             Refusal(values: ["resume_from_checkpoint=true"], text: "no checkpoint"),
             Refusal(values: ["prompts={answer: x}"], text: "answer"),
+            Refusal(values: ["per_device_train_batch_size=11"], text: "has 10 rows"),
+            Refusal(
+                values: ["per_device_eval_batch_size=64", "dataloader_drop_last=true"],
+                text: "a smaller per_device_eval_batch_size"
+            ),
         ]
     )
     func refusals(_ refusal: Refusal) throws {
@@ -157,6 +162,33 @@ struct EmbeddingFineTuningTests {
         let error = #expect(throws: (any Error).self) { try run.train(run.recipe()) }
         #expect("\(try #require(error))".contains("train.jsonl"), "\(String(describing: error))")
         #expect("\(try #require(error))".contains("11"), "\(String(describing: error))")
+        #expect(!FilePath.exists(run.folder.file("run")))
+    }
+
+    @Test("Data whose first pass has no batch is refused before anything is written")
+    func noBatch() throws {
+        let run = try TinyRun()
+        try run.write(TinyRun.rows.map { [$0[0], $0[1], "the same"] }, to: "train.jsonl")
+        let error = #expect(throws: TrainingError.self) {
+            try run.train(run.recipe("run", "dataloader_drop_last=true"))
+        }
+        #expect("\(try #require(error))".contains("too many rows share a value"), "\(String(describing: error))")
+        #expect(!FilePath.exists(run.folder.file("run")))
+    }
+
+    @Test("With a loss for each data set, every data set has a name")
+    func namelessData() throws {
+        let run = try TinyRun()
+        let error = #expect(throws: TrainingError.self) {
+            try run.train(
+                run.recipe(
+                    "run",
+                    "train_dataset={one: \(run.folder.file("train.jsonl"))}",
+                    "loss={one: {type: MultipleNegativesRankingLoss}}"
+                )
+            )
+        }
+        #expect("\(try #require(error))".contains("eval_dataset: is a data set without a name"))
         #expect(!FilePath.exists(run.folder.file("run")))
     }
 

@@ -157,6 +157,25 @@ struct RunStrategiesTests {
         }
     }
 
+    @Test("A history with a metric that is NaN is read again")
+    func notANumber() throws {
+        try withTemporaryFolder { folder in
+            var history = RunHistory()
+            history.log(evaluation: [("eval_loss", 1.5), ("eval_pearson", .nan)], epoch: 1, step: 2)
+            try history.write(
+                toFolder: folder.path,
+                at: TrainingClock(),
+                maximum: 2,
+                strategies,
+                best: nil,
+                bestPath: nil
+            )
+            let read = try RunHistory(history.state, folder: folder.path)
+            #expect(read.entries[0]["eval_loss"] == 1.5)
+            #expect(read.entries[0]["eval_pearson"]?.doubleValue?.isNaN == true)
+        }
+    }
+
     @Test("The limit keeps the newest and the best checkpoint; with 1 the best stays alone")
     func limits() throws {
         try withTemporaryFolder { folder in
