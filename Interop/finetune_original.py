@@ -110,7 +110,8 @@ class Original:
 
 
 def checkpoints(output):
-    return sorted(path.name for path in Path(output).glob("checkpoint-*"))
+    names = (path.name for path in Path(output).glob("checkpoint-*"))
+    return sorted(names, key=lambda name: int(name.removeprefix("checkpoint-")))
 
 
 def entries(history):

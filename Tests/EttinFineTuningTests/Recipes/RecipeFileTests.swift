@@ -22,7 +22,7 @@ struct RecipeFileTests {
     func parse(file: String) throws {
         guard !file.hasPrefix("sweep-") else { return }
         let recipe = try recipe(String(file.dropLast(".yaml".count)))
-        _ = try recipe.objective(modelFolder: { $0 })
+        _ = try EmbeddingObjectives(recipe, modelFolder: { $0 })
         #expect(recipe.evaluator != nil)
         #expect(recipe.notices == [])
         #expect(recipe.arguments.outputFolder.hasPrefix("output/"))
