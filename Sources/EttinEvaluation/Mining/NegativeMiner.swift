@@ -95,9 +95,11 @@ public struct NegativeMiner {
                 pairs: pairs,
                 scorer: crossEncoder,
                 keepsPositives: options.includePositives,
+                // Which pairs are scored follows from the positives.
                 kept: try cache?.records(
                     of: "cross_encoder_scores",
                     identity + [cache?.crossEncoder ?? "", "\(options.includePositives)"]
+                        + pairs.positives.map { $0.map(String.init).joined(separator: ",") }
                 )
             )
         }

@@ -130,6 +130,21 @@ import Testing
         }
     }
 
+    @Test func otherPositivesOfTheSameTextsHaveScoresOfTheirOwn() throws {
+        try withTemporaryFolder { folder in
+            let scorer = ClosureScores { pairs in pairs.map { Float($0.first.utf8.last ?? 0) + Float($0.second.utf8.last ?? 0) / 7 } }
+            let corpus = ["d0", "d1", "d2", "d3", "d4"]
+            for positives in [["d0", "d1"], ["d1", "d0"], ["d1", "d2"]] {
+                let pairs = try MiningPairs(pairTable(Array(zip(["q0", "q1"], positives))), corpus: corpus)
+                let model = CountingModel()
+                let kept = try miner(folder.path, crossEncoder: "c").mine(pairs, with: model, crossEncoder: scorer)
+                let fresh = try NegativeMiner(miner(folder.path).options)
+                    .mine(pairs, with: CountingModel(), crossEncoder: scorer)
+                #expect(kept.positiveScores == fresh.positiveScores && rows(kept) == rows(fresh))
+            }
+        }
+    }
+
     @Test func aFileThatDoesNotFitIsNamed() throws {
         try withTemporaryFolder { folder in
             _ = try miner(folder.path).mine(pairs, with: CountingModel())
