@@ -122,14 +122,16 @@ import Testing
             try RetrievalData(queries: [("a", "x")], corpus: [("d", "z")], relevant: ["b": ["d"]])
         }
         var settings = RetrievalEvaluatorSettings()
-        settings.cutoffs.ndcg = [0]
-        let zero = #expect(throws: EvaluationError.self) {
-            try InformationRetrievalEvaluator(Self.data(), settings: settings)
+        for wrong in [[0], [], [10, 10]] {
+            settings.cutoffs.ndcg = wrong
+            let error = #expect(throws: EvaluationError.self) {
+                try InformationRetrievalEvaluator(Self.data(), settings: settings)
+            }
+            #expect(
+                error?.description == "InformationRetrievalEvaluator: ndcg_at_k is \(wrong); expected one or more "
+                    + "different numbers from 1"
+            )
         }
-        #expect(
-            zero?.description
-                == "InformationRetrievalEvaluator: ndcg_at_k is [0]; expected one or more numbers from 1"
-        )
     }
 }
 

@@ -34,13 +34,14 @@ extension RetrievalEvaluatorSettings {
             ("mrr_at_k", cutoffs.mrr), ("ndcg_at_k", cutoffs.ndcg), ("accuracy_at_k", cutoffs.accuracy),
             ("precision_recall_at_k", cutoffs.precisionRecall), ("map_at_k", cutoffs.map),
         ]
-        for (name, values) in cutoffs where values.isEmpty || values.contains(where: { $0 < 1 }) {
+        for (name, values) in cutoffs
+        where values.isEmpty || values.contains(where: { $0 < 1 }) || Set(values).count < values.count {
             throw EvaluationError(
                 .invalidOption,
                 file: evaluator,
                 item: name,
                 found: "is \(values)",
-                expected: "one or more numbers from 1"
+                expected: "one or more different numbers from 1"
             )
         }
         guard corpusChunkSize < 1 else { return }
