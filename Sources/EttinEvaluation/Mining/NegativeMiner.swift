@@ -78,6 +78,16 @@ public struct NegativeMiner {
         let anchors = try vectors.embed(pairs.anchors, as: .query, options.queryPrompt) {
             onProgress(Progress(step: .anchors, done: $0, total: pairs.anchors.count))
         }
+        guard corpus.embeddings.dimensions == anchors.embeddings.dimensions else {
+            throw EvaluationError(
+                .malformed,
+                file: cache?.folder ?? model.modelName,
+                item: "the embeddings of the corpus",
+                found: "have \(corpus.embeddings.dimensions) dimensions, those of the anchors "
+                    + "\(anchors.embeddings.dimensions)",
+                expected: cache == nil ? "as many" : "as many; remove the .npy files to compute them again"
+            )
+        }
         let similarity = options.usesInnerProduct ? .dot : model.similarity
         let identity = [
             corpus.identity, anchors.identity, similarity.rawValue, "\(candidateCount)", "\(blockSize)",

@@ -156,6 +156,21 @@ import Testing
             } throws: {
                 "\($0)".contains("\(names[1]): holds an array of shape [1, 2]; expected 5004 rows; remove the file")
             }
+            let count = pairs.corpus.count
+            try NumPyFile.write([Float](repeating: 1, count: count * 2), shape: [count, 2], to: path)
+            #expect {
+                try miner(folder.path).mine(pairs, with: CountingModel())
+            } throws: {
+                "\($0)".contains("have 2 dimensions, those of the anchors 3; expected as many; remove the .npy files")
+            }
+            var values = [Float](repeating: 1, count: count * 3)
+            values[7] = .nan
+            try NumPyFile.write(values, shape: [count, 3], to: path)
+            #expect {
+                try miner(folder.path).mine(pairs, with: CountingModel())
+            } throws: {
+                "\($0)".contains("\(names[1]): holds NaN or infinite numbers; expected finite ones; remove the file")
+            }
         }
     }
 
