@@ -174,6 +174,30 @@ import Testing
         }
     }
 
+    @Test func linkedFoldersBelongToAModel() throws {
+        try withTemporaryFolder { folder in
+            try folder.write("1", "model/config.json")
+            try folder.write("2", "elsewhere/model.safetensors")
+            func link(_ name: String, to target: String) throws {
+                try FileManager.default.createSymbolicLink(
+                    atPath: folder.file("model/\(name)"),
+                    withDestinationPath: target
+                )
+            }
+            try link("2_Dense", to: "../elsewhere")
+            let before = try MiningCache.fingerprint(ofFolder: folder.file("model"))
+            #expect(try MiningCache.fingerprint(ofFolder: folder.file("model")) == before)
+            try folder.write("3", "elsewhere/model.safetensors")
+            #expect(try MiningCache.fingerprint(ofFolder: folder.file("model")) != before)
+            try link("circle", to: ".")
+            #expect {
+                try MiningCache.fingerprint(ofFolder: folder.file("model"))
+            } throws: {
+                "\($0)".contains("is a folder below more than 4 links to folders")
+            }
+        }
+    }
+
     @Test func arraysAreReadAsTheyWereWritten() throws {
         try withTemporaryFolder { folder in
             let path = "\(folder.path)/a.npy"
