@@ -1,5 +1,5 @@
-public import EttinInference
 import EttinFiles
+public import EttinInference
 import EttinJSON
 import EttinTokenizer
 

@@ -37,7 +37,7 @@ package struct MiningCache: Sendable {
         try fingerprint(ofFolder: folder, links: 0)
     }
 
-    /// - Parameter links: How many links led to the folder.
+    // `links`: how many links led to the folder.
     private static func fingerprint(ofFolder folder: String, links: Int) throws -> String {
         // Links may lead in circles.
         guard links <= 4 else {

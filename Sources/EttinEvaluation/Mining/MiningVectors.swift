@@ -112,7 +112,7 @@ struct MiningVectors {
                     throw EvaluationError(
                         .malformed,
                         file: model.modelName,
-                        item: "the embedding of \(quoted(String(part[row].prefix(60))))",
+                        item: "the embedding of \(quoted(part[row], limit: 60))",
                         found: "has NaN or infinite numbers",
                         expected: "finite ones"
                     )

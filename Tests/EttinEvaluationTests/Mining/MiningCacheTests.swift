@@ -132,7 +132,9 @@ import Testing
 
     @Test func otherPositivesOfTheSameTextsHaveScoresOfTheirOwn() throws {
         try withTemporaryFolder { folder in
-            let scorer = ClosureScores { pairs in pairs.map { Float($0.first.utf8.last ?? 0) + Float($0.second.utf8.last ?? 0) / 7 } }
+            let scorer = ClosureScores { pairs in
+                pairs.map { Float($0.first.utf8.last ?? 0) + Float($0.second.utf8.last ?? 0) / 7 }
+            }
             let corpus = ["d0", "d1", "d2", "d3", "d4"]
             for positives in [["d0", "d1"], ["d1", "d0"], ["d1", "d2"]] {
                 let pairs = try MiningPairs(pairTable(Array(zip(["q0", "q1"], positives))), corpus: corpus)
