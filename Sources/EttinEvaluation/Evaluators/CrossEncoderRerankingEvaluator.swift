@@ -44,6 +44,7 @@ public final class CrossEncoderRerankingEvaluator: Evaluator {
     ) throws {
         try checkLengths([samples.count], of: ["samples"], in: Self.typeName)
         try checkCutoff(k, in: Self.typeName)
+        if writesTable { try checkFileName(name, in: Self.typeName) }
         self.samples = samples
         self.k = k
         self.ranksAllPositives = ranksAllPositives

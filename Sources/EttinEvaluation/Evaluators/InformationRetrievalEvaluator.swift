@@ -33,6 +33,7 @@ public final class InformationRetrievalEvaluator: Evaluator {
         name: String = ""
     ) throws {
         try settings.check(in: Self.typeName)
+        if settings.writesTable || settings.writesPredictions { try checkFileName(name, in: Self.typeName) }
         self.data = try data.withRelevantDocuments()
         self.settings = settings
         self.name = name

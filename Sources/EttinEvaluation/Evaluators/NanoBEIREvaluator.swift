@@ -38,6 +38,7 @@ public final class NanoBEIREvaluator: Evaluator {
         aggregateKey: String = "mean"
     ) throws {
         let datasets = try NanoBEIRDataset.checked(datasets ?? NanoBEIRDataset.allCases, in: Self.typeName)
+        if settings.writesTable { try checkFileName(aggregateKey, "aggregate_key", in: Self.typeName) }
         let suffix = settings.truncateDimension.map { "_\($0)" } ?? ""
         evaluators = try datasets.map { dataset in
             var settings = settings
