@@ -142,9 +142,10 @@ public struct MiningOptions: Sendable, Hashable {
             throw refuse("range-min", "is \(rangeMin)", "less than --range-max, which is \(rangeMax)")
         }
         guard numNegatives <= rangeMax - rangeMin else {
+            let remaining = rangeMax - rangeMin
             throw refuse(
                 "num-negatives",
-                "is \(numNegatives), but \(rangeMax - rangeMin) candidates remain of --range-max \(rangeMax) after "
+                "is \(numNegatives), but \(remaining) candidate\(remaining == 1 ? " remains" : "s remain") of --range-max \(rangeMax) after "
                     + "--range-min \(rangeMin)",
                 "fewer negatives, a smaller --range-min or a larger --range-max"
             )

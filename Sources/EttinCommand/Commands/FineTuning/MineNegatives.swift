@@ -171,7 +171,7 @@ struct MineNegatives: ParsableCommand {
         if wanted > pairs.corpus.count {
             Diagnostics.note(
                 "note: \(wanted) candidates per anchor are asked for (range_max and the positives), but the corpus has "
-                    + "\(pairs.corpus.count) texts; --corpus adds others"
+                    + "\(pairs.corpus.count) text\(pairs.corpus.count == 1 ? "" : "s"); --corpus adds others"
             )
         }
     }
