@@ -86,6 +86,13 @@ package struct MiningCache: Sendable {
         try RecordFile(path: path("\(name)_\(identity).part"))
     }
 
+    /// Removes the records of a step, where there are any.
+    func removeRecords(of name: String, identity: String) throws {
+        let path = path("\(name)_\(identity).part")
+        guard FilePath.exists(path) else { return }
+        try EvaluationError.translating { try FilePath.remove(path) }
+    }
+
     /// A hash of texts, each of which is told from the next.
     private static func hash(_ parts: [String]) -> String {
         var hash: [UInt8] = []

@@ -69,6 +69,8 @@ struct MiningVectors {
                     expected: "finite ones; remove the file to compute them again"
                 )
             }
+            // A killed run may have left its part.
+            try cache.removeRecords(of: name, identity: identity)
             progress(texts.count)
             let embeddings = TextEmbeddings(
                 values: values,
@@ -81,7 +83,7 @@ struct MiningVectors {
         let embeddings = try compute(texts, role, prompt, kept: part, progress)
         let shape = [texts.count, embeddings.dimensions]
         try NumPyFile.write(embeddings.values, shape: shape, to: path)
-        try part.remove()
+        try cache.removeRecords(of: name, identity: identity)
         return Embedded(
             embeddings: embeddings,
             identity: identity,

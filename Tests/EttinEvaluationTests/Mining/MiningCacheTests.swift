@@ -65,6 +65,11 @@ import Testing
             let (first, second) = (CountingModel(), CountingModel())
             let mined = try miner(cache).mine(pairs, with: first)
             #expect(first.count == 5007 && mined.truncatedCount == 500)
+            // As a run leaves it that is killed before it removes what is complete.
+            let complete = try #require(
+                FileManager.default.contentsOfDirectory(atPath: cache).first { $0.hasSuffix(".npy") }
+            )
+            try Data([1]).write(to: URL(filePath: "\(cache)/\(complete.dropLast(4)).part"))
             let again = try miner(cache).mine(pairs, with: second)
             #expect(second.count == 0 && rows(again) == rows(mined))
             let names = try FileManager.default.contentsOfDirectory(atPath: cache).sorted()
