@@ -92,12 +92,10 @@ public struct MiningOptions: Sendable, Hashable {
 
     /// Checks that the columns which come out have different names.
     ///
-    /// - Parameters:
-    ///   - anchor: The name of the anchors' column.
-    ///   - positive: The name of the positives' column.
+    /// - Parameter pairs: The data.
     /// - Throws: ``EvaluationError`` for two of the same name.
-    func requireColumns(anchor: String, positive: String) throws {
-        let names = columns(anchor: anchor, positive: positive)
+    package func requireColumns(_ pairs: MiningPairs) throws {
+        let names = columns(anchor: pairs.anchorName, positive: pairs.positiveName)
         guard let twice = names.enumerated().first(where: { names[..<$0.offset].contains($0.element) }) else { return }
         throw EvaluationError(
             .invalidOption,

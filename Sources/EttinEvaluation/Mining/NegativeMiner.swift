@@ -68,7 +68,7 @@ public struct NegativeMiner {
         crossEncoder: (any PairScores)? = nil
     ) throws -> MinedNegatives {
         let rangeMax = try options.candidateRange(mostPositives: pairs.mostPositives, rescores: crossEncoder != nil)
-        try options.requireColumns(anchor: pairs.anchorName, positive: pairs.positiveName)
+        try options.requireColumns(pairs)
         let candidateCount = rangeMax + pairs.mostPositives
         let blockSize = max(1, min(options.searchBlock, Self.searchEntries / candidateCount))
         let vectors = MiningVectors(model: model, batchSize: options.batchSize, cache: cache)

@@ -98,7 +98,8 @@ struct MineNegatives: ParsableCommand {
         let options = options
         (candidates.notices + rows.notices).forEach(Diagnostics.note)
         let pairs = try data.pairs()
-        // Before anything is downloaded or computed.
+        // Before models are downloaded.
+        try options.requireColumns(pairs)
         let rangeMax = try options.candidateRange(
             mostPositives: pairs.mostPositives,
             rescores: candidates.crossEncoder != nil
