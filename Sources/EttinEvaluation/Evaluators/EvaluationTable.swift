@@ -54,8 +54,7 @@ func checkFileName(_ name: String, _ item: String = "name", in evaluator: String
         file: evaluator,
         item: item,
         found: "is \(quoted(name)), which names of files cannot hold",
-        expected: "no slashes, colons and control characters; without files of its own (write_csv, write_predictions) an "
-            + "evaluator may have any name"
+        expected: "a name without slashes, colons and control characters, or no files (write_csv: false)"
     )
 }
 

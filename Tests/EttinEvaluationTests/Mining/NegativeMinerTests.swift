@@ -227,7 +227,9 @@ import Testing
         Refused("--range-min: is 5; expected less than --range-max, which is 5") {
             ($0.rangeMin, $0.rangeMax) = (5, 5)
         },
-        Refused("--num-negatives: is 2, but 1 candidate remains of --range-max 5") { ($0.rangeMin, $0.rangeMax) = (4, 5) },
+        Refused("--num-negatives: is 2, but 1 candidate remains of --range-max 5") {
+            ($0.rangeMin, $0.rangeMax) = (4, 5)
+        },
         Refused("--max-score: is nan") { $0.maxScore = .nan },
         Refused("--relative-margin: is inf") { $0.relativeMargin = .infinity },
         Refused("--min-score: is 0.5 above --max-score 0.25") { ($0.minScore, $0.maxScore) = (0.5, 0.25) },

@@ -109,7 +109,9 @@ struct EvaluateRetrieval: ParsableCommand {
         }
         if models.isEmpty, !bm25 { throw ValidationError("there is nothing to measure; expected a model, or BM25") }
         if models.isEmpty, let option = optionsOfModels.first {
-            throw ValidationError("\(option) applies to models, and none is given; expected a model before the data folder")
+            throw ValidationError(
+                "\(option) applies to models, and none is given; expected a model before the data folder"
+            )
         }
         if runFile != nil, models.count > 1 {
             throw ValidationError("--run is given with \(models.count) models; expected one, as a run has one ranking")
