@@ -73,6 +73,8 @@ struct EvaluationCommandTests {
             for (arguments, message) in [
                 ([beir, "--k", "0"], "--k is 0; expected 1 or more"),
                 ([beir, "--no-bm25"], "there is nothing to measure"),
+                ([beir, "--similarity", "dot"], "--similarity applies to models, and none is given"),
+                ([beir, "--corpus-prompt", "a"], "--corpus-prompt applies to models, and none is given"),
                 ([model, model, beir, "--run", "x"], "--run is given with 2 models; expected one"),
                 ([model, beir, "--truncate-dim", "33"], "--truncate-dim is 33; expected 1 to 32"),
                 ([model, beir, "--query-prompt", "a", "--query-prompt-name", "b"], "cannot be combined"),

@@ -57,6 +57,12 @@ struct MiningCommandTests {
             try fail(["--corpus", "\(folder)/none.txt"], saying: "none.txt")
             try fail(["-o", "\(folder)/rows.csv", "--output-scores"], code: 64, saying: "ending in .jsonl")
             try fail(["--json"], code: 64, saying: "needs --output")
+            // Before the model is looked for.
+            let named = try write("{\"a\": \"x\", \"negative_1\": \"y\"}\n", to: "\(folder)/named.jsonl")
+            try Command.fail(
+                ["mine-negatives", "./absent", "--dataset", named, "--output-format", "n-tuple"],
+                saying: "makes a column \"negative_1\", which the data have too"
+            )
             let empty = try write("{\"a\": \"x\", \"b\": \"\"}\n", to: "\(folder)/empty.jsonl")
             try Command.fail(
                 ["mine-negatives", model, "--dataset", empty, "-o", "\(folder)/out.jsonl"],

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinInference
 import EttinModel
 import EttinTables
@@ -52,6 +53,38 @@ import Testing
             let file = "CrossEncoderRerankingEvaluator_toy_results_@10.csv"
             let text = String(decoding: try folder.read(file), as: UTF8.self)
             #expect(text.hasPrefix("epoch,steps,MAP,MRR@10,NDCG@10\r\n-1,-1,0."))
+        }
+    }
+
+    // As in Python: the other spelling of a positive is another text.
+    @Test func documentsAreComparedByTheirCodePoints() throws {
+        let sample = RerankingSample(
+            query: "q",
+            positives: ["caf\u{e9}"],
+            candidates: .documents(["cafe\u{301}", "tea", "caf\u{e9}"])
+        )
+        let model = CodePointScores(scores: ["cafe\u{301}": 0.9, "tea": 0.1, "caf\u{e9}": 0.5])
+        for ranksAllPositives in [true, false] {
+            let evaluator = try CrossEncoderRerankingEvaluator(
+                EvaluationColumn([sample]),
+                ranksAllPositives: ranksAllPositives
+            )
+            let metrics = try evaluator.evaluate(model)
+            #expect(metrics.value("base_mrr@10") == 1.0 / 3 && metrics.value("mrr@10") == 0.5)
+        }
+    }
+
+    /// A reranker that tells spellings apart.
+    private struct CodePointScores: PairScores {
+        let modelName = "table"
+        let scores: [ExactName: Double]
+
+        init(scores: KeyValuePairs<String, Double>) {
+            self.scores = Dictionary(uniqueKeysWithValues: scores.map { (ExactName($0.key), $0.value) })
+        }
+
+        func pairScores(of pairs: [TextPair], prompt: RerankingPipeline.Prompt) throws -> [Double] {
+            pairs.map { scores[ExactName($0.second)] ?? 0 }
         }
     }
 

@@ -110,6 +110,29 @@ import Testing
         }
     }
 
+    @Test func thePrimaryMetricStaysThroughARun() throws {
+        var settings = Self.settings()
+        settings.similarities = [.cosine, .dot]
+        settings.cutoffs.ndcg = [1]
+        let data = try RetrievalData(
+            queries: [("q", "q")],
+            corpus: [("near", "near"), ("long", "long")],
+            relevant: ["q": ["near"]]
+        )
+        // First cosine finds what is relevant and the inner product does not; later it is the other way around.
+        let first = VectorTable(vectors: ["q": [1, 0], "near": [1, 0], "long": [9, 9]])
+        let second = VectorTable(vectors: ["q": [1, 0], "near": [9, 9], "long": [1, 0]])
+        let evaluator = try InformationRetrievalEvaluator(data, settings: settings)
+        for model in [first, second] {
+            _ = try evaluator.evaluate(model)
+            #expect(evaluator.primaryMetric == "cosine_ndcg@1")
+            #expect(evaluator.reports.first?.primaryMetric == "cosine_ndcg@1")
+        }
+        let fresh = try InformationRetrievalEvaluator(data, settings: settings)
+        _ = try fresh.evaluate(second)
+        #expect(fresh.primaryMetric == "dot_ndcg@1")
+    }
+
     @Test func dataThatDoesNotFitIsNamed() throws {
         let twice = #expect(throws: EvaluationError.self) {
             try RetrievalData(queries: [("a", "x"), ("a", "y")], corpus: [("d", "z")], relevant: ["a": ["d"]])
@@ -122,14 +145,16 @@ import Testing
             try RetrievalData(queries: [("a", "x")], corpus: [("d", "z")], relevant: ["b": ["d"]])
         }
         var settings = RetrievalEvaluatorSettings()
-        settings.cutoffs.ndcg = [0]
-        let zero = #expect(throws: EvaluationError.self) {
-            try InformationRetrievalEvaluator(Self.data(), settings: settings)
+        for wrong in [[0], [], [10, 10]] {
+            settings.cutoffs.ndcg = wrong
+            let error = #expect(throws: EvaluationError.self) {
+                try InformationRetrievalEvaluator(Self.data(), settings: settings)
+            }
+            #expect(
+                error?.description == "InformationRetrievalEvaluator: ndcg_at_k is \(wrong); expected one or more "
+                    + "different numbers from 1"
+            )
         }
-        #expect(
-            zero?.description
-                == "InformationRetrievalEvaluator: ndcg_at_k is [0]; expected one or more numbers from 1"
-        )
     }
 }
 

@@ -8,8 +8,8 @@ import EttinTokenizer
 struct MiningDataOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Pairs of anchors and positives: a .jsonl, .csv, .tsv, .parquet or .arrow file, or a folder of them; may be "
-                + "repeated.",
+            "Pairs of anchors and positives: a .jsonl, .csv, .tsv, .parquet or .arrow file, a folder of them, or "
+                + "owner/name[:config][:split] on the Hub; may be repeated.",
             valueName: "path"
         ),
         completion: .file()
@@ -24,8 +24,8 @@ struct MiningDataOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Texts that may be negatives besides the positives: one per line of .txt, or a column of a file as of "
-                + "--dataset.",
+            "Texts that may be negatives besides the positives: one per line of .txt, or a column of what --dataset "
+                + "takes.",
             valueName: "path"
         ),
         completion: .file()
@@ -42,7 +42,8 @@ struct MiningDataOptions: ParsableArguments {
 
     /// The pairs and the corpus.
     ///
-    /// - Throws: `TableError`, `EvaluationError` or `TokenizerError` for data that cannot be read or do not fit.
+    /// - Throws: `TableError`, `EvaluationError` or `TokenizerError` for data that cannot be read or do not fit;
+    ///   `HubError` for data on the Hub.
     func pairs() throws -> MiningPairs {
         try MiningPairs(
             FineTuningData.table(dataset),

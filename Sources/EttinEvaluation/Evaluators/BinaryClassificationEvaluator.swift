@@ -50,6 +50,7 @@ public final class BinaryClassificationEvaluator: Evaluator {
             of: ["sentences1", "sentences2", "labels"],
             in: Self.typeName
         )
+        if writesTable { try checkFileName(name, in: Self.typeName) }
         pairs = PairColumns(sentences1, sentences2)
         self.labels = try (0..<labels.count).map { row in
             let label = try labels(row)

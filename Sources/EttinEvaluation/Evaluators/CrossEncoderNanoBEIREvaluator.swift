@@ -45,6 +45,7 @@ public final class CrossEncoderNanoBEIREvaluator: Evaluator {
         writesTable: Bool = true
     ) throws {
         let datasets = try NanoBEIRDataset.checked(datasets ?? Self.defaultDatasets, in: Self.typeName)
+        if writesTable { try checkFileName(aggregateKey, "aggregate_key", in: Self.typeName) }
         evaluators = try datasets.map { dataset in
             try CrossEncoderRerankingEvaluator(
                 EvaluationColumn(folder.rerankingSamples(dataset, count: rerankCount)),

@@ -1,3 +1,4 @@
+import EttinFiles
 public import EttinInference
 import EttinJSON
 import EttinTokenizer
@@ -43,6 +44,7 @@ public final class CrossEncoderRerankingEvaluator: Evaluator {
     ) throws {
         try checkLengths([samples.count], of: ["samples"], in: Self.typeName)
         try checkCutoff(k, in: Self.typeName)
+        if writesTable { try checkFileName(name, in: Self.typeName) }
         self.samples = samples
         self.k = k
         self.ranksAllPositives = ranksAllPositives
@@ -120,11 +122,15 @@ public final class CrossEncoderRerankingEvaluator: Evaluator {
         switch sample.candidates {
         case .negatives(let negatives): others = negatives
         case .documents(let documents):
-            let known = Set(positives)
+            let known = Set(positives.map { ExactName($0) })
             guard ranksAllPositives || documents.isEmpty else {
-                return List(query: sample.query, documents: documents, isRelevant: documents.map(known.contains))
+                return List(
+                    query: sample.query,
+                    documents: documents,
+                    isRelevant: documents.map { known.contains(ExactName($0)) }
+                )
             }
-            others = documents.filter { !known.contains($0) }
+            others = documents.filter { !known.contains(ExactName($0)) }
         }
         return List(
             query: sample.query,
@@ -135,8 +141,8 @@ public final class CrossEncoderRerankingEvaluator: Evaluator {
 
     /// The metrics of the retriever's order, with the positives that it missed at the end.
     private func baseMetrics(_ positives: [String], _ documents: [String]) -> RankingMetrics {
-        let known = Set(positives)
-        var isRelevant = documents.map(known.contains)
+        let known = Set(positives.map { ExactName($0) })
+        var isRelevant = documents.map { known.contains(ExactName($0)) }
         let found = isRelevant.count { $0 }
         guard found > 0 else { return .zero }
         isRelevant += [Bool](repeating: true, count: max(0, positives.count - found))

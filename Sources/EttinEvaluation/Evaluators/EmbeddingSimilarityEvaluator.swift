@@ -56,6 +56,7 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
             of: ["sentences1", "sentences2", "scores"],
             in: Self.typeName
         )
+        if writesTable { try checkFileName(name, in: Self.typeName) }
         pairs = PairColumns(sentences1, sentences2)
         self.scores = try scores(0..<scores.count)
         self.similarities = similarities.isEmpty ? mainSimilarity.map { [$0] } ?? [] : similarities

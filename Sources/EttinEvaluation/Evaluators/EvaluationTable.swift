@@ -27,15 +27,6 @@ struct EvaluationTable {
     /// - Throws: ``EvaluationError`` when the file cannot be written.
     func append(texts: [String], at place: EvaluationPlace?) throws {
         guard let place, let folder = place.folder else { return }
-        guard FilePath.isPlainName(file) else {
-            throw EvaluationError(
-                .invalidOption,
-                file: "evaluator",
-                item: "name",
-                found: "makes the file name \(quoted(file))",
-                expected: "a name without slashes and control characters"
-            )
-        }
         try EvaluationError.translating {
             try FilePath.makeFolder(folder)
             let path = FilePath.joined(folder, file)
@@ -47,6 +38,24 @@ struct EvaluationTable {
             try output.append(Array(((size == 0 ? [header] : []) + [line]).map { $0 + lineEnd }.joined().utf8))
         }
     }
+}
+
+/// Refuses a name that no file can have, before anything is measured.
+///
+/// - Parameters:
+///   - name: The name; it may be empty.
+///   - item: What it is called.
+///   - evaluator: The evaluator whose files have it in their names.
+/// - Throws: ``EvaluationError`` that names it.
+func checkFileName(_ name: String, _ item: String = "name", in evaluator: String) throws {
+    guard !name.isEmpty, !FilePath.isPlainName("_" + name) else { return }
+    throw EvaluationError(
+        .invalidOption,
+        file: evaluator,
+        item: item,
+        found: "is \(quoted(name)), which names of files cannot hold",
+        expected: "a name without slashes, colons and control characters, or no files (write_csv: false)"
+    )
 }
 
 /// A number as Python's `str` writes it, or that of a NumPy scalar of its type.

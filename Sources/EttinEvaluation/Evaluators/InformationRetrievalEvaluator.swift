@@ -19,6 +19,7 @@ public final class InformationRetrievalEvaluator: Evaluator {
     public private(set) var reports: [EvaluationReport] = []
     let settings: RetrievalEvaluatorSettings
     private let data: RetrievalData
+    private var primary = PrimaryRetrievalMetric()
 
     /// Creates an evaluator.
     ///
@@ -33,6 +34,7 @@ public final class InformationRetrievalEvaluator: Evaluator {
         name: String = ""
     ) throws {
         try settings.check(in: Self.typeName)
+        if settings.writesTable || settings.writesPredictions { try checkFileName(name, in: Self.typeName) }
         self.data = try data.withRelevantDocuments()
         self.settings = settings
         self.name = name
@@ -68,7 +70,7 @@ public final class InformationRetrievalEvaluator: Evaluator {
             let file = "Information-Retrieval_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv"
             try settings.table(file, similarities).append(settings.row(scores), at: place)
         }
-        let primary = named(settings.primaryKey(scores, similarities), by: name)
+        let primary = primary.key(scores, similarities, settings, name: name)
         primaryMetric = primary
         reports = [
             EvaluationReport(

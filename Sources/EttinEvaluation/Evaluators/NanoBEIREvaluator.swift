@@ -16,6 +16,7 @@ public final class NanoBEIREvaluator: Evaluator {
     private let aggregateKey: String
     private let datasets: [NanoBEIRDataset]
     private let evaluators: [InformationRetrievalEvaluator]
+    private var primary = PrimaryRetrievalMetric()
 
     static let typeName = "NanoBEIREvaluator"
 
@@ -38,6 +39,7 @@ public final class NanoBEIREvaluator: Evaluator {
         aggregateKey: String = "mean"
     ) throws {
         let datasets = try NanoBEIRDataset.checked(datasets ?? NanoBEIRDataset.allCases, in: Self.typeName)
+        if settings.writesTable { try checkFileName(aggregateKey, "aggregate_key", in: Self.typeName) }
         let suffix = settings.truncateDimension.map { "_\($0)" } ?? ""
         evaluators = try datasets.map { dataset in
             var settings = settings
@@ -81,7 +83,7 @@ public final class NanoBEIREvaluator: Evaluator {
             let file = "NanoBEIR_evaluation_\(aggregateKey)_results.csv"
             try settings.table(file, similarities).append(settings.row(scores), at: place)
         }
-        let primary = named(settings.primaryKey(scores, similarities), by: name)
+        let primary = primary.key(scores, similarities, settings, name: name)
         primaryMetric = primary
         let means = settings.metrics(scores, similarities, name: name)
         reports = evaluators.flatMap(\.reports)

@@ -41,6 +41,7 @@ public final class RerankingEvaluator: Evaluator {
     ) throws {
         try checkLengths([samples.count], of: ["samples"], in: Self.typeName)
         try checkCutoff(k, in: Self.typeName)
+        if writesTable { try checkFileName(name, in: Self.typeName) }
         self.samples = samples
         self.k = k
         self.name = name

@@ -27,6 +27,26 @@ public struct RetrievalEvaluatorSettings: Sendable {
     public init() {}
 }
 
+/// The metric that one number for a model is, which stays through a run: the similarity that was best at first.
+///
+/// > Source: sentence-transformers 6.2, `InformationRetrievalEvaluator.__call__`.
+struct PrimaryRetrievalMetric {
+    private var chosen: (similarities: [EmbeddingSimilarity], key: String)?
+
+    /// The key, with the name of the evaluator in front; chosen anew for a model with other similarities.
+    mutating func key(
+        _ scores: [[String: Double]],
+        _ similarities: [EmbeddingSimilarity],
+        _ settings: RetrievalEvaluatorSettings,
+        name: String
+    ) -> String {
+        if let chosen, chosen.similarities == similarities { return chosen.key }
+        let key = named(settings.primaryKey(scores, similarities), by: name)
+        chosen = (similarities, key)
+        return key
+    }
+}
+
 extension RetrievalEvaluatorSettings {
     /// Refuses settings that are impossible.
     func check(in evaluator: String) throws {
@@ -34,13 +54,14 @@ extension RetrievalEvaluatorSettings {
             ("mrr_at_k", cutoffs.mrr), ("ndcg_at_k", cutoffs.ndcg), ("accuracy_at_k", cutoffs.accuracy),
             ("precision_recall_at_k", cutoffs.precisionRecall), ("map_at_k", cutoffs.map),
         ]
-        for (name, values) in cutoffs where values.isEmpty || values.contains(where: { $0 < 1 }) {
+        for (name, values) in cutoffs
+        where values.isEmpty || values.contains(where: { $0 < 1 }) || Set(values).count < values.count {
             throw EvaluationError(
                 .invalidOption,
                 file: evaluator,
                 item: name,
                 found: "is \(values)",
-                expected: "one or more numbers from 1"
+                expected: "one or more different numbers from 1"
             )
         }
         guard corpusChunkSize < 1 else { return }

@@ -50,6 +50,7 @@ public final class TripletEvaluator: Evaluator {
     ) throws {
         columns = [anchors, positives, negatives]
         try checkLengths(columns.map(\.count), of: ["anchors", "positives", "negatives"], in: Self.typeName)
+        if writesTable { try checkFileName(name, in: Self.typeName) }
         self.similarities = similarities.isEmpty ? mainSimilarity.map { [$0] } ?? [] : similarities
         self.mainSimilarity = mainSimilarity
         self.margins = margins

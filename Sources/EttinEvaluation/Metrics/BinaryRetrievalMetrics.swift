@@ -13,7 +13,8 @@ public struct RetrievalCutoffs: Hashable, Sendable {
     /// The cut-offs of MAP.
     public var map: [Int]
 
-    /// Chooses cut-offs, each 1 or more and at least one for each metric; the defaults are those of sentence-transformers.
+    /// Chooses cut-offs, all different, each 1 or more and at least one for each metric; the defaults are those of
+    /// sentence-transformers.
     ///
     /// - Parameters:
     ///   - mrr: The cut-offs of MRR.

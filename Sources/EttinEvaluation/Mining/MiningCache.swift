@@ -30,19 +30,36 @@ package struct MiningCache: Sendable {
 
     /// A hash of the files that a model consists of.
     ///
-    /// - Parameter folder: The model's folder.
+    /// - Parameter folder: The model's folder; folders of modules may be links.
     /// - Returns: Hexadecimal digits.
     /// - Throws: ``EvaluationError`` when a file cannot be read.
     package static func fingerprint(ofFolder folder: String) throws -> String {
-        try EvaluationError.translating {
-            let kinds = [".json", ".txt", ".model", ".safetensors", ".bin", ".pt"]
-            var lines: [String] = []
-            for name in try FilePath.filesBelow(folder).sorted() where kinds.contains(where: name.hasSuffix) {
-                let file = try MappedFile(path: FilePath.joined(folder, name))
+        try fingerprint(ofFolder: folder, links: 0)
+    }
+
+    // `links`: how many links led to the folder.
+    private static func fingerprint(ofFolder folder: String, links: Int) throws -> String {
+        // Links may lead in circles.
+        guard links <= 4 else {
+            throw EvaluationError(
+                .malformed,
+                file: folder,
+                found: "is a folder below more than 4 links to folders",
+                expected: "files of a model; without --cache-folder they are not compared"
+            )
+        }
+        let kinds = [".json", ".txt", ".model", ".safetensors", ".bin", ".pt"]
+        var lines: [String] = []
+        for name in try EvaluationError.translating({ try FilePath.filesBelow(folder) }) {
+            let path = FilePath.joined(folder, name)
+            if FilePath.kind(of: path) == .folder {
+                lines.append("\(name) \(try fingerprint(ofFolder: path, links: links + 1))")
+            } else if kinds.contains(where: name.hasSuffix) {
+                let file = try EvaluationError.translating { try MappedFile(path: path) }
                 lines.append("\(name) \(file.withUnsafeBytes { HashAlgorithm.xxh3.hexadecimal($0) })")
             }
-            return Self.hash(lines)
         }
+        return hash(lines)
     }
 
     /// A hash of what texts become under a model.
@@ -67,6 +84,13 @@ package struct MiningCache: Sendable {
     /// The records of a step.
     func records(of name: String, identity: String) throws -> RecordFile {
         try RecordFile(path: path("\(name)_\(identity).part"))
+    }
+
+    /// Removes the records of a step, where there are any.
+    func removeRecords(of name: String, identity: String) throws {
+        let path = path("\(name)_\(identity).part")
+        guard FilePath.exists(path) else { return }
+        try EvaluationError.translating { try FilePath.remove(path) }
     }
 
     /// A hash of texts, each of which is told from the next.

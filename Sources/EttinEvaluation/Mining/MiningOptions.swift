@@ -92,12 +92,10 @@ public struct MiningOptions: Sendable, Hashable {
 
     /// Checks that the columns which come out have different names.
     ///
-    /// - Parameters:
-    ///   - anchor: The name of the anchors' column.
-    ///   - positive: The name of the positives' column.
+    /// - Parameter pairs: The data.
     /// - Throws: ``EvaluationError`` for two of the same name.
-    func requireColumns(anchor: String, positive: String) throws {
-        let names = columns(anchor: anchor, positive: positive)
+    package func requireColumns(_ pairs: MiningPairs) throws {
+        let names = columns(anchor: pairs.anchorName, positive: pairs.positiveName)
         guard let twice = names.enumerated().first(where: { names[..<$0.offset].contains($0.element) }) else { return }
         throw EvaluationError(
             .invalidOption,
@@ -142,9 +140,10 @@ public struct MiningOptions: Sendable, Hashable {
             throw refuse("range-min", "is \(rangeMin)", "less than --range-max, which is \(rangeMax)")
         }
         guard numNegatives <= rangeMax - rangeMin else {
+            let remaining = rangeMax - rangeMin
             throw refuse(
                 "num-negatives",
-                "is \(numNegatives), but \(rangeMax - rangeMin) candidates remain of --range-max \(rangeMax) after "
+                "is \(numNegatives), but \(remaining) candidate\(remaining == 1 ? " remains" : "s remain") of --range-max \(rangeMax) after "
                     + "--range-min \(rangeMin)",
                 "fewer negatives, a smaller --range-min or a larger --range-max"
             )

@@ -130,26 +130,14 @@ public struct MiningPairs: Sendable {
 /// Texts by the order in which they first came.
 struct DistinctTexts {
     private(set) var texts: [String] = []
-    private var numbers: [Key: Int] = [:]
-
-    /// A text that is itself only, not what is canonically equivalent.
-    private struct Key: Hashable {
-        let text: String
-
-        static func == (left: Key, right: Key) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
-
-        func hash(into hasher: inout Hasher) {
-            var text = text
-            text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-        }
-    }
+    private var numbers: [ExactName: Int] = [:]
 
     /// The number of a text, which is a new one where the text is.
     mutating func number(of text: String) -> Int {
         let count = texts.count
-        let number = numbers[Key(text: text), default: count]
+        let number = numbers[ExactName(text), default: count]
         if number == count {
-            numbers[Key(text: text)] = count
+            numbers[ExactName(text)] = count
             texts.append(text)
         }
         return number

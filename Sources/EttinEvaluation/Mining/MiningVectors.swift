@@ -32,7 +32,8 @@ struct MiningVectors {
     ///   - prompt: What goes before each.
     ///   - progress: Receives how many are done.
     /// - Returns: The vectors.
-    /// - Throws: What the model throws; ``EvaluationError`` and `CheckpointError` for vectors that cannot be kept or read.
+    /// - Throws: What the model throws; ``EvaluationError`` for vectors that are not finite; that and `CheckpointError`
+    ///   for those that cannot be kept or read.
     func embed(
         _ texts: [String],
         as role: TextRole,
@@ -60,6 +61,16 @@ struct MiningVectors {
                     expected: "\(texts.count) rows; remove the file to compute them again"
                 )
             }
+            guard values.allSatisfy(\.isFinite) else {
+                throw EvaluationError(
+                    .malformed,
+                    file: path,
+                    found: "holds NaN or infinite numbers",
+                    expected: "finite ones; remove the file to compute them again"
+                )
+            }
+            // A killed run may have left its part.
+            try cache.removeRecords(of: name, identity: identity)
             progress(texts.count)
             let embeddings = TextEmbeddings(
                 values: values,
@@ -72,7 +83,7 @@ struct MiningVectors {
         let embeddings = try compute(texts, role, prompt, kept: part, progress)
         let shape = [texts.count, embeddings.dimensions]
         try NumPyFile.write(embeddings.values, shape: shape, to: path)
-        try part.remove()
+        try cache.removeRecords(of: name, identity: identity)
         return Embedded(
             embeddings: embeddings,
             identity: identity,
@@ -98,6 +109,16 @@ struct MiningVectors {
                 vectors = try TextEmbeddings(record: record, count: part.count, path: kept?.path ?? "")
             } else {
                 vectors = try self.vectors(part, role, prompt)
+                // A search passes over what cannot be compared, and anchors would lack candidates.
+                if let row = (0..<vectors.count).first(where: { !vectors[$0].allSatisfy(\.isFinite) }) {
+                    throw EvaluationError(
+                        .malformed,
+                        file: model.modelName,
+                        item: "the embedding of \(quoted(part[row], limit: 60))",
+                        found: "has NaN or infinite numbers",
+                        expected: "finite ones"
+                    )
+                }
                 try kept?.append(vectors.record)
             }
             if values.isEmpty {

@@ -68,7 +68,7 @@ public struct NegativeMiner {
         crossEncoder: (any PairScores)? = nil
     ) throws -> MinedNegatives {
         let rangeMax = try options.candidateRange(mostPositives: pairs.mostPositives, rescores: crossEncoder != nil)
-        try options.requireColumns(anchor: pairs.anchorName, positive: pairs.positiveName)
+        try options.requireColumns(pairs)
         let candidateCount = rangeMax + pairs.mostPositives
         let blockSize = max(1, min(options.searchBlock, Self.searchEntries / candidateCount))
         let vectors = MiningVectors(model: model, batchSize: options.batchSize, cache: cache)
@@ -77,6 +77,16 @@ public struct NegativeMiner {
         }
         let anchors = try vectors.embed(pairs.anchors, as: .query, options.queryPrompt) {
             onProgress(Progress(step: .anchors, done: $0, total: pairs.anchors.count))
+        }
+        guard corpus.embeddings.dimensions == anchors.embeddings.dimensions else {
+            throw EvaluationError(
+                .malformed,
+                file: cache?.folder ?? model.modelName,
+                item: "the embeddings of the corpus",
+                found: "have \(corpus.embeddings.dimensions) dimensions, those of the anchors "
+                    + "\(anchors.embeddings.dimensions)",
+                expected: cache == nil ? "as many" : "as many; remove the .npy files to compute them again"
+            )
         }
         let similarity = options.usesInnerProduct ? .dot : model.similarity
         let identity = [
@@ -95,9 +105,11 @@ public struct NegativeMiner {
                 pairs: pairs,
                 scorer: crossEncoder,
                 keepsPositives: options.includePositives,
+                // Which pairs are scored follows from the positives.
                 kept: try cache?.records(
                     of: "cross_encoder_scores",
                     identity + [cache?.crossEncoder ?? "", "\(options.includePositives)"]
+                        + pairs.positives.map { $0.map(String.init).joined(separator: ",") }
                 )
             )
         }

@@ -35,9 +35,13 @@ struct NegativeSelection {
             }
         }
         discard(&candidates, lowestPositive: positiveScores.min() ?? .infinity)
-        let missing = candidates.count { $0.score == -.infinity }
-        let none = repeatElement(MiningCandidate(place: -1, score: -.infinity), count: missing)
-        let sorted = Self.sorted(candidates.filter { $0.score > -.infinity }) + none
+        // Without those that were discarded, and those whose scores a cross-encoder made NaN.
+        let kept = candidates.filter { $0.score > -.infinity }
+        let none = repeatElement(
+            MiningCandidate(place: -1, score: -.infinity),
+            count: candidates.count - kept.count
+        )
+        let sorted = Self.sorted(kept) + none
         let survivors = Array(sorted.prefix(rangeMax).dropFirst(options.rangeMin))
         switch options.samplingStrategy {
         case .top: return Array(survivors.prefix(options.numNegatives))

@@ -72,12 +72,6 @@ final class RecordFile {
         }
     }
 
-    /// Removes the file.
-    func remove() throws {
-        guard FilePath.exists(path) else { return }
-        try EvaluationError.translating { try FilePath.remove(path) }
-    }
-
     private static func record(at start: Int, in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
         guard bytes.count - start >= lengthSize + hashSize else { return nil }
         let length = bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self).littleEndian

@@ -39,8 +39,10 @@ public enum TieRule: Sendable, Hashable {
 ///   block and never kept: besides the corpus, memory is that of the results of a block of queries.
 /// - A score is summed along the vectors in one order, wherever they lie and whatever the blocks: equal vectors have equal
 ///   scores to the last bit, and the number of threads changes nothing.
-/// - Distances are found by products as well (the nearest by `q·d − |d|²/2`) and computed anew from the differences, as
-///   products lose small ones; only the Manhattan distance, which no product gives, takes differences throughout.
+/// - Distances are found by products as well: the nearest by `q·d − |d|²/2` of vectors less their mean, as products of
+///   large vectors lose small distances. Those found are computed anew from the differences; of vectors whose distances
+///   differ less than the products are rounded, any may be the last ones. Only the Manhattan distance, which no product
+///   gives, takes differences throughout.
 ///
 /// Not `Sendable`: use one from one thread at a time.
 public final class ExactSearch {
@@ -53,6 +55,8 @@ public final class ExactSearch {
     private let blocks: [Block]
     /// The corpus as it was given, for distances; nil where products say it all.
     private let vectors: TextEmbeddings?
+    /// What is subtracted before products, `[dimensions]`; nil where only distances would stay the same.
+    private let origin: Tensor?
 
     /// Consecutive vectors of the corpus.
     private struct Block {
@@ -86,13 +90,17 @@ public final class ExactSearch {
         vectors = similarity == .euclidean || similarity == .manhattan ? corpus : nil
         guard similarity != .manhattan else {
             blocks = []
+            origin = nil
             return
         }
+        let origin = similarity == .euclidean ? try withRecovery { corpus.meanOfSome() } : nil
+        self.origin = origin
         blocks = try withRecovery {
             withoutGradients {
                 stride(from: 0, to: corpus.count, by: Self.blockVectors).map { start in
                     let range = start..<min(corpus.count, start + Self.blockVectors)
-                    let vectors = corpus.tensor(range)
+                    let given = corpus.tensor(range)
+                    let vectors = origin.map { given - $0 } ?? given
                     let halfSquares = (vectors * vectors).sum(along: 1) * -0.5
                     return Block(
                         range: range,
@@ -191,7 +199,7 @@ public final class ExactSearch {
                 let parts = stride(from: 0, to: range.count, by: Self.blockQueries).map { start in
                     let rows = start..<min(range.count, start + Self.blockQueries)
                     let part = queries.tensor(range.lowerBound + rows.lowerBound..<range.lowerBound + rows.upperBound)
-                    return (rows, similarity == .cosine ? part.normalized() : part)
+                    return (rows, similarity == .cosine ? part.normalized() : origin.map { part - $0 } ?? part)
                 }
                 let comparison = ScoreComparison(top)
                 for block in blocks {
@@ -253,6 +261,20 @@ extension TextEmbeddings {
             let part = UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * stride..<range.upperBound * stride])
             return Tensor(bytes: part, shape: [range.count, dimensions], dtype: .float32)
         }
+    }
+
+    /// The mean of up to 8,192 of the vectors, evenly spread, `[dimensions]`; those that are not finite do not count.
+    fileprivate func meanOfSome() -> Tensor {
+        var sums = [Double](repeating: 0, count: dimensions)
+        var added = 0
+        for index in Swift.stride(from: 0, to: count, by: max(1, count / 4096)) {
+            let vector = self[index]
+            guard vector.allSatisfy(\.isFinite) else { continue }
+            for (column, value) in vector.enumerated() { sums[column] += Double(value) }
+            added += 1
+        }
+        let mean = sums.map { Float($0 / Double(max(1, added))) }
+        return mean.withUnsafeBytes { Tensor(bytes: $0, shape: [dimensions], dtype: .float32) }
     }
 
     /// The distance of a vector from one of others, Euclidean or Manhattan.

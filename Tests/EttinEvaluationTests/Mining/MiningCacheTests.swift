@@ -65,6 +65,11 @@ import Testing
             let (first, second) = (CountingModel(), CountingModel())
             let mined = try miner(cache).mine(pairs, with: first)
             #expect(first.count == 5007 && mined.truncatedCount == 500)
+            // As a run leaves it that is killed before it removes what is complete.
+            let complete = try #require(
+                FileManager.default.contentsOfDirectory(atPath: cache).first { $0.hasSuffix(".npy") }
+            )
+            try Data([1]).write(to: URL(filePath: "\(cache)/\(complete.dropLast(4)).part"))
             let again = try miner(cache).mine(pairs, with: second)
             #expect(second.count == 0 && rows(again) == rows(mined))
             let names = try FileManager.default.contentsOfDirectory(atPath: cache).sorted()
@@ -130,6 +135,23 @@ import Testing
         }
     }
 
+    @Test func otherPositivesOfTheSameTextsHaveScoresOfTheirOwn() throws {
+        try withTemporaryFolder { folder in
+            let scorer = ClosureScores { pairs in
+                pairs.map { Float($0.first.utf8.last ?? 0) + Float($0.second.utf8.last ?? 0) / 7 }
+            }
+            let corpus = ["d0", "d1", "d2", "d3", "d4"]
+            for positives in [["d0", "d1"], ["d1", "d0"], ["d1", "d2"]] {
+                let pairs = try MiningPairs(pairTable(Array(zip(["q0", "q1"], positives))), corpus: corpus)
+                let model = CountingModel()
+                let kept = try miner(folder.path, crossEncoder: "c").mine(pairs, with: model, crossEncoder: scorer)
+                let fresh = try NegativeMiner(miner(folder.path).options)
+                    .mine(pairs, with: CountingModel(), crossEncoder: scorer)
+                #expect(kept.positiveScores == fresh.positiveScores && rows(kept) == rows(fresh))
+            }
+        }
+    }
+
     @Test func aFileThatDoesNotFitIsNamed() throws {
         try withTemporaryFolder { folder in
             _ = try miner(folder.path).mine(pairs, with: CountingModel())
@@ -140,6 +162,45 @@ import Testing
                 try miner(folder.path).mine(pairs, with: CountingModel())
             } throws: {
                 "\($0)".contains("\(names[1]): holds an array of shape [1, 2]; expected 5004 rows; remove the file")
+            }
+            let count = pairs.corpus.count
+            try NumPyFile.write([Float](repeating: 1, count: count * 2), shape: [count, 2], to: path)
+            #expect {
+                try miner(folder.path).mine(pairs, with: CountingModel())
+            } throws: {
+                "\($0)".contains("have 2 dimensions, those of the anchors 3; expected as many; remove the .npy files")
+            }
+            var values = [Float](repeating: 1, count: count * 3)
+            values[7] = .nan
+            try NumPyFile.write(values, shape: [count, 3], to: path)
+            #expect {
+                try miner(folder.path).mine(pairs, with: CountingModel())
+            } throws: {
+                "\($0)".contains("\(names[1]): holds NaN or infinite numbers; expected finite ones; remove the file")
+            }
+        }
+    }
+
+    @Test func linkedFoldersBelongToAModel() throws {
+        try withTemporaryFolder { folder in
+            try folder.write("1", "model/config.json")
+            try folder.write("2", "elsewhere/model.safetensors")
+            func link(_ name: String, to target: String) throws {
+                try FileManager.default.createSymbolicLink(
+                    atPath: folder.file("model/\(name)"),
+                    withDestinationPath: target
+                )
+            }
+            try link("2_Dense", to: "../elsewhere")
+            let before = try MiningCache.fingerprint(ofFolder: folder.file("model"))
+            #expect(try MiningCache.fingerprint(ofFolder: folder.file("model")) == before)
+            try folder.write("3", "elsewhere/model.safetensors")
+            #expect(try MiningCache.fingerprint(ofFolder: folder.file("model")) != before)
+            try link("circle", to: ".")
+            #expect {
+                try MiningCache.fingerprint(ofFolder: folder.file("model"))
+            } throws: {
+                "\($0)".contains("is a folder below more than 4 links to folders")
             }
         }
     }

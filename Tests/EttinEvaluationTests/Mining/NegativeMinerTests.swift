@@ -112,6 +112,31 @@ import Testing
         #expect(Set(asked).count == asked.count && asked.count == 24)
     }
 
+    @Test func whatCannotBeComparedIsNamedOrLeftOut() throws {
+        var model = Self.model
+        model.vectors["d3"] = [.nan, 0, 1]
+        let pairs = try MiningPairs(Self.table, corpus: Self.corpus)
+        #expect {
+            try NegativeMiner().mine(pairs, with: model)
+        } throws: {
+            "\($0)" == "table: the embedding of \"d3\" has NaN or infinite numbers; expected finite ones"
+        }
+        // d3 and d4 get no score: two candidates remain.
+        let scorer = ClosureScores { pairs in
+            pairs.map { ["d3", "d4"].contains($0.second) ? .nan : Float($0.second.last?.wholeNumberValue ?? 0) }
+        }
+        for strategy in MiningOptions.Strategy.allCases {
+            let mined = try mine(crossEncoder: scorer) {
+                $0.maxScore = 100
+                $0.rangeMax = 6
+                $0.samplingStrategy = strategy
+                $0.outputFormat = .labeledList
+            }
+            #expect(rows(mined).allSatisfy { !"\($0)".contains("d3") && !"\($0)".contains("d4") })
+            #expect(rows(mined).map { $0[0] } == ["q0", "q1", "q2"])
+        }
+    }
+
     @Test func whatIsMissingIsLeftOut() throws {
         // Two texts remain for q0, and a bound leaves one for q1.
         let few = try mine(corpus: nil) {
@@ -202,7 +227,9 @@ import Testing
         Refused("--range-min: is 5; expected less than --range-max, which is 5") {
             ($0.rangeMin, $0.rangeMax) = (5, 5)
         },
-        Refused("--num-negatives: is 2, but 1 candidates remain") { ($0.rangeMin, $0.rangeMax) = (4, 5) },
+        Refused("--num-negatives: is 2, but 1 candidate remains of --range-max 5") {
+            ($0.rangeMin, $0.rangeMax) = (4, 5)
+        },
         Refused("--max-score: is nan") { $0.maxScore = .nan },
         Refused("--relative-margin: is inf") { $0.relativeMargin = .infinity },
         Refused("--min-score: is 0.5 above --max-score 0.25") { ($0.minScore, $0.maxScore) = (0.5, 0.25) },

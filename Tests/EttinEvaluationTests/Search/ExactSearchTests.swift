@@ -58,6 +58,32 @@ import Torch
         #expect(first == Array(all.prefix(700)) && last == Array(all.suffix(700).reversed()))
     }
 
+    // Products of such vectors are about 1, and their distances a millionth of that when squared.
+    @Test(arguments: [(1 as Float, 1e-3 as Float), (10, 0.01)])
+    func smallDistancesBetweenLargeVectorsAreFound(norm: Float, spread: Float) throws {
+        let (width, count) = (96, 2500)
+        let middle = vectors(1, width, seed: 7)[0]
+        let length = middle.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        func near(_ count: Int, seed: UInt64) -> TextEmbeddings {
+            let noise = vectors(count, width, seed: seed)
+            let values = (0..<count).flatMap { row in zip(middle, noise[row]).map { $0 / length * norm + $1 * spread } }
+            return TextEmbeddings(
+                values: values,
+                dimensions: width,
+                isTruncated: [Bool](repeating: false, count: count)
+            )
+        }
+        let (queries, corpus) = (near(20, seed: 8), near(count, seed: 9))
+        let found = try ExactSearch.topK(queries: queries, corpus: corpus, k: 5, similarity: .euclidean)
+        for query in 0..<queries.count {
+            let all = (0..<count).map { score(queries[query], corpus[$0], .euclidean) }
+            let best = all.sorted(by: >).prefix(5)
+            for (hit, expected) in zip(found[query], best) {
+                #expect(abs(all[hit.index] - expected) < 1e-5 * Double(spread))
+            }
+        }
+    }
+
     @Test func aQueryAloneEqualsItselfAmongMany() throws {
         let (queries, corpus) = (vectors(1100, 24, seed: 3), vectors(3000, 24, seed: 4))
         let search = try ExactSearch(corpus: corpus)

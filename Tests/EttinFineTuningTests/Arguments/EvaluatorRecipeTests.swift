@@ -50,6 +50,16 @@ import Testing
         }
     }
 
+    @Test func aNameThatNoFileCanHaveIsRefusedAtOnce() throws {
+        try withTemporaryFolder { folder in
+            let data = try data(folder)
+            let evaluator = "type: TripletEvaluator, name: nli/dev"
+            let found = "TripletEvaluator: name is \"nli/dev\", which names of files cannot hold"
+            #expect(message("{\(evaluator)}", data).hasPrefix(found))
+            #expect(message("{\(evaluator), write_csv: false}", data).isEmpty)
+        }
+    }
+
     // Data that are missing are the last thing that is found out: every argument has been read by then.
     @Test(arguments: ["NanoBEIREvaluator", "CrossEncoderNanoBEIREvaluator"])
     func nanoBEIRIsLookedForInItsFolder(type: String) throws {

@@ -85,6 +85,15 @@ struct EvaluateRetrieval: ParsableCommand {
 
     private var models: ArraySlice<String> { arguments.dropLast() }
 
+    /// The options given that BM25 has no use for.
+    private var optionsOfModels: [String] {
+        [
+            ("--similarity", similarity != nil), ("--truncate-dim", truncateDim != nil),
+            ("--query-prompt", queryPrompt != nil), ("--query-prompt-name", queryPromptName != nil),
+            ("--corpus-prompt", corpusPrompt != nil), ("--corpus-prompt-name", corpusPromptName != nil),
+        ].filter(\.1).map(\.0)
+    }
+
     func validate() throws {
         if let wrong = k.elements.first(where: { $0 < 1 }) {
             throw ValidationError("--k is \(wrong); expected 1 or more")
@@ -99,6 +108,11 @@ struct EvaluateRetrieval: ParsableCommand {
             throw ValidationError("--corpus-prompt and --corpus-prompt-name cannot be combined")
         }
         if models.isEmpty, !bm25 { throw ValidationError("there is nothing to measure; expected a model, or BM25") }
+        if models.isEmpty, let option = optionsOfModels.first {
+            throw ValidationError(
+                "\(option) applies to models, and none is given; expected a model before the data folder"
+            )
+        }
         if runFile != nil, models.count > 1 {
             throw ValidationError("--run is given with \(models.count) models; expected one, as a run has one ranking")
         }

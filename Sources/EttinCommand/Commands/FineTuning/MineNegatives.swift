@@ -98,7 +98,8 @@ struct MineNegatives: ParsableCommand {
         let options = options
         (candidates.notices + rows.notices).forEach(Diagnostics.note)
         let pairs = try data.pairs()
-        // Before anything is downloaded or computed.
+        // Before models are downloaded.
+        try options.requireColumns(pairs)
         let rangeMax = try options.candidateRange(
             mostPositives: pairs.mostPositives,
             rescores: candidates.crossEncoder != nil
@@ -171,7 +172,7 @@ struct MineNegatives: ParsableCommand {
         if wanted > pairs.corpus.count {
             Diagnostics.note(
                 "note: \(wanted) candidates per anchor are asked for (range_max and the positives), but the corpus has "
-                    + "\(pairs.corpus.count) texts; --corpus adds others"
+                    + "\(pairs.corpus.count) text\(pairs.corpus.count == 1 ? "" : "s"); --corpus adds others"
             )
         }
     }
