@@ -64,10 +64,9 @@ final class ArrowTable: TextTable {
         }
         let batch = batches[low]
         return try file.withUnsafeBytes { bytes in
-            var reader = BatchReader(bytes: bytes, batch: batch)
             return try columns.map { column in
                 do {
-                    reader.elementsLeft = BatchReader.mostElements
+                    var reader = BatchReader(bytes: bytes, batch: batch)
                     return try reader.value(self.columns[column], row - batch.firstRow)
                 } catch let failure as ArrowFailure {
                     throw TableError(
@@ -198,9 +197,16 @@ final class ArrowTable: TextTable {
         let bytes: UnsafeRawBufferPointer
         let batch: Batch
         /// How many elements the lists of a value may still have; offsets could promise any number in a few bytes.
-        var elementsLeft = mostElements
+        private var elementsLeft: Int
+        private let mostElements: Int
 
-        static let mostElements = 1 << 24
+        init(bytes: UnsafeRawBufferPointer, batch: Batch) {
+            self.bytes = bytes
+            self.batch = batch
+            // Booleans are the smallest elements that take space in a file.
+            mostElements = min(1 << 24, bytes.count.multiplied(checked: 8) ?? .max)
+            elementsLeft = mostElements
+        }
 
         mutating func value(_ column: ArrowColumn, _ index: Int) throws -> TableValue {
             let node = batch.nodes[column.node]
@@ -250,7 +256,7 @@ final class ArrowTable: TextTable {
             guard elementsLeft >= 0 else {
                 throw ArrowFailure(
                     .unsupported,
-                    "has lists of more than \(Self.mostElements) values",
+                    "has lists of more than \(mostElements) values",
                     expected: "shorter lists"
                 )
             }

@@ -12,14 +12,16 @@ import EttinJSON
 /// Objects, one on each line of a file, that are read when they are asked for.
 ///
 /// Opening reads the whole file once: every line must be an object, and the columns are the keys of all of them in the
-/// order in which they are met, as `datasets` takes them. A row without a key has `null` there. What is kept is where
-/// each line begins.
+/// order in which they are met, as `datasets` takes them. A row without a key has `null` there, and blank lines are
+/// passed over. What is kept is where each row begins.
 final class JSONLinesTable: TextTable {
     let columnNames: [String]
     let name: String
     private let file: MappedFile
-    /// Where each line begins, and where the one behind the last would.
+    /// Where each row begins, and where the line behind the last one would; blank lines in between belong to the row in
+    /// front of them.
     private let starts: [Int]
+    private let hasBlankLines: Bool
     private let kinds: [TableColumnKind]
 
     private static let expected = "an object with the columns of a row"
@@ -29,16 +31,22 @@ final class JSONLinesTable: TextTable {
         self.file = file
         self.name = name
         var starts: [Int] = []
-        var position = 0
+        var (position, lineNumber, blankLines) = (0, 0, 0)
         var columns = JSONColumns()
         try file.withUnsafeBytes { bytes in
             while position < bytes.count {
                 let end = Self.lineEnd(bytes, from: position)
                 let line = UnsafeRawBufferPointer(rebasing: bytes[position..<end])
+                lineNumber += 1
+                if line.first != UInt8(ascii: "{"), JSONLine.isBlank(line) {
+                    blankLines += 1
+                    position = min(bytes.count, end + 1)
+                    continue
+                }
                 do {
-                    try Self.read(line, isFirst: starts.isEmpty) { try columns.note(&$0, row: starts.count) }
+                    try Self.read(line, isFirst: position == 0) { try columns.note(&$0, row: starts.count) }
                 } catch {
-                    throw Self.fault(error, line, row: starts.count, name: name)
+                    throw Self.fault(error, line, number: lineNumber, name: name)
                 }
                 starts.append(position)
                 position = min(bytes.count, end + 1)
@@ -48,6 +56,7 @@ final class JSONLinesTable: TextTable {
         let endsOpen = file.withUnsafeBytes { !$0.isEmpty && $0[$0.count - 1] != 0x0A }
         starts.append(position + (endsOpen ? 1 : 0))
         self.starts = starts
+        hasBlankLines = blankLines > 0
         columnNames = columns.names
         kinds = columns.kinds
         guard !columnNames.isEmpty else {
@@ -64,7 +73,12 @@ final class JSONLinesTable: TextTable {
 
     func kind(ofColumn column: Int) -> TableColumnKind { kinds[column] }
 
-    func place(ofRow row: Int) -> String { "\(name): line \(row + 1)" }
+    func place(ofRow row: Int) -> String { "\(name): line \(lineNumber(ofRow: row))" }
+
+    private func lineNumber(ofRow row: Int) -> Int {
+        guard hasBlankLines else { return row + 1 }
+        return file.withUnsafeBytes { $0[..<starts[row]].count { $0 == 0x0A } } + 1
+    }
 
     func values(row: Int, columns: [Int]) throws -> [TableValue] {
         var values = [TableValue](repeating: .null, count: columns.count)
@@ -72,7 +86,7 @@ final class JSONLinesTable: TextTable {
             let line = UnsafeRawBufferPointer(rebasing: bytes[starts[row]..<starts[row + 1] - 1])
             var remaining = columns.count
             do {
-                try Self.read(line, isFirst: row == 0) { reader in
+                try Self.read(line, isFirst: starts[row] == 0) { reader in
                     try reader.beginObject()
                     var guess = 0
                     while remaining > 0, let key = try reader.nextKey() {
@@ -91,7 +105,7 @@ final class JSONLinesTable: TextTable {
                     }
                 }
             } catch {
-                throw Self.fault(error, line, row: row, name: name)
+                throw Self.fault(error, line, number: lineNumber(ofRow: row), name: name)
             }
         }
         return values
@@ -148,8 +162,8 @@ final class JSONLinesTable: TextTable {
         isFirst: Bool,
         _ body: (inout JSONReader) throws -> Void
     ) throws {
-        guard isFirst || line.first == UInt8(ascii: "{") || !JSONLine.isBlank(line) && line.first != 0xEF else {
-            throw JSONLine.Fault(found: "is no row", expected: expected)
+        guard isFirst || line.first != 0xEF else {
+            throw JSONLine.Fault(found: "is not a row", expected: expected)
         }
         try line.withMemoryRebound(to: UInt8.self) { bytes in
             var reader = JSONReader(bytes, options: options)
@@ -168,18 +182,23 @@ final class JSONLinesTable: TextTable {
     }
 
     /// What is wrong with a line, in the words that all readers of JSON Lines share.
-    private static func fault(_ error: any Error, _ line: UnsafeRawBufferPointer, row: Int, name: String) -> any Error {
+    private static func fault(
+        _ error: any Error,
+        _ line: UnsafeRawBufferPointer,
+        number: Int,
+        name: String
+    ) -> any Error {
         func located(_ fault: JSONLine.Fault) -> TableError {
             TableError(
                 .malformed,
                 file: name,
-                item: "line \(row + 1)",
+                item: "line \(number)",
                 found: fault.found,
                 expected: fault.expected
             )
         }
         do {
-            try JSONLine.read(line, isFirst: row == 0, expected: expected) { reader, _ in try reader.skipValue() }
+            try JSONLine.read(line, isFirst: number == 1, expected: expected) { reader, _ in try reader.skipValue() }
         } catch let fault as JSONLine.Fault {
             return located(fault)
         } catch {}

@@ -15,6 +15,15 @@ final class SpooledTable: TextTable {
     /// Copies a Parquet file.
     convenience init(parquet path: String) throws {
         let file = try TableError.naming { try ParquetFile(path: path) }
+        // A few bytes can promise any number of rows, and the copy takes memory for each.
+        guard file.rowCount <= Int32.max else {
+            throw TableError(
+                .unsupported,
+                file: path,
+                found: "has \(file.rowCount) rows",
+                expected: "at most \(Int32.max) rows"
+            )
+        }
         var rows = try TableError.naming { try file.rows(of: file.fields) }
         try self.init(name: path, columnNames: file.fields) {
             try TableError.naming { try rows.next() }?.map { TableValue($0) }

@@ -46,11 +46,17 @@ import Testing
         #expect(try table("{\"a\": 1}\r\n{\"a\": 2}\r\n").value(row: 1, column: 0) == .integer(2))
         #expect(try table("{\"a\": 1}\n{\"a\": 2}").value(row: 1, column: 0) == .integer(2))
         #expect(try table("{\"a\": 1}").rowCount == 1)
+        for end in ["", "\n", "\n\n", "\n \r\n\t"] {
+            let table = try table("\n{\"a\": 1}\n\n{\"a\": 2}" + end)
+            #expect(table.rowCount == 2)
+            #expect(try (0..<2).map { try table.value(row: $0, column: 0) } == [.integer(1), .integer(2)])
+            #expect(table.place(ofRow: 1) == "a.jsonl: line 4")
+        }
     }
 
     @Test func namesTheLineOfWhatIsBroken() {
         #expect(message("") == "a.jsonl: has no rows; expected one JSON object per line")
-        #expect(message("{\"a\": 1}\n\n").hasPrefix("a.jsonl: line 2 is blank; expected an object"))
+        #expect(message("\n{\"a\": 1}\n\n[1]\n").hasPrefix("a.jsonl: line 4 is a JSON array"))
         #expect(message("{\"a\": 1}\n{\"a\": }\n").hasPrefix("a.jsonl: line 2 is not JSON: column 7"))
         #expect(message("{\"a\": 1}\n[1]\n").hasPrefix("a.jsonl: line 2 is a JSON array"))
         #expect(message("{\"a\": 1}\n{\"a\": 1} x\n").hasPrefix("a.jsonl: line 2 is not JSON"))
