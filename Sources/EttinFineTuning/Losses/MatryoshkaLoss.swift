@@ -38,12 +38,12 @@ package struct MatryoshkaLoss: EmbeddingLoss {
     }
 
     package var cache: GradientCacheSettings? { loss.cache }
-    package var labelRange: ClosedRange<Double>? { loss.labelRange }
+    package var labelValues: LossLabels.Values? { loss.labelValues }
     package var readsLabels: Bool { loss.readsLabels }
     package var readsTexts: Bool { loss.readsTexts }
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
-        try loss.check(columns: columns, labels: labels)
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
+        try loss.check(columns: columns, labels: labels, width: width)
     }
 
     package func check(width: Int) throws -> [String] {
