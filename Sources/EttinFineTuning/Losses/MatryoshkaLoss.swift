@@ -14,6 +14,9 @@ package struct MatryoshkaLoss: EmbeddingLoss {
     /// The sizes with their weights, largest first.
     package let dimensions: [(size: Int, weight: Double)]
     /// How many of the sizes are drawn for each batch; nil for all.
+    ///
+    /// The original draws from Python's one generator, of which model cards and evaluators draw too; these draws are
+    /// those of the batch whatever happened before, in a resumed run too.
     package let sizesPerStep: Int?
     private let seed: UInt64
 
