@@ -155,7 +155,8 @@ package struct LossBatch {
     package var embeddings: [Tensor]
     /// The labels; nil for a data set without.
     package var labels: LossLabels?
-    /// The texts of each column, with prompts, for losses that ask a teacher; empty where none does.
+    /// The texts of each column, with prompts and as far as the model reads them, for losses that ask a teacher; empty
+    /// where none does.
     package var texts: [[String]]
     /// The number of the batch in the run, from 0, for losses that draw; evaluation has its own.
     package var step: Int
