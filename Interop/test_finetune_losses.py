@@ -241,7 +241,7 @@ def test_embeddings_of_a_teacher(probe):
     # One teacher's embedding for each column, which a recipe's labels give end to end.
     labels = lists(2 * WIDTH)
     ours, (value, gradients) = both(probe, "MSELoss", 2, torch.tensor(labels).reshape(ROWS, 2, WIDTH).tolist())
-    assert "error" in ours  # Lists of lists are no labels of a recipe.
+    assert "error" in ours  # Lists of lists are those of a recipe alone.
     generator = torch.Generator().manual_seed(0)
     base = torch.randn(ROWS, WIDTH, generator=generator)
     columns = [base + torch.randn(ROWS, WIDTH, generator=generator) * 0.8 for _ in range(2)]

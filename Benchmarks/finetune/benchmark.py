@@ -43,8 +43,11 @@ def batch(rows, mean):
 
 class Comparison:
     def __init__(self, options, dtype, folder, log):
-        self.options, self.dtype = options, dtype
-        self.runners = [Contender(name, dtype, folder, options.threads, log) for name in ("ettin", "original")]
+        self.options, self.dtype, self.folder, self.log = options, dtype, folder, log
+        self.runners = [self.start("ettin"), self.start("original")]
+
+    def start(self, program):
+        return Contender(program, self.dtype, self.folder, self.options.threads, self.log)
 
     def ask(self, runner, request):
         others = [other for other in self.runners if other is not runner]
@@ -61,7 +64,14 @@ class Comparison:
         ours, theirs = self.runners
         tried = {size: self.once(theirs, request, size) for size in sorted({*self.options.tried, *sizes})}
         best = min(tried, key=tried.get)
-        entries = {(ours, sizes[0]): [], (theirs, sizes[0]): []} | {(theirs, best): []}
+        # What a process keeps of larger slices would count as its memory: each size has a process that saw no other.
+        theirs.close()
+        theirs = self.start("original")
+        fastest = theirs if best == sizes[0] else self.start("original")
+        self.runners = [ours, *dict.fromkeys([theirs, fastest])]
+        entries = {(ours, sizes[0]): [], (theirs, sizes[0]): []} | {(fastest, best): []}
+        for runner, size in list(entries)[1:]:
+            self.once(runner, request, size)
         busy = seconds = 0.0
         peaks = {}
         for _ in range(self.options.rounds):
@@ -74,6 +84,9 @@ class Comparison:
                 if meanwhile:
                     busy += meanwhile["other_processes"]
                     seconds += meanwhile["seconds"]
+        self.runners = [ours, theirs]
+        if fastest is not theirs:
+            fastest.close()
         return {
             "dtype": self.dtype, "mean": mean, "tokens": tokens, "tried": tried,
             "other_processes_load": busy / seconds if seconds else None,

@@ -1,5 +1,6 @@
 import EttinInference
 import EttinTables
+import EttinTokenizer
 import EttinTraining
 
 /// Data sets as batches of token ids.
@@ -66,8 +67,16 @@ struct EmbeddingBatches {
             columns: columns,
             labels: try set.labels(ofRows: batch.rows),
             texts: reading.keepsTexts
-                ? zip(texts, set.prompts).map { column, prompt in column.map { (prompt ?? "") + $0 } } : [],
+                ? texts.indices.map { shownTexts(texts[$0], prompt: set.prompts[$0] ?? "", columns[$0]) } : [],
             step: step
         )
+    }
+
+    /// Texts as a teacher is to see them: with prompts, and no more of them than the model itself reads.
+    private func shownTexts(_ texts: [String], prompt: String, _ prepared: [PreparedText]) -> [String] {
+        zip(texts, prepared).map { text, ids in
+            ids.isTruncated
+                ? reading.preparer.tokenizer.decode(ids.tokenIDs, skipSpecialTokens: true) : prompt + text
+        }
     }
 }

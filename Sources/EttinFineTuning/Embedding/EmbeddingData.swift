@@ -63,12 +63,7 @@ struct EmbeddingData {
         for set in train + evaluation {
             let objective = objectives(set.dataset)
             notices += try objective.check(columns: set.columnNames.count, labels: set.labelKind, width: width)
-            let range = objective.labelRange
-            try set.checkRows(
-                labels: range.map {
-                    ($0, "a label from \($0.lowerBound) to \($0.upperBound), as \(objective.name) takes")
-                }
-            )
+            try set.checkRows(labels: objective.labelValues.map { ($0, "\($0.text), as \(objective.name) takes") })
         }
         var seen: Set<String> = []
         return notices.filter { seen.insert($0).inserted }

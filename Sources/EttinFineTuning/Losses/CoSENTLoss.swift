@@ -14,7 +14,7 @@ package struct CoSENTLoss: EmbeddingLoss {
 
     package init() {}
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         let expected = "2 columns of texts and a number as the label"
         try require(columns, in: 2...2, expected)
         try requireNumber(labels, expected)
@@ -62,7 +62,7 @@ package struct AnglELoss: EmbeddingLoss {
         loss.similarity = nil
     }
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         let expected = "2 columns of texts and a number as the label, or anchor, positive and negatives"
         try require(columns, in: 2...Int.max, expected)
         if columns == 2 || labels != nil { try requireNumber(labels, expected) }

@@ -20,7 +20,7 @@ package struct MarginMSELoss: EmbeddingLoss {
 
     package init() {}
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         try require(columns, in: 3...Int.max, "3 or more columns: query, positive and negatives")
         let negatives = columns - 2
         let margins = negatives == 1 ? "1 margin" : "\(negatives) margins, one for each negative,"
@@ -68,7 +68,7 @@ package struct DistillKLDivLoss: EmbeddingLoss {
 
     package init() {}
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         try require(columns, in: 3...Int.max, "3 or more columns: query and 2 or more candidates")
         let expected = "\(columns - 1) scores in each row, one for each candidate"
         switch labels {
@@ -110,26 +110,28 @@ package struct MSELoss: EmbeddingLoss {
 
     package init() {}
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         let expected = "the teacher's embedding as the label, a list of as many numbers as the model's has"
         try require(columns, in: 1...Int.max, "1 or more columns and " + expected)
         switch labels {
-        case .list: return
+        case .list(let count):
+            guard count != width, count != columns * width else { return }
+            let each = columns > 1 ? ", or \(columns) such lists, one for each column" : ""
+            throw unsuitable(
+                "a list of \(count) labels in each row",
+                "\(width) numbers, as many as the model's embeddings have\(each)"
+            )
         case nil: throw unsuitable("no label column", expected + ", in label, labels, score or scores")
         case .integer, .real: throw unsuitable("one label in each row", expected)
         }
     }
 
-    package func callAsFunction(_ batch: LossBatch) throws -> Tensor {
+    package func callAsFunction(_ batch: LossBatch) -> Tensor {
         let columns = batch.embeddings.count
         let width = batch.embeddings[0].size(1)
-        guard case .list(let count) = batch.labels?.kind, count == width || count == columns * width else {
-            throw unsuitable(
-                "labels that are no list of \(width) numbers",
-                "as many as the model's embeddings have, for all columns or for each of the \(columns)"
-            )
-        }
-        let labels = batch.labelTensor(batch.labels?.floats ?? [], columns: count)
+        let values = batch.labels?.floats ?? []
+        let count = values.count / max(1, batch.rowCount)
+        let labels = batch.labelTensor(values, columns: count)
         let losses = batch.embeddings.enumerated().map { index, embeddings in
             let targets = count == width ? labels : labels.narrowed(along: 1, from: index * width, count: width)
             let differences = embeddings - targets

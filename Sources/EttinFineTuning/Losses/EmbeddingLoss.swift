@@ -10,7 +10,7 @@ package protocol EmbeddingLoss {
     /// How the passes of the model are cut so that few activations are held at a time; nil for one pass.
     var cache: GradientCacheSettings? { get }
     /// What the numbers of a label column may be; nil for any.
-    var labelRange: ClosedRange<Double>? { get }
+    var labelValues: LossLabels.Values? { get }
     /// Whether a label column is read where there is one.
     var readsLabels: Bool { get }
     /// Whether the texts of a batch are read, for a teacher.
@@ -21,8 +21,9 @@ package protocol EmbeddingLoss {
     /// - Parameters:
     ///   - columns: The number of columns of texts.
     ///   - labels: What the labels of a row are; nil for a data set without.
+    ///   - width: The width of the model's embeddings, for labels that are embeddings.
     /// - Throws: `TrainingError` that says what fits.
-    func check(columns: Int, labels: LossLabels.Kind?) throws
+    func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws
 
     /// Checks that a model fits.
     ///
@@ -64,7 +65,7 @@ package protocol EmbeddingLoss {
 
 extension EmbeddingLoss {
     package var cache: GradientCacheSettings? { nil }
-    package var labelRange: ClosedRange<Double>? { nil }
+    package var labelValues: LossLabels.Values? { nil }
     package var readsLabels: Bool { true }
     package var readsTexts: Bool { false }
 
@@ -154,7 +155,8 @@ package struct LossBatch {
     package var embeddings: [Tensor]
     /// The labels; nil for a data set without.
     package var labels: LossLabels?
-    /// The texts of each column, with prompts, for losses that ask a teacher; empty where none does.
+    /// The texts of each column, with prompts and as far as the model reads them, for losses that ask a teacher; empty
+    /// where none does.
     package var texts: [[String]]
     /// The number of the batch in the run, from 0, for losses that draw; evaluation has its own.
     package var step: Int
@@ -186,8 +188,32 @@ package struct LossLabels: Hashable, Sendable {
         case integer
         /// A number.
         case real
-        /// As many numbers in every row.
+        /// As many numbers in every row; those of lists in a list one after the other.
         case list(count: Int)
+    }
+
+    /// What the numbers of labels may be.
+    package enum Values: Hashable, Sendable {
+        /// Those from one to another.
+        case range(ClosedRange<Double>)
+        /// 0 and 1.
+        case binary
+
+        /// Whether a number is one of them.
+        package func contains(_ number: Double) -> Bool {
+            switch self {
+            case .range(let range): range.contains(number)
+            case .binary: number == 0 || number == 1
+            }
+        }
+
+        /// What is expected, in words.
+        package var text: String {
+            switch self {
+            case .range(let range): "a label from \(range.lowerBound) to \(range.upperBound)"
+            case .binary: "0 or 1 as the label"
+            }
+        }
     }
 
     /// What the label of a row is.

@@ -31,7 +31,7 @@ package struct EmbeddingObjective {
     package var readsTexts: Bool { loss.readsTexts }
 
     /// What the numbers of a label column may be; nil for any.
-    package var labelRange: ClosedRange<Double>? { loss.labelRange }
+    package var labelValues: LossLabels.Values? { loss.labelValues }
 
     /// Checks that a data set and a model fit.
     ///
@@ -43,7 +43,7 @@ package struct EmbeddingObjective {
     /// - Throws: `TrainingError` that says what fits.
     @discardableResult
     package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws -> [String] {
-        try loss.check(columns: columns, labels: labels)
+        try loss.check(columns: columns, labels: labels, width: width)
         let notices = try loss.check(width: width)
         guard labels != nil, !loss.readsLabels else { return notices }
         return notices + ["\(loss.name) does not read the label column"]

@@ -53,7 +53,7 @@ package struct GISTEmbedLoss: RowwiseEmbeddingLoss {
     package var readsLabels: Bool { false }
     package var readsTexts: Bool { true }
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         let most = cache == nil ? 3 : Int.max
         let negatives = cache == nil ? "perhaps a negative" : "any number of negatives"
         try require(columns, in: 2...most, "anchor, positive and \(negatives)")

@@ -14,6 +14,9 @@ package struct MatryoshkaLoss: EmbeddingLoss {
     /// The sizes with their weights, largest first.
     package let dimensions: [(size: Int, weight: Double)]
     /// How many of the sizes are drawn for each batch; nil for all.
+    ///
+    /// The original draws from Python's one generator, of which model cards and evaluators draw too; these draws are
+    /// those of the batch whatever happened before, in a resumed run too.
     package let sizesPerStep: Int?
     private let seed: UInt64
 
@@ -38,12 +41,12 @@ package struct MatryoshkaLoss: EmbeddingLoss {
     }
 
     package var cache: GradientCacheSettings? { loss.cache }
-    package var labelRange: ClosedRange<Double>? { loss.labelRange }
+    package var labelValues: LossLabels.Values? { loss.labelValues }
     package var readsLabels: Bool { loss.readsLabels }
     package var readsTexts: Bool { loss.readsTexts }
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
-        try loss.check(columns: columns, labels: labels)
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
+        try loss.check(columns: columns, labels: labels, width: width)
     }
 
     package func check(width: Int) throws -> [String] {

@@ -58,7 +58,7 @@ package struct MultipleNegativesRankingLoss: RowwiseEmbeddingLoss {
 
     package init() {}
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         try require(columns, in: 2...Int.max, "2 or more columns: anchor, positive and any number of negatives")
     }
 

@@ -34,9 +34,9 @@ package struct CosineSimilarityLoss: EmbeddingLoss {
 
     package init() {}
 
-    package var labelRange: ClosedRange<Double>? { -1...1 }
+    package var labelValues: LossLabels.Values? { .range(-1...1) }
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         let expected = "2 columns of texts and a number as the label"
         try require(columns, in: 2...2, expected)
         try requireNumber(labels, expected)
@@ -92,9 +92,9 @@ package struct ContrastiveLoss: EmbeddingLoss {
 
     package init() {}
 
-    package var labelRange: ClosedRange<Double>? { 0...1 }
+    package var labelValues: LossLabels.Values? { .range(0...1) }
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         let expected = "2 columns of texts and 0 or 1 as the label"
         try require(columns, in: 2...2, expected)
         try requireNumber(labels, expected)
@@ -124,9 +124,9 @@ package struct OnlineContrastiveLoss: EmbeddingLoss {
 
     package init() {}
 
-    package var labelRange: ClosedRange<Double>? { 0...1 }
+    package var labelValues: LossLabels.Values? { .binary }
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         let expected = "2 columns of texts and 0 or 1 as the label"
         try require(columns, in: 2...2, expected)
         try requireNumber(labels, expected)

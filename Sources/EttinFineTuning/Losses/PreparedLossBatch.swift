@@ -6,7 +6,8 @@ package struct PreparedLossBatch: Sendable {
     package var columns: [[PreparedText]]
     /// The labels; nil for a data set without.
     package var labels: LossLabels?
-    /// The texts of each column, with prompts, where the loss reads them; see ``EmbeddingObjective/readsTexts``.
+    /// The texts of each column, with prompts and as far as the model reads them, where the loss reads them; see
+    /// ``EmbeddingObjective/readsTexts``.
     package var texts: [[String]]
     /// The number of the batch in the run, from 0; of evaluation, in the evaluation.
     package var step: Int

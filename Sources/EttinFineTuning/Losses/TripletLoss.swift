@@ -33,7 +33,7 @@ package struct TripletLoss: EmbeddingLoss {
 
     package init() {}
 
-    package func check(columns: Int, labels: LossLabels.Kind?) throws {
+    package func check(columns: Int, labels: LossLabels.Kind?, width: Int) throws {
         try require(columns, in: 3...3, "3 columns: anchor, positive and negative")
     }
 

@@ -108,7 +108,7 @@ package struct TrainingColumns: SampledRows, Sendable {
         case .real: return .real
         case .list:
             guard table.rowCount > 0, case .list(let values) = try table.value(row: 0, column: column) else { break }
-            return .list(count: values.count)
+            return .list(count: flattened(values).count)
         case .null, .text, .other, .mixed: break
         }
         throw TrainingError(
@@ -118,6 +118,17 @@ package struct TrainingColumns: SampledRows, Sendable {
                 "has labels of kind \(table.kind(ofColumn: column).rawValue) in \(quoted(table.columnNames[column]))",
             expected: "numbers, or lists of numbers"
         )
+    }
+
+    /// The elements of lists in a list one after the other, such as a teacher's vector for each column of texts; of any
+    /// other list, its elements.
+    private static func flattened(_ values: [TableValue]) -> [TableValue] {
+        let lists = values.compactMap { value -> [TableValue]? in if case .list(let list) = value { list } else { nil }
+        }
+        guard let first = lists.first, lists.count == values.count, lists.allSatisfy({ $0.count == first.count }) else {
+            return values
+        }
+        return lists.flatMap(\.self)
     }
 
     private static func warnings(_ names: [String], _ file: String) -> [String] {
@@ -183,13 +194,13 @@ package struct TrainingColumns: SampledRows, Sendable {
     ///
     /// - Parameter labels: What labels may be, and the words for it; nil for any number.
     /// - Throws: `TrainingError` naming file and row; what reading throws.
-    package func checkRows(labels: (range: ClosedRange<Double>, expected: String)? = nil) throws {
+    package func checkRows(labels: (values: LossLabels.Values, expected: String)? = nil) throws {
         let columns = textColumns + [labelColumn].compactMap { $0 }
         try forEachRow { row in
             let values = try table.values(row: row, columns: columns)
             for place in textColumns.indices { _ = try text(values[place], row: row, column: place) }
             guard labelColumn != nil, let last = values.last else { return }
-            for number in try label(last, row: row) where labels?.range.contains(number) == false {
+            for number in try label(last, row: row) where labels?.values.contains(number) == false {
                 throw refused(row, labelName ?? "", "is \(number)", labels?.expected ?? "")
             }
         }
@@ -229,10 +240,16 @@ package struct TrainingColumns: SampledRows, Sendable {
         guard case .list(let values) = value else {
             throw refused(row, labelName ?? "", "is \(value.kindText)", "a list of \(count) numbers")
         }
-        guard values.count == count else {
-            throw refused(row, labelName ?? "", "is a list of \(values.count) values", "\(count), as in the first row")
+        let flat = Self.flattened(values)
+        guard flat.count == count else {
+            throw refused(row, labelName ?? "", "is a list of \(flat.count) values", "\(count), as in the first row")
         }
-        return try values.map { try number($0, "a list of numbers") }
+        return try flat.map {
+            if case .list = $0 {
+                throw refused(row, labelName ?? "", "has lists of different lengths", "lists of as many numbers each")
+            }
+            return try number($0, "a list of numbers")
+        }
     }
 
     private func refused(_ row: Int, _ column: String, _ found: String, _ expected: String) -> TrainingError {

@@ -84,7 +84,7 @@ import Testing
         let found = try columns([#"{"q": "a", "label": 1}"#, #"{"q": "b", "label": 3}"#])
         try found.checkRows()
         #expect(
-            message { try found.checkRows(labels: (0...1, "0 or 1")) }
+            message { try found.checkRows(labels: (.range(0...1), "0 or 1")) }
                 == "a.jsonl: line 2 column \"label\": is 3.0; expected 0 or 1"
         )
         #expect(
