@@ -24,7 +24,7 @@ struct FinetuneCommandTests {
     func options() throws {
         try withTemporaryFolder { folder in
             let result = try Command.succeed(arguments(folder, "--json"))
-            let report = try #require(try result.objects().first)
+            let report = try result.document()
             #expect(report["finished"] == true && report["step"] == 3)
             let model = try #require(report["model"]?.stringValue)
             #expect(model == "\(folder)/run/final")
@@ -50,7 +50,7 @@ struct FinetuneCommandTests {
                 """
             try recipe.write(toFile: "\(folder)/recipe.yaml", atomically: true, encoding: .utf8)
             let words = ["finetune", "embedding", "\(folder)/recipe.yaml", "--dry-run"]
-            let plan = try #require(try Command.succeed(words + ["--json"]).objects().first)
+            let plan = try Command.succeed(words + ["--json"]).document()
             #expect(plan["max_steps"] == 9 && plan["warmup_steps"] == 1 && plan["rows"] == 12)
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/run"))
         }
@@ -73,7 +73,7 @@ struct FinetuneCommandTests {
             }
             try Command.succeed(words)
             let run = try JSONValue(parsing: String(contentsOfFile: "\(folder)/run/run.json", encoding: .utf8))
-            #expect(run["recipe"]?["learning_rate"]?.doubleValue == 1e-3 && run["recipe"]?["num_train_epochs"] == 1)
+            #expect(run["recipe"]?["learning_rate"]?.doubleValue == 1e-3 && run["recipe"]?["num_train_epochs"]?.doubleValue == 1)
             #expect(run["eval_data"]?.stringValue == "\(folder)/pairs.jsonl")
             let modules = try String(contentsOfFile: "\(folder)/run/final/modules.json", encoding: .utf8)
             #expect(modules.contains("sentence_transformers.base"))
@@ -127,7 +127,7 @@ struct FinetuneCommandTests {
         arguments: [
             (["learning_rat=1"], "did you mean learning_rate?", 1), (["fp16=true"], "bf16", 1),
             (["loss=TripletLos"], "did you mean TripletLoss?", 1), (["columns=[query]"], "column", 1),
-            (["train_dataset=missing.jsonl"], "missing.jsonl", 1), (["--layout", "7"], "expected 5 or 6", 64),
+            (["eval_dataset=missing.jsonl"], "missing.jsonl", 1), (["--layout", "7"], "expected 5 or 6", 64),
             (["--layou", "6"], "--layou", 64), (["--batch-size", "13"], "has 12 rows", 1),
         ]
     )

@@ -33,7 +33,9 @@ struct EmbeddingFiles {
             try cutTables(after: step)
             // Until the run has come to its end, nothing says that it has.
             if !isComplete, FilePath.kind(of: FilePath.joined(folder, Self.descriptionFile)) == .file {
-                try FilePath.removeTree(FilePath.joined(folder, Self.finalFolder))
+                // Gone at once: part of a model would count as one.
+                let final = FilePath.joined(folder, Self.finalFolder)
+                if FilePath.exists(final) { try FilePath.removeFolder(final) }
                 try FilePath.removeTree(FilePath.joined(folder, LogHistory.fileName))
             }
             let text = description.text(JSONWritingOptions(layout: .indented(2))) + "\n"
