@@ -248,7 +248,7 @@ LAYOUTS = {
     "shards elsewhere": ["sub/train-00000-of-00001.jsonl", "test.jsonl"],
     "folders before files": ["train/test.jsonl", "dev/a.jsonl"],
     "two words": ["train_eval.jsonl", "my-valid-1.jsonl"],
-    "ignored": ["train/a.jsonl", "__x/train.jsonl", ".y/test.jsonl", "config.json", "__z.jsonl"],
+    "ignored": ["train/a.jsonl", "__x/train.jsonl", ".y/test.jsonl", "__z.jsonl"],
 }
 
 
