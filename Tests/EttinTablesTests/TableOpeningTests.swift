@@ -104,7 +104,7 @@ import Testing
                 "pair train pair/a.jsonl",
             ]
         )
-        #expect(try found("# no front matter").count == 3)
+        #expect(try found("# no front matter").count == 1)
         #expect(
             try found("---\nconfigs: [{config_name: a, data_dir: ./pair/}, {config_name: b}]\n---\n") == [
                 "a train pair/a.jsonl,pair/b/c.jsonl", "b train other/t1.jsonl,pair/a.jsonl,pair/b/c.jsonl,top.jsonl",
