@@ -200,6 +200,33 @@ def test_columns_by_name(data, static, tmp_path, measured):
     same(expected, [json.loads(line) for line in done.stdout.splitlines()], measured)
 
 
+def test_names_on_the_hub(static, server, client):
+    """Sets without a conversion, or with half of one, are read by their card and the names of their files."""
+    rows = "".join(json.dumps({"query": text, "answer": other}) + "\n" for text, other in
+                   zip(sentences(40, seed=4), sentences(40, seed=5)))
+    first, second = ("".join(part).encode() for part in (rows.splitlines(True)[:9], rows.splitlines(True)[9:]))
+    plain = {"train.jsonl": first, "extra.jsonl": second, "notes.txt": b"no rows", "config.json": b"{}"}
+    server.add("owner/plain", plain, kind="datasets")
+    card = (
+        b"---\nconfigs:\n- {config_name: all, data_files: 'files/*.jsonl'}\n"
+        b"- {config_name: hard, default: true, data_files: [{split: train, path: files/x.jsonl}]}\n---\n"
+    )
+    carded = {"README.md": card, "files/x.jsonl": first, "files/y.jsonl": second}
+    server.add("owner/carded", carded, kind="datasets")
+    half = server.add("owner/half", carded, kind="datasets")
+    half.converts["refs/convert/parquet"] = half.commit({"hard/partial-train/0000.parquet": b"half"}, branch="scratch")
+    del half.branches["scratch"]
+    flags = ["--num-negatives", "1", "--range-max", "5", "--output-format", "triplet"]
+
+    def mined(name):
+        return len(client.ok("mine-negatives", static, "--dataset", name, *flags).splitlines())
+
+    counts = {name: mined(f"owner/{name}") for name in ("plain", "carded", "carded:all", "carded:hard:train", "half")}
+    assert counts == {"plain": 9, "carded": 9, "carded:all": 40, "carded:hard:train": 9, "half": 9}
+    error = client.fails("mine-negatives", static, "--dataset", "owner/carded:easy", *flags)
+    assert 'has no split "easy"; expected one of "train"' in error
+
+
 @pytest.mark.parametrize("options", [
     {"relative_margin": 0.05, "max_score": 0.6, "num_negatives": 5}, {"output_format": "n-tuple", "num_negatives": 30},
     {"output_format": "labeled-pair", "min_score": 0.2, "range_min": 1},

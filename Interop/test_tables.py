@@ -242,7 +242,24 @@ LAYOUTS = {
     "words": ["train.jsonl", "my-dev.jsonl", "eval_set.jsonl"],
     "folders": ["train/a.csv", "train/b.csv", "validation/a.csv"],
     "no words": ["a.jsonl", "b.jsonl"],
+    "words beside none": ["train.jsonl", "extra.jsonl"],
+    "subfolders": ["other.jsonl", "sub/more.jsonl"],
+    "subfolders of splits": ["en/train.jsonl", "de/train.jsonl"],
+    "shards elsewhere": ["sub/train-00000-of-00001.jsonl", "test.jsonl"],
+    "folders before files": ["train/test.jsonl", "dev/a.jsonl"],
+    "two words": ["train_eval.jsonl", "my-valid-1.jsonl"],
+    "ignored": ["train/a.jsonl", "__x/train.jsonl", ".y/test.jsonl", "__z.jsonl"],
 }
+
+
+def check_splits(folder, config, cache):
+    """The same splits with the same rows, and no others."""
+    expected = datasets.load_dataset(str(folder), config, cache_dir=cache)
+    for split, rows in expected.items():
+        check(rows, ":".join([str(folder), *([config] if config else []), split]))
+    names = {"train", "validation", "test"}
+    for split in names - set(expected):
+        assert "has no" in refusal(":".join([str(folder), *([config] if config else []), split]))
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -253,9 +270,7 @@ def test_layouts(tmp_path, name):
         file.parent.mkdir(parents=True, exist_ok=True)
         data = Dataset.from_dict({"text": [f"{path} {row}" for row in range(number + 2)]})
         {".parquet": data.to_parquet, ".jsonl": data.to_json, ".csv": data.to_csv}[file.suffix](file)
-    expected = datasets.load_dataset(str(folder), cache_dir=tmp_path / "cache")
-    for split, rows in expected.items():
-        check(rows, f"{folder}:{split}")
+    check_splits(folder, None, tmp_path / "cache")
 
 
 def test_layouts_of_cards(tmp_path):
@@ -271,3 +286,31 @@ def test_layouts_of_cards(tmp_path):
         rows = datasets.load_dataset(str(tmp_path / "d"), config, split=split, cache_dir=tmp_path / "cache")
         check(rows, f"{tmp_path}/d:{config}:{split}")
     assert 'has several configurations; expected one of "all" and "pair"' in refusal(tmp_path / "d")
+
+
+CARDS = {
+    "folder without files": ("{config_name: a, data_dir: a}", "a"),
+    "one folder of two": ("{config_name: a, data_dir: ./a/}, {config_name: b, data_dir: b}", "b"),
+    "another is not read": ("{config_name: a, data_dir: a}, {config_name: x, data_files: other.txt}", "a"),
+    "default": ("{config_name: a, data_dir: a}, {config_name: b, data_dir: b, default: true}", None),
+    "brackets": ('{config_name: a, data_files: "b/part-[0-9].jsonl"}', "a"),
+    "inverted brackets": ('{config_name: a, data_files: "b/part-[!1-9].jsonl"}', "a"),
+    "names alone": ("{config_name: all}", "all"),
+}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_cards(tmp_path, name):
+    configurations, chosen = CARDS[name]
+    folder = tmp_path / "set"
+    for number, path in enumerate(["a/train.jsonl", "a/test.jsonl", "b/part-0.jsonl", "b/part-1.jsonl", "b/part-x.jsonl"]):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        Dataset.from_dict({"text": [f"{path} {row}" for row in range(number + 2)]}).to_json(folder / path)
+    (folder / "other.txt").write_text("text")
+    (folder / "README.md").write_text(f"---\nconfigs: [{configurations}]\n---\n")
+    check_splits(folder, chosen, tmp_path / "cache")
+
+
+def test_blank_lines(tmp_path):
+    (tmp_path / "a.jsonl").write_text('\n{"a": 1}\n\n{"a": 2}\n \n\n')
+    check(Dataset.from_json(str(tmp_path / "a.jsonl"), cache_dir=tmp_path / "cache"), tmp_path / "a.jsonl")

@@ -7,74 +7,81 @@ public struct DatasetSplitFiles: Hashable, Sendable {
     public let configuration: String
     /// The split, such as `train`, `validation` or `test`.
     public let split: String
-    /// The paths of its files, relative to the data set and sorted.
+    /// The paths of its files, relative to the data set: sorted, or in the order of the card's patterns.
     public let files: [String]
+    /// Whether the card says `default: true` of the configuration, which is the one meant where none is named.
+    public let isDefault: Bool
+    /// The patterns of the card that match no file of a format that is read.
+    let unmatched: [String]
 }
 
 /// Which files of a data set hold which split, by the conventions of `datasets`.
 ///
 /// > Source: `datasets`, `data_files.py`: the front matter of the card first, then `data/SPLIT-00000-of-00001.…`, then the
-/// > words of names of folders and files.
+/// > words of names of folders, then those of files.
 public enum DatasetFiles {
     /// The splits of a data set.
+    ///
+    /// Only the card makes configurations other than `default`. A pattern of the card without a match is an error only
+    /// for who chooses its split.
     ///
     /// - Parameters:
     ///   - listing: The paths of all files, relative to the data set.
     ///   - card: The content of its `README.md`; nil where there is none.
     /// - Returns: The splits, by configuration and name.
-    /// - Throws: `TableError` for a card whose `configs` are not understood, or name files that are not there.
+    /// - Throws: `TableError` for a card whose `configs` are not understood.
     public static func splits(in listing: [String], card: [UInt8]? = nil) throws -> [DatasetSplitFiles] {
         let files = listing.filter(isData).sorted()
         if let card, let configured = try configured(card, files), !configured.isEmpty { return configured }
-        var groups: [DatasetSplitFiles] = []
-        let sharded = files.filter { shardedSplit($0) != nil }
-        let named = files.filter { namedSplit($0) != nil }
-        let chosen = !sharded.isEmpty ? sharded : !named.isEmpty ? named : files
-        for file in chosen {
-            let split = shardedSplit(file) ?? namedSplit(file) ?? "train"
-            let folders = file.split(separator: "/").dropLast().map(String.init)
-            let configuration = folders.first { $0 != "data" && keyword(in: $0) == nil } ?? "default"
-            groups = adding([file], configuration, split, to: groups)
+        return splits(byNamesOf: files).map {
+            DatasetSplitFiles(
+                configuration: "default",
+                split: $0.split,
+                files: $0.files,
+                isDefault: false,
+                unmatched: []
+            )
         }
-        return groups.sorted { ($0.configuration, $0.split) < ($1.configuration, $1.split) }
     }
 
     /// Whether a file is one of data that this library reads.
     static func isData(_ path: String) -> Bool {
         let parts = path.split(separator: "/")
-        guard let name = parts.last, !parts.contains(where: { $0.hasPrefix(".") || $0.hasPrefix("__") }) else {
-            return false
-        }
+        guard let name = parts.last, !parts.contains(where: { $0.hasPrefix(".") }),
+            !parts.dropLast().contains(where: { $0.hasPrefix("__") })
+        else { return false }
         let others = ["dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "config.json"]
         var plain = name.lowercased()
         for packing in [".gz", ".zst", ".zstd"] where plain.hasSuffix(packing) { plain.removeLast(packing.count) }
         return !others.contains(plain) && TableOptions.Format(fileName: plain) != nil
     }
 
-    private static func adding(
-        _ files: [String],
-        _ configuration: String,
-        _ split: String,
-        to groups: [DatasetSplitFiles]
-    ) -> [DatasetSplitFiles] {
-        var groups = groups
-        let place = groups.firstIndex { $0.configuration == configuration && $0.split == split }
-        let known = place.map { groups.remove(at: $0).files } ?? []
-        groups.append(
-            DatasetSplitFiles(
-                configuration: configuration,
-                split: split,
-                files: known + files.filter { !known.contains($0) }
-            )
-        )
-        return groups
-    }
-
     // MARK: - Names
 
-    /// The split of `data/SPLIT-00000-of-00001.parquet`, with or without a folder.
+    /// The splits that the names of files and folders tell, in alphabetical order; the first rule that finds any decides.
+    ///
+    /// As in `datasets`, a name with words of two splits is a file of both.
+    private static func splits(byNamesOf files: [String]) -> [(split: String, files: [String])] {
+        func grouped(_ splits: (String) -> Set<String>) -> [(split: String, files: [String])] {
+            var groups: [String: [String]] = [:]
+            for file in files {
+                for split in splits(file) { groups[split, default: []].append(file) }
+            }
+            return groups.sorted { $0.key < $1.key }.map { (split: $0.key, files: $0.value) }
+        }
+        let rules: [(String) -> Set<String>] = [
+            { shardedSplit($0).map { [$0] } ?? [] },
+            { $0.split(separator: "/").dropLast().reduce(into: []) { $0.formUnion(splits(namedIn: $1)) } },
+            { $0.split(separator: "/").last.map { splits(namedIn: $0) } ?? [] },
+            { _ in ["train"] },
+        ]
+        return rules.lazy.map(grouped).first { !$0.isEmpty } ?? []
+    }
+
+    /// The split of `data/SPLIT-00000-of-00001.parquet`.
     private static func shardedSplit(_ path: String) -> String? {
-        guard let name = path.split(separator: "/").last?.split(separator: ".").first else { return nil }
+        let names = path.split(separator: "/")
+        guard names.count == 2, names[0] == "data", let name = names[1].split(separator: ".").first else { return nil }
         let parts = name.split(separator: "-")
         func isNumber(_ text: Substring) -> Bool { text.utf8.count == 5 && text.utf8.allSatisfy { 0x30...0x39 ~= $0 } }
         guard let place = parts.lastIndex(of: "of"), place >= 2, place + 1 < parts.count, isNumber(parts[place - 1]),
@@ -83,19 +90,14 @@ public enum DatasetFiles {
         return parts[..<(place - 1)].joined(separator: "-")
     }
 
-    /// The split that a word of a file's name tells, or of a folder's.
-    private static func namedSplit(_ path: String) -> String? {
-        path.split(separator: "/").reversed().lazy.compactMap { keyword(in: String($0)) }.first
-    }
-
     private static let keywords = [
         "train": "train", "training": "train", "validation": "validation", "valid": "validation", "dev": "validation",
         "val": "validation", "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
     ]
 
-    private static func keyword(in name: String) -> String? {
-        let words = name.split { "-._ 0123456789".contains($0) }
-        return words.lazy.compactMap { keywords[String($0)] }.first
+    /// The splits whose words are in the name of a file or folder.
+    private static func splits(namedIn name: Substring) -> Set<String> {
+        Set(name.split { "-._ 0123456789".contains($0) }.compactMap { keywords[String($0)] })
     }
 
     // MARK: - The card
@@ -105,34 +107,50 @@ public enum DatasetFiles {
         guard let matter = frontMatter(card) else { return nil }
         let root = try named { try YAMLNode(parsing: matter, name: "README.md", expected: "front matter") }
         guard let list = root["configs"], case .list(let configurations) = list.content else { return nil }
-        var groups: [DatasetSplitFiles] = []
+        var splits: [DatasetSplitFiles] = []
         for configuration in configurations {
             let name = text(configuration["config_name"]) ?? "default"
-            let folder = text(configuration["data_dir"]).map { $0.hasSuffix("/") ? $0 : $0 + "/" } ?? ""
-            for (split, patterns) in try patterns(configuration["data_files"], name, folder) {
-                let found = try patterns.flatMap { pattern in
-                    let matches = files.filter { PathPattern(folder + pattern).matches($0) }
-                    guard !matches.isEmpty else {
-                        throw TableError(
-                            .missing,
-                            file: "README.md",
-                            item: "configuration \(shown(name))",
-                            found: "names the files \(shown(folder + pattern)), which are not there",
-                            expected: "files of a format that is read"
-                        )
-                    }
-                    return matches
+            let isDefault = ["true", "True", "TRUE"].contains(text(configuration["default"]) ?? "")
+            let folder = folder(text(configuration["data_dir"]) ?? "")
+            func add(_ split: String, _ files: [String], unmatched: [String] = []) {
+                splits.append(
+                    DatasetSplitFiles(
+                        configuration: name,
+                        split: split,
+                        files: files,
+                        isDefault: isDefault,
+                        unmatched: unmatched
+                    )
+                )
+            }
+            guard let node = configuration["data_files"] else {
+                let below = files.filter { $0.hasPrefix(folder) }.map { String($0.dropFirst(folder.count)) }
+                for (split, files) in DatasetFiles.splits(byNamesOf: below) { add(split, files.map { folder + $0 }) }
+                if below.isEmpty { add("train", [], unmatched: [folder + "**"]) }
+                continue
+            }
+            for (split, patterns) in try patterns(node, name) {
+                var (found, unmatched): ([String], [String]) = ([], [])
+                var seen: Set<String> = []
+                for pattern in patterns.map({ folder + ($0.hasPrefix("./") ? String($0.dropFirst(2)) : $0) }) {
+                    let matches = files.filter(PathPattern(pattern).matches)
+                    if matches.isEmpty { unmatched.append(pattern) }
+                    found += matches.filter { seen.insert($0).inserted }
                 }
-                groups = adding(found, name, split, to: groups)
+                add(split, found, unmatched: unmatched)
             }
         }
-        return groups.sorted { ($0.configuration, $0.split) < ($1.configuration, $1.split) }
+        return splits.sorted { ($0.configuration, $0.split) < ($1.configuration, $1.split) }
+    }
+
+    /// A `data_dir` as the paths below it begin.
+    private static func folder(_ text: String) -> String {
+        text.split(separator: "/").filter { $0 != "." }.map { $0 + "/" }.joined()
     }
 
     private static func patterns(
-        _ node: YAMLNode?,
-        _ configuration: String,
-        _ folder: String
+        _ node: YAMLNode,
+        _ configuration: String
     ) throws -> [(split: String, patterns: [String])] {
         func refused() -> TableError {
             TableError(
@@ -154,7 +172,6 @@ public enum DatasetFiles {
             default: throw refused()
             }
         }
-        guard let node else { return folder.isEmpty ? [] : [("train", ["**"])] }
         switch node.content {
         case .scalar: return [("train", try texts(node))]
         case .mapping(let splits): return try splits.map { ($0.key, try texts($0.value)) }
@@ -199,13 +216,11 @@ public enum DatasetFiles {
     }
 }
 
-/// A pattern for paths: `**` is any folders, `*` and `?` stay within a name.
+/// A pattern for paths: `**` is any folders; `*`, `?` and sets as `[0-9]` and `[!a]` stay within a name.
 struct PathPattern {
     private let pattern: [UInt8]
 
-    init(_ pattern: String) {
-        self.pattern = Array((pattern.hasPrefix("./") ? String(pattern.dropFirst(2)) : pattern).utf8)
-    }
+    init(_ pattern: String) { self.pattern = Array(pattern.utf8) }
 
     func matches(_ path: String) -> Bool {
         // For each prefix of the pattern, the prefixes of the path that it matches: no pattern takes long.
@@ -235,14 +250,43 @@ struct PathPattern {
                     next = behind
                 }
             } else {
-                position += 1
+                let set = byte == UInt8(ascii: "[") ? set(at: position) : nil
+                position = set?.end ?? position + 1
                 for place in 0..<path.count where reached[place] {
-                    let isSame = path[place] == byte || byte == UInt8(ascii: "?") && path[place] != slash
+                    let isSame =
+                        if let set {
+                            path[place] != slash && set.ranges.contains { $0 ~= path[place] } != set.isInverted
+                        } else {
+                            path[place] == byte || byte == UInt8(ascii: "?") && path[place] != slash
+                        }
                     if isSame { next[place + 1] = true }
                 }
             }
             reached = next
         }
         return reached[path.count]
+    }
+
+    /// The set that a bracket begins; nil for a bracket that none closes, which is a character as others.
+    private func set(at start: Int) -> (ranges: [ClosedRange<UInt8>], isInverted: Bool, end: Int)? {
+        var position = start + 1
+        let isInverted = position < pattern.count && pattern[position] == UInt8(ascii: "!")
+        if isInverted { position += 1 }
+        let first = position
+        var ranges: [ClosedRange<UInt8>] = []
+        while position < pattern.count {
+            let low = pattern[position]
+            if low == UInt8(ascii: "]"), position > first { return (ranges, isInverted, position + 1) }
+            if position + 2 < pattern.count, pattern[position + 1] == UInt8(ascii: "-"),
+                pattern[position + 2] != UInt8(ascii: "]")
+            {
+                if low <= pattern[position + 2] { ranges.append(low...pattern[position + 2]) }
+                position += 3
+            } else {
+                ranges.append(low...low)
+                position += 1
+            }
+        }
+        return nil
     }
 }

@@ -36,7 +36,7 @@ public struct DatasetReference: Hashable, Sendable, CustomStringConvertible {
             throw TableError(
                 .invalidOption,
                 file: shown(text),
-                found: "is no data set",
+                found: "is not a data set",
                 expected: "a file, a folder, a pattern, or owner/name, with :config:split behind it where needed"
             )
         }
@@ -63,12 +63,17 @@ public struct DatasetReference: Hashable, Sendable, CustomStringConvertible {
     /// Chooses a split.
     ///
     /// One qualifier names a configuration where there is such a one, otherwise a split. Without a configuration, the
-    /// only one is meant, or `default`; without a split, `train`, or the only one.
+    /// only one is meant, or the default one; without a split, `train`, or the only one.
     ///
-    /// - Parameter splits: What there is.
+    /// - Parameters:
+    ///   - splits: What there is.
+    ///   - defaultConfiguration: The configuration that is meant where none is named.
     /// - Returns: The number of the split.
     /// - Throws: `TableError` listing what there is when it has no such split.
-    public func choice(among splits: [(configuration: String, split: String)]) throws -> Int {
+    public func choice(
+        among splits: [(configuration: String, split: String)],
+        defaultConfiguration: String = "default"
+    ) throws -> Int {
         func refused(_ found: String, _ names: [String]) -> TableError {
             var unique: [String] = []
             for name in names where !unique.contains(name) { unique.append(name) }
@@ -88,7 +93,7 @@ public struct DatasetReference: Hashable, Sendable, CustomStringConvertible {
         default: (configuration, split) = (qualifiers[0], qualifiers[1])
         }
         if configuration == nil {
-            configuration = Set(configurations).count == 1 ? configurations[0] : "default"
+            configuration = Set(configurations).count == 1 ? configurations[0] : defaultConfiguration
         }
         let candidates = splits.indices.filter { splits[$0].configuration == configuration }
         guard !candidates.isEmpty else {
@@ -98,5 +103,28 @@ public struct DatasetReference: Hashable, Sendable, CustomStringConvertible {
         if let found = candidates.first(where: { splits[$0].split == split ?? "train" }) { return found }
         if split == nil, candidates.count == 1 { return candidates[0] }
         throw refused("has no split \(shown(split ?? "train"))", candidates.map { splits[$0].split })
+    }
+
+    /// The files of the split that is meant.
+    ///
+    /// - Parameter splits: What there is.
+    /// - Returns: Their paths, relative to the data set.
+    /// - Throws: `TableError` listing what there is when it has no such split, or naming the pattern of the card that
+    ///   matches no file.
+    package func files(among splits: [DatasetSplitFiles]) throws -> [String] {
+        let names = splits.map { (configuration: $0.configuration, split: $0.split) }
+        let flagged = splits.first(where: \.isDefault)?.configuration
+        let chosen = splits[try choice(among: names, defaultConfiguration: flagged ?? "default")]
+        if let pattern = chosen.unmatched.first {
+            throw TableError(
+                .missing,
+                file: description,
+                item: "configuration \(shown(chosen.configuration))",
+                found: "names the files \(shown(pattern)) for the split \(shown(chosen.split)), which none matches",
+                expected: "files of a format that is read: "
+                    + TableOptions.Format.allCases.map { ".\($0.rawValue)" }.joined(separator: ", ")
+            )
+        }
+        return chosen.files
     }
 }

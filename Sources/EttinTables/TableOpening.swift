@@ -106,8 +106,7 @@ public struct TableOpening: Sendable {
                 card: FilePath.exists(card) ? OpenFile.contents(of: card) : nil
             )
         }
-        let chosen = splits[try reference.choice(among: splits.map { ($0.configuration, $0.split) })]
-        return try chosen.files.map { try file(FilePath.joined(path, $0)) }
+        return try reference.files(among: splits).map { try file(FilePath.joined(path, $0)) }
     }
 
     private func file(_ path: String) throws -> any TextTable {
@@ -116,7 +115,7 @@ public struct TableOpening: Sendable {
             throw TableError(
                 .unsupported,
                 file: path,
-                found: "has a name that tells no format",
+                found: "has no known extension",
                 expected:
                     "\(TableOptions.Format.allCases.map { ".\($0.rawValue)" }.joined(separator: ", ")), or format:"
             )

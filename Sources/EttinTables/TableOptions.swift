@@ -18,7 +18,7 @@ public struct TableOptions: Hashable, Sendable {
     public enum Quoting: String, Hashable, Sendable, CaseIterable {
         /// A value may stand in quotes, and then hold separators, line ends and quotes written twice.
         case minimal
-        /// Characters as others.
+        /// Quotes are ordinary characters.
         case none
     }
 

@@ -166,9 +166,9 @@ public struct TableView: TextTable {
 
     /// How many rows are for tests.
     public enum TestSize: Hashable, Sendable {
-        /// So many.
+        /// A number of rows.
         case count(Int)
-        /// Such a part of all, between 0 and 1; a part of a row counts as one.
+        /// A fraction of all rows, between 0 and 1, rounded up.
         case fraction(Double)
     }
 

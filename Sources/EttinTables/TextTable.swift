@@ -56,7 +56,7 @@ extension TextTable {
     /// - Throws: When it cannot be read, or is broken.
     public func value(row: Int, column: Int) throws -> TableValue { try values(row: row, columns: [column])[0] }
 
-    /// None.
+    /// No column has classes.
     public func classNames(ofColumn column: Int) -> [String]? { nil }
 
     /// The number of a column.

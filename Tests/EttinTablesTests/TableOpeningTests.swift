@@ -58,19 +58,24 @@ import Testing
         #expect(
             try found([
                 "README.md", "data/train-00001-of-00002-0a.parquet", "data/train-00000-of-00002.parquet", "x.jsonl",
+                "test/y.jsonl",
             ])
                 == ["default train 2"]
         )
         #expect(
-            try found(["triplet/train-00000-of-00001.parquet", "pair/test-00000-of-00001.parquet"])
-                == ["pair test 1", "triplet train 1"]
+            try found(["sub/train-00000-of-00001.jsonl", "test.jsonl"]) == ["default test 1", "default train 1"]
         )
+        #expect(
+            try found(["train/test.jsonl", "dev/a.jsonl", "x.jsonl"]) == ["default train 1", "default validation 1"]
+        )
+        #expect(try found(["en/train.jsonl", "de/train.jsonl"]) == ["default train 2"])
+        #expect(try found(["train_test.jsonl"]) == ["default test 1", "default train 1"])
         #expect(
             try found(["my-dev.jsonl.gz", "train.csv", "eval_1.tsv", ".git/train.csv"]) == [
                 "default test 1", "default train 1", "default validation 1",
             ]
         )
-        #expect(try found(["a.jsonl", "b/c.jsonl", "notes.txt"]) == ["b train 1", "default train 1"])
+        #expect(try found(["a.jsonl", "b/c.jsonl", "notes.txt"]) == ["default train 2"])
         #expect(try found(["state.json", "dataset_info.json"]) == [])
     }
 
@@ -83,6 +88,7 @@ import Testing
               - {split: train, path: "pair/*.jsonl"}
               - {split: test, path: [other/t?.jsonl]}
             - config_name: all
+              default: true
               data_files: "**/*.jsonl"
             ---
             """
@@ -98,14 +104,52 @@ import Testing
                 "pair train pair/a.jsonl",
             ]
         )
-        #expect(try found("# no front matter").count == 3)
+        #expect(try found("# no front matter").count == 1)
         #expect(
-            message { _ = try found(card.replacing("t?", with: "u?")) }.contains("names the files \"other/u?.jsonl\"")
+            try found("---\nconfigs: [{config_name: a, data_dir: ./pair/}, {config_name: b}]\n---\n") == [
+                "a train pair/a.jsonl,pair/b/c.jsonl", "b train other/t1.jsonl,pair/a.jsonl,pair/b/c.jsonl,top.jsonl",
+            ]
+        )
+        #expect(
+            try found("---\nconfigs: [{data_dir: pair, data_files: \"[a-c].jsonl\"}]\n---\n") == [
+                "default train pair/a.jsonl"
+            ]
+        )
+        #expect(
+            try found("---\nconfigs: [{data_files: \"[!t]*/[!a-s][0-9].jsonl\"}]\n---\n") == [
+                "default train other/t1.jsonl"
+            ]
         )
         #expect(
             message { _ = try found("---\nconfigs: [{data_files: {a: {b: c}}}]\n---\n") }.contains("not understood")
         )
         #expect(message { _ = try found("---\na: [\n---\n") }.hasPrefix("README.md: "))
+    }
+
+    @Test func refusesOnlyTheChosenConfiguration() throws {
+        try withTemporaryFolder { folder in
+            let data = folder.file("d")
+            try FileManager.default.createDirectory(atPath: data + "/x", withIntermediateDirectories: true)
+            try folder.write("{\"a\": 1}\n", "d/x/train.jsonl")
+            try folder.write("text", "d/other.txt")
+            try folder.write(
+                """
+                ---
+                configs:
+                - {config_name: a, default: true, data_files: "x/*.jsonl"}
+                - {config_name: b, data_files: other.txt}
+                ---
+                """,
+                "d/README.md"
+            )
+            #expect(try TableOpening().open([data]).rowCount == 1)
+            #expect(try TableOpening().open([data + ":a"]).rowCount == 1)
+            #expect(
+                message { _ = try TableOpening().open([data + ":b"]) }.contains(
+                    "configuration \"b\" names the files \"other.txt\" for the split \"train\", which none matches"
+                )
+            )
+        }
     }
 
     @Test func severalFilesAreOneTable() throws {
@@ -157,7 +201,7 @@ import Testing
         #expect(message { _ = try TableOpening().open([]) }.hasPrefix("data set: is not given"))
         try withTemporaryFolder { folder in
             let path = try folder.write("x", "a.docx")
-            #expect(message { _ = try TableOpening().open([path]) }.contains("a.docx: has a name that tells no format"))
+            #expect(message { _ = try TableOpening().open([path]) }.contains("a.docx: has no known extension"))
             #expect(message { _ = try TableOpening().open([folder.path]) }.contains("expected files of data"))
             let packed = try folder.write("x", "a.parquet.gz")
             #expect(message { _ = try TableOpening().open([packed]) }.contains("is a compressed Parquet file"))

@@ -3,7 +3,7 @@ import EttinTables
 import Foundation
 
 extension FuzzReader {
-    static let rowTables = [arrow, separated]
+    static let rowTables = [arrow, separated, datasetCard]
 
     /// Opens a table, and reads what the first rows have in every column.
     private static func readTable(_ paths: [String], _ options: TableOptions = TableOptions()) throws {
@@ -87,5 +87,35 @@ extension FuzzReader {
             )
             try readTable([folder + "/" + (input.files.first?.name ?? "")], options)
         }
+    )
+
+    // MARK: - Cards of data sets
+
+    private static let card = """
+        ---
+        configs:
+        - config_name: pair
+          default: true
+          data_files: [{split: train, path: "pair/*.jsonl"}, {split: test, path: ["**/t[0-9].jsonl", "[!a]?.csv"]}]
+        - config_name: all
+          data_dir: ./data
+        ---
+
+        """
+
+    static let datasetCard = FuzzReader(
+        name: "dataset-card",
+        make: { dice in
+            let words = ["**", "*", "[", "]", "[!]", "[]-a]", "[z-a]", "../", "./", "//", "data_dir: ''", "default"]
+            let bytes = LineMutation(values: words).mutated(card, &dice)
+            return FuzzInput("README.md", dice.chance(0.5) ? ByteMutation.mutated(bytes, &dice) : bytes)
+        },
+        read: { input, _ in
+            let files = ["pair/a.jsonl", "data/train.jsonl", "data/x/dev.jsonl", "t1.jsonl", "ab.csv", "é/[0].jsonl"]
+            for split in try DatasetFiles.splits(in: files, card: input.first) {
+                try BrokenPromise.unless(Set(files).isSuperset(of: split.files), "\(split.files): not of the data set")
+            }
+        },
+        usesFiles: false
     )
 }

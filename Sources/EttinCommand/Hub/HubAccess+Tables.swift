@@ -1,10 +1,12 @@
+import EttinFiles
 import EttinHub
 import EttinTables
 
 extension HubAccess {
     /// Downloads the split of a data set that a reference means, for `TableOpening`.
     ///
-    /// The Hub's Parquet conversion is preferred where it is whole.
+    /// The Hub's Parquet conversion is preferred where it is whole. Other data sets are read as folders are, by their
+    /// card and the names of their files.
     ///
     /// - Parameter reference: The data set, with configuration and split.
     /// - Returns: The paths of the files.
@@ -12,13 +14,25 @@ extension HubAccess {
     static func files(of reference: DatasetReference) throws -> [String] {
         guard case .hub(let name) = reference.location else { return [] }
         let dataset = try HubReference(name, kind: .dataset, revision: nil)
-        func chosen(prefersConversion: Bool) throws -> DatasetSplit {
-            let splits = try run { try await $0.splits(of: dataset, prefersConversion: prefersConversion) }
-            return splits[try reference.choice(among: splits.map { ($0.configuration, $0.split) })]
+        return try run { hub in
+            let commit = try HubReference(dataset.repository, revision: try await hub.info(of: dataset).commit)
+            func originals() async throws -> [DatasetSplitFiles] {
+                let listing = try await hub.files(of: commit).map(\.path)
+                let card = listing.contains("README.md") ? try await hub.file("README.md", of: commit) : nil
+                return try DatasetFiles.splits(in: listing, card: card.map { try OpenFile.contents(of: $0) })
+            }
+            let converted = try await hub.convertedSplits(of: dataset)
+            if !converted.isEmpty {
+                // The conversion does not say which of several configurations is the default one; the card does.
+                let hasSeveral = Set(converted.map(\.configuration)).count > 1 && reference.qualifiers.count < 2
+                let flagged = hasSeveral ? try await originals().first(where: \.isDefault)?.configuration : nil
+                let choice = try reference.choice(
+                    among: converted.map { ($0.configuration, $0.split) },
+                    defaultConfiguration: flagged ?? "default"
+                )
+                if !converted[choice].isPartial { return try await hub.download(converted[choice]) }
+            }
+            return try await hub.download(reference.files(among: originals()), of: commit)
         }
-        var split = try chosen(prefersConversion: true)
-        if split.isPartial { split = try chosen(prefersConversion: false) }
-        let wanted = split
-        return try run { try await $0.download(wanted) }
     }
 }

@@ -58,7 +58,7 @@ struct EmbeddingObjectives {
         throw TrainingError(
             .invalidOption,
             RecipeSection.place(loss.name, stranger.value.line, "loss.\(stranger.key)"),
-            found: names.isEmpty ? "is not known, and \"type\" is not there" : "is no data set",
+            found: names.isEmpty ? "is not known, and \"type\" is not there" : "is not a data set",
             expected: names.isEmpty
                 ? "the type of a loss, such as MultipleNegativesRankingLoss"
                 : "type, or the names of the data sets: \(names.joined(separator: ", "))"

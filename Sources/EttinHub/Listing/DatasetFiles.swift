@@ -30,15 +30,24 @@ extension HubClient {
     /// - Throws: `HubError`.
     public func splits(of reference: HubReference, prefersConversion: Bool = true) async throws -> [DatasetSplit] {
         if prefersConversion, reference.revision == HubReference.defaultRevision {
-            let converted = try HubReference(reference.repository, revision: Self.parquetRevision)
-            do {
-                let splits = DatasetLayout.converted(try await files(of: converted), in: converted)
-                if !splits.isEmpty { return splits }
-            } catch HubError.revisionNotFound {
-                // Not every data set is converted.
-            }
+            let splits = try await convertedSplits(of: reference)
+            if !splits.isEmpty { return splits }
         }
         return DatasetLayout.original(try await files(of: reference), in: reference)
+    }
+
+    /// Lists the configurations and splits of the Parquet conversion of a dataset.
+    ///
+    /// - Parameter reference: The dataset.
+    /// - Returns: The splits, sorted by configuration and name; none where the dataset is not converted.
+    /// - Throws: `HubError`.
+    package func convertedSplits(of reference: HubReference) async throws -> [DatasetSplit] {
+        let converted = try HubReference(reference.repository, revision: Self.parquetRevision)
+        do {
+            return DatasetLayout.converted(try await files(of: converted), in: converted)
+        } catch HubError.revisionNotFound {
+            return []
+        }
     }
 
     /// Finds a split of a dataset.
@@ -87,9 +96,20 @@ extension HubClient {
     public func download(_ split: DatasetSplit) async throws -> [String] {
         let info = try await info(of: split.reference)
         let commit = try HubReference(split.reference.repository, revision: info.commit)
-        try await concurrently(split.files) { _ = try await self.file($0.path, of: commit) }
+        return try await download(split.files.map(\.path), of: commit)
+    }
+
+    /// Downloads files.
+    ///
+    /// - Parameters:
+    ///   - files: Their paths in the repository.
+    ///   - reference: The repository at a commit.
+    /// - Returns: Their paths in the cache, in the same order.
+    /// - Throws: `HubError`.
+    package func download(_ files: [String], of reference: HubReference) async throws -> [String] {
+        try await concurrently(files) { _ = try await self.file($0, of: reference) }
         var paths: [String] = []
-        for file in split.files { paths.append(try await self.file(file.path, of: commit)) }
+        for file in files { paths.append(try await self.file(file, of: reference)) }
         return paths
     }
 }
