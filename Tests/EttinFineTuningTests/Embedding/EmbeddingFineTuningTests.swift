@@ -2,6 +2,7 @@ import EttinFiles
 import EttinInference
 import EttinJSON
 import EttinModel
+import EttinTables
 import EttinTraining
 import Foundation
 import TestSupport
@@ -195,6 +196,52 @@ struct EmbeddingFineTuningTests {
         #expect("\(try #require(error))".contains("eval_dataset: is a data set without a name"))
         #expect(!FilePath.exists(run.folder.file("run")))
     }
+
+    @Test(
+        "Labels that the loss does not take are refused before anything is written",
+        arguments: [
+            ["MSELoss", "[1, 2, 3]", "expected 32 numbers"],
+            ["OnlineContrastiveLoss", "0.5", "is 0.5; expected 0 or 1 as the label"],
+        ]
+    )
+    func labels(_ example: [String]) throws {
+        let run = try TinyRun()
+        let row = "{\"query\": \"a cat\", \"positive\": \"the mat\", \"label\": \(example[1])}\n"
+        try row.write(toFile: run.folder.file("train.jsonl"), atomically: true, encoding: .utf8)
+        let error = #expect(throws: TrainingError.self) { try run.train(run.recipe("run", "loss=\(example[0])")) }
+        #expect("\(try #require(error))".contains(example[2]), "\(String(describing: error))")
+        #expect(!FilePath.exists(run.folder.file("run")))
+    }
+
+    @Test("A loss of several sizes of embeddings is trained by slices")
+    func matryoshka() throws {
+        let run = try TinyRun()
+        let loss = "{type: CachedMultipleNegativesRankingLoss, mini_batch_size: 3}"
+        let session = try run.train(
+            run.recipe("run", "loss={type: MatryoshkaLoss, matryoshka_dims: [32, 8], loss: \(loss)}", "max_steps=3")
+        )
+        let losses = session.progress.history.compactMap { $0["loss"]?.doubleValue }
+        #expect(losses.count == 3 && losses.allSatisfy { $0 > 0 && $0.isFinite }, "\(losses)")
+    }
+
+    @Test("A teacher sees no more of a text than the model reads")
+    func textsForATeacher() throws {
+        let run = try TinyRun()
+        let session = try run.train(run.recipe("run", "max_steps=1", "max_seq_length=5"))
+        let encoder = try TextEmbeddingPipeline(folder: session.finalFolder)
+        let batches = try EmbeddingBatches(
+            [TrainingColumns(TableOpening().open([run.folder.file("train.jsonl")]))],
+            EmbeddingBatches.Reading(preparer: encoder.preparer, truncatesLeft: false, keepsTexts: true),
+            BatchSampling.Options(batchSize: 2)
+        )
+        let batch = try batches.prepared(EpochBatch(dataset: 0, rows: [0, 4]), step: 0)
+        #expect(batch.columns[2].map(\.isTruncated) == [true, false])
+        #expect(batch.texts[2][1] == "a dog")
+        let shown = batch.texts[2][0]
+        #expect(!shown.isEmpty && shown != Self.longText && Self.longText.hasPrefix(shown), "\(shown)")
+    }
+
+    private static let longText = "the cat sat on the mat"
 
     @Test("A folder that holds a run is neither replaced nor continued unless told")
     func occupied() throws {

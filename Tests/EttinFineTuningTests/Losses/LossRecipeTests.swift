@@ -153,6 +153,19 @@ import Torch
         Misfit(recipe: "DistillKLDivLoss", columns: 3, labels: .list(count: 3), part: "2 scores in each row"),
         Misfit(recipe: "MSELoss", columns: 1, labels: .real, part: "the teacher's embedding"),
         Misfit(
+            recipe: "MSELoss",
+            columns: 1,
+            labels: .list(count: 3),
+            part: "has a list of 3 labels in each row; expected 8 numbers, as many as the model's embeddings have"
+        ),
+        Misfit(recipe: "MSELoss", columns: 2, labels: .list(count: 24), part: "or 2 such lists, one for each column"),
+        Misfit(
+            recipe: "{type: MatryoshkaLoss, loss: MSELoss, matryoshka_dims: [8, 4]}",
+            columns: 1,
+            labels: .list(count: 4),
+            part: "expected 8 numbers"
+        ),
+        Misfit(
             recipe: "{type: MatryoshkaLoss, loss: TripletLoss, matryoshka_dims: [8]}",
             columns: 2,
             part: "is TripletLoss"

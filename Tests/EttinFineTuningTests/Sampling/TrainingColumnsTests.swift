@@ -62,6 +62,23 @@ import Testing
         )
     }
 
+    @Test func labelsMayBeListsOfLists() throws {
+        let found = try columns([
+            #"{"q": "a", "label": [[1, 2], [3, 4]]}"#, #"{"q": "b", "label": [[1, 2, 3], [4]]}"#,
+            #"{"q": "c", "label": [[1, 2], [3, null]]}"#,
+        ])
+        #expect(found.labelKind == .list(count: 4))
+        #expect(try found.labels(ofRows: [0]) == LossLabels(.list(count: 4), [1, 2, 3, 4]))
+        #expect(message { _ = try found.labels(ofRows: [1]) }.contains("line 2 column \"label\": is a list of 2"))
+        #expect(message { _ = try found.labels(ofRows: [2]) }.contains("line 3 column \"label\": is null"))
+        let uneven = try columns([#"{"q": "a", "label": [[1], [2]]}"#, #"{"q": "b", "label": [[1, 2], [3]]}"#])
+        #expect(
+            message { _ = try uneven.labels(ofRows: [1]) }
+                == "a.jsonl: line 2 column \"label\": has lists of different lengths; expected lists of as many numbers "
+                + "each"
+        )
+    }
+
     @Test func namesTheRowOfWhatIsNoText() throws {
         let lines = [#"{"q": "a", "p": "b"}"#, #"{"q": "", "p": "b"}"#, #"{"q": 1, "p": "b"}"#, #"{"q": "a"}"#]
         let found = try columns(lines)
@@ -86,6 +103,10 @@ import Testing
         #expect(
             message { try found.checkRows(labels: (.range(0...1), "0 or 1")) }
                 == "a.jsonl: line 2 column \"label\": is 3.0; expected 0 or 1"
+        )
+        #expect(
+            message { try columns([#"{"q": "a", "label": 0.5}"#]).checkRows(labels: (.binary, "0 or 1")) }
+                == "a.jsonl: line 1 column \"label\": is 0.5; expected 0 or 1"
         )
         #expect(
             message { _ = try columns([#"{"q": "a", "label": "yes"}"#]) }.contains(
