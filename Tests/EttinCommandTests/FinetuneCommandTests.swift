@@ -73,7 +73,8 @@ struct FinetuneCommandTests {
             }
             try Command.succeed(words)
             let run = try JSONValue(parsing: String(contentsOfFile: "\(folder)/run/run.json", encoding: .utf8))
-            #expect(run["recipe"]?["learning_rate"]?.doubleValue == 1e-3 && run["recipe"]?["num_train_epochs"]?.doubleValue == 1)
+            #expect(run["recipe"]?["learning_rate"]?.doubleValue == 1e-3)
+            #expect(run["recipe"]?["num_train_epochs"]?.doubleValue == 1)
             #expect(run["eval_data"]?.stringValue == "\(folder)/pairs.jsonl")
             let modules = try String(contentsOfFile: "\(folder)/run/final/modules.json", encoding: .utf8)
             #expect(modules.contains("sentence_transformers.base"))
