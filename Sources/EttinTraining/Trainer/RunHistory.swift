@@ -126,7 +126,8 @@ package struct RunHistory {
         bestPath: String?
     ) throws {
         let object: JSONObject = [
-            "best_global_step": best.map { JSONValue($0.batch) } ?? .null,
+            // Where nothing is saved, transformers remembers the value alone.
+            "best_global_step": strategies.saving == .never ? .null : best.map { JSONValue($0.batch) } ?? .null,
             "best_metric": best.map { JSONValue($0.value) } ?? .null,
             "best_model_checkpoint": bestPath.map { .string($0) } ?? .null,
             "epoch": JSONValue(strategies.epoch(at: clock)),
