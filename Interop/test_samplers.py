@@ -99,6 +99,7 @@ SETS = {
 }
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("sampler", ["batch_sampler", "no_duplicates", "no_duplicates_hashed", "group_by_label"])
 @pytest.mark.parametrize("name", SETS)
@@ -144,6 +145,7 @@ CASES = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", CASES)
 def test_trainer(tmp_path, name):
     """The order in which the trainer sees rows, over epochs, and in evaluation."""
