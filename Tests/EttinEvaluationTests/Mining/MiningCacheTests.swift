@@ -183,6 +183,12 @@ import Testing
 
     @Test func linkedFoldersBelongToAModel() throws {
         try withTemporaryFolder { folder in
+            for name in ["model", "elsewhere"] {
+                try FileManager.default.createDirectory(
+                    atPath: folder.file(name),
+                    withIntermediateDirectories: false
+                )
+            }
             try folder.write("1", "model/config.json")
             try folder.write("2", "elsewhere/model.safetensors")
             func link(_ name: String, to target: String) throws {

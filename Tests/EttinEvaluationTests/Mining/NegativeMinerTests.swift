@@ -133,7 +133,7 @@ import Testing
                 $0.outputFormat = .labeledList
             }
             #expect(rows(mined).allSatisfy { !"\($0)".contains("d3") && !"\($0)".contains("d4") })
-            #expect(rows(mined).map { $0[0] } == ["q0", "q1", "q2"])
+            #expect(rows(mined).map { $0[0] } == ["q0", "q0", "q1", "q2"])
         }
     }
 
