@@ -1,7 +1,8 @@
 // Products that libtorch takes more slowly than they could be.
 //
-// Of bfloat16, where the processor has none, libtorch multiplies elements one by one, 30 times slower than float32. Operands that are bfloat16 are float32
-// numbers too, so they are multiplied as those, and results are rounded once, as with the processor's own products.
+// Of bfloat16, where the processor has none, libtorch multiplies elements one by one, 30 times slower than float32.
+// Operands that are bfloat16 are float32 numbers too, so they are multiplied as those, and results are rounded once, as
+// with the processor's own products.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -26,7 +26,7 @@ extension RerankingPipeline: PairScores {
     ///   - pairs: Queries with documents.
     ///   - prompt: What to put before each query.
     /// - Returns: A score for each pair, by the activation function that the folder names.
-    /// - Throws: As ``RerankingPipeline/predict(_:prompt:activation:scalesScores:overlong:maxBatchTokens:)``;
+    /// - Throws: As `predict` of ``/EttinInference/RerankingPipeline``;
     ///   `CancellationError`.
     public func pairScores(of pairs: [TextPair], prompt: Prompt) throws -> [Double] {
         try predict(pairs, prompt: prompt, overlong: tokenizer.truncatesLeft ? .keepEnd : .keepStart).map(\.value)

@@ -43,7 +43,7 @@ extension TextEmbeddingPipeline: TextVectors {
     ///   - truncateDimension: The number of leading dimensions to keep; nil for what the model says.
     ///   - normalize: Whether to scale vectors to length 1.
     /// - Returns: One vector for each text, in order.
-    /// - Throws: As ``TextEmbeddingPipeline/encode(_:prompt:task:normalize:truncateDimension:overlong:maxBatchTokens:)``;
+    /// - Throws: As `encode` of ``/EttinInference/TextEmbeddingPipeline``;
     ///   `CancellationError`.
     public func vectors(
         of texts: [String],
