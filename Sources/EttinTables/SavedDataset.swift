@@ -28,7 +28,7 @@ enum SavedDataset {
                     .malformed,
                     file: path,
                     item: "\"splits\"",
-                    found: "has \(name.map { shown($0) } ?? "what is no text")",
+                    found: "has \(name.map { shown($0) } ?? "a value that is not a text")",
                     expected: "names of folders"
                 )
             }

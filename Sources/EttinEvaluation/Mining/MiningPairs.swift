@@ -26,7 +26,7 @@ public struct MiningPairs: Sendable {
     ///   - anchorColumn: The name of the anchors' column; nil for the first.
     ///   - positiveColumn: The name of the positives' column; nil for the second.
     ///   - corpus: Texts that may be negatives, besides the positives; nil for the positives alone.
-    /// - Throws: ``EvaluationError`` for a column that is missing and a value that is no text or empty; `TableError` when
+    /// - Throws: ``EvaluationError`` for a missing column, and for a value that is not a text or is empty; `TableError` when
     ///   the table cannot be read.
     public init(
         _ table: any TextTable,

@@ -5,7 +5,7 @@ import EttinModel
 /// The vectors of texts, computed in parts or kept from an earlier run.
 ///
 /// A whole set is kept as `corpus_embeddings_HASH.npy` or `query_embeddings_HASH.npy`, which NumPy reads; a set that is
-/// being computed as the same name with `.part`, which a later run goes on with.
+/// being computed as the same name with `.part`, from which a later run resumes.
 struct MiningVectors {
     let model: any TextVectors
     /// Texts computed at a time; nil for as many as fill a batch of tokens.

@@ -52,7 +52,7 @@ struct EmbeddingBatches {
     ///   - batch: The rows.
     ///   - step: The number of the batch, from 0.
     /// - Returns: The batch.
-    /// - Throws: `TrainingError` naming file and row for what is no text or no label; what reading throws.
+    /// - Throws: `TrainingError` naming file and row for an invalid text or label; what reading throws.
     func prepared(_ batch: EpochBatch, step: Int) throws -> PreparedLossBatch {
         let set = sets[batch.dataset]
         let texts = try set.texts(ofRows: batch.rows)

@@ -88,7 +88,7 @@ package final class EmbeddingTask: TrainingTask {
     /// Reads the microbatches of the next update.
     ///
     /// - Returns: The batch.
-    /// - Throws: `TrainingError` naming file and row for what is no text or label, and for a pass without a batch.
+    /// - Throws: `TrainingError` naming file and row for an invalid text or label, and for a pass without a batch.
     package func nextBatch() throws -> Batch {
         let batches = try batches(ofEpoch: clock.epoch)
         let start = clock.batchInEpoch * arguments.accumulationSteps

@@ -165,7 +165,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     ///
     /// - Parameter rows: The numbers of the rows.
     /// - Returns: For each column, the texts in the order of `rows`.
-    /// - Throws: `TrainingError` naming file and row for what is no text; what reading throws.
+    /// - Throws: `TrainingError` naming file and row for a value that is not a text; what reading throws.
     package func texts(ofRows rows: [Int]) throws -> [[String]] {
         var columns = Array(repeating: [String](), count: textColumns.count)
         for place in columns.indices { columns[place].reserveCapacity(rows.count) }
@@ -181,7 +181,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     ///
     /// - Parameter rows: The numbers of the rows.
     /// - Returns: The labels in the order of `rows`; nil for a table without.
-    /// - Throws: `TrainingError` naming file and row for what is no label; what reading throws.
+    /// - Throws: `TrainingError` naming file and row for an invalid label; what reading throws.
     package func labels(ofRows rows: [Int]) throws -> LossLabels? {
         guard let labelColumn, let labelKind else { return nil }
         var numbers: [Double] = []
@@ -283,7 +283,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     /// The rows of each label, in the order in which the labels first occur.
     ///
     /// - Returns: The rows.
-    /// - Throws: `TrainingError` for a table without labels, and for what is no label; what reading throws.
+    /// - Throws: `TrainingError` for a table without labels, and for an invalid label; what reading throws.
     package func rowsByLabel() throws -> [[Int32]] {
         guard let labelColumn else {
             throw TrainingError(

@@ -20,7 +20,7 @@ struct ParameterGrouping {
     ///   - model: The model.
     ///   - rules: The rates by name; a parameter's name is the one it has in sentence-transformers, such as
     ///     `model.0.model.layers.0.attn.Wqkv.weight`.
-    /// - Throws: `TrainingError` for a pattern that is no regular expression, or that no name matches.
+    /// - Throws: `TrainingError` for a pattern that is not a regular expression, or that matches no name.
     init(_ model: Module, _ rules: [TrainingArguments.RateRule]) throws {
         let norms = model.modules().filter { $0.module is LayerNorm }.map { $0.key + "." }
         let keys = model.trainedParameters.map(\.key)

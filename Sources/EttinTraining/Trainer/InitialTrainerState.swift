@@ -150,7 +150,7 @@ public struct InitialTrainerState {
         }
     }
 
-    /// The history to go on with.
+    /// The history to continue.
     ///
     /// - Throws: `TrainingError` for a checkpoint whose history is broken.
     func loadHistory() throws -> RunHistory {

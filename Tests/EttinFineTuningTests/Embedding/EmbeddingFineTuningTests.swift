@@ -158,7 +158,7 @@ struct EmbeddingFineTuningTests {
         #expect(!FilePath.exists(run.folder.file("run/final")))
     }
 
-    @Test("A row that is no text is named by file and line")
+    @Test("A value that is not a text is named by file and line")
     func brokenRow() throws {
         let run = try TinyRun()
         var lines = try String(contentsOfFile: run.folder.file("train.jsonl"), encoding: .utf8)

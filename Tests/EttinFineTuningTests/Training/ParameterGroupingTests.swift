@@ -51,7 +51,7 @@ struct ParameterGroupingTests {
         #expect(try rate("0.layers.1.mlp_norm.weight").1 == 0)
     }
 
-    @Test("A pattern that is no expression or matches nothing is refused")
+    @Test("A pattern that is not an expression, or matches nothing, is refused")
     func refusals() throws {
         let model = try model()
         for pattern in ["layers[", "nothing"] {
