@@ -177,38 +177,3 @@ extension DocumentRanking {
         return finished(rankings)
     }
 }
-
-/// The vectors of a pipeline, whose truncated texts are counted.
-private final class CountedVectors: TextVectors {
-    private let pipeline: TextEmbeddingPipeline
-    private let maxBatchTokens: Int
-    private(set) var truncatedTexts = 0
-
-    init(pipeline: TextEmbeddingPipeline, maxBatchTokens: Int) {
-        self.pipeline = pipeline
-        self.maxBatchTokens = maxBatchTokens
-    }
-
-    var similarity: EmbeddingSimilarity { pipeline.similarity }
-    var modelName: String { pipeline.modelName }
-
-    func vectors(
-        of texts: [String],
-        role: TextRole?,
-        prompt: TextEmbeddingPipeline.Prompt,
-        truncateDimension: Int?,
-        normalize: Bool
-    ) throws -> TextEmbeddings {
-        let vectors = try pipeline.encode(
-            texts,
-            prompt: prompt,
-            task: role,
-            normalize: normalize,
-            truncateDimension: truncateDimension,
-            overlong: pipeline.truncatesLeft(role) ? .keepEnd : .keepStart,
-            maxBatchTokens: maxBatchTokens
-        )
-        truncatedTexts += vectors.isTruncated.count { $0 }
-        return vectors
-    }
-}

@@ -133,7 +133,7 @@ struct MineNegatives: ParsableCommand {
         miner.onProgress = { progress.update($0.step.shown, done: $0.done, of: $0.total) }
         let mined = try miner.mine(
             pairs,
-            with: BatchedEncoder(pipeline: encoder, maxBatchTokens: batches.maxBatchTokens),
+            with: CountedVectors(pipeline: encoder, maxBatchTokens: batches.maxBatchTokens),
             crossEncoder: scorer
         )
         progress.finish()
@@ -187,33 +187,6 @@ extension NegativeMiner.Step {
         case .search: "anchors searched for"
         case .rescoring: "anchors rescored"
         }
-    }
-}
-
-/// A model whose batches hold so many tokens.
-private struct BatchedEncoder: TextVectors {
-    let pipeline: TextEmbeddingPipeline
-    let maxBatchTokens: Int
-
-    var similarity: EmbeddingSimilarity { pipeline.similarity }
-    var modelName: String { pipeline.modelName }
-
-    func vectors(
-        of texts: [String],
-        role: TextRole?,
-        prompt: TextEmbeddingPipeline.Prompt,
-        truncateDimension: Int?,
-        normalize: Bool
-    ) throws -> TextEmbeddings {
-        try pipeline.encode(
-            texts,
-            prompt: prompt,
-            task: role,
-            normalize: normalize,
-            truncateDimension: truncateDimension,
-            overlong: pipeline.truncatesLeft(role) ? .keepEnd : .keepStart,
-            maxBatchTokens: maxBatchTokens
-        )
     }
 }
 
