@@ -19,7 +19,8 @@ from runners import Runner, ask_alone
 
 COLUMNS, SHORTEST, LONGEST = 3, 8, 512
 RATE = 1e-5
-# How far apart the first loss and its gradients' norm may be, relatively, in float32; in bfloat16 no more than rounding.
+# How far from the original's in float64 the first loss and its gradients' norm may be, relatively: its float32 sums over a
+# batch lose as much as is allowed. In bfloat16, how far from its own.
 AGREEMENT = {"float32": 1e-4, "bfloat16": 3e-2}
 WANTED, WANTED_MEMORY = 2.0, 1 / 3
 
@@ -106,6 +107,10 @@ class Comparison:
         """That both do the same work: loss and norm of a step that changes nothing; this warms up too."""
         request = request | {"mini_batch_size": self.options.mini_batch, "learning_rate": 0}
         replies = [self.ask(runner, request)[0] for runner in self.runners]
+        if self.dtype == "float32":
+            exact = Contender("original", "float64", self.folder, self.options.threads, self.log)
+            replies[1] = exact.ask(request)
+            exact.close()
         for key in ("loss", "grad_norm"):
             ours, theirs = (reply[key] for reply in replies)
             apart = abs(ours - theirs) / abs(theirs)

@@ -1,6 +1,7 @@
 """sentence-transformers' cached loss in one process; benchmark.py starts it and sends it requests.
 
-    original.py FOLDER DTYPE THREADS      DTYPE: float32, bfloat16 (autocast over the forward passes, as its trainer has it)
+    original.py FOLDER DTYPE THREADS      DTYPE: float32, bfloat16 (autocast over the forward passes, as its trainer has
+                                          it), float64 (to check against)
 
 Loads the model and prints {"operations": [...]}; then answers each line of standard input with one line, as
 `ettin-probe bench-contrastive FOLDER DTYPE THREADS` does:
@@ -30,7 +31,8 @@ from worker import padded, peak_memory, reset_peak_memory
 class Trainer:
     def __init__(self, folder, dtype, threads):
         torch.set_num_threads(threads)
-        options = {"dtype": torch.float32, "attn_implementation": "sdpa"}
+        parameters = torch.float64 if dtype == "float64" else torch.float32
+        options = {"dtype": parameters, "attn_implementation": "sdpa"}
         self.model = SentenceTransformer(folder, device="cpu", model_kwargs=options).train()
         if dtype == "bfloat16":
             cast = torch.autocast("cpu", torch.bfloat16)
