@@ -354,7 +354,7 @@ def test_where_a_batch_is_cut_changes_nothing(tmp_path, dropout):
     cuts = [{}, {"mini_batch_size": 1}, {"mini_batch_size": 4}, {"mini_batch_size": 100}, {"mini_batch_num_tokens": 40}]
     found = []
     for cut in cuts:
-        steps = Probe("bench-contrastive", str(tmp_path), "float32", "1")
+        steps = Probe("bench-finetune", "contrastive", str(tmp_path), "float32", "1")
         assert "step" in json.loads(steps.process.stdout.readline())["operations"]
         answer = steps(op="step", columns=columns, learning_rate=0, **cut)
         steps.close()

@@ -7,7 +7,7 @@ do {
     case "adapters": serve(answerAdapterRequest)
     case "attention": try runAttention()
     case "bench": runBench(arguments)
-    case "bench-contrastive": try runContrastive(arguments)
+    case "bench-finetune": try runSteps(arguments)
     case "corpus": try runCorpus(arguments)
     case "evaluate": serve(answerEvaluationRequest)
     case "files": try runFiles(arguments)
@@ -23,7 +23,7 @@ do {
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|evaluate|files|"
+            "usage: ettin-probe adapters|attention|bench|bench-finetune|corpus|evaluate|files|"
                 + "finetune|hub|losses|model|order|search|share|tables|tokenizer|training ..."
         )
     }

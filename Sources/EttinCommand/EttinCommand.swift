@@ -23,7 +23,7 @@ struct EttinCommand: ParsableCommand {
         subcommands: [
             FillMaskCommand.self, Embed.self, Rerank.self, Classify.self, Tag.self, Answer.self, Choose.self,
             Sparse.self, Generate.self, Tokenize.self, TokenizerGroup.self, DataGroup.self,
-            Pretrain.self, FinetuneGroup.self, MineNegatives.self, SuiteGroup.self, Sweep.self, Report.self,
+            Pretrain.self, FinetuneGroup.self, MineNegatives.self, Score.self, SuiteGroup.self, Sweep.self, Report.self,
             PairGroup.self, Initialize.self, Convert.self, Average.self,
             Info.self,
             EvaluateGroup.self, Bench.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self,

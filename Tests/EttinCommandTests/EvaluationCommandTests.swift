@@ -64,6 +64,34 @@ struct EvaluationCommandTests {
         }
     }
 
+    @Test("ranks what BM25 found by a reranker, with BM25 beside it")
+    func reranker() throws {
+        try withTemporaryFolder { folder in
+            let beir = try write(folder)
+            try TinyClassifiers.with("ForSequenceClassification", labels: ["relevance"]) { model in
+                let call = ["evaluate", "retrieval", model, beir]
+                let table = try Command.succeed(call + ["--k", "1", "--rerank-k", "3"]).output
+                #expect(table.contains("\(model) (BM25 top 3)") && table.contains("BM25 (k1 0.9, b 0.4)"))
+                let run = folder.file("run.txt")
+                let document = try Command.succeed(call + ["--json", "--run", run]).document()
+                #expect(document["results"]?[0]?["rerank_k"]?.intValue == 100)
+                #expect(document["results"]?[0]?["similarity"]?.stringValue == "cross-encoder")
+                // Documents that share a word with the query, by the scores of `ettin rerank`.
+                let lines = String(decoding: try folder.read("run.txt"), as: UTF8.self).split(separator: "\n")
+                #expect(lines.map { $0.prefix(8) }.sorted() == ["q1 Q0 d1", "q2 Q0 d2"])
+                let score = try Command.succeed(["rerank", model, "fox", "a fox at sea", "--json"]).document()
+                let value = try #require(score[0]?["score"]?.doubleValue)
+                let written = try #require(lines.last?.split(separator: " ").dropLast().last.flatMap { Double($0) })
+                #expect(abs(value - written) < 1e-6)
+                try Command.fail(call + ["--corpus-prompt", "a"], code: 64, saying: "is a reranker, whose prompt")
+                try Command.fail(call + ["--similarity", "dot"], code: 64, saying: "compares by cross-encoder")
+            }
+            let model = try TinyModels.shared().encoder
+            let result = try Command.succeed(["evaluate", "retrieval", model, beir, "--rerank-k", "3"])
+            #expect(result.errors.contains("--rerank-k has no effect"))
+        }
+    }
+
     @Test("names what does not fit")
     func mistakes() throws {
         try withTemporaryFolder { folder in
@@ -73,6 +101,7 @@ struct EvaluationCommandTests {
             for (arguments, message) in [
                 ([beir, "--k", "0"], "--k is 0; expected 1 or more"),
                 ([beir, "--no-bm25"], "there is nothing to measure"),
+                ([beir, "--rerank-k", "5"], "--rerank-k applies to models, and none is given"),
                 ([beir, "--similarity", "dot"], "--similarity applies to models, and none is given"),
                 ([beir, "--corpus-prompt", "a"], "--corpus-prompt applies to models, and none is given"),
                 ([model, model, beir, "--run", "x"], "--run is given with 2 models; expected one"),

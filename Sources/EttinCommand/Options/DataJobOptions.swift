@@ -86,16 +86,7 @@ struct DataJobOptions: ParsableArguments {
 
     private func stageOptions() throws -> StageOptions {
         let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        return StageOptions(output: output, part: try part(), writing: try writing(), threads: threads ?? processors)
-    }
-
-    private func part() throws -> JobPart {
-        let numbers = shard.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
-        guard
-            numbers.count == 2, let index = numbers[0], let count = numbers[1],
-            let part = try? JobPart(index: index, count: count)
-        else { throw ValidationError("--shard is \"\(shard)\"; expected i/n with i from 0 to n - 1, such as 0/4") }
-        return part
+        return StageOptions(output: output, part: try jobPart(shard), writing: try writing(), threads: threads ?? processors)
     }
 
     private func writing() throws -> MDSWriter.Options {
@@ -118,6 +109,16 @@ struct DataJobOptions: ParsableArguments {
             throw ValidationError("--compression \(error.found); expected \(error.expected ?? "another"), or none")
         }
     }
+}
+
+/// The part of a job that `--shard` names.
+func jobPart(_ shard: String) throws -> JobPart {
+    let numbers = shard.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+    guard
+        numbers.count == 2, let index = numbers[0], let count = numbers[1],
+        let part = try? JobPart(index: index, count: count)
+    else { throw ValidationError("--shard is \"\(shard)\"; expected i/n with i from 0 to n - 1, such as 0/4") }
+    return part
 }
 
 /// A number of bytes, with `kb`, `mb` or `gb` behind it for powers of 1024, as mosaicml-streaming reads it.

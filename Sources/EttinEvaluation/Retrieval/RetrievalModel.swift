@@ -1,12 +1,14 @@
 package import EttinInference
 package import EttinModel
 
-/// A model that ranks the documents of a corpus: of vectors, of weights of the vocabulary, or of a vector for each token.
+/// A model that ranks the documents of a corpus: by vectors, weights of the vocabulary, a vector for each token, or, of
+/// those that BM25 found, by a score for each pair.
 package struct RetrievalModel {
     private enum Pipeline {
         case embedding(TextEmbeddingPipeline)
         case sparse(SparseEmbeddingPipeline)
         case multiVector(LateInteractionPipeline)
+        case reranker(RerankingPipeline)
     }
 
     /// The folder of the model.
@@ -20,10 +22,10 @@ package struct RetrievalModel {
     /// Loads a model.
     ///
     /// - Parameters:
-    ///   - folder: A folder of an embedding model, a sparse or a multi-vector model, or any transformer.
+    ///   - folder: A folder of an embedding model, a sparse or a multi-vector model, a reranker, or any transformer.
     ///   - options: Where and in which precision to compute.
     ///   - maxBatchTokens: Maximum number of tokens per batch.
-    /// - Throws: As the pipelines do for files that are missing or broken; ``EvaluationError`` for a reranker.
+    /// - Throws: As the pipelines do for files that are missing or broken.
     package init(
         folder: String,
         options: ComputeOptions = ComputeOptions(),
@@ -34,13 +36,7 @@ package struct RetrievalModel {
         switch try FolderEvidence(folder: folder)?.kind {
         case .multiVector: pipeline = .multiVector(try LateInteractionPipeline(folder: folder, options: options))
         case .sparse: pipeline = .sparse(try SparseEmbeddingPipeline(folder: folder, options: options))
-        case .reranker:
-            throw EvaluationError(
-                .unsupported,
-                file: folder,
-                found: "is a reranker (cross-encoder), which would have to score every pair of query and document",
-                expected: "a model that encodes texts; NanoBEIR measures rerankers, as CrossEncoderNanoBEIREvaluator"
-            )
+        case .reranker, .classifier: pipeline = .reranker(try RerankingPipeline(folder: folder, options: options))
         default: pipeline = .embedding(try TextEmbeddingPipeline(folder: folder, options: options))
         }
     }
@@ -51,6 +47,7 @@ package struct RetrievalModel {
         case .embedding(let pipeline): pipeline.notices
         case .sparse(let pipeline): pipeline.notices
         case .multiVector(let pipeline): pipeline.notices
+        case .reranker(let pipeline): pipeline.notices
         }
     }
 
@@ -59,21 +56,28 @@ package struct RetrievalModel {
         if case .embedding = pipeline { true } else { false }
     }
 
+    /// Whether the model scores pairs, of which there are too many for a corpus.
+    package var isReranker: Bool {
+        if case .reranker = pipeline { true } else { false }
+    }
+
     /// How the model compares by default, by the names that its files have.
     package var similarityName: String {
         switch pipeline {
         case .embedding(let pipeline): pipeline.similarity.rawValue
         case .sparse(let pipeline): pipeline.model.settings.similarity.rawValue
         case .multiVector: "MaxSim"
+        case .reranker: "cross-encoder"
         }
     }
 
-    /// The width of an embedding.
+    /// The width of an embedding; 1 for a reranker.
     package var dimensions: Int {
         switch pipeline {
         case .embedding(let pipeline): pipeline.model.dimensions
         case .sparse(let pipeline): pipeline.model.dimensions
         case .multiVector(let pipeline): pipeline.model.dimensions
+        case .reranker: 1
         }
     }
 
@@ -82,14 +86,18 @@ package struct RetrievalModel {
     /// - Parameters:
     ///   - ranking: What is searched, and how.
     ///   - similarity: How to compare embeddings; nil for what the model says, as other models compare in any case.
-    ///   - progress: Told how many of the documents are done.
+    ///   - rerankCount: How many of the documents that BM25 found a reranker ranks for each query, 1 or more.
+    ///   - progress: Told how many of the documents are done, or of the pairs of a reranker.
     /// - Returns: For each query the documents, best first, and how many texts were truncated.
     /// - Throws: What the model and the texts throw.
     package func rank(
         _ ranking: DocumentRanking,
         similarity: EmbeddingSimilarity? = nil,
-        progress: (Int) -> Void = { _ in }
+        rerankCount: Int = 100,
+        progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws -> (rankings: [[RankedDocument]], truncatedTexts: Int) {
+        let documentCount = ranking.data.documentIDs.count
+        func encoded(_ done: Int) { progress(done, documentCount) }
         var truncated = 0
         func counted(_ isTruncated: [Bool]) { truncated += isTruncated.count { $0 } }
         switch pipeline {
@@ -98,7 +106,7 @@ package struct RetrievalModel {
             let rankings = try ranking(
                 vectors,
                 similarities: [similarity ?? pipeline.similarity],
-                progress: progress
+                progress: encoded
             )[0]
             return (rankings, vectors.truncatedTexts)
         case .sparse(let pipeline):
@@ -110,7 +118,7 @@ package struct RetrievalModel {
                 maxBatchTokens: maxBatchTokens
             )
             counted(queries.isTruncated)
-            let rankings = try ranking.rankings(progress: progress) { texts in
+            let rankings = try ranking.rankings(progress: encoded) { texts in
                 let documents = try pipeline.encode(
                     texts,
                     as: .document,
@@ -128,7 +136,7 @@ package struct RetrievalModel {
             return (rankings, truncated)
         case .multiVector(let pipeline):
             let texts = try ranking.data.queries(0..<ranking.data.queries.count)
-            func encoded(_ texts: [String], _ role: TextRole) throws -> MultiVectorEmbeddings {
+            func vectors(_ texts: [String], _ role: TextRole) throws -> MultiVectorEmbeddings {
                 let vectors = try pipeline.encode(
                     texts,
                     as: role,
@@ -140,13 +148,16 @@ package struct RetrievalModel {
                 return vectors
             }
             let queries = try stride(from: 0, to: texts.count, by: Self.queriesAtOnce).map {
-                try encoded(Array(texts[$0..<min(texts.count, $0 + Self.queriesAtOnce)]), .query)
+                try vectors(Array(texts[$0..<min(texts.count, $0 + Self.queriesAtOnce)]), .query)
             }
-            let rankings = try ranking.rankings(progress: progress) { texts in
-                let documents = try encoded(texts, .document)
+            let rankings = try ranking.rankings(progress: encoded) { texts in
+                let documents = try vectors(texts, .document)
                 return { rows in pipeline.similarity(queries[rows.lowerBound / Self.queriesAtOnce], documents) }
             }
             return (rankings, truncated)
+        case .reranker(let pipeline):
+            let reranking = DocumentReranking(ranking, count: rerankCount, maxBatchTokens: maxBatchTokens)
+            return try reranking(pipeline, progress: progress)
         }
     }
 }

@@ -64,7 +64,7 @@ public struct TextPair: Sendable, Hashable {
 struct PairPreparation: Sendable {
     private let tokenizer: Tokenizer
     /// Maximum number of tokens per pair, including special tokens.
-    let limit: Int
+    var limit: Int
     private let threadCount: Int
     private let template: TemplateTokens
 

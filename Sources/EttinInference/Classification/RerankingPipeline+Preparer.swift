@@ -4,7 +4,7 @@ import EttinTokenizer
 extension RerankingPipeline {
     /// Turns pairs of texts into what a ``RerankingPipeline`` computes with, apart from its model.
     public struct Preparer: Sendable {
-        private let pairs: PairPreparation
+        private var pairs: PairPreparation
         private let prompts: PromptTexts
 
         init(_ preparation: TextPreparation, settings: EmbeddingSettings) {
@@ -14,6 +14,16 @@ extension RerankingPipeline {
 
         /// Maximum number of tokens per pair, including special tokens.
         public var limit: Int { pairs.limit }
+
+        /// The same with a lower limit.
+        ///
+        /// - Parameter limit: Maximum number of tokens per pair, including special tokens.
+        /// - Returns: A preparer whose ``limit`` is the lower of the two.
+        package func limited(to limit: Int) -> Preparer {
+            var preparer = self
+            preparer.pairs.limit = min(limit, self.limit)
+            return preparer
+        }
 
         /// Prepares pairs, on all threads.
         ///

@@ -23,14 +23,16 @@ struct EvaluateRetrieval: ParsableCommand {
             Queries get the model's prompt "query", documents the first of
             "document", "passage" and "corpus", where the model has them. Texts longer
             than the model's context are truncated, and counted. Embedding models,
-            sparse (SPLADE) and multi-vector (ColBERT) models can be compared; without
-            a model, only BM25 is measured.
+            sparse (SPLADE) and multi-vector (ColBERT) models can be compared, and
+            rerankers (cross-encoders), which rank the first 100 documents of BM25;
+            without a model, only BM25 is measured.
 
             Examples:
 
               ettin evaluate retrieval embedder beir/scifact
               ettin evaluate retrieval before after beir/scifact --k 10,100 --json
               ettin evaluate retrieval embedder beir/scifact --run run.txt
+              ettin evaluate retrieval reranker beir/scifact --rerank-k 50
             """
     )
 
@@ -66,6 +68,11 @@ struct EvaluateRetrieval: ParsableCommand {
     @Option(help: ArgumentHelp("Name of one of the model's prompts for documents.", valueName: "name"))
     var corpusPromptName: String?
 
+    @Option(
+        help: ArgumentHelp("Documents of BM25 that a reranker ranks for each query (default: 100).", valueName: "count")
+    )
+    var rerankK: Int?
+
     @Flag(help: "Leave out a document whose id is the query's, as ArguAna and Quora need it.")
     var ignoreIdenticalIds = false
 
@@ -91,6 +98,7 @@ struct EvaluateRetrieval: ParsableCommand {
             ("--similarity", similarity != nil), ("--truncate-dim", truncateDim != nil),
             ("--query-prompt", queryPrompt != nil), ("--query-prompt-name", queryPromptName != nil),
             ("--corpus-prompt", corpusPrompt != nil), ("--corpus-prompt-name", corpusPromptName != nil),
+            ("--rerank-k", rerankK != nil),
         ].filter(\.1).map(\.0)
     }
 
@@ -98,6 +106,7 @@ struct EvaluateRetrieval: ParsableCommand {
         if let wrong = k.elements.first(where: { $0 < 1 }) {
             throw ValidationError("--k is \(wrong); expected 1 or more")
         }
+        if let rerankK, rerankK < 1 { throw ValidationError("--rerank-k is \(rerankK); expected 1 or more") }
         if let truncateDim, truncateDim < 1 {
             throw ValidationError("--truncate-dim is \(truncateDim); expected 1 or more")
         }
@@ -131,6 +140,9 @@ struct EvaluateRetrieval: ParsableCommand {
             // A model is loaded, measured and let go before the next one.
             rows.append(try measure(name, folder.data, options))
         }
+        if rerankK != nil, rows.allSatisfy({ $0.rerankedCount == nil }) {
+            Diagnostics.note("note: --rerank-k has no effect, as none of the models is a reranker")
+        }
         if bm25 { rows.append(try measureBM25(folder.data)) }
         if json.isOn { return try StandardOutput.write(document: report.document(rows)) }
         try StandardOutput.write { output in
@@ -159,17 +171,20 @@ struct EvaluateRetrieval: ParsableCommand {
         ranking.documentPrompt = corpusPrompt.map { .text($0) } ?? corpusPromptName.map { .named($0) } ?? .default
         ranking.truncateDimension = truncateDim
         let progress = ProgressReport()
-        let (rankings, truncated) = try model.rank(ranking, similarity: similarity) {
-            progress.update("documents encoded", done: $0, of: data.documentIDs.count)
+        let (rankings, truncated) = try model.rank(ranking, similarity: similarity, rerankCount: rerankCount) {
+            progress.update(model.isReranker ? "pairs scored" : "documents encoded", done: $0, of: $1)
         }
         progress.finish()
-        if truncated > 0 { Diagnostics.note("\(name): truncated \(truncated) texts") }
+        if truncated > 0 {
+            Diagnostics.note("\(name): truncated \(truncated) \(model.isReranker ? "pairs" : "texts")")
+        }
         if let runFile {
             try TRECRun.write(rankings, of: data, tag: FilePath.lastComponent(of: name), to: runFile)
         }
         return RetrievalReport.Row(
             name: name,
             similarity: similarity?.rawValue ?? model.similarityName,
+            rerankedCount: model.isReranker ? rerankCount : nil,
             evaluation: RetrievalEvaluation(rankings, of: data, cutoffs: k.elements),
             truncatedTexts: truncated,
             seconds: (ContinuousClock.now - begin) / .seconds(1)
@@ -183,17 +198,26 @@ struct EvaluateRetrieval: ParsableCommand {
         return RetrievalReport.Row(
             name: "BM25",
             similarity: nil,
+            rerankedCount: nil,
             evaluation: RetrievalEvaluation(rankings, of: data, cutoffs: k.elements),
             truncatedTexts: 0,
             seconds: (ContinuousClock.now - begin) / .seconds(1)
         )
     }
 
+    private var rerankCount: Int { rerankK ?? 100 }
+
     /// As deep as metrics ask, and as runs are by custom.
     private var depth: Int { max(1000, k.elements.max() ?? 1) }
 
     private func check(_ model: RetrievalModel, _ name: String) throws {
-        if let truncateDim, truncateDim > model.dimensions {
+        if model.isReranker, corpusPrompt != nil || corpusPromptName != nil {
+            throw ValidationError(
+                "\(corpusPrompt == nil ? "--corpus-prompt-name" : "--corpus-prompt") applies to models that encode "
+                    + "documents; \(name) is a reranker, whose prompt stands before the query"
+            )
+        }
+        if model.givesEmbeddings, let truncateDim, truncateDim > model.dimensions {
             throw ValidationError(
                 "--truncate-dim is \(truncateDim); expected 1 to \(model.dimensions), the width of an embedding of \(name)"
             )

@@ -8,6 +8,8 @@ struct RetrievalReport {
         let name: String
         /// How queries and documents were compared; nil for BM25.
         let similarity: String?
+        /// How many documents of BM25 a reranker ranked for each query; nil for another model.
+        let rerankedCount: Int?
         let evaluation: RetrievalEvaluation
         let truncatedTexts: Int
         let seconds: Double
@@ -20,7 +22,10 @@ struct RetrievalReport {
 
     /// A table: for each cut-off a line for each row.
     func lines(_ rows: [Row]) -> [String] {
-        let names = rows.map { row in row.similarity == nil ? "BM25 (k1 0.9, b 0.4)" : row.name }
+        let names = rows.map { row in
+            let candidates = row.rerankedCount.map { " (BM25 top \($0))" } ?? ""
+            return row.similarity == nil ? "BM25 (k1 0.9, b 0.4)" : row.name + candidates
+        }
         let width = max(5, names.map(\.count).max() ?? 0)
         let measures = RetrievalEvaluation.Measure.allCases
         let depth = max(1, cutoffs.map { "\($0)".count }.max() ?? 1)
@@ -45,6 +50,7 @@ struct RetrievalReport {
             var result: JSONObject = ["model": .string(row.name)]
             if let similarity = row.similarity {
                 result["similarity"] = .string(similarity)
+                if let count = row.rerankedCount { result["rerank_k"] = JSONValue(count) }
                 result["truncated_texts"] = JSONValue(row.truncatedTexts)
             } else {
                 result["k1"] = 0.9

@@ -106,7 +106,7 @@ public struct JobPart: Hashable, Sendable {
     }
 
     /// The positions of `0..<total` that belong to this part; parts follow one another.
-    func range(of total: Int) -> Range<Int> {
+    package func range(of total: Int) -> Range<Int> {
         func bound(_ index: Int) -> Int {
             // In 128 bits, because the product of a size in bytes and a number of parts may not fit 64.
             Int(Int128(total) * Int128(index) / Int128(count))
