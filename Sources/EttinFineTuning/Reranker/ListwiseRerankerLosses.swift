@@ -208,14 +208,14 @@ package struct PListMLELoss: ListwiseRerankerLoss {
         let filler = -Double(Float.greatestFiniteMagnitude)
         let scores = batch.padded(activation(batch.column()), filler: filler, orders, isBehind: false)
         let isAbsent = batch.filled(batch.counts.map { [UInt8](repeating: 0, count: $0) }, with: 1, isBehind: false)
-        let weights = batch.filled(batch.counts.map { weights($0).reversed() }, with: 0, isBehind: false)
+        let weights = batch.filled(batch.counts.map { placeWeights($0).reversed() }, with: 0, isBehind: false)
         let likelihoods = (scores - scores.cumulativeLogSumExp(along: 1))
             .filled(with: 0, where: Tensor(isAbsent, shape: scores.shape).to(.bool, scores.device))
         return -(likelihoods * batch.tensor(weights, shape: scores.shape)).sum() / Double(max(1, batch.counts.count))
     }
 
     /// The weights of the places of a list.
-    private func weights(_ count: Int) -> [Float] {
+    private func placeWeights(_ count: Int) -> [Float] {
         guard weighsPlaces else { return [Float](repeating: 1, count: count) }
         // Powers of long lists are scaled down, as in the original, where they would be infinite.
         let scale = Double(max(0, count - 127))

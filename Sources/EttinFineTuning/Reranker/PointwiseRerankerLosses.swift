@@ -162,7 +162,9 @@ package struct ScoreMarginMSELoss: RerankerLoss {
         var margins: [Float] = []
         for range in ranges(of: batch.labels, negatives) {
             // One label more is the positive's.
-            margins += range.count == negatives ? labels[range] : labels[range.dropFirst()].map { labels[range.lowerBound] - $0 }
+            margins +=
+                range.count == negatives
+                ? Array(labels[range]) : labels[range].dropFirst().map { labels[range.lowerBound] - $0 }
         }
         let positives = activation(batch.column())
         let found = (1...negatives).map { (positives - activation(batch.column($0))).reshaped(-1, 1) }

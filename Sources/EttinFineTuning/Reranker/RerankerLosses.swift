@@ -1,4 +1,5 @@
-import EttinJSON
+import EttinFiles
+import EttinModel
 package import EttinRecipes
 import EttinTraining
 import Torch

@@ -1,9 +1,10 @@
 import EttinEvaluation
 import EttinFiles
-import EttinInference
-import EttinModel
+package import EttinInference
+package import EttinModel
+import EttinTokenizer
 import EttinTraining
-import Torch
+package import Torch
 
 extension FineTuningSession {
     /// Prepares the fine-tuning of a reranker.
@@ -55,7 +56,7 @@ final class RerankerSubject: FineTuningSubject {
     /// - Throws: `TrainingError` for a recipe that does not fit the model; what loading the model throws.
     init(_ recipe: RerankerRecipe, _ folder: String, isResumed: Bool) throws {
         self.recipe = recipe
-        let (model, notices) = try recipe.model(folder, isResumed: isResumed)
+        let (model, notices) = try recipe.loadedModel(folder, isResumed: isResumed)
         self.model = model
         pipeline = try RerankingPipeline(training: model, maxLength: recipe.maxLength)
         maxTokens = pipeline.preparer.limit
@@ -200,7 +201,7 @@ extension RerankerRecipe {
     ///   - isResumed: Whether that is a checkpoint of the run.
     /// - Returns: The model, and what of it is new or left out, a sentence each.
     /// - Throws: `TrainingError` for what does not fit the model; what loading the model throws.
-    fileprivate func model(_ folder: String, isResumed: Bool) throws -> (model: RerankerModel, notices: [String]) {
+    fileprivate func loadedModel(_ folder: String, isResumed: Bool) throws -> (model: RerankerModel, notices: [String]) {
         var (model, notices): (RerankerModel, [String])
         let kind = try FolderEvidence(folder: folder)?.kind
         switch kind {

@@ -26,6 +26,7 @@ public struct FineTuningPlan: Sendable {
     /// What a few steps took; nil where none were taken, and for a run that is finished.
     package internal(set) var measurement: StepMeasurement?
     private let recipe: FineTuningSettings
+    private let layout: ModuleLayout
     private let lossNames: [String]
 
     /// Rows whose tokens are counted.
@@ -39,13 +40,14 @@ public struct FineTuningPlan: Sendable {
     ) throws {
         let arguments = recipe.arguments
         self.recipe = recipe
+        layout = subject.layout ?? recipe.layout
         self.length = length
         maxTokens = subject.maxTokens
         rows = batches.rowCount
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
         lossNames = subject.lossNames
         parameters = subject.module.parameterCount
-        let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows)
+        let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows, batchSize: arguments.trainBatchSize)
         tokensPerRow = tokens
         // Weights, gradients and two moments, all in float32.
         stateBytes = 16 * Double(parameters)
@@ -78,19 +80,27 @@ public struct FineTuningPlan: Sendable {
 extension FineTuningBatches {
     /// The mean number of tokens of a row, by rows that are spread evenly over the data sets.
     ///
-    /// - Parameter count: How many rows of each data set to read.
+    /// - Parameters:
+    ///   - count: How many rows of each data set to read.
+    ///   - batchSize: The rows of a batch, among which a loss may draw texts for each.
     /// - Returns: The number, and the largest number of texts of a row.
     /// - Throws: As ``prepared(_:step:)``.
-    fileprivate func sampledTokens(rows count: Int) throws -> (tokens: Double, texts: Double) {
+    fileprivate func sampledTokens(rows count: Int, batchSize: Int) throws -> (tokens: Double, texts: Double) {
         var (tokens, weight, texts) = (0.0, 0.0, 1.0)
         for (place, set) in sets.enumerated() {
             let sampled = min(count, set.rowCount)
             guard sampled > 0 else { continue }
             let rows = (0..<sampled).map { $0 * set.rowCount / sampled }
-            let batch = try prepared(EpochBatch(dataset: place, rows: rows), step: 0)
-            tokens += Double(batch.tokenCount) / Double(sampled) * Double(set.rowCount)
+            var (tokenCount, textCount) = (0, 0)
+            for start in stride(from: 0, to: sampled, by: batchSize) {
+                let part = Array(rows[start..<min(start + batchSize, sampled)])
+                let batch = try prepared(EpochBatch(dataset: place, rows: part), step: 0)
+                tokenCount += batch.tokenCount
+                textCount += batch.textCount
+            }
+            tokens += Double(tokenCount) / Double(sampled) * Double(set.rowCount)
             weight += Double(set.rowCount)
-            texts = max(texts, Double(batch.textCount) / Double(sampled))
+            texts = max(texts, Double(textCount) / Double(sampled))
         }
         return (tokens / max(1, weight), texts)
     }
@@ -153,7 +163,7 @@ extension FineTuningPlan {
         }
         lines.heading("output")
         lines.add("folder", arguments.outputFolder)
-        lines.add("layout", "sentence-transformers \(recipe.layout == .version6 ? "6" : "5 and later")")
+        lines.add("layout", "sentence-transformers \(layout == .version6 ? "6" : "5 and later")")
         return lines.text
     }
 

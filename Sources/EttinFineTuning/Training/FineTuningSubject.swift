@@ -25,6 +25,8 @@ package protocol FineTuningSubject: AnyObject {
     var identity: [String: String] { get }
     /// Whether columns may hold lists of texts, and labels lists of numbers of any length.
     var readsLists: Bool { get }
+    /// The layout of the folders that are written; nil for the recipe's.
+    var layout: ModuleLayout? { get }
 
     /// How the passes for a loss are cut, for the plan's estimate of memory; nil for one pass.
     func cache(ofDataset name: String?) -> GradientCacheSettings?
@@ -101,6 +103,7 @@ package protocol FineTuningSubject: AnyObject {
 // What a kind need not say.
 extension FineTuningSubject {
     package var readsLists: Bool { false }
+    package var layout: ModuleLayout? { nil }
     package var loggedSettings: [(key: String, value: Double)] { [] }
 
     package func table(_ table: TableView) throws -> any TextTable { table }
