@@ -63,6 +63,10 @@ package struct EvaluatorRecipe {
         case crossEncoderReranking = "CrossEncoderRerankingEvaluator"
         /// What BM25 found in NanoBEIR, for rerankers.
         case crossEncoderNanoBEIR = "CrossEncoderNanoBEIREvaluator"
+        /// Pairs that belong together or not, or classes of pairs, for rerankers.
+        case crossEncoderClassification = "CrossEncoderClassificationEvaluator"
+        /// Scores of pairs, for rerankers.
+        case crossEncoderCorrelation = "CrossEncoderCorrelationEvaluator"
         /// Several evaluators.
         case sequential = "SequentialEvaluator"
     }
@@ -181,6 +185,7 @@ package struct EvaluatorRecipe {
             common + table + ["at_k", "mrr_at_k", "always_rerank_positives", "prompt_name"]
         case .crossEncoderNanoBEIR:
             common.filter { $0 != "name" } + nano + ["rerank_k", "at_k", "always_rerank_positives", "prompt_name"]
+        case .crossEncoderClassification, .crossEncoderCorrelation: common + table + ["prompt_name"]
         case .sequential: ["type", "evaluators"]
         }
     }
@@ -225,20 +230,48 @@ package struct EvaluatorRecipe {
                 truncateDimension: truncateDimension(),
                 writesTable: section.bool("write_csv") ?? true
             )
-        case .crossEncoderReranking, .crossEncoderNanoBEIR:
+        case .crossEncoderReranking, .crossEncoderNanoBEIR, .crossEncoderClassification, .crossEncoderCorrelation:
             throw section.problem("type", "measures rerankers", "an evaluator of embedding models")
         }
     }
 
     /// The evaluators, for rerankers.
     ///
-    /// - Parameter data: What they measure on.
+    /// - Parameters:
+    ///   - data: What they measure on.
+    ///   - labelCount: The number of scores of a pair that the model has.
     /// - Returns: The evaluator; of a list, one that runs them all.
-    /// - Throws: `RecipeError` for values that are wrong and evaluators of embedding models; `EvaluationError` and
-    ///   `TableError` for data that are missing or do not fit.
-    package func rerankingEvaluator(_ data: EvaluatorData) throws -> any Evaluator<any PairScores> {
+    /// - Throws: `RecipeError` for values that are wrong, evaluators of embedding models, and those of one score where there
+    ///   are several; `EvaluationError` and `TableError` for data that are missing or do not fit.
+    package func rerankingEvaluator(
+        _ data: EvaluatorData,
+        labelCount: Int = 1
+    ) throws -> any Evaluator<any PairScores> {
+        if labelCount != 1, kind != .sequential, kind != .crossEncoderClassification {
+            throw section.problem(
+                "type",
+                "measures rerankers of one score, but the model has \(labelCount)",
+                "CrossEncoderClassificationEvaluator, or num_labels: 1"
+            )
+        }
         switch kind {
-        case .sequential: return SequentialEvaluator(try parts.map { try $0.rerankingEvaluator(data) })
+        case .sequential:
+            return SequentialEvaluator(try parts.map { try $0.rerankingEvaluator(data, labelCount: labelCount) })
+        case .crossEncoderClassification:
+            return try CrossEncoderClassificationEvaluator(
+                table(data),
+                labelCount: labelCount,
+                name: evaluatorName(),
+                prompt: section.string("prompt_name").map { .named($0) } ?? .default,
+                writesTable: section.bool("write_csv") ?? true
+            )
+        case .crossEncoderCorrelation:
+            return try CrossEncoderCorrelationEvaluator(
+                table(data),
+                name: evaluatorName(),
+                prompt: section.string("prompt_name").map { .named($0) } ?? .default,
+                writesTable: section.bool("write_csv") ?? true
+            )
         case .crossEncoderReranking:
             return try CrossEncoderRerankingEvaluator(
                 EvaluationColumn(table(data)),

@@ -25,49 +25,49 @@ public struct FineTuningPlan: Sendable {
     public let activationBytes: Double
     /// What a few steps took; nil where none were taken, and for a run that is finished.
     package internal(set) var measurement: StepMeasurement?
-    private let recipe: EmbeddingRecipe
+    private let recipe: FineTuningSettings
+    private let layout: ModuleLayout
     private let lossNames: [String]
 
     /// Rows whose tokens are counted.
     private static let sampleRows = 256
 
     init(
-        _ recipe: EmbeddingRecipe,
+        _ recipe: FineTuningSettings,
         _ length: TrainingLength,
-        _ batches: EmbeddingBatches,
-        model: EmbeddingModel,
-        objectives: EmbeddingObjectives,
-        maxTokens: Int
+        _ batches: FineTuningBatches,
+        _ subject: any FineTuningSubject
     ) throws {
         let arguments = recipe.arguments
         self.recipe = recipe
+        layout = subject.layout ?? recipe.layout
         self.length = length
-        self.maxTokens = maxTokens
+        maxTokens = subject.maxTokens
         rows = batches.rowCount
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
-        lossNames = objectives.names
-        parameters = model.parameterCount
-        let (tokens, columns) = try batches.sampledTokens(rows: Self.sampleRows)
+        lossNames = subject.lossNames
+        parameters = subject.module.parameterCount
+        let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows, batchSize: arguments.trainBatchSize)
         tokensPerRow = tokens
         // Weights, gradients and two moments, all in float32.
         stateBytes = 16 * Double(parameters)
         let size = min(batch.rows, rows)
-        let tokensPerText = tokens / Double(max(1, columns))
+        let tokensPerText = tokens / max(1, texts)
         var held = 0.0
         for set in batches.sets {
-            guard let cache = objectives(set.dataset).loss.cache else {
+            guard let cache = subject.cache(ofDataset: set.dataset) else {
                 held = max(held, Double(size) * tokens)
                 continue
             }
-            let slice = Double(min(cache.rows, size * columns)) * tokensPerText
+            let slice = min(Double(cache.rows), Double(size) * texts) * tokensPerText
             held = max(held, cache.tokens.map(Double.init) ?? slice)
         }
         activationBytes =
             held
-            * model.activationBytesPerToken(
+            * (subject.configuration?.activationBytesPerToken(
                 precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
                 recomputes: arguments.recomputesLayers
-            )
+            ) ?? 0)
     }
 
     /// Seconds of training of the whole run, without evaluations and checkpoints; nil where no steps were taken.
@@ -77,34 +77,41 @@ public struct FineTuningPlan: Sendable {
     public var totalTokens: Double { length.sampleCount * tokensPerRow }
 }
 
-extension EmbeddingBatches {
+extension FineTuningBatches {
     /// The mean number of tokens of a row, by rows that are spread evenly over the data sets.
     ///
-    /// - Parameter count: How many rows of each data set to read.
-    /// - Returns: The number, and the largest number of columns.
+    /// - Parameters:
+    ///   - count: How many rows of each data set to read.
+    ///   - batchSize: The rows of a batch, among which a loss may draw texts for each.
+    /// - Returns: The number, and the largest number of texts of a row.
     /// - Throws: As ``prepared(_:step:)``.
-    fileprivate func sampledTokens(rows count: Int) throws -> (tokens: Double, columns: Int) {
-        var (tokens, weight, columns) = (0.0, 0.0, 1)
+    fileprivate func sampledTokens(rows count: Int, batchSize: Int) throws -> (tokens: Double, texts: Double) {
+        var (tokens, weight, texts) = (0.0, 0.0, 1.0)
         for (place, set) in sets.enumerated() {
             let sampled = min(count, set.rowCount)
             guard sampled > 0 else { continue }
             let rows = (0..<sampled).map { $0 * set.rowCount / sampled }
-            let batch = try prepared(EpochBatch(dataset: place, rows: rows), step: 0)
-            tokens += Double(batch.tokenCount) / Double(sampled) * Double(set.rowCount)
+            var (tokenCount, textCount) = (0, 0)
+            for start in stride(from: 0, to: sampled, by: batchSize) {
+                let part = Array(rows[start..<min(start + batchSize, sampled)])
+                let batch = try prepared(EpochBatch(dataset: place, rows: part), step: 0)
+                tokenCount += batch.tokenCount
+                textCount += batch.textCount
+            }
+            tokens += Double(tokenCount) / Double(sampled) * Double(set.rowCount)
             weight += Double(set.rowCount)
-            columns = max(columns, batch.columns.count)
+            texts = max(texts, Double(textCount) / Double(sampled))
         }
-        return (tokens / max(1, weight), columns)
+        return (tokens / max(1, weight), texts)
     }
 }
 
-extension EmbeddingModel {
+extension ModernBERTConfiguration {
     /// Bytes that a token of a pass holds for its gradient, roughly: what each layer saves.
     fileprivate func activationBytesPerToken(precision: Precision, recomputes: Bool) -> Double {
-        guard let configuration = trunk?.configuration else { return 8 * Double(dimensions) }
         let product: Double = precision == .mixedBFloat16 ? 2 : 4
-        let (hidden, inner) = (Double(configuration.hiddenSize), Double(configuration.intermediateSize))
-        let layers = Double(configuration.layerCount)
+        let (hidden, inner) = (Double(hiddenSize), Double(intermediateSize))
+        let layers = Double(layerCount)
         let layer = 8 * hidden + product * (6 * hidden + 3 * inner)
         return 4 * hidden + (recomputes ? layers * 4 * hidden + layer : layers * layer)
     }
@@ -156,7 +163,7 @@ extension FineTuningPlan {
         }
         lines.heading("output")
         lines.add("folder", arguments.outputFolder)
-        lines.add("layout", "sentence-transformers \(recipe.layout == .version6 ? "6" : "5 and later")")
+        lines.add("layout", "sentence-transformers \(layout == .version6 ? "6" : "5 and later")")
         return lines.text
     }
 

@@ -50,6 +50,7 @@ public final class RerankingPipeline {
     public let notices: [String]
     private let settings: RerankerSettings
     private let vocabularySize: Int
+    private var precision = Precision.full
     private let divergence: Divergence
 
     /// Loads a model.
@@ -90,6 +91,37 @@ public final class RerankingPipeline {
             + settings.settings.notices + chain.transformers.flatMap(\.settings.notices) + tokenizer.notices
         let limit = min(TextPreparation.limit(tokenizer, configuration), input.maxTokens ?? .max)
         preparer = Preparer(TextPreparation(tokenizer: tokenizer, limit: limit), settings: settings.settings)
+    }
+
+    /// Computes with a model that is being trained, as it is at each call: nothing is packed, and there is no dropout.
+    ///
+    /// - Parameters:
+    ///   - model: The model, with one score or with several; of several, ``labelScores(of:prompt:)`` gives all.
+    ///   - maxLength: Maximum number of tokens of a pair; nil for what tokenizer and model say.
+    ///   - precision: The precision that it is trained in.
+    /// - Throws: `TokenizerError` for files that are missing or broken; ``InferenceError`` when model and tokenizer do not
+    ///   fit, or the model takes fewer tokens.
+    package init(training model: RerankerModel, maxLength: Int? = nil, precision: Precision = .full) throws {
+        chain = model.chain
+        let folder = model.transformer.folder
+        let configuration = model.transformer.trunk.configuration
+        divergence = Divergence(ofTraining: folder)
+        vocabularySize = configuration.vocabularySize
+        tokenizer = try Tokenizer(folder: folder)
+        try configuration.requireIDs(of: tokenizer, folder: folder)
+        settings = RerankerSettings(model.settings, activation: model.activation)
+        notices = []
+        let own = min(tokenizer.modelMaxLength ?? .max, try chain.input().maxTokens ?? .max)
+        if let maxLength, maxLength > configuration.maxPositionEmbeddings {
+            throw InferenceError.invalidOption(
+                name: "max_length",
+                found: "\(maxLength)",
+                expected: "at most \(configuration.maxPositionEmbeddings), which the model takes"
+            )
+        }
+        let limit = min(maxLength ?? own, configuration.maxPositionEmbeddings)
+        preparer = Preparer(TextPreparation(tokenizer: tokenizer, limit: limit), settings: model.settings)
+        self.precision = precision
     }
 
     private static func chain(folder: String, options: ComputeOptions) throws -> ModuleChain {
@@ -233,6 +265,28 @@ public final class RerankingPipeline {
         }
     }
 
+    /// All scores of each pair, of a model that has several; pairs that are too long are truncated.
+    ///
+    /// - Parameters:
+    ///   - pairs: Pairs of texts.
+    ///   - prompt: What to put before the first text of each pair.
+    /// - Returns: For each pair its scores, through the activation function that the model names.
+    /// - Throws: As ``predict(_:prompt:activation:scalesScores:overlong:maxBatchTokens:)``.
+    package func labelScores(of pairs: [TextPair], prompt: Prompt = .default) throws -> [[Float]] {
+        let activation = try settings.activation.get()
+        let prepared = try preparer.prepare(
+            pairs,
+            prompt: prompt,
+            overlong: tokenizer.truncatesLeft ? .keepEnd : .keepStart
+        )
+        let rows = try prepared.outputs(.sequences, maxBatchTokens: defaultMaxBatchTokens) { rawScores($0) }
+        if let index = rows.firstIndex(where: { !$0.allSatisfy(\.isFinite) }) {
+            throw divergence.error("the score of pair", number: index + 1)
+        }
+        let values: [Float] = try withRecovery { try activation(Tensor(rows.flatMap(\.self))).array() }
+        return rows.indices.map { Array(values[$0 * chain.width..<($0 + 1) * chain.width]) }
+    }
+
     /// Maps a raw score to 0…1: `1 / (1 + exp(−score))`.
     ///
     /// The constant in the exponent is 1, and not one that spreads the scores of some model nicely, because only so the
@@ -247,16 +301,7 @@ public final class RerankingPipeline {
     /// - Returns: The mapped score.
     public static func scaled(_ score: Double) -> Double { sigmoid(score) }
 
-    private func rawScores(_ batch: PackedBatch) -> Tensor {
-        var features = ModuleFeatures(batch)
-        for module in chain.modules {
-            module(&features, training: nil, precision: .full)
-            if let pooled = features.tensor("sentence_embedding"), pooled.dtype != .float32 {
-                features["sentence_embedding"] = pooled.to(.float32)
-            }
-        }
-        return features[chain.outputName]
-    }
+    private func rawScores(_ batch: PackedBatch) -> Tensor { chain.scores(batch, precision: precision) }
 }
 
 extension [RerankingPipeline.Score] {

@@ -30,7 +30,7 @@ extension EmbeddingModel {
 
 extension ModernBERTConfiguration {
     /// Whether a training pass of the trunk drops anything.
-    fileprivate var dropsActivations: Bool {
+    var dropsActivations: Bool {
         [attentionDropout, attentionOutputDropout ?? 0, embeddingDropout, mlpDropout].contains { $0 > 0 }
     }
 }

@@ -64,7 +64,36 @@ extension PretrainedModel {
         allowingUnknown: Bool = false,
         newHeadSeed: UInt64? = nil
     ) throws -> Self {
+        try load(
+            folder: folder,
+            dtype: dtype,
+            device: device,
+            allowingUnknown: allowingUnknown,
+            newHeadSeed: newHeadSeed
+        ) { _ in }
+    }
+
+    /// Loads a checkpoint folder into a model of another configuration, such as one with other labels.
+    ///
+    /// - Parameters:
+    ///   - folder: Holds `config.json` and weights in any form that ``TensorStore`` reads.
+    ///   - dtype: The dtype to convert to; nil keeps the file's.
+    ///   - device: Where the parameters go.
+    ///   - allowingUnknown: Whether tensors that the model does not have are passed over.
+    ///   - newHeadSeed: When given, parameters of the head that the folder lacks are drawn with this seed.
+    ///   - adjust: Changes the configuration of the folder.
+    /// - Returns: The model, every parameter loaded or drawn.
+    /// - Throws: As ``load(folder:dtype:device:allowingUnknown:newHeadSeed:)``.
+    package static func load(
+        folder: String,
+        dtype: DType? = nil,
+        device: Device = .cpu,
+        allowingUnknown: Bool = false,
+        newHeadSeed: UInt64? = nil,
+        adjusting adjust: (inout ModernBERTConfiguration) -> Void
+    ) throws -> Self {
         var configuration = try ModernBERTConfiguration(folder: folder)
+        adjust(&configuration)
         guard architecture(of: configuration.kind) != nil else {
             throw CheckpointError(
                 .unsupported,
@@ -145,12 +174,30 @@ extension PretrainedModel {
         shardSize: ShardSize = .default,
         format: ModernBERTConfiguration.Format = .version4
     ) throws {
+        try save(folder: folder, shardSize: shardSize, format: format) { _ in }
+    }
+
+    /// Writes a checkpoint folder whose `config.json` says more than the model's configuration.
+    ///
+    /// - Parameters:
+    ///   - folder: An existing folder.
+    ///   - shardSize: The largest file.
+    ///   - format: The generation of transformers whose `config.json` is written.
+    ///   - adjust: Changes the configuration that is written.
+    /// - Throws: As ``save(folder:shardSize:format:)``.
+    package func save(
+        folder: String,
+        shardSize: ShardSize = .default,
+        format: ModernBERTConfiguration.Format = .version4,
+        adjusting adjust: (inout ModernBERTConfiguration) -> Void
+    ) throws {
         try requireOwnWeights(of: trunk, toSave: folder)
         let tensors = checkpointState.map { TensorToWrite(name: $0.key, tensor: $0.tensor) }
         _ = try ShardedSafetensorsWriter.write(tensors, toFolder: folder, shardSize: shardSize)
         var written = configuration
         written.architectures = Self.architecture(of: configuration.kind).map { [$0] } ?? []
         written.dtype = baseParameters.first?.tensor.dtype.rawValue
+        adjust(&written)
         try written.write(toFolder: folder, format: format)
     }
 

@@ -11,21 +11,25 @@ package final class DenseModule: Module, FeatureModule {
 
     @Child("linear") package var linear: Linear
     @Child("residual") package var residual: Linear?
-    private let activation: Activation
+    let activation: Activation
     private let usesResidual: Bool
     private let names: FeatureNames
 
-    /// Creates a projection with uninitialised parameters, to be loaded or initialised.
+    /// Creates a projection of the embedding of a sequence with uninitialised parameters, to be loaded or initialised.
     package convenience init(
         _ inputSize: Int,
         _ outputSize: Int,
         hasBias: Bool = true,
         activation: Activation = .tanh,
-        usesResidual: Bool = false
+        usesResidual: Bool = false,
+        output: String = FeatureName.sentenceEmbedding
     ) {
         precondition(activation.classPath != nil, "a Dense module cannot have \(activation.rawValue)")
-        self.init(inputSize, outputSize, hasBias, activation, usesResidual, FeatureNames())
+        self.init(inputSize, outputSize, hasBias, activation, usesResidual, FeatureNames(output: output))
     }
+
+    /// Whether nothing is added to the projection.
+    var isPlain: Bool { !usesResidual }
 
     /// Makes a projection of a weight alone.
     ///
@@ -123,18 +127,18 @@ package final class DenseModule: Module, FeatureModule {
 
 extension Activation {
     /// The activations a projection may name, by their Python classes.
-    static let classNames: [(Activation, name: String)] = [
+    package static let classNames: [(Activation, name: String)] = [
         (.identity, "Identity"), (.tanh, "Tanh"), (.gelu, "GELU"), (.relu, "ReLU"), (.silu, "SiLU"),
         (.sigmoid, "Sigmoid"),
     ]
 
     /// What messages expect instead of another class.
-    static var knownClasses: String { "torch's " + classNames.map(\.name).joined(separator: ", ") }
+    package static var knownClasses: String { "torch's " + classNames.map(\.name).joined(separator: ", ") }
 
     /// Finds an activation by the path of its class; nil for one that is not torch's, or not known.
     ///
     /// The last part of the path is what counts: where torch keeps a class differs between versions.
-    init?(classPath: String) {
+    package init?(classPath: String) {
         let name = FeatureModules.className(ofPath: classPath)
         guard classPath.hasPrefix("torch."), let found = Self.classNames.first(where: { $0.name == name }) else {
             return nil
@@ -143,7 +147,7 @@ extension Activation {
     }
 
     /// The path of the class in torch; nil for those that no class of torch computes without settings.
-    fileprivate var classPath: String? {
+    package var classPath: String? {
         Self.classNames.first { $0.0 == self }.map {
             "torch.nn.modules.\(self == .identity ? "linear" : "activation").\($0.name)"
         }

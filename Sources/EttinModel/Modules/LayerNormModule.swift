@@ -9,14 +9,15 @@ package final class LayerNormModule: Module, FeatureModule {
     package static let newClassPath: String? = "sentence_transformers.sentence_transformer.modules.layer_norm.LayerNorm"
 
     @Child("norm") package var norm: LayerNorm
+    /// That of `torch.nn.LayerNorm`, which no file states.
+    static let epsilon = 1e-5
     private let size: Int
 
     /// Creates a norm with uninitialised parameters, to be loaded or initialised.
     package init(_ size: Int) {
         self.size = size
         super.init()
-        // The epsilon of `torch.nn.LayerNorm`, which no file states.
-        norm = LayerNorm(size, epsilon: 1e-5, hasBias: true)
+        norm = LayerNorm(size, epsilon: Self.epsilon, hasBias: true)
     }
 
     package static func read(_ folder: FeatureModuleFolder) throws -> LayerNormModule {

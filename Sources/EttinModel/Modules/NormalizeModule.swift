@@ -58,6 +58,9 @@ struct FeatureNames {
     /// One feature, which is changed.
     init(_ feature: String) { (input, output) = (feature, feature) }
 
+    /// The embedding of a sequence as the input.
+    init(output: String) { self.output = output }
+
     /// Reads both keys; a module writes what it reads unless its settings say otherwise.
     init(_ fields: inout ConfigurationFields, default name: String) {
         var (given, result): (String?, String?) = (nil, nil)

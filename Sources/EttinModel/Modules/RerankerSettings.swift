@@ -11,22 +11,33 @@ package struct RerankerSettings {
 
     /// Keys of `config.json` that are obeyed.
     package static let configurationKeys: Set<String> = [legacyKey]
-    private static let legacyKey = "sbert_ce_default_activation_function"
+    static let legacyKey = "sbert_ce_default_activation_function"
+
+    /// Takes what is known of a model that is being trained.
+    ///
+    /// - Parameters:
+    ///   - settings: Its prompts.
+    ///   - activation: What raw scores go through.
+    package init(_ settings: EmbeddingSettings, activation: Activation) {
+        self.settings = settings
+        self.activation = .success(activation)
+    }
 
     /// Reads the settings of a folder.
     ///
     /// The first of these that names an activation function decides: `config_sentence_transformers.json`; the object
     /// `sentence_transformers` of `config.json`, which versions up to 5 write; `sbert_ce_default_activation_function`
-    /// there, from before version 4. Without any, or with a null in the object, it is the sigmoid, for rerankers have one
-    /// label.
+    /// there, from before version 4. Without any, or with a null in the object, it is the sigmoid of one score, and the
+    /// identity for several.
     ///
     /// - Parameters:
     ///   - folder: The model's folder.
     ///   - configuration: That of its transformer.
+    ///   - labelCount: The number of scores of a pair.
     /// - Throws: `CheckpointError` with everything that is wrong; absent files are defaults.
     ///
     /// > Source: sentence-transformers 6.2 `cross_encoder/model.py`.
-    package init(folder: String, configuration: ModernBERTConfiguration) throws {
+    package init(folder: String, configuration: ModernBERTConfiguration, labelCount: Int = 1) throws {
         var (settings, fields) = try EmbeddingSettings.read(folder: folder)
         var path: String?
         fields.read("activation_fn", into: &path)
@@ -46,7 +57,7 @@ package struct RerankerSettings {
         settings.note(&fields, inert: [])
         self.settings = settings
         guard let path else {
-            activation = .success(.sigmoid)
+            activation = .success(labelCount == 1 ? .sigmoid : .identity)
             return
         }
         if let function = Activation(classPath: path) {

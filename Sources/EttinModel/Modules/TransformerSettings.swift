@@ -39,6 +39,14 @@ package struct TransformerSettings: Hashable, Sendable {
 
     package init() {}
 
+    /// Those of a transformer that gives scores of each sequence.
+    static var classification: TransformerSettings {
+        var settings = TransformerSettings()
+        settings.task = .sequenceClassification
+        settings.outputName = settings.task.defaultOutputName
+        return settings
+    }
+
     /// Reads the settings of a module's folder; without the file, those of its class.
     ///
     /// - Throws: `CheckpointError` with everything that is wrong.

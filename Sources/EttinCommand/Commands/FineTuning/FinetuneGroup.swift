@@ -12,8 +12,10 @@ struct FinetuneGroup: ParsableCommand {
               ettin finetune embedding --model jhu-clsp/ettin-encoder-17m \\
                 --train pairs.jsonl --output output/first loss=MultipleNegativesRankingLoss
               ettin finetune embedding Recipes/finetune/embedding-snli.yaml --dry-run
+              ettin finetune reranker --model jhu-clsp/ettin-encoder-17m \\
+                --train labeled.jsonl --output output/reranker
             """,
-        subcommands: [FinetuneEmbedding.self]
+        subcommands: [FinetuneEmbedding.self, FinetuneReranker.self]
     )
 }
 
