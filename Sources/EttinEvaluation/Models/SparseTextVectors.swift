@@ -1,5 +1,6 @@
 public import EttinInference
 public import EttinModel
+import EttinTokenizer
 
 /// What gives the weights that sparse retrieval is measured with: a model in use, or one that is being trained.
 public protocol SparseTextVectors {

@@ -17,8 +17,7 @@ extension SparseEmbeddings {
             }
         }
         return queries.map { query in
-            var weights = [Float](repeating: 0, count: dimensions)
-            for (index, value) in zip(query.indices, query.values) { weights[Int(index)] = value }
+            let weights = query.widened(to: dimensions)
             return concurrentMap(count) { place in
                 let document = vectors[place]
                 var sum: Float = 0
@@ -26,6 +25,15 @@ extension SparseEmbeddings {
                 return sum
             }
         }
+    }
+}
+
+extension SparseVector {
+    /// The weights of all entries of the vocabulary.
+    func widened(to dimensions: Int) -> [Float] {
+        var weights = [Float](repeating: 0, count: dimensions)
+        for (index, value) in zip(indices, values) { weights[Int(index)] = value }
+        return weights
     }
 }
 

@@ -30,7 +30,7 @@ public final class SparseInformationRetrievalEvaluator: Evaluator {
         maxActiveDimensions: Int? = nil,
         name: String = ""
     ) throws {
-        try checkSparse(settings, maxActiveDimensions, in: Self.typeName)
+        try checkSparse(maxActiveDimensions, truncateDimension: settings.truncateDimension, in: Self.typeName)
         base = try InformationRetrievalEvaluator(data, settings: settings, name: name)
         self.maxActiveDimensions = maxActiveDimensions
     }
@@ -76,12 +76,8 @@ func sparseSettings(_ maxActiveDimensions: Int?) -> JSONObject {
 /// Refuses settings that sparse models do not have.
 ///
 /// - Throws: ``EvaluationError`` for leading dimensions, and for a maximum below 1.
-func checkSparse(
-    _ settings: RetrievalEvaluatorSettings = RetrievalEvaluatorSettings(),
-    _ maxActiveDimensions: Int?,
-    in evaluator: String
-) throws {
-    if let size = settings.truncateDimension {
+func checkSparse(_ maxActiveDimensions: Int?, truncateDimension: Int? = nil, in evaluator: String) throws {
+    if let size = truncateDimension {
         throw EvaluationError(
             .invalidOption,
             file: evaluator,

@@ -1,5 +1,6 @@
 import EttinInference
 import EttinJSON
+import EttinModel
 public import EttinTables
 
 /// How far the weights of texts are from those that a teacher gives to the same texts or to others: −100 times the mean of

@@ -1,3 +1,4 @@
+import EttinInference
 import EttinModel
 
 /// Retrieval by weights of a vocabulary on several small data sets, one after the other, and the means over them.
