@@ -1,4 +1,5 @@
 package import EttinEvaluation
+import EttinFiles
 import EttinRecipes
 
 extension EvaluatorRecipe {

@@ -1,4 +1,5 @@
 import EttinJSON
+import EttinModel
 package import EttinRecipes
 import EttinTraining
 

@@ -1,5 +1,5 @@
-import EttinInference
-import EttinModel
+package import EttinInference
+package import EttinModel
 import EttinTraining
 package import Torch
 

@@ -1,6 +1,8 @@
 import EttinEvaluation
+import EttinFiles
 import EttinInference
 import EttinModel
+import EttinTokenizer
 import EttinTraining
 import Torch
 

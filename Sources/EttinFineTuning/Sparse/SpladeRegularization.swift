@@ -1,5 +1,4 @@
-import EttinModel
-package import Torch
+import Torch
 
 /// What keeps weights of the vocabulary few: the expected number of products of a search, a part of ``SparseObjective``'s
 /// loss.

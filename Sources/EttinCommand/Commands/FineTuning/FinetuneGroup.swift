@@ -12,8 +12,9 @@ struct FinetuneGroup: ParsableCommand {
               ettin finetune embedding --model jhu-clsp/ettin-encoder-17m \\
                 --train pairs.jsonl --output output/first loss=MultipleNegativesRankingLoss
               ettin finetune embedding Recipes/finetune/embedding-snli.yaml --dry-run
+              ettin finetune sparse --model jhu-clsp/ettin-encoder-17m --train pairs.jsonl
             """,
-        subcommands: [FinetuneEmbedding.self]
+        subcommands: [FinetuneEmbedding.self, FinetuneSparse.self]
     )
 }
 
