@@ -1,7 +1,7 @@
 // What evaluators measure: `ettin-probe evaluate` answers each line of standard input, a request in JSON.
 //
-//     {"model": FOLDER, "evaluator": {"type": …}, "training": false, "reranker": false, "output": FOLDER, "epoch": 1.0,
-//      "step": 3}
+//     {"model": FOLDER, "evaluator": {"type": …}, "training": false, "reranker": false, "sparse": false, "output": FOLDER,
+//      "epoch": 1.0, "step": 3}
 //
 // The answer has the metrics by key, in "order" their keys, and in "primary" the key of the primary metric. With "training"
 // the model is one that could be trained, without packed weights.
@@ -27,6 +27,14 @@ func answerEvaluationRequest(_ request: JSONValue) throws -> JSONValue {
     if request["reranker"]?.boolValue == true {
         let evaluator = try recipe.rerankingEvaluator(data)
         return answer(try evaluator.evaluate(RerankingPipeline(folder: folder), at: place), evaluator.primaryMetric)
+    }
+    if request["sparse"]?.boolValue == true {
+        let model =
+            request["training"]?.boolValue == true
+            ? try SparseEmbeddingPipeline(training: SparseModel.loadForTraining(folder: folder))
+            : try SparseEmbeddingPipeline(folder: folder)
+        let evaluator = try recipe.sparseEvaluator(data) { try SparseEmbeddingPipeline(folder: $0) }
+        return answer(try evaluator.evaluate(model, at: place), evaluator.primaryMetric)
     }
     let model: any TextVectors =
         request["training"]?.boolValue == true

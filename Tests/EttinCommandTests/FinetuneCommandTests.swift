@@ -126,7 +126,7 @@ struct FinetuneCommandTests {
     @Test(
         "Wrong values are named with what is right",
         arguments: [
-            (["learning_rat=1"], "did you mean learning_rate?", 1), (["fp16=true"], "bf16", 1),
+            (["learning_rat=1"], "did you mean learning_rate?", 1), (["fp16=true", "bf16=true"], "fp16: is true beside bf16", 1),
             (["loss=TripletLos"], "did you mean TripletLoss?", 1), (["columns=[query]"], "column", 1),
             (["eval_dataset=missing.jsonl"], "missing.jsonl", 1), (["--layout", "7"], "expected 5 or 6", 64),
             (["--layou", "6"], "--layou", 64), (["--batch-size", "13"], "has 12 rows", 1),

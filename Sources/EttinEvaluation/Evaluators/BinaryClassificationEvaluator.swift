@@ -9,7 +9,7 @@ public import EttinTables
 /// alike, without a role.
 ///
 /// > Source: sentence-transformers 6.2, `BinaryClassificationEvaluator`.
-public final class BinaryClassificationEvaluator: Evaluator {
+public final class BinaryClassificationEvaluator: Evaluator, SupplementedEvaluator {
     /// What the keys of metrics and the names of files have in them; empty for none.
     public let name: String
     /// The metric that one number for the model is; nil where its similarity decides and none was measured yet.
@@ -109,6 +109,14 @@ public final class BinaryClassificationEvaluator: Evaluator {
     /// - Throws: `TableError` or ``EvaluationError`` for a text that cannot be read, ``EvaluationError`` for a table that
     ///   cannot be written, what the model throws.
     public func evaluate(_ model: any TextVectors, at place: EvaluationPlace? = nil) throws -> [Metric] {
+        try evaluate(model, at: place, adding: nil)
+    }
+
+    func evaluate(
+        _ model: any TextVectors,
+        at place: EvaluationPlace?,
+        adding supplement: EvaluatorSupplement?
+    ) throws -> [Metric] {
         let similarities = similarities.isEmpty ? [model.similarity] : similarities
         let scores = try pairs.scores(of: model, by: similarities, truncateDimension: truncateDimension)
         let results = zip(similarities, scores).map { similarity, scores in
@@ -116,11 +124,12 @@ public final class BinaryClassificationEvaluator: Evaluator {
             return BinaryThresholds(isDistance ? scores.map(-) : scores, labels, isDistance: isDistance).metrics
         }
         let names = similarities.map(\.rawValue)
+        let added = supplement?.metrics() ?? []
         if writesTable {
             let columns = BinaryThresholds.columns
             let table = EvaluationTable(
                 file: "binary_classification_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
-                columns: names.flatMap { name in columns.map { "\(name)_\($0)" } }
+                columns: names.flatMap { name in columns.map { "\(name)_\($0)" } } + added.map(\.key)
             )
             // Thresholds are scores, which are float32.
             let texts = results.flatMap { result in
@@ -129,7 +138,7 @@ public final class BinaryClassificationEvaluator: Evaluator {
                     return column.hasSuffix("threshold") ? pythonText(Float(value)) : pythonText(value)
                 }
             }
-            try table.append(texts: texts, at: place)
+            try table.append(texts: texts + added.map { pythonText($0.value) }, at: place)
         }
         var metrics: [Metric] = zip(names, results).flatMap { similarity, result in
             result.map { (named("\(similarity)_\($0.key)", by: name), $0.value) }
@@ -139,17 +148,18 @@ public final class BinaryClassificationEvaluator: Evaluator {
                 (named("max_\(metric.key)", by: name), results.map { $0.value(metric.key) }.max() ?? 0)
             }
         }
+        metrics += added.named(by: name)
         let primary = named(similarities.count > 1 ? "max_ap" : "\(names[0])_ap", by: name)
         primaryMetric = primary
         var settings: JSONObject = [:]
         if let truncateDimension { settings["truncate_dim"] = JSONValue(truncateDimension) }
         reports = [
             EvaluationReport(
-                evaluator: Self.typeName,
+                evaluator: supplement?.typeName ?? Self.typeName,
                 name: name,
                 primaryMetric: primary,
                 metrics: metrics,
-                settings: settings
+                settings: supplement.settings(after: settings)
             )
         ]
         return metrics

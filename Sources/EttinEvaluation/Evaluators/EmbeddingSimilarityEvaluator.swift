@@ -10,7 +10,7 @@ public import EttinTables
 /// similarities. Both texts of a pair are encoded alike, without a role.
 ///
 /// > Source: sentence-transformers 6.2, `EmbeddingSimilarityEvaluator`.
-public final class EmbeddingSimilarityEvaluator: Evaluator {
+public final class EmbeddingSimilarityEvaluator: Evaluator, SupplementedEvaluator {
     /// What the keys of metrics and the names of files have in them; empty for none.
     public let name: String
     /// The metric that one number for the model is; nil where its similarity decides and none was measured yet.
@@ -113,6 +113,14 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
     /// - Throws: `TableError` or ``EvaluationError`` for a text that cannot be read, ``EvaluationError`` for a table that
     ///   cannot be written, what the model throws.
     public func evaluate(_ model: any TextVectors, at place: EvaluationPlace? = nil) throws -> [Metric] {
+        try evaluate(model, at: place, adding: nil)
+    }
+
+    func evaluate(
+        _ model: any TextVectors,
+        at place: EvaluationPlace?,
+        adding supplement: EvaluatorSupplement?
+    ) throws -> [Metric] {
         let similarities = similarities.isEmpty ? [model.similarity] : similarities
         let found = try pairs.scores(
             of: model,
@@ -126,13 +134,14 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
             values.append((pearsonCorrelation(scores, found), spearmanCorrelation(scores, found)))
         }
         let names = similarities.map(\.rawValue)
+        let added = supplement?.metrics() ?? []
         if writesTable {
             let parts = [name, precision?.rawValue ?? ""].filter { !$0.isEmpty }.map { "_" + $0 }.joined()
             let table = EvaluationTable(
                 file: "similarity_evaluation\(parts)_results.csv",
-                columns: names.flatMap { ["\($0)_pearson", "\($0)_spearman"] }
+                columns: names.flatMap { ["\($0)_pearson", "\($0)_spearman"] } + added.map(\.key)
             )
-            try table.append(values.flatMap { [$0.pearson, $0.spearman] }, at: place)
+            try table.append(values.flatMap { [$0.pearson, $0.spearman] } + added.map(\.value), at: place)
         }
         var metrics: [Metric] = zip(names, values).flatMap { similarity, values in
             [
@@ -146,6 +155,7 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
             metrics.append((named("spearman_max", by: name), values.map(\.spearman).max() ?? .nan))
             if mainSimilarity == nil { primary = "spearman_max" }
         }
+        metrics += added.named(by: name)
         primary = named(primary, by: name)
         primaryMetric = primary
         var settings: JSONObject = [:]
@@ -153,12 +163,12 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
         if let precision { settings["precision"] = .string(precision.rawValue) }
         reports = [
             EvaluationReport(
-                evaluator: Self.typeName,
+                evaluator: supplement?.typeName ?? Self.typeName,
                 description: "Semantic Similarity",
                 name: name,
                 primaryMetric: primary,
                 metrics: metrics,
-                settings: settings
+                settings: supplement.settings(after: settings)
             )
         ]
         return metrics

@@ -52,33 +52,57 @@ public final class InformationRetrievalEvaluator: Evaluator {
     /// - Throws: `TableError` or ``EvaluationError`` for a text that cannot be read, ``EvaluationError`` for a file that
     ///   cannot be written, what the model throws.
     public func evaluate(_ model: any TextVectors, at place: EvaluationPlace? = nil) throws -> [Metric] {
-        let similarities = settings.orderedSimilarities(of: model)
+        let similarities = settings.orderedSimilarities(else: model.similarity)
+        return try evaluate(ranking(model, similarities: similarities), similarities, at: place)
+    }
+
+    /// What is searched, and how.
+    var ranking: DocumentRanking {
         var ranking = DocumentRanking(data, depth: settings.cutoffs.deepest)
         ranking.chunkSize = settings.corpusChunkSize
         ranking.queryPrompt = settings.queryPrompt
         ranking.documentPrompt = settings.corpusPrompt
         ranking.truncateDimension = settings.truncateDimension
-        let rankings = try ranking(model, similarities: similarities)
+        return ranking
+    }
+
+    /// Measures what was found.
+    ///
+    /// - Parameters:
+    ///   - rankings: For each similarity and query the documents, best first.
+    ///   - similarities: How was compared.
+    ///   - place: Where the run is, and where to write a line of a table; nil to write nothing.
+    ///   - supplement: What to measure besides; nil for nothing.
+    /// - Returns: As ``evaluate(_:at:)``, the metrics of the supplement last.
+    /// - Throws: ``EvaluationError`` for a file that cannot be written.
+    func evaluate(
+        _ rankings: [[[RankedDocument]]],
+        _ similarities: [EmbeddingSimilarity],
+        at place: EvaluationPlace?,
+        adding supplement: EvaluatorSupplement? = nil
+    ) throws -> [Metric] {
         if settings.writesPredictions, let folder = place?.folder {
             for (similarity, ranking) in zip(similarities, rankings) {
                 try write(ranking, of: similarity, toFolder: folder)
             }
         }
         let scores = rankings.map(metrics)
-        let metrics = settings.metrics(scores, similarities, name: name)
+        let added = supplement?.metrics() ?? []
+        let metrics = settings.metrics(scores, similarities, name: name) + added.named(by: name)
         if settings.writesTable {
             let file = "Information-Retrieval_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv"
-            try settings.table(file, similarities).append(settings.row(scores), at: place)
+            try settings.table(file, similarities, further: added.map(\.key))
+                .append(settings.row(scores) + added.map(\.value), at: place)
         }
         let primary = primary.key(scores, similarities, settings, name: name)
         primaryMetric = primary
         reports = [
             EvaluationReport(
-                evaluator: Self.typeName,
+                evaluator: supplement?.typeName ?? Self.typeName,
                 name: name,
                 primaryMetric: primary,
                 metrics: metrics,
-                settings: settings.description
+                settings: supplement.settings(after: settings.description)
             )
         ]
         return metrics

@@ -12,11 +12,8 @@ public final class NanoBEIREvaluator: Evaluator {
     public private(set) var primaryMetric: String?
     /// What was measured last: a report for each data set, and one for the means of several.
     public private(set) var reports: [EvaluationReport] = []
-    private let settings: RetrievalEvaluatorSettings
-    private let aggregateKey: String
-    private let datasets: [NanoBEIRDataset]
     private let evaluators: [InformationRetrievalEvaluator]
-    private var primary = PrimaryRetrievalMetric()
+    private var means: NanoBEIRMeans
 
     static let typeName = "NanoBEIREvaluator"
 
@@ -51,10 +48,8 @@ public final class NanoBEIREvaluator: Evaluator {
                 name: dataset.splitName + suffix
             )
         }
-        self.datasets = datasets
-        self.settings = settings
-        self.aggregateKey = aggregateKey
-        name = "NanoBEIR_\(aggregateKey)\(suffix)"
+        means = NanoBEIRMeans(settings: settings, aggregateKey: aggregateKey, datasets: datasets, suffix: suffix)
+        name = means.name
         primaryMetric = settings.mainSimilarity.map { [name] in named(settings.primaryKey($0), by: name) }
     }
 
@@ -67,13 +62,73 @@ public final class NanoBEIREvaluator: Evaluator {
     /// - Returns: The metrics of each data set, then their means.
     /// - Throws: As ``InformationRetrievalEvaluator/evaluate(_:at:)``.
     public func evaluate(_ model: any TextVectors, at place: EvaluationPlace? = nil) throws -> [Metric] {
-        let similarities = settings.orderedSimilarities(of: model)
         let results = try evaluators.map { try $0.evaluate(model, at: place) }
+        let (metrics, report) = try means(
+            Array(zip(evaluators.map(\.name), results)),
+            evaluators[0].settings.orderedSimilarities(else: model.similarity),
+            Self.typeName,
+            at: place
+        )
+        primaryMetric = report.primaryMetric
+        reports = evaluators.flatMap(\.reports)
+        // With one data set the means would only repeat its report.
+        if evaluators.count > 1 { reports.append(report) }
+        return results.flatMap(\.self) + metrics
+    }
+}
+
+/// The means over the data sets of NanoBEIR.
+struct NanoBEIRMeans {
+    /// `NanoBEIR_mean`, with the number of dimensions where that is set.
+    let name: String
+    private let settings: RetrievalEvaluatorSettings
+    private let aggregateKey: String
+    private let datasets: [NanoBEIRDataset]
+    private var primary = PrimaryRetrievalMetric()
+
+    /// Describes what is taken means of.
+    ///
+    /// - Parameters:
+    ///   - settings: How data sets are measured.
+    ///   - aggregateKey: What the means are called.
+    ///   - datasets: The data sets.
+    ///   - suffix: The end of names.
+    init(
+        settings: RetrievalEvaluatorSettings,
+        aggregateKey: String,
+        datasets: [NanoBEIRDataset],
+        suffix: String
+    ) {
+        self.settings = settings
+        self.aggregateKey = aggregateKey
+        self.datasets = datasets
+        name = "NanoBEIR_\(aggregateKey)\(suffix)"
+    }
+
+    /// Takes means.
+    ///
+    /// - Parameters:
+    ///   - results: The metrics of each data set, with the name of its evaluator.
+    ///   - similarities: How was compared.
+    ///   - evaluator: The name of the evaluator's class.
+    ///   - place: Where the run is, and where to write a line of a table; nil to write nothing.
+    ///   - added: What the means have besides.
+    ///   - others: Further settings that model cards tell.
+    /// - Returns: The means, and the report of them.
+    /// - Throws: ``EvaluationError`` for a table that cannot be written.
+    mutating func callAsFunction(
+        _ results: [(name: String, metrics: [Metric])],
+        _ similarities: [EmbeddingSimilarity],
+        _ evaluator: String,
+        at place: EvaluationPlace?,
+        adding added: [Metric] = [],
+        settings others: JSONObject = [:]
+    ) throws -> (metrics: [Metric], report: EvaluationReport) {
         let scores = similarities.map { similarity in
             Dictionary(
                 uniqueKeysWithValues: settings.cutoffs.keys.map { key in
-                    let values = zip(evaluators, results).map { evaluator, metrics in
-                        metrics.value(named("\(similarity.rawValue)_\(key)", by: evaluator.name))
+                    let values = results.map { name, metrics in
+                        metrics.value(named("\(similarity.rawValue)_\(key)", by: name))
                     }
                     return (key, values.reduce(0, +) / Double(values.count))
                 }
@@ -81,27 +136,21 @@ public final class NanoBEIREvaluator: Evaluator {
         }
         if settings.writesTable {
             let file = "NanoBEIR_evaluation_\(aggregateKey)_results.csv"
-            try settings.table(file, similarities).append(settings.row(scores), at: place)
+            try settings.table(file, similarities, further: added.map(\.key))
+                .append(settings.row(scores) + added.map(\.value), at: place)
         }
-        let primary = primary.key(scores, similarities, settings, name: name)
-        primaryMetric = primary
-        let means = settings.metrics(scores, similarities, name: name)
-        reports = evaluators.flatMap(\.reports)
-        // With one data set the means would only repeat its report.
-        if evaluators.count > 1 {
-            var description = settings.description
-            description["dataset_names"] = .array(datasets.map { .string($0.rawValue) })
-            reports.append(
-                EvaluationReport(
-                    evaluator: Self.typeName,
-                    name: name,
-                    primaryMetric: primary,
-                    metrics: means,
-                    settings: description
-                )
-            )
-        }
-        return results.flatMap(\.self) + means
+        let metrics = settings.metrics(scores, similarities, name: name) + added.named(by: name)
+        var description = settings.description
+        description["dataset_names"] = .array(datasets.map { .string($0.rawValue) })
+        for member in others { description[member.key] = member.value }
+        let report = EvaluationReport(
+            evaluator: evaluator,
+            name: name,
+            primaryMetric: primary.key(scores, similarities, settings, name: name),
+            metrics: metrics,
+            settings: description
+        )
+        return (metrics, report)
     }
 }
 

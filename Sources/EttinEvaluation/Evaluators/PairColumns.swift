@@ -31,7 +31,7 @@ struct PairColumns {
         truncateDimension: Int?
     ) throws -> [[Float]] {
         // Ranges of bytes are those of all texts of both columns, so that equal texts get equal bytes.
-        let blockRows = precision?.needsRanges == true ? ones.count : Self.blockRows
+        let blockRows = precision?.needsRanges == true ? ones.count : model.textsAtOnce(Self.blockRows)
         var scores = similarities.map { _ in [Float]() }
         for begin in stride(from: 0, to: ones.count, by: blockRows) {
             let rows = begin..<min(begin + blockRows, ones.count)

@@ -7,7 +7,7 @@ import EttinModel
 /// Samples without positives or without negatives are left out.
 ///
 /// > Source: sentence-transformers 6.2, `RerankingEvaluator`.
-public final class RerankingEvaluator: Evaluator {
+public final class RerankingEvaluator: Evaluator, SupplementedEvaluator {
     /// What the keys of metrics and the names of files have in them; empty for none.
     public let name: String
     /// The metric that one number for the model is: `ndcg@k`.
@@ -59,14 +59,23 @@ public final class RerankingEvaluator: Evaluator {
     /// - Throws: `TableError` or ``EvaluationError`` for a sample that cannot be read, ``EvaluationError`` where none has
     ///   positives and negatives and for a table that cannot be written, what the model throws.
     public func evaluate(_ model: any TextVectors, at place: EvaluationPlace? = nil) throws -> [Metric] {
+        try evaluate(model, at: place, adding: nil)
+    }
+
+    func evaluate(
+        _ model: any TextVectors,
+        at place: EvaluationPlace?,
+        adding supplement: EvaluatorSupplement?
+    ) throws -> [Metric] {
         var results: [RankingMetrics] = []
         var block: [Sample] = []
         var textCount = 0
+        let blockTexts = model.textsAtOnce(Self.blockTexts)
         for row in 0..<samples.count {
             guard let sample = try sample(row) else { continue }
             block.append(sample)
             textCount += sample.documents.count
-            guard textCount >= Self.blockTexts else { continue }
+            guard textCount >= blockTexts else { continue }
             results += try measure(block, model)
             block = []
             textCount = 0
@@ -81,20 +90,22 @@ public final class RerankingEvaluator: Evaluator {
             )
         }
         let mean = RankingMetrics(meanOf: results)
+        let added = supplement?.metrics() ?? []
         if writesTable {
             let file = "RerankingEvaluator\(name.isEmpty ? "" : "_" + name)_results_@\(k).csv"
-            try RankingMetrics.table(file, k: k).append(mean.metrics(k: k).map(\.value), at: place)
+            try RankingMetrics.table(file, k: k, further: added.map(\.key))
+                .append((mean.metrics(k: k) + added).map(\.value), at: place)
         }
-        let metrics: [Metric] = mean.metrics(k: k).map { (named($0.key, by: name), $0.value) }
+        let metrics = (mean.metrics(k: k) + added).named(by: name)
         var settings: JSONObject = ["at_k": JSONValue(k)]
         if let truncateDimension { settings["truncate_dim"] = JSONValue(truncateDimension) }
         reports = [
             EvaluationReport(
-                evaluator: Self.typeName,
+                evaluator: supplement?.typeName ?? Self.typeName,
                 name: name,
                 primaryMetric: named("ndcg@\(k)", by: name),
                 metrics: metrics,
-                settings: settings
+                settings: supplement.settings(after: settings)
             )
         ]
         return metrics

@@ -74,9 +74,9 @@ extension RetrievalEvaluatorSettings {
         )
     }
 
-    /// How to compare, in the order of names.
-    func orderedSimilarities(of model: any TextVectors) -> [EmbeddingSimilarity] {
-        similarities.isEmpty ? [model.similarity] : Set(similarities).sorted { $0.rawValue < $1.rawValue }
+    /// How to compare, in the order of names; as the model says where nothing else does.
+    func orderedSimilarities(else own: EmbeddingSimilarity) -> [EmbeddingSimilarity] {
+        similarities.isEmpty ? [own] : Set(similarities).sorted { $0.rawValue < $1.rawValue }
     }
 
     /// The key of the metric that one number for the model is, for a similarity.
@@ -101,11 +101,16 @@ extension RetrievalEvaluatorSettings {
     }
 
     /// The table that gets a line with each evaluation.
-    func table(_ file: String, _ similarities: [EmbeddingSimilarity]) -> EvaluationTable {
+    func table(
+        _ file: String,
+        _ similarities: [EmbeddingSimilarity],
+        further others: [String] = []
+    ) -> EvaluationTable {
         let columns = similarities.flatMap { similarity in
             cutoffs.columns.map { "\(similarity.rawValue)-\($0.header)" }
         }
-        return EvaluationTable(file: file, columns: columns, lineEnd: "\n")
+        // What adds columns writes the table anew, by Python's `csv`.
+        return EvaluationTable(file: file, columns: columns + others, lineEnd: others.isEmpty ? "\n" : "\r\n")
     }
 
     /// A line of the table.

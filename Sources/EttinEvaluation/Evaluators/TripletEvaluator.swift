@@ -10,7 +10,7 @@ public import EttinTables
 /// with several similarities.
 ///
 /// > Source: sentence-transformers 6.2, `TripletEvaluator`.
-public final class TripletEvaluator: Evaluator {
+public final class TripletEvaluator: Evaluator, SupplementedEvaluator {
     /// What the keys of metrics and the names of files have in them; empty for none.
     public let name: String
     /// The metric that one number for the model is; nil where its similarity decides and none was measured yet.
@@ -69,11 +69,20 @@ public final class TripletEvaluator: Evaluator {
     /// - Throws: `TableError` or ``EvaluationError`` for a text that cannot be read, ``EvaluationError`` for a table that
     ///   cannot be written, what the model throws.
     public func evaluate(_ model: any TextVectors, at place: EvaluationPlace? = nil) throws -> [Metric] {
+        try evaluate(model, at: place, adding: nil)
+    }
+
+    func evaluate(
+        _ model: any TextVectors,
+        at place: EvaluationPlace?,
+        adding supplement: EvaluatorSupplement?
+    ) throws -> [Metric] {
         let similarities = similarities.isEmpty ? [model.similarity] : similarities
         let rowCount = columns[0].count
+        let blockRows = model.textsAtOnce(PairColumns.blockRows)
         var hits = [Int](repeating: 0, count: similarities.count)
-        for begin in stride(from: 0, to: rowCount, by: PairColumns.blockRows) {
-            let rows = begin..<min(begin + PairColumns.blockRows, rowCount)
+        for begin in stride(from: 0, to: rowCount, by: blockRows) {
+            let rows = begin..<min(begin + blockRows, rowCount)
             let vectors = try zip(columns, [.query, .document, .document]).map { column, role in
                 try model.vectors(
                     of: column(rows),
@@ -93,9 +102,11 @@ public final class TripletEvaluator: Evaluator {
         // The mean of a float32 tensor, in the original.
         let accuracies = hits.map { Double(Float($0) / Float(rowCount)) }
         let names = similarities.map(\.rawValue)
+        let added = supplement?.metrics() ?? []
         if writesTable {
             let file = "triplet_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv"
-            try EvaluationTable(file: file, columns: names.map { "accuracy_\($0)" }).append(accuracies, at: place)
+            try EvaluationTable(file: file, columns: names.map { "accuracy_\($0)" } + added.map(\.key))
+                .append(accuracies + added.map(\.value), at: place)
         }
         var metrics: [Metric] = zip(names, accuracies).map { (named("\($0)_accuracy", by: name), $1) }
         var primary = "\((mainSimilarity ?? similarities[0]).rawValue)_accuracy"
@@ -103,15 +114,16 @@ public final class TripletEvaluator: Evaluator {
             metrics.append((named("max_accuracy", by: name), accuracies.max() ?? 0))
             if mainSimilarity == nil { primary = "max_accuracy" }
         }
+        metrics += added.named(by: name)
         primary = named(primary, by: name)
         primaryMetric = primary
         reports = [
             EvaluationReport(
-                evaluator: Self.typeName,
+                evaluator: supplement?.typeName ?? Self.typeName,
                 name: name,
                 primaryMetric: primary,
                 metrics: metrics,
-                settings: settings
+                settings: supplement.settings(after: settings)
             )
         ]
         return metrics

@@ -81,7 +81,12 @@ struct RankingMetrics {
     }
 
     /// The table that gets a line with each evaluation.
-    static func table(_ file: String, k: Int, lineEnd: String = "\r\n") -> EvaluationTable {
-        EvaluationTable(file: file, columns: ["MAP", "MRR@\(k)", "NDCG@\(k)"], lineEnd: lineEnd)
+    static func table(
+        _ file: String,
+        k: Int,
+        further columns: [String] = [],
+        lineEnd: String = "\r\n"
+    ) -> EvaluationTable {
+        EvaluationTable(file: file, columns: ["MAP", "MRR@\(k)", "NDCG@\(k)"] + columns, lineEnd: lineEnd)
     }
 }

@@ -127,11 +127,7 @@ package struct RetrievalModel {
                     maxBatchTokens: maxBatchTokens
                 )
                 counted(documents.isTruncated)
-                return { rows in
-                    queries.vectors[rows].map { query in
-                        documents.vectors.map { query.similarity(to: $0, by: pipeline.model.settings.similarity) }
-                    }
-                }
+                return { documents.scores(queries.vectors[$0], by: pipeline.model.settings.similarity) }
             }
             return (rankings, truncated)
         case .multiVector(let pipeline):

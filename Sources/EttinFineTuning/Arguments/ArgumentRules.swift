@@ -86,11 +86,6 @@ enum ArgumentRule {
         )
         add(.refused(unless: off, expected: "nothing: `ettin push` reads HF_TOKEN"), "hub_token")
         add(
-            .refused(unless: off, expected: "bf16, whose range needs no gradient scaler"),
-            "fp16",
-            "fp16_full_eval"
-        )
-        add(
             .refused(unless: off, expected: "no deepspeed or fsdp: one process trains"),
             "deepspeed",
             "fsdp",

@@ -67,13 +67,41 @@ package struct EvaluatorRecipe {
         case crossEncoderClassification = "CrossEncoderClassificationEvaluator"
         /// Scores of pairs, for rerankers.
         case crossEncoderCorrelation = "CrossEncoderCorrelationEvaluator"
+        /// Triplets, for sparse models.
+        case sparseTriplet = "SparseTripletEvaluator"
+        /// Retrieval from a corpus, for sparse models.
+        case sparseInformationRetrieval = "SparseInformationRetrievalEvaluator"
+        /// Retrieval from the corpora of NanoBEIR, for sparse models.
+        case sparseNanoBEIR = "SparseNanoBEIREvaluator"
+        /// Scores of pairs, for sparse models.
+        case sparseEmbeddingSimilarity = "SparseEmbeddingSimilarityEvaluator"
+        /// Pairs that belong together or not, for sparse models.
+        case sparseBinaryClassification = "SparseBinaryClassificationEvaluator"
+        /// Lists of documents, for sparse models.
+        case sparseReranking = "SparseRerankingEvaluator"
+        /// The weights of a teacher, for sparse models.
+        case sparseMSE = "SparseMSEEvaluator"
         /// Several evaluators.
         case sequential = "SequentialEvaluator"
+
+        /// The models that the evaluator measures; nil for any.
+        var models: String? {
+            switch self {
+            case .triplet, .informationRetrieval, .nanoBEIR, .embeddingSimilarity, .binaryClassification, .reranking:
+                "embedding models"
+            case .crossEncoderReranking, .crossEncoderNanoBEIR, .crossEncoderClassification, .crossEncoderCorrelation:
+                "rerankers"
+            case .sparseTriplet, .sparseInformationRetrieval, .sparseNanoBEIR, .sparseEmbeddingSimilarity,
+                .sparseBinaryClassification, .sparseReranking, .sparseMSE:
+                "sparse models"
+            case .sequential: nil
+            }
+        }
     }
 
-    private let kind: Kind
-    private let section: RecipeSection
-    private let parts: [EvaluatorRecipe]
+    let kind: Kind
+    let section: RecipeSection
+    let parts: [EvaluatorRecipe]
 
     /// What has no effect, a sentence each.
     package var notices: [String] {
@@ -186,6 +214,13 @@ package struct EvaluatorRecipe {
         case .crossEncoderNanoBEIR:
             common.filter { $0 != "name" } + nano + ["rerank_k", "at_k", "always_rerank_positives", "prompt_name"]
         case .crossEncoderClassification, .crossEncoderCorrelation: common + table + ["prompt_name"]
+        case .sparseTriplet: keys(of: .triplet).limited
+        case .sparseInformationRetrieval: keys(of: .informationRetrieval).limited
+        case .sparseNanoBEIR: keys(of: .nanoBEIR).limited
+        case .sparseEmbeddingSimilarity: keys(of: .embeddingSimilarity).filter { $0 != "precision" }.limited
+        case .sparseBinaryClassification: keys(of: .binaryClassification).limited
+        case .sparseReranking: keys(of: .reranking).limited
+        case .sparseMSE: common + table + ["teacher_model", "max_active_dims"]
         case .sequential: ["type", "evaluators"]
         }
     }
@@ -205,34 +240,18 @@ package struct EvaluatorRecipe {
         case .informationRetrieval: return try retrievalEvaluator(data)
         case .nanoBEIR: return try nanoBEIREvaluator(data)
         case .embeddingSimilarity:
-            return try EmbeddingSimilarityEvaluator(
-                table(data),
-                similarities: similarities("similarity_fn_names"),
-                mainSimilarity: section.choice("main_similarity", EmbeddingSimilarity.self),
-                precision: section.choice("precision", EmbeddingPrecision.self),
-                name: evaluatorName(),
-                truncateDimension: truncateDimension(),
-                writesTable: section.bool("write_csv") ?? true
-            )
-        case .binaryClassification:
-            return try BinaryClassificationEvaluator(
-                table(data),
-                similarities: similarities("similarity_fn_names"),
-                name: evaluatorName(),
-                truncateDimension: truncateDimension(),
-                writesTable: section.bool("write_csv") ?? true
-            )
-        case .reranking:
-            return try RerankingEvaluator(
-                EvaluationColumn(table(data)),
-                k: cutoff(),
-                name: evaluatorName(),
-                truncateDimension: truncateDimension(),
-                writesTable: section.bool("write_csv") ?? true
-            )
-        case .crossEncoderReranking, .crossEncoderNanoBEIR, .crossEncoderClassification, .crossEncoderCorrelation:
-            throw section.problem("type", "measures rerankers", "an evaluator of embedding models")
+            return try similarityEvaluator(data, precision: section.choice("precision", EmbeddingPrecision.self))
+        case .binaryClassification: return try binaryEvaluator(data)
+        case .reranking: return try rankingEvaluator(data)
+        default: throw unsuitable("embedding models")
         }
+    }
+
+    /// The refusal of an evaluator that measures other models.
+    func unsuitable(_ models: String) -> RecipeError {
+        let fitting = Kind.allCases.filter { $0.models == models }.map(\.rawValue)
+        let near = SpellingSuggestion.nearest(kind.rawValue, fitting).map { ", such as \($0)" } ?? ""
+        return section.problem("type", "measures \(kind.models ?? "other models")", "an evaluator of \(models)\(near)")
     }
 
     /// The evaluators, for rerankers.
@@ -293,12 +312,46 @@ package struct EvaluatorRecipe {
                 aggregateKey: section.string("aggregate_key") ?? "mean",
                 writesTable: section.bool("write_csv") ?? true
             )
-        case .triplet, .informationRetrieval, .nanoBEIR, .embeddingSimilarity, .binaryClassification, .reranking:
-            throw section.problem("type", "measures embedding models", "an evaluator of rerankers")
+        default: throw unsuitable("rerankers")
         }
     }
 
-    private func tripletEvaluator(_ data: EvaluatorData) throws -> TripletEvaluator {
+    func similarityEvaluator(
+        _ data: EvaluatorData,
+        precision: EmbeddingPrecision? = nil
+    ) throws -> EmbeddingSimilarityEvaluator {
+        try EmbeddingSimilarityEvaluator(
+            table(data),
+            similarities: similarities("similarity_fn_names"),
+            mainSimilarity: section.choice("main_similarity", EmbeddingSimilarity.self),
+            precision: precision,
+            name: evaluatorName(),
+            truncateDimension: truncateDimension(),
+            writesTable: section.bool("write_csv") ?? true
+        )
+    }
+
+    func binaryEvaluator(_ data: EvaluatorData) throws -> BinaryClassificationEvaluator {
+        try BinaryClassificationEvaluator(
+            table(data),
+            similarities: similarities("similarity_fn_names"),
+            name: evaluatorName(),
+            truncateDimension: truncateDimension(),
+            writesTable: section.bool("write_csv") ?? true
+        )
+    }
+
+    func rankingEvaluator(_ data: EvaluatorData) throws -> RerankingEvaluator {
+        try RerankingEvaluator(
+            EvaluationColumn(table(data)),
+            k: cutoff(),
+            name: evaluatorName(),
+            truncateDimension: truncateDimension(),
+            writesTable: section.bool("write_csv") ?? true
+        )
+    }
+
+    func tripletEvaluator(_ data: EvaluatorData) throws -> TripletEvaluator {
         var margins: [EmbeddingSimilarity: Double] = [:]
         if let node = section.node("margin") {
             if case .mapping = node.content {
@@ -322,22 +375,31 @@ package struct EvaluatorRecipe {
     }
 
     private func retrievalEvaluator(_ data: EvaluatorData) throws -> InformationRetrievalEvaluator {
+        try InformationRetrievalEvaluator(
+            retrievalData(data),
+            settings: corpusSettings(),
+            name: evaluatorName()
+        )
+    }
+
+    func retrievalData(_ data: EvaluatorData) throws -> RetrievalData {
         guard let folder = try section.string("dataset") else {
             throw section.missing(
                 "dataset",
                 "a folder in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/test.tsv"
             )
         }
+        return try BEIRFolder(data.folder(folder, []), split: section.string("split") ?? "test").data
+    }
+
+    /// The settings of the evaluators of one corpus.
+    func corpusSettings() throws -> RetrievalEvaluatorSettings {
         var settings = try retrievalSettings()
         settings.corpusChunkSize =
             try section.int("corpus_chunk_size", in: 1...Int.largestCount) ?? settings.corpusChunkSize
         settings.queryPrompt = try prompt("query")
         settings.corpusPrompt = try prompt("corpus")
-        return try InformationRetrievalEvaluator(
-            BEIRFolder(data.folder(folder, []), split: section.string("split") ?? "test").data,
-            settings: settings,
-            name: evaluatorName()
-        )
+        return settings
     }
 
     private func nanoBEIREvaluator(_ data: EvaluatorData) throws -> NanoBEIREvaluator {
@@ -354,9 +416,13 @@ package struct EvaluatorRecipe {
 
     // MARK: - Values
 
-    private func evaluatorName() throws -> String { try section.string("name") ?? "" }
+    func evaluatorName() throws -> String { try section.string("name") ?? "" }
 
-    private func truncateDimension() throws -> Int? { try section.int("truncate_dim", in: 1...Int.largestCount) }
+    private func truncateDimension() throws -> Int? {
+        // Weights of a vocabulary have no leading dimensions.
+        guard Self.keys(of: kind).contains("truncate_dim") else { return nil }
+        return try section.int("truncate_dim", in: 1...Int.largestCount)
+    }
 
     private func cutoff() throws -> Int {
         if let k = try section.int("at_k", in: 1...Int.largestCount) { return k }
@@ -366,7 +432,7 @@ package struct EvaluatorRecipe {
     }
 
     /// What the evaluator measures on.
-    private func table(_ data: EvaluatorData) throws -> any TextTable {
+    func table(_ data: EvaluatorData) throws -> any TextTable {
         let given = try section.string("dataset").map(data.open)
         guard let table = given ?? data.table else {
             throw section.missing("dataset", "a table, as the recipe has no eval_dataset")
@@ -375,7 +441,7 @@ package struct EvaluatorRecipe {
         return try TableView(table).keeping(columns: columns)
     }
 
-    private func retrievalSettings() throws -> RetrievalEvaluatorSettings {
+    func retrievalSettings() throws -> RetrievalEvaluatorSettings {
         var settings = RetrievalEvaluatorSettings()
         settings.cutoffs = RetrievalCutoffs(
             mrr: try cutoffs("mrr_at_k") ?? settings.cutoffs.mrr,
@@ -400,7 +466,7 @@ package struct EvaluatorRecipe {
     }
 
     /// A prompt for all data sets, or one for each.
-    private func prompts(_ key: String, _ datasets: [NanoBEIRDataset]) throws -> [NanoBEIRDataset: String] {
+    func prompts(_ key: String, _ datasets: [NanoBEIRDataset]) throws -> [NanoBEIRDataset: String] {
         guard let node = section.node(key) else { return [:] }
         guard case .mapping(let members) = node.content else {
             let text = try section.string(key) ?? ""
@@ -420,7 +486,7 @@ package struct EvaluatorRecipe {
         return prompts
     }
 
-    private func nanoDatasets() throws -> [NanoBEIRDataset]? {
+    func nanoDatasets() throws -> [NanoBEIRDataset]? {
         try texts("dataset_names")?.map { name in
             if let dataset = NanoBEIRDataset(named: name) { return dataset }
             let known = NanoBEIRDataset.allCases.map(\.rawValue)
@@ -432,7 +498,7 @@ package struct EvaluatorRecipe {
         }
     }
 
-    private func nanoFolder(
+    func nanoFolder(
         _ data: EvaluatorData,
         _ datasets: [NanoBEIRDataset],
         includesBM25: Bool
@@ -478,4 +544,9 @@ package struct EvaluatorRecipe {
         if case .list(let items) = node.content { return items }
         return [node]
     }
+}
+
+extension [String] {
+    /// The keys of an evaluator of embedding models as that of sparse models has them.
+    fileprivate var limited: [String] { filter { $0 != "truncate_dim" } + ["max_active_dims"] }
 }

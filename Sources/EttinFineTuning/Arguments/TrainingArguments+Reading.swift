@@ -10,7 +10,7 @@ extension TrainingArguments {
         "output_dir", "overwrite_output_dir", "run_name", "per_device_train_batch_size", "per_device_eval_batch_size",
         "gradient_accumulation_steps", "num_train_epochs", "max_steps", "learning_rate", "learning_rate_mapping",
         "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio", "optim", "weight_decay",
-        "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "bf16_full_eval",
+        "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "bf16_full_eval", "fp16", "fp16_full_eval",
         "gradient_checkpointing", "activation_checkpointing", "seed", "data_seed", "dataloader_drop_last",
         "logging_strategy", "logging_steps", "logging_first_step", "report_to", "disable_tqdm", "eval_strategy",
         "evaluation_strategy", "eval_steps", "eval_delay", "eval_on_start", "save_strategy", "save_steps",
@@ -112,6 +112,14 @@ extension TrainingArguments {
     private mutating func readPrecision(_ section: RecipeSection) throws {
         usesBFloat16 = try section.bool("bf16") ?? false
         evaluatesInBFloat16 = try section.bool("bf16_full_eval") ?? false
+        for (key, other) in [("fp16", "bf16"), ("fp16_full_eval", "bf16_full_eval")]
+        where try section.bool(key) == true {
+            guard try section.bool(other) != true else {
+                throw section.problem(key, "is true beside \(other)", "one of them")
+            }
+            if key == "fp16" { (usesBFloat16, asksForFloat16) = (true, true) } else { evaluatesInBFloat16 = true }
+            notices.append("\(key) takes products in bfloat16, whose range needs no gradient scaler")
+        }
         recomputesLayers =
             try section.bool("activation_checkpointing") ?? section.bool("gradient_checkpointing") ?? false
         device = try section.string("device") ?? "cpu"

@@ -108,8 +108,10 @@ public struct TrainingArguments: Sendable {
     public var epsilon = 1e-8
     /// The largest norm of the gradients; nil for no limit; `max_grad_norm`.
     public var maxGradientNorm: Double? = 1.0
-    /// Whether products are taken in bfloat16; `bf16`.
+    /// Whether products are taken in bfloat16; `bf16`, and `fp16`, for which it stands in.
     public var usesBFloat16 = false
+    /// Whether the recipe asks for float16.
+    package var asksForFloat16 = false
     /// Whether those of evaluations are, too; `bf16_full_eval`.
     public var evaluatesInBFloat16 = false
     /// Whether layers are computed again for their gradients; `gradient_checkpointing`.

@@ -6,7 +6,7 @@ package import Torch
 ///
 /// > Source: sentence-transformers 6.2, `CoSENTLoss`.
 package struct CoSENTLoss: EmbeddingLoss {
-    package let name = "CoSENTLoss"
+    package var name = "CoSENTLoss"
     /// What similarities are multiplied by.
     package var scale = 20.0
     /// How a pair is compared; nil for the angle in complex space, as AnglE does.
@@ -51,7 +51,7 @@ package struct CoSENTLoss: EmbeddingLoss {
 ///
 /// > Source: AnglE, arXiv 2309.12871; sentence-transformers 6.2, `AnglELoss`.
 package struct AnglELoss: EmbeddingLoss {
-    package let name = "AnglELoss"
+    package var name = "AnglELoss"
     private var loss = CoSENTLoss()
 
     /// Creates the loss.

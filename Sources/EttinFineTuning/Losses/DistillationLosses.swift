@@ -14,7 +14,7 @@ package import Torch
 ///
 /// > Source: Hofstätter et al., arXiv 2010.02666; sentence-transformers 6.2, `MarginMSELoss`.
 package struct MarginMSELoss: EmbeddingLoss {
-    package let name = "MarginMSELoss"
+    package var name = "MarginMSELoss"
     /// How texts are scored.
     package var similarity = EmbeddingSimilarity.dot
 
@@ -59,7 +59,7 @@ package struct MarginMSELoss: EmbeddingLoss {
 ///
 /// > Source: sentence-transformers 6.2, `DistillKLDivLoss`.
 package struct DistillKLDivLoss: EmbeddingLoss {
-    package let name = "DistillKLDivLoss"
+    package var name = "DistillKLDivLoss"
     /// How texts are scored.
     package var similarity = EmbeddingSimilarity.dot
     /// What the scores of the model are divided by.
@@ -108,7 +108,7 @@ package struct DistillKLDivLoss: EmbeddingLoss {
 ///
 /// > Source: sentence-transformers 6.2, `MSELoss`.
 package struct MSELoss: EmbeddingLoss {
-    package let name = "MSELoss"
+    package var name = "MSELoss"
 
     package init() {}
 

@@ -85,21 +85,25 @@ package enum EmbeddingLosses {
     }
 
     /// The names of the losses there are.
-    package static var names: [String] { builders.map(\.name) }
+    package static var names: [String] { entries.map(\.name) }
 
     // MARK: - Names
 
-    private typealias Builder = @Sendable (_ arguments: Arguments) throws -> any EmbeddingLoss
-
-    private static let contrast = ["scale", "similarity_fct", "gather_across_devices"]
-    private static let choices = ["directions", "partition_mode", "hardness_mode", "hardness_strength"]
-    private static let cutting = ["mini_batch_size", "mini_batch_num_tokens", "show_progress_bar"]
+    static let contrast = ["scale", "similarity_fct", "gather_across_devices"]
+    static let choices = ["directions", "partition_mode", "hardness_mode", "hardness_strength"]
+    static let cutting = ["mini_batch_size", "mini_batch_num_tokens", "show_progress_bar"]
     private static let guiding = [
         "guide", "temperature", "margin_strategy", "margin", "contrast_anchors", "contrast_positives",
         "gather_across_devices",
     ]
 
-    private static let builders: [(name: String, arguments: [String], build: Builder)] = [
+    private static let catalogue = LossCatalogue<any EmbeddingLoss>(
+        entries: entries,
+        unsupported: unsupported,
+        example: defaultName
+    )
+
+    private static let entries: [LossCatalogue<any EmbeddingLoss>.Entry] = [
         ("MultipleNegativesRankingLoss", contrast + choices, { try $0.multipleNegativesRanking() }),
         (
             "CachedMultipleNegativesRankingLoss", contrast + choices + cutting,
@@ -111,7 +115,7 @@ package enum EmbeddingLosses {
             { try $0.symmetricRanking(cache: $0.cache()) }
         ),
         ("CoSENTLoss", ["scale", "similarity_fct"], { try $0.coSENT() }),
-        ("AnglELoss", ["scale"], { AnglELoss(scale: try $0.positive("scale") ?? 20) }),
+        ("AnglELoss", ["scale"], { try $0.angle() }),
         ("CosineSimilarityLoss", ["loss_fct", "cos_score_transformation"], { try $0.cosineSimilarity() }),
         ("MarginMSELoss", ["similarity_fct"], { try $0.marginMSE() }),
         (
@@ -139,56 +143,25 @@ package enum EmbeddingLosses {
     ]
 
     fileprivate static func loss(_ node: YAMLNode, _ context: Context) throws -> any EmbeddingLoss {
-        let (key, isNested): (YAMLNode, Bool) =
-            if case .mapping = node.content { (node["type"] ?? YAMLNode(.mapping([]), line: node.line), true) } else {
-                (node, false)
-            }
-        let path = isNested ? RecipeSection.joined(context.path, "type") : context.path
-        let place = RecipeSection.place(context.file, key.line, path)
-        guard case .scalar(let name, _) = key.content, !key.isNull else {
-            let found = isNested && node["type"] == nil ? "is not there" : "is \(key.shownText)"
-            throw RecipeError(.missing, place, found: found, expected: "the name of a loss, such as \(defaultName)")
-        }
-        guard let builder = builders.first(where: { $0.name == name }) else {
-            if unsupported.contains(name) {
-                throw RecipeError(
-                    .unsupported,
-                    place,
-                    found: "is \(name), which is not supported",
-                    expected: "one of \(names.joined(separator: ", "))"
-                )
-            }
-            let suggestion = SpellingSuggestion.nearest(name, names).map { "; did you mean \($0)?" } ?? ""
-            throw RecipeError(
-                .invalidOption,
-                place,
-                found: "is \(key.shownText)",
-                expected: "one of \(names.joined(separator: ", "))\(suggestion)"
-            )
-        }
-        let section = try RecipeSection(
-            isNested ? node : YAMLNode(.mapping([]), line: node.line),
-            path: context.path,
-            name: context.file,
-            schema: ["type"] + builder.arguments,
-            of: RecipeSchema(document: name)
-        )
-        return try builder.build(Arguments(name: name, section: section, context: context))
+        try catalogue.loss(node, context)
     }
 }
 
 // MARK: -
 
 /// The arguments of a loss.
-private struct Arguments {
+struct LossArguments {
     let name: String
     let section: RecipeSection
     let context: EmbeddingLosses.Context
 
     // MARK: Losses
 
-    func multipleNegativesRanking(cache: GradientCacheSettings? = nil) throws -> any EmbeddingLoss {
-        var loss = try ranking(cache: cache)
+    func multipleNegativesRanking(
+        _ defaults: MultipleNegativesRankingLoss = MultipleNegativesRankingLoss(),
+        cache: GradientCacheSettings? = nil
+    ) throws -> any EmbeddingLoss {
+        var loss = try ranking(defaults, cache: cache)
         if let directions = try names("directions", MultipleNegativesRankingLoss.Direction.self) {
             guard directions.contains(.queryToDoc) else {
                 throw section.problem("directions", "has no query_to_doc", "query_to_doc, and perhaps others")
@@ -211,15 +184,18 @@ private struct Arguments {
     }
 
     func symmetricRanking(cache: GradientCacheSettings? = nil) throws -> any EmbeddingLoss {
-        var loss = try ranking(cache: cache)
+        var loss = try ranking(MultipleNegativesRankingLoss(), cache: cache)
         loss.directions = [.queryToDoc, .docToQuery]
         loss.partition = .perDirection
         return loss
     }
 
-    private func ranking(cache: GradientCacheSettings?) throws -> MultipleNegativesRankingLoss {
+    private func ranking(
+        _ defaults: MultipleNegativesRankingLoss,
+        cache: GradientCacheSettings?
+    ) throws -> MultipleNegativesRankingLoss {
         try refuseGathering()
-        var loss = MultipleNegativesRankingLoss()
+        var loss = defaults
         loss.name = name
         loss.cache = cache
         loss.scale = try positive("scale") ?? loss.scale
@@ -229,6 +205,7 @@ private struct Arguments {
 
     func coSENT() throws -> any EmbeddingLoss {
         var loss = CoSENTLoss()
+        loss.name = name
         loss.scale = try positive("scale") ?? loss.scale
         if try section.string("similarity_fct") == Similarity.angle {
             loss.similarity = nil
@@ -238,8 +215,15 @@ private struct Arguments {
         return loss
     }
 
+    func angle() throws -> any EmbeddingLoss {
+        var loss = AnglELoss(scale: try positive("scale") ?? 20)
+        loss.name = name
+        return loss
+    }
+
     func cosineSimilarity() throws -> any EmbeddingLoss {
         var loss = CosineSimilarityLoss()
+        loss.name = name
         loss.function = try torchName("loss_fct", CosineSimilarityLoss.Function.self) ?? loss.function
         loss.transformation =
             try torchName("cos_score_transformation", CosineSimilarityLoss.Transformation.self) ?? loss.transformation
@@ -248,14 +232,16 @@ private struct Arguments {
 
     func marginMSE() throws -> any EmbeddingLoss {
         var loss = MarginMSELoss()
+        loss.name = name
         loss.similarity = try similarity(Similarity.pairs) ?? loss.similarity
         return loss
     }
 
-    func distillKLDiv() throws -> any EmbeddingLoss {
+    func distillKLDiv(temperature usual: Double = 1) throws -> any EmbeddingLoss {
         var loss = DistillKLDivLoss()
+        loss.name = name
         loss.similarity = try similarity(Similarity.pairs) ?? loss.similarity
-        let temperature = try positive("temperature") ?? 1
+        let temperature = try positive("temperature") ?? usual
         loss.studentTemperature = try positive("student_temperature") ?? temperature
         loss.teacherTemperature = try positive("teacher_temperature") ?? temperature
         return loss
@@ -263,6 +249,7 @@ private struct Arguments {
 
     func triplet() throws -> any EmbeddingLoss {
         var loss = TripletLoss()
+        loss.name = name
         loss.distance = try metric(TripletLoss.Distance.self) ?? loss.distance
         loss.margin = try section.double("triplet_margin") ?? loss.margin
         return loss
@@ -291,7 +278,9 @@ private struct Arguments {
                 "no value, and a teacher whose embeddings are as wide as the model's"
             )
         }
-        return MSELoss()
+        var loss = MSELoss()
+        loss.name = name
+        return loss
     }
 
     func gistEmbed(cache: GradientCacheSettings? = nil) throws -> any EmbeddingLoss {

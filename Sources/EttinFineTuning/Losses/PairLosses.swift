@@ -26,7 +26,7 @@ package struct CosineSimilarityLoss: EmbeddingLoss {
         case tanh = "Tanh"
     }
 
-    package let name = "CosineSimilarityLoss"
+    package var name = "CosineSimilarityLoss"
     /// How the difference from the label becomes a loss.
     package var function = Function.meanSquaredError
     /// What the cosine is put through.

@@ -23,7 +23,7 @@ package struct TripletLoss: EmbeddingLoss {
         }
     }
 
-    package let name = "TripletLoss"
+    package var name = "TripletLoss"
     /// How far two texts are from each other.
     package var distance = Distance.euclidean
     /// How much nearer the positive is to be.

@@ -4,7 +4,8 @@ import EttinTraining
 
 /// Reads the data sets of a recipe.
 struct DatasetReader {
-    private static let keys = ["path", "columns", "select", "test_size", "seed"]
+    private static let keys = ["path", "columns", "select"] + splitKeys
+    private static let splitKeys = ["test_size", "seed", "rows"]
 
     private let section: RecipeSection
     /// Every key of the recipe.
@@ -19,7 +20,7 @@ struct DatasetReader {
         var sets = try datasets("train_dataset")
         let columns = try section.texts("columns")
         let select = try section.int("train_select", in: 1...Int.largestCount)
-        let split = try split(section.section("train_test_split", ["test_size", "seed"]))
+        let split = try split(section.section("train_test_split", Self.splitKeys))
         for index in sets.indices {
             sets[index].columns = sets[index].columns ?? columns
             sets[index].select = sets[index].select ?? select
@@ -75,11 +76,14 @@ struct DatasetReader {
             $0 > 0 && ($0 < 1 || ($0 == $0.rounded() && $0 <= Double(Int.largestCount)))
         }
         let seed = try values.int("seed", in: 0...Int.largestCount)
+        let rows = try values.int("rows", in: 2...Int.largestCount)
         guard let size else {
-            if seed != nil { throw values.missing("test_size", "the number of rows that a split is to set aside") }
+            guard seed == nil, rows == nil else {
+                throw values.missing("test_size", "the number of rows that a split is to set aside")
+            }
             return nil
         }
-        return DatasetRecipe.Split(testSize: size, seed: seed ?? 42)
+        return DatasetRecipe.Split(testSize: size, seed: seed ?? 42, rows: rows)
     }
 
     static func texts(_ node: YAMLNode, _ path: String, _ name: String) throws -> [String] {

@@ -6,6 +6,8 @@ public struct DatasetRecipe: Sendable, Hashable {
         public var testSize: Double
         /// The seed of the permutation.
         public var seed: Int
+        /// The first rows, of which it is a part; nil for all.
+        public var rows: Int?
     }
 
     /// The name among several; nil for the only one.

@@ -44,6 +44,7 @@ struct FineTuningData {
             if let split = set.split {
                 let size: TableView.TestSize =
                     split.testSize < 1 ? .fraction(split.testSize) : .count(Int(split.testSize))
+                table = try split.rows.map { try table.select(0..<$0) } ?? table
                 let parts = try table.trainTestSplit(testSize: size, seed: UInt64(split.seed))
                 tests.append(try columns(parts.test, set))
                 table = parts.train

@@ -38,8 +38,10 @@ struct FineTuningEvaluation {
             let begin = ContinuousClock.now
             let (loss, batches) = try loss(of: dataset, subject)
             metrics.append(("\(prefix)_loss", loss.total))
-            metrics += loss.components.map { ("\(prefix)_\($0.key)", $0.value.rounded(places: 4)) }
             metrics += speed(prefix, since: begin, samples: dataset.batches.rowCount, batches: batches)
+            // The original logs parts of the loss of the only data set alone, and last.
+            guard dataset.name == nil else { continue }
+            metrics += loss.components.map { ("\(prefix)_\($0.key)", $0.value.rounded(places: 4)) }
         }
         guard let evaluator else { return metrics }
         let place = EvaluationPlace(folder: folder, epoch: epoch(clock), step: clock.batch)

@@ -147,7 +147,8 @@ extension FineTuningPlan {
         )
         lines.add("tokens", NumberText.compact(totalTokens))
         lines.add("learning rate", rateText)
-        lines.add("precision", arguments.usesBFloat16 ? "bf16" : "fp32")
+        let precision = arguments.usesBFloat16 ? "bf16" : "fp32"
+        lines.add("precision", precision + (arguments.asksForFloat16 ? ", in place of fp16" : ""))
         lines.heading("memory")
         lines.add("weights, gradients, moments", NumberText.bytes(stateBytes))
         lines.add("activations", "about \(NumberText.bytes(activationBytes))")

@@ -240,7 +240,10 @@ public final class FineTuningSession {
         let arguments = recipe.arguments
         let rates = arguments.rateRules.map { "\(quoted($0.pattern)): \($0.rate)" }
         let splits = recipe.trainData.map { set in
-            set.split.map { "test_size \($0.testSize) with seed \($0.seed)" } ?? "none"
+            set.split.map { split in
+                let rows = split.rows.map { " of the first \($0) rows" } ?? ""
+                return "test_size \(split.testSize) with seed \(split.seed)\(rows)"
+            } ?? "none"
         }
         let common: [String: String] = [
             "model_name_or_path": recipe.model,

@@ -1,7 +1,7 @@
 import EttinJSON
 public import EttinModel
 public import EttinTokenizer
-import Torch
+package import Torch
 
 /// Turns texts into weights of a vocabulary, as sentence-transformers' `SparseEncoder` does: SPLADE.
 ///
@@ -26,6 +26,7 @@ public final class SparseEmbeddingPipeline {
     public let preparer: Preparer
     /// What the folder's files say that has no effect, a sentence each.
     public let notices: [String]
+    private var precision = Precision.full
     private let divergence: Divergence
 
     /// Results of this many values exist at a time, 64 MB.
@@ -50,6 +51,25 @@ public final class SparseEmbeddingPipeline {
             try model.chain.transformers.flatMap { try ModelFolderNotices.all(folder: $0.folder) + $0.settings.notices }
             + widened + model.settings.notices + tokenizer.notices
     }
+
+    /// Computes with a model that is being trained, as it is at each call: nothing is packed, and there is no dropout.
+    ///
+    /// - Parameters:
+    ///   - model: The model.
+    ///   - preparer: What prepares its texts; nil for one from the folder that the model was loaded from.
+    ///   - precision: The precision that it is trained in.
+    /// - Throws: As ``init(folder:options:)`` for the files of tokenizers.
+    package init(training model: SparseModel, preparer: Preparer? = nil, precision: Precision = .full) throws {
+        self.model = model
+        self.preparer = try preparer ?? Preparer(model)
+        self.precision = precision
+        tokenizer = try self.preparer.tokenizer()
+        divergence = Divergence(ofTraining: model.chain.transformers.first?.folder ?? "")
+        notices = []
+    }
+
+    /// The folder of the model.
+    package var folder: String { divergence.folder }
 
     /// Encodes texts.
     ///
@@ -110,8 +130,7 @@ public final class SparseEmbeddingPipeline {
                 let batch = PackedBatch(places.map { prepared[$0].tokenIDs })
                 let weights: [Float] = try withRecovery {
                     try withoutGradients {
-                        let features = model.chain(batch, task: role?.rawValue)
-                        return try features[FeatureName.sentenceEmbedding].to(.float32).array()
+                        try model(batch, task: role?.rawValue, precision: precision).array()
                     }
                 }
                 try weights.withUnsafeBufferPointer { weights in

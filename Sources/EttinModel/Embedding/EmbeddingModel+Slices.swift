@@ -2,11 +2,7 @@ import Torch
 
 extension EmbeddingModel {
     /// Whether a training pass drops activations anywhere, so that it differs from inference.
-    package var dropsActivations: Bool {
-        let trunks = chain.transformers.map(\.trunk)
-        return chain.allModules.contains { $0 is DropoutModule }
-            || trunks.contains { $0.configuration.dropsActivations || $0.hasAdapters }
-    }
+    package var dropsActivations: Bool { chain.dropsActivations }
 
     /// Computes with weights that are prepacked for inference on the CPU, which are given up afterwards.
     ///
@@ -25,6 +21,15 @@ extension EmbeddingModel {
             return try body()
         }
         return try trunk.withPrepackedWeights(.float32, longestSequence: longestText, body)
+    }
+}
+
+extension ModuleChain {
+    /// Whether a training pass drops activations anywhere, so that it differs from inference.
+    var dropsActivations: Bool {
+        let trunks = transformers.map(\.trunk)
+        return allModules.contains { $0 is DropoutModule }
+            || trunks.contains { $0.configuration.dropsActivations || $0.hasAdapters }
     }
 }
 

@@ -222,6 +222,6 @@ public final class EmbeddingModel: Module {
             format: format,
             layout: layout
         )
-        try settings.write(toFolder: folder, format: format, layout: layout)
+        try settings.write(toFolder: folder, format: format)
     }
 }

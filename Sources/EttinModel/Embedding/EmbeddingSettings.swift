@@ -110,19 +110,21 @@ public struct EmbeddingSettings: Sendable, Hashable {
     /// - Parameters:
     ///   - folder: An existing folder.
     ///   - format: The generation of transformers that the files name.
-    ///   - layout: The layout of the folder.
+    ///   - modelType: The Python class of the model.
+    ///   - others: Settings that only models of this class have.
     /// - Throws: `CheckpointError` when a file cannot be written.
     func write(
         toFolder folder: String,
         format: ModernBERTConfiguration.Format,
-        layout: ModuleLayout = .version5
+        modelType: String = "SentenceTransformer",
+        _ others: JSONObject = [:]
     ) throws {
         // Both generations name these two, as empty texts where they have none.
         var prompts = JSONObject(["query", "document"].map { ($0, .string(self.prompts[$0] ?? "")) })
         for (name, text) in self.prompts.sorted(by: { $0.key < $1.key }) { prompts[name] = .string(text) }
 
         var model: JSONObject = [
-            "model_type": "SentenceTransformer",
+            "model_type": .string(modelType),
             "__version__": [
                 // The release whose rules for texts and prompts the model follows.
                 "sentence_transformers": generation == .version5 ? "5.3.0" : "6.2.0",
@@ -134,6 +136,7 @@ public struct EmbeddingSettings: Sendable, Hashable {
             "similarity_fn_name": .string(similarity.rawValue),
         ]
         if let truncateDimension { model["truncate_dim"] = JSONValue(truncateDimension) }
+        for member in others { model[member.key] = member.value }
         try JSONFile.write(.object(model), toFolder: folder, name: Self.file)
     }
 

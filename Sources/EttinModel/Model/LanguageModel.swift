@@ -189,18 +189,35 @@ public final class LanguageModel: Module, PretrainedModel {
         )
     }
 
+    /// Computes with weights that are prepacked for inference, which are given up afterwards; see
+    /// ``ModernBERT/withPrepackedWeights(_:longestSequence:_:)``.
+    package func withPrepackedWeights<Result>(
+        _ precision: ComputeDType,
+        longestSequence: Int,
+        _ body: () throws -> Result
+    ) rethrows -> Result {
+        guard fusedHead == nil else { return try body() }
+        fusedHead = makeFusedHead(precision)
+        defer { fusedHead = nil }
+        return try model.withPrepackedWeights(precision, longestSequence: longestSequence, body)
+    }
+
+    private func makeFusedHead(_ precision: ComputeDType) -> FusedHead {
+        FusedHead(
+            head,
+            output: decoder.weight ?? model.embeddings.tokens.weight,
+            bias: decoder.bias,
+            precision: precision
+        )
+    }
+
     /// Prepacks the weights for inference on the CPU; see ``ModernBERT/prepackWeights(_:)``.
     ///
     /// Logits are float32 from then on. With int8 the head computes in bfloat16, as it is where a token is decided.
     ///
     /// - Parameter precision: The precision of the products.
     package func prepackWeights(_ precision: ComputeDType) {
-        fusedHead = FusedHead(
-            head,
-            output: decoder.weight ?? model.embeddings.tokens.weight,
-            bias: decoder.bias,
-            precision: precision
-        )
+        fusedHead = makeFusedHead(precision)
         model.prepackWeights(precision)
     }
 }

@@ -6,6 +6,8 @@ package import Torch
 /// > Source: sentence-transformers `sparse_encoder/modules/splade_pooling.py`.
 package final class SpladePoolingModule: Module, FeatureModule {
     package static let classPath = "sentence_transformers.sparse_encoder.models.SpladePooling"
+    package static let newClassPath: String? =
+        "sentence_transformers.sparse_encoder.modules.splade_pooling.SpladePooling"
 
     /// How the weights of a sequence's tokens are put together.
     package enum Strategy: String, CaseIterable, Sendable {
@@ -29,9 +31,9 @@ package final class SpladePoolingModule: Module, FeatureModule {
     }
 
     /// How the weights of a sequence's tokens are put together.
-    package let strategy: Strategy
+    package var strategy: Strategy
     /// What makes a weight of a logit.
-    package let saturation: Saturation
+    package var saturation: Saturation
     private var statedSize: Int?
     private var size = 0
 
@@ -98,7 +100,7 @@ package final class SpladePoolingModule: Module, FeatureModule {
     package func write(_ folder: FeatureModuleFolder) throws {
         try folder.write([
             "pooling_strategy": .string(strategy.rawValue), "activation_function": .string(saturation.rawValue),
-            "word_embedding_dimension": JSONValue(size),
+            folder.layout == .version6 ? "embedding_dimension" : "word_embedding_dimension": JSONValue(size),
         ])
     }
 }

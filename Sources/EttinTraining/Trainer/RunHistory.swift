@@ -49,12 +49,14 @@ package struct RunHistory {
         return entry
     }
 
-    /// Makes the entries of an evaluation: one for each data set, which begins with its loss and ends with its speed.
+    /// Makes the entries of an evaluation: one for each data set, which begins with its loss and ends with its speed, and
+    /// that of the only data set with the parts of its loss.
     mutating func log(evaluation metrics: [(key: String, value: Double)], epoch: Double, step: Int) {
         var rest = metrics[...]
         repeat {
+            let isOnly = rest.first?.key == "eval_loss"
             let end = rest.firstIndex { $0.key.hasSuffix("_steps_per_second") } ?? rest.endIndex
-            let next = rest[end...].firstIndex { $0.key.hasSuffix("_loss") } ?? rest.endIndex
+            let next = isOnly ? rest.endIndex : rest[end...].firstIndex { $0.key.hasSuffix("_loss") } ?? rest.endIndex
             log(Array(rest[..<next]), epoch: epoch, step: step)
             rest = rest[next...]
         } while !rest.isEmpty

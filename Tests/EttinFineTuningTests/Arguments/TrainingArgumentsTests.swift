@@ -86,7 +86,7 @@ struct TrainingArgumentsTests {
         arguments: [
             Refusal(values: ["learning_rates=1"], text: "did you mean learning_rate?"),
             Refusal(values: ["learning_rate=0"], text: "a number above 0"),
-            Refusal(values: ["fp16=true"], text: "bf16"),
+            Refusal(values: ["fp16=true", "bf16=true"], text: "one of them"),
             Refusal(values: ["push_to_hub=true"], text: "ettin push"),
             Refusal(values: ["deepspeed=ds.json"], text: "one process trains"),
             Refusal(values: ["optim=adafactor"], text: "adamw_torch"),

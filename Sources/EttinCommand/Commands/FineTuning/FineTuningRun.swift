@@ -8,6 +8,7 @@ import Torch
 enum FineTuningKind: String, CaseIterable {
     case embedding
     case reranker
+    case sparse
 
     /// Checks a recipe.
     ///
@@ -16,6 +17,7 @@ enum FineTuningKind: String, CaseIterable {
         switch self {
         case .embedding: _ = try EmbeddingRecipe(path: path, overrides: values)
         case .reranker: _ = try RerankerRecipe(path: path, overrides: values)
+        case .sparse: _ = try SparseRecipe(path: path, overrides: values)
         }
     }
 
@@ -35,6 +37,9 @@ enum FineTuningKind: String, CaseIterable {
         case .reranker:
             let recipe =
                 try path.map { try RerankerRecipe(path: $0, overrides: values) } ?? RerankerRecipe(values: values)
+            return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
+        case .sparse:
+            let recipe = try path.map { try SparseRecipe(path: $0, overrides: values) } ?? SparseRecipe(values: values)
             return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
         }
     }

@@ -14,8 +14,9 @@ struct FinetuneGroup: ParsableCommand {
               ettin finetune embedding Recipes/finetune/embedding-snli.yaml --dry-run
               ettin finetune reranker --model jhu-clsp/ettin-encoder-17m \\
                 --train labeled.jsonl --output output/reranker
+              ettin finetune sparse --model jhu-clsp/ettin-encoder-17m --train pairs.jsonl
             """,
-        subcommands: [FinetuneEmbedding.self, FinetuneReranker.self]
+        subcommands: [FinetuneEmbedding.self, FinetuneReranker.self, FinetuneSparse.self]
     )
 }
 
