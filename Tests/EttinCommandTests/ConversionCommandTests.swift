@@ -35,6 +35,28 @@ struct ConversionCommandTests {
         }
     }
 
+    @Test("A reranker's head becomes modules and a classification head again, with the same scores")
+    func heads() throws {
+        try TinyClassifiers.with("ForSequenceClassification", labels: ["relevance"]) { model in
+            try withTemporaryFolder { folder in
+                let (modular, classifier) = ("\(folder)/modular", "\(folder)/classifier")
+                let result = try Command.succeed(["convert", model, modular, "--head", "modular", "--json"])
+                #expect(try result.document()["head"] == "modular")
+                let back = try Command.succeed(["convert", modular, classifier, "--head", "classification"])
+                #expect(back.errors.contains("wrote reranker with a classification head"))
+                #expect(FileManager.default.fileExists(atPath: "\(modular)/modules.json"))
+                #expect(!FileManager.default.fileExists(atPath: "\(classifier)/modules.json"))
+                let call = ["a cat", "A cat sits.", "A dog runs.", "--json"]
+                let scores = try [model, modular, classifier].map { try Command.succeed(["rerank", $0] + call).output }
+                #expect(scores[1] == scores[0] && scores[2] == scores[0])
+                try Command.fail(
+                    ["convert", modular, "\(folder)/again", "--head", "modular"],
+                    saying: "has a modular head already; expected a reranker with a classification head"
+                )
+            }
+        }
+    }
+
     @Test("What cannot be converted is one line of error, and nothing is written")
     func impossibleConversions() throws {
         let models = try TinyModels.shared()
@@ -44,6 +66,9 @@ struct ConversionCommandTests {
             let cases: [([String], Int32, String)] = [
                 ([models.encoder, new, "--to", "encoder"], 1, "is already an encoder; expected a decoder"),
                 ([models.encoder, new], 64, "converting a model needs --to encoder or --to decoder"),
+                ([models.encoder, new, "--to", "decoder", "--head", "modular"], 64, "cannot be combined"),
+                ([models.encoder, new, "--head", "modular"], 1, "expected a reranker"),
+                ([file, new, "--head", "modular"], 64, "--head applies to a reranker"),
                 ([models.encoder, new, "--to", "both"], 64, "'both' is invalid for '--to <to>'"),
                 (
                     [models.encoder, new, "--to", "decoder", "--config", "x"], 64,

@@ -28,6 +28,8 @@ extension Pooling: ExpressibleByArgument {}
 
 extension TextRole: ExpressibleByArgument {}
 
+extension RerankerModel.Head: ExpressibleByArgument {}
+
 extension EmbeddingPrecision: ExpressibleByArgument {}
 
 extension EmbeddingSimilarity: ExpressibleByArgument {}
