@@ -99,13 +99,57 @@ private struct ContrastiveTask: StepTask {
     }
 }
 
+/// SpladeLoss of SparseMultipleNegativesRankingLoss with the default weights.
+private struct SparseTask: StepTask {
+    private let model: SparseModel
+    private let objective: SparseObjective
+
+    init(folder: String) throws {
+        model = try SparseModel.loadForTraining(folder: folder)
+        objective = try SparseLosses.make(nil)
+    }
+
+    var module: Module { model }
+
+    func batch(_ request: JSONValue) throws -> StepBatch {
+        let batch = PreparedLossBatch(
+            columns: (request["columns"]?.arrayValue ?? []).map { tokenIDs($0).map { PreparedText($0) } }
+        )
+        return { try objective.backward(model, batch, factor: 1, dropout: $0, precision: $1).total }
+    }
+}
+
+/// BinaryCrossEntropyLoss of one column of pairs, by "labels".
+private struct RerankerTask: StepTask {
+    private let model: RerankerModel
+
+    init(folder: String) throws { model = try RerankerModel(folder: folder) }
+
+    var module: Module { model }
+
+    func batch(_ request: JSONValue) throws -> StepBatch {
+        let columns = [tokenIDs(request["columns"]?[0]).map { PreparedText($0) }]
+        let labels = LossLabels(.real, (request["labels"]?.arrayValue ?? []).compactMap(\.doubleValue))
+        let loss = BinaryCrossEntropyLoss()
+        return { dropout, precision in
+            try model.backward(columns, cache: nil, weight: 1, dropout: dropout, precision: precision) { scores in
+                try loss.backward(RerankerLossBatch(scores: scores, labels: labels), weight: 1)
+            }
+        }
+    }
+}
+
 /// What can be asked for by name.
 private enum StepTasks: String, CaseIterable {
     case contrastive
+    case sparse
+    case reranker
 
     func load(_ folder: String) throws -> any StepTask {
         switch self {
         case .contrastive: try ContrastiveTask(folder: folder)
+        case .sparse: try SparseTask(folder: folder)
+        case .reranker: try RerankerTask(folder: folder)
         }
     }
 }
