@@ -1,14 +1,15 @@
-"""Folders of `ettin finetune embedding` in sentence-transformers 5.3, and of its trainer in `ettin embed`.
+"""Folders of `ettin finetune` in sentence-transformers 5.3, and of its trainers in `ettin embed` and `ettin rerank`.
 
 Needs the program ettin, whose folder is named by ETTIN_BIN_DIR, and the environment of requirements-pylate.txt. The
 batches of 5.3 have another order, so runs are compared with version 6 (test_finetune_embedding.py).
 """
 
+import finetune_reranker_runs as reranker_runs
 import pytest
-from descendants import TEXTS, close, embeddings
+from descendants import PAIRS, TEXTS, close, embeddings
 from finetune_original import Original
 from finetune_runs import CARD, Ours, Place
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 
 MODELS = {"encoder": "mean", "decoder": "lasttoken"}
 
@@ -40,3 +41,34 @@ def test_a_folder_that_version_5_trained_embeds_here(place, model, measured):
     theirs = Original(recipe(place, f"theirs-{model}", model))
     vectors = embeddings(theirs.save(theirs.output / "final"), *TEXTS, "--truncate")
     measured("fine-tuning: folders of 5.3 in ettin embed", close(vectors, theirs.embeddings(TEXTS)))
+
+
+# --- Rerankers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rerankers(tmp_path_factory, small_tokenizer):
+    return reranker_runs.Place(tmp_path_factory.mktemp("rerankers"), small_tokenizer)
+
+
+def test_a_reranker_loads_in_version_5_with_equal_scores(rerankers, tmp_path, measured):
+    recipe = rerankers.recipe(
+        "ours", model_name_or_path=str(rerankers.folder / "encoder"), max_steps=4, save_strategy="steps", save_steps=2)
+    for layout in (5, 6):
+        ours = reranker_runs.OurReranker(recipe | {"output_dir": f"{recipe['output_dir']}-{layout}"}, "--layout", layout)
+        there = CrossEncoder(str(ours.final), device="cpu")
+        found = reranker_runs.scores(ours.final, tmp_path, PAIRS)
+        measured("rerankers: our folders in sentence-transformers 5.3", close(found, there.predict(PAIRS)))
+        checkpoint = CrossEncoder(str(ours.output / ours.checkpoints[-1]), device="cpu")
+        close(checkpoint.predict(PAIRS), there.predict(PAIRS), 1e-6)
+
+
+def test_a_reranker_that_version_5_trained_is_used_and_trained_here(rerankers, tmp_path, measured):
+    theirs = reranker_runs.Original(rerankers.recipe("theirs", max_steps=4))
+    folder = theirs.save(tmp_path / "theirs")
+    found = reranker_runs.scores(folder, tmp_path, PAIRS)
+    measured("rerankers: folders of 5.3 here", close(found, theirs.model.predict(PAIRS)))
+    ours = reranker_runs.OurReranker(
+        rerankers.recipe("again", model_name_or_path=str(folder), activation_fn="torch.nn.Identity", max_steps=1, warmup_steps=1))
+    there = CrossEncoder(str(ours.final), device="cpu")
+    close(there.predict(PAIRS), reranker_runs.scores(folder, tmp_path, PAIRS, "--activation", "identity"))

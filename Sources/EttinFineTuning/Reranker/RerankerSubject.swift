@@ -92,7 +92,7 @@ final class RerankerSubject: FineTuningSubject {
                 guard isListed, let counts = loss.labelCounts(texts: texts), !counts.contains(labels) else { return nil }
                 let expected =
                     counts.count == 1
-                    ? "\(counts.lowerBound), one for each of the \(counts.lowerBound) documents"
+                    ? "\(counts.lowerBound), one for each document"
                     : "\(counts.lowerBound) or \(counts.upperBound)"
                 return (set.labelName ?? "", "has \(labels) number\(labels == 1 ? "" : "s")", expected)
             }

@@ -154,7 +154,7 @@ struct RerankerLossTests {
     ]
 
     /// Columns of three pairs each.
-    static let columns: [(example: Example, columns: Int, classes: Int)] = [
+    static let several: [(example: Example, columns: Int, classes: Int)] = [
         (
             Example(
                 recipe: "CrossEntropyLoss",
@@ -229,9 +229,9 @@ struct RerankerLossTests {
         try expect(example, RerankerLossBatch(scores: [leaf], labels: example.labels, counts: [4, 2]), leaf)
     }
 
-    @Test("Losses of columns have the original's values and gradients", arguments: 0..<columns.count)
+    @Test("Losses of columns have the original's values and gradients", arguments: 0..<several.count)
     func columns(_ index: Int) throws {
-        let (example, columns, classes) = Self.columns[index]
+        let (example, columns, classes) = Self.several[index]
         let values: [Float] = [1.2, -0.7, 0.3, 2, -1.5, 0.1, 0.8, -0.4, 0.6]
         let leaf = leaf(Array(values.prefix(columns * classes * 3)), columns: classes)
         let scores = (0..<columns).map { leaf.narrowed(along: 0, from: 3 * $0, count: 3) }
@@ -277,7 +277,7 @@ struct RerankerLossTests {
             ("{type: BinaryCrossEntropyLoss, activation_fn: Sigmoide}", "did you mean Sigmoid?"),
             ("{type: LambdaLoss, weighting_scheme: NDCGLoss3Scheme}", "NDCGLoss2PPScheme"),
             ("{type: LambdaLoss, weighting_scheme: {type: LambdaRankScheme, mu: 3}}", "mu with NDCGLoss2PPScheme"),
-            ("{type: LambdaLoss, k: 0}", "1 or more"), ("{type: LambdaLoss, reduction_log: e}", "natural, binary"),
+            ("{type: LambdaLoss, k: 0}", "a whole number, 1 to"), ("{type: LambdaLoss, reduction_log: e}", "natural, binary"),
             ("{type: PListMLELoss, lambda_weight: mine}", "PListMLELambdaWeight, or null"),
             ("{type: CachedMultipleNegativesRankingLoss, mini_batch_size: 0}", "1 "),
             ("{type: MultipleNegativesRankingLoss, scale: 0}", "above 0"), ("{scale: 3}", "the name of a loss"),
