@@ -15,7 +15,7 @@ func runFineTuning(_ arguments: [String]) throws {
         path: arguments[1],
         overrides: arguments.dropFirst(2) + ["output_dir=\(arguments[1])-batches"]
     )
-    let session = try EmbeddingFineTuning(recipe)
+    let session = try FineTuningSession(recipe)
     let group = recipe.arguments.accumulationSteps
     var steps = session.plan.length.totalSteps
     for epoch in 0... where steps > 0 {

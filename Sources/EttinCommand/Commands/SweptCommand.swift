@@ -6,15 +6,17 @@ import Torch
 /// The commands whose recipes can be swept.
 enum SweptCommand: CaseIterable {
     case pretraining
-    case embeddingFineTuning
+    case fineTuning(FineTuningKind)
+
+    static let allCases = [SweptCommand.pretraining] + FineTuningKind.allCases.map { .fineTuning($0) }
 
     /// The command as a sweep file names it.
     var command: SweepCommand {
         switch self {
         case .pretraining:
             SweepCommand(name: "pretrain", outputKey: "save_folder", overrides: ["autoresume=true"])
-        case .embeddingFineTuning:
-            SweepCommand(name: "finetune embedding", outputKey: "output_dir", overrides: ["autoresume=true"])
+        case .fineTuning(let kind):
+            SweepCommand(name: "finetune \(kind.rawValue)", outputKey: "output_dir", overrides: ["autoresume=true"])
         }
     }
 
@@ -27,8 +29,8 @@ enum SweptCommand: CaseIterable {
             let recipe = try PretrainingRecipe(path: path, overrides: run.overrides)
             try recipe.checkRunnable()
             return try recipe.state(inFolder: run.outputFolder)
-        case .embeddingFineTuning:
-            _ = try EmbeddingRecipe(path: path, overrides: run.overrides)
+        case .fineTuning(let kind):
+            try kind.check(recipe: path, run.overrides)
             return try RunState(ofFineTuning: run.outputFolder)
         }
     }
@@ -50,8 +52,8 @@ enum SweptCommand: CaseIterable {
             let device = try place.prepare(orElse: recipe.device)
             let outcome = try Training([recipe], device: device, changes).run()
             return outcome.isInterrupted ? .interrupted : .finished
-        case .embeddingFineTuning:
-            return try FinetuneEmbedding.session(EmbeddingRecipe(path: path, overrides: run.overrides), place).run()
+        case .fineTuning(let kind):
+            return try kind.session(recipe: path, run.overrides, place).run()
         }
     }
 }

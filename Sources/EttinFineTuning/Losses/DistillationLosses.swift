@@ -29,6 +29,7 @@ package struct MarginMSELoss: EmbeddingLoss {
         case nil: throw unsuitable("no label column", expected + ", in label, labels, score or scores")
         case .integer, .real:
             if negatives != 1 { throw unsuitable("one label in each row", expected) }
+        case .lists: throw unsuitable("lists of labels", expected)
         case .list(let count):
             if count != negatives, count != negatives + 1 {
                 throw unsuitable("a list of \(count) labels in each row", expected)
@@ -76,6 +77,7 @@ package struct DistillKLDivLoss: EmbeddingLoss {
         case nil: throw unsuitable("no label column", expected + ", in label, labels, score or scores")
         case .list(let count): throw unsuitable("a list of \(count) labels in each row", expected)
         case .integer, .real: throw unsuitable("one label in each row", expected)
+        case .lists: throw unsuitable("lists of labels", expected)
         }
     }
 
@@ -123,6 +125,7 @@ package struct MSELoss: EmbeddingLoss {
             )
         case nil: throw unsuitable("no label column", expected + ", in label, labels, score or scores")
         case .integer, .real: throw unsuitable("one label in each row", expected)
+        case .lists: throw unsuitable("lists of labels", expected)
         }
     }
 

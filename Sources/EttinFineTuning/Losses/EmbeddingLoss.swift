@@ -103,6 +103,7 @@ extension EmbeddingLoss {
         switch labels {
         case .integer, .real: return
         case .list(let count): throw unsuitable("a list of \(count) labels in each row", expected)
+        case .lists: throw unsuitable("lists of labels", expected)
         case nil: throw unsuitable("no label column", expected + ", named label, labels, score or scores")
         }
     }
@@ -190,6 +191,8 @@ package struct LossLabels: Hashable, Sendable {
         case real
         /// As many numbers in every row; those of lists in a list one after the other.
         case list(count: Int)
+        /// Some numbers in every row, not as many in each.
+        case lists
     }
 
     /// What the numbers of labels may be.
@@ -220,10 +223,13 @@ package struct LossLabels: Hashable, Sendable {
     package let kind: Kind
     /// The numbers, row by row.
     package let values: [Double]
+    /// How many numbers each row has, for lists that are not equally long; nil for the others.
+    package let counts: [Int]?
 
-    package init(_ kind: Kind, _ values: [Double]) {
+    package init(_ kind: Kind, _ values: [Double], counts: [Int]? = nil) {
         self.kind = kind
         self.values = values
+        self.counts = counts
     }
 
     /// The numbers as the originals hold them.

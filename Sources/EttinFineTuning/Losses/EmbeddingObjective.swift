@@ -66,31 +66,13 @@ package struct EmbeddingObjective {
         dropout: DropoutContext,
         precision: Precision = .full
     ) throws -> Double {
-        try withRecovery {
-            let cache = GradientCache(batch.columns, loss.cache)
-            guard let last = cache.slices.last else { return 0 }
-            // The last slice keeps its activations and is not replayed.
-            let others = cache.slices.dropLast()
-            let before = cache.embeddingsWithoutGradients(of: others, model, dropout: dropout, precision: precision)
-            let replayed = cache.embeddings(of: last, model, dropout: dropout, precision: precision)
-            // What the first pass left does not fit the slices, whose memory is to be all that is held.
-            if !others.isEmpty { TorchRuntime.releaseKeptMemory() }
-            let columns = cache.columns(Tensor.concatenate(before + [replayed.detached()]))
-            for column in columns { column.setRequiresGradient(true) }
-            let value = try loss.backward(lossBatch(batch, columns), weight: weight) * weight
-            guard value.isFinite else { return value }
-            let gradients = cache.gradients(of: columns)
-            func gradient(of slice: GradientCache.Slice) -> Tensor {
-                gradients.narrowed(along: 0, from: slice.range.lowerBound, count: slice.range.count)
-            }
-            if replayed.requiresGradient { replayed.backward(gradient(of: last)) }
-            for slice in others {
-                try Task.checkCancellation()
-                let replayed = cache.embeddings(of: slice, model, dropout: dropout, precision: precision)
-                if replayed.requiresGradient { replayed.backward(gradient(of: slice)) }
-            }
-            return value
-        }
+        try model.backward(
+            batch.columns,
+            cache: loss.cache,
+            weight: weight,
+            dropout: dropout,
+            precision: precision
+        ) { try loss.backward(lossBatch(batch, $0), weight: weight) }
     }
 
     /// The loss of a batch, as evaluation takes it: without dropout and without gradients.
@@ -106,19 +88,9 @@ package struct EmbeddingObjective {
         _ batch: PreparedLossBatch,
         precision: Precision = .full
     ) throws -> Double {
-        try withRecovery {
-            try withoutGradients {
-                let cache = GradientCache(batch.columns, loss.cache ?? GradientCacheSettings())
-                guard !cache.slices.isEmpty else { return 0 }
-                let parts = cache.embeddingsWithoutGradients(
-                    of: cache.slices,
-                    model,
-                    dropout: nil,
-                    precision: precision
-                )
-                return try loss.value(of: lossBatch(batch, cache.columns(Tensor.concatenate(parts))))
-            }
-        }
+        try model.withRows(of: batch.columns, cache: loss.cache, precision: precision) {
+            try loss.value(of: lossBatch(batch, $0))
+        } ?? 0
     }
 
     private func lossBatch(_ batch: PreparedLossBatch, _ embeddings: [Tensor]) throws -> LossBatch {

@@ -1,5 +1,5 @@
-// Embeds a batch slice by slice, and replays the slices with gradients once those of the loss with respect to the
-// embeddings are known, so that the activations of one slice are held at a time.
+// Takes a batch through a model slice by slice, and replays the slices with gradients once those of the loss with respect
+// to the model's rows are known, so that the activations of one slice are held at a time.
 //
 // - Texts of all columns are cut together, in an order in which any run of neighbours has short and long ones in equal
 //   measure: slices of as many rows have nearly as many tokens, and the largest, which memory is measured by, is hardly
@@ -8,34 +8,34 @@
 //   did, and other cuts draw the same too.
 // - Where nothing is dropped, the first pass takes the kernels of inference, with weights packed once a batch.
 import EttinInference
-import EttinModel
 import Torch
 
 /// How the passes of a model over a batch are cut.
 package struct GradientCacheSettings: Hashable, Sendable {
-    /// The number of texts that are embedded at a time; `mini_batch_size`.
+    /// The number of texts in a pass; `mini_batch_size`.
     package var rows: Int
-    /// The number of tokens that are embedded at a time, though at least one text; nil to count rows;
-    /// `mini_batch_num_tokens`.
+    /// The number of tokens in a pass, though at least one text; nil to count texts; `mini_batch_num_tokens`.
     package var tokens: Int?
 
     /// Creates settings.
     ///
     /// - Parameters:
-    ///   - rows: The number of texts that are embedded at a time.
-    ///   - tokens: The number of tokens that are embedded at a time; nil to count rows.
+    ///   - rows: The number of texts in a pass.
+    ///   - tokens: The number of tokens in a pass; nil to count texts.
     package init(rows: Int = 32, tokens: Int? = nil) {
         self.rows = rows
         self.tokens = tokens
     }
 }
 
-/// The texts of a batch in the slices that they are embedded in.
+/// The texts of a batch in the slices that they pass through a model in.
 struct GradientCache {
     /// Some texts that pass through the model together.
     struct Slice {
         /// Their places in ``texts``.
         let range: Range<Int>
+        /// Their rows among those of all texts.
+        let rows: Range<Int>
         /// What they are to the task, where a Router has routes.
         let task: String?
         /// The number of tokens in the slices before.
@@ -50,23 +50,31 @@ struct GradientCache {
 
     /// The texts of all columns in the order of the slices.
     let texts: [PreparedText]
-    /// Where the text of each row of each column is in ``texts``.
+    /// Where each text of each column is in ``texts``.
     let places: [[Int]]
     /// The slices of the replay.
     let slices: [Slice]
-    /// Which text of all columns, one column after the other, is at each place of ``texts``.
-    private let order: [Int]
+    /// Where the model's rows of each text begin among those of ``texts``, and where those of the last one end.
+    private let rowStarts: [Int]
+    /// Which row of all columns, one column after the other, is at each place among those of ``texts``.
+    private let order: [Int64]
 
     /// Cuts a batch.
     ///
     /// - Parameters:
     ///   - columns: The texts of each column.
     ///   - settings: How to cut; nil for a slice of everything.
-    init(_ columns: [[PreparedText]], _ settings: GradientCacheSettings?) {
+    ///   - rowCount: How many rows a model makes of a text.
+    init(
+        _ columns: [[PreparedText]],
+        _ settings: GradientCacheSettings?,
+        rowCount: (PreparedText) -> Int = { _ in 1 }
+    ) {
         let all = columns.flatMap(\.self)
         let tasks = Dictionary(grouping: all.indices) { all[$0].task }
         let groups = tasks.sorted { ($0.key ?? "") < ($1.key ?? "") }
         var order: [Int] = []
+        var rowStarts = [0]
         var slices: [Slice] = []
         var tokens = 0
         for (task, members) in groups {
@@ -75,11 +83,15 @@ struct GradientCache {
             let cuts = Self.cut(mixed.map { lengths[$0] }, settings)
             for cut in cuts {
                 let count = cut.reduce(0) { $0 + lengths[mixed[$1]] }
-                let range = order.count + cut.lowerBound..<order.count + cut.upperBound
-                slices.append(Slice(range: range, task: task, precedingTokens: tokens, tokens: count))
+                let (range, firstRow) = (order.count..<order.count + cut.count, rowStarts[order.count])
+                for place in cut {
+                    order.append(members[mixed[place]])
+                    rowStarts.append(rowStarts[rowStarts.count - 1] + rowCount(all[members[mixed[place]]]))
+                }
+                let rows = firstRow..<rowStarts[order.count]
+                slices.append(Slice(range: range, rows: rows, task: task, precedingTokens: tokens, tokens: count))
                 tokens += count
             }
-            order += mixed.map { members[$0] }
         }
         texts = order.map { all[$0] }
         var inverse = [Int](repeating: 0, count: order.count)
@@ -90,7 +102,17 @@ struct GradientCache {
             return Array(inverse[start..<start + column.count])
         }
         self.slices = slices
-        self.order = order
+        self.rowStarts = rowStarts
+        // Where the rows of each text begin, one column after the other.
+        var firstRows = [Int](repeating: 0, count: all.count)
+        var row = 0
+        for (text, place) in inverse.enumerated() {
+            firstRows[text] = row
+            row += rowStarts[place + 1] - rowStarts[place]
+        }
+        self.order = order.enumerated().flatMap { place, text in
+            (0..<rowStarts[place + 1] - rowStarts[place]).map { Int64(firstRows[text] + $0) }
+        }
     }
 
     /// An order in which any run of neighbours has short and long texts in equal measure.
@@ -130,21 +152,20 @@ struct GradientCache {
 
     // MARK: - Passes
 
-    /// The embeddings of some texts.
+    /// What a model makes of some texts.
     ///
     /// - Parameters:
     ///   - slice: The texts.
     ///   - model: The model.
     ///   - dropout: The dropout context of the batch; nil for inference.
     ///   - precision: The precision to compute in.
-    /// - Returns: `[texts, width]`, float32.
-    func embeddings(
+    /// - Returns: `[rows, width]`, float32.
+    func rows(
         of slice: Slice,
-        _ model: EmbeddingModel,
+        _ model: some TextRowsModel,
         dropout: DropoutContext?,
         precision: Precision
     ) -> Tensor {
-        let texts = texts[slice.range]
         let context = dropout.map { dropout in
             var context = DropoutContext(
                 seed: dropout.seed,
@@ -156,27 +177,20 @@ struct GradientCache {
             context.isSlice = true
             return context
         }
-        let promptTokenCounts = texts.map(\.promptTokenCount)
-        return model(
-            PackedBatch(texts.map(\.tokenIDs)),
-            promptTokenCounts: promptTokenCounts.allSatisfy { $0 == 0 } ? nil : promptTokenCounts,
-            task: slice.task,
-            training: context,
-            precision: precision
-        ).to(.float32)
+        return model.rows(of: Array(texts[slice.range]), task: slice.task, dropout: context, precision: precision)
     }
 
-    /// The embeddings of the texts of some slices, one after the other, without gradients.
+    /// What a model makes of the texts of some slices, one after the other, without gradients.
     ///
     /// - Parameters:
     ///   - slices: The slices.
     ///   - model: The model.
     ///   - dropout: The dropout context of the batch; nil for inference.
     ///   - precision: The precision to compute in.
-    /// - Returns: Tensors whose rows are the embeddings in the order of the slices.
-    func embeddingsWithoutGradients(
+    /// - Returns: Tensors whose rows are those of the texts in the order of the slices.
+    func rowsWithoutGradients(
         of slices: some Collection<Slice>,
-        _ model: EmbeddingModel,
+        _ model: some TextRowsModel,
         dropout: DropoutContext?,
         precision: Precision
     ) -> [Tensor] {
@@ -184,7 +198,7 @@ struct GradientCache {
             let context = model.dropsActivations ? dropout : nil
             let passes = merged(slices)
             func run() -> [Tensor] {
-                passes.map { embeddings(of: $0, model, dropout: context, precision: precision) }
+                passes.map { rows(of: $0, model, dropout: context, precision: precision) }
             }
             // Weights are packed for one pass as for many, which is worth it from some tokens on.
             let tokens = passes.reduce(0) { $0 + $1.tokens }
@@ -200,6 +214,7 @@ struct GradientCache {
             if let last = passes.last, last.task == slice.task, last.tokens + slice.tokens <= Self.firstPassTokens {
                 passes[passes.count - 1] = Slice(
                     range: last.range.lowerBound..<slice.range.upperBound,
+                    rows: last.rows.lowerBound..<slice.rows.upperBound,
                     task: slice.task,
                     precedingTokens: last.precedingTokens,
                     tokens: last.tokens + slice.tokens
@@ -211,19 +226,22 @@ struct GradientCache {
         return passes
     }
 
-    /// The embeddings of each column, given those of all texts: leaves, to which a loss may come back as often as it likes.
-    func columns(_ embeddings: Tensor) -> [Tensor] {
+    /// The rows of each column, given those of all texts: leaves, to which a loss may come back as often as it likes.
+    func columns(_ rows: Tensor) -> [Tensor] {
         withoutGradients {
-            places.map { embeddings.selecting(Tensor($0.map(Int64.init)).to(embeddings.device)) }
+            places.map { places in
+                let indices = places.flatMap { (rowStarts[$0]..<rowStarts[$0 + 1]).map(Int64.init) }
+                return rows.selecting(Tensor(indices).to(rows.device))
+            }
         }
     }
 
-    /// The gradients of all texts, given the embeddings of each column.
+    /// The gradients of all texts, given the rows of each column.
     ///
     /// - Parameter columns: What ``columns(_:)`` made, with the gradients of the loss.
-    /// - Returns: `[texts, width]`, in the order of the slices.
+    /// - Returns: `[rows, width]`, in the order of the slices.
     func gradients(of columns: [Tensor]) -> Tensor {
         let gradients = columns.map { $0.gradient ?? .zeros($0.shape, on: $0.device) }
-        return Tensor.concatenate(gradients).selecting(Tensor(order.map(Int64.init)).to(columns[0].device))
+        return Tensor.concatenate(gradients).selecting(Tensor(order).to(columns[0].device))
     }
 }

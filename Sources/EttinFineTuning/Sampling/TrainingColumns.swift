@@ -32,6 +32,8 @@ package struct TrainingColumns: SampledRows, Sendable {
     package let prompts: [String?]
     /// The name of the label column; nil for a table without.
     package let labelName: String?
+    /// Which columns of texts hold lists of them.
+    package let listColumns: [Bool]
     /// What the label of a row is; nil for a table without labels.
     package let labelKind: LossLabels.Kind?
     /// What is worth telling the user: columns that look like ids, or stand in an unusual order.
@@ -41,6 +43,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     private let labelColumn: Int?
     private let comparedColumns: [Int]
     private let emptyTexts: EmptyTextRule
+    private let readsLists: Bool
 
     /// Prepares a table.
     ///
@@ -49,12 +52,14 @@ package struct TrainingColumns: SampledRows, Sendable {
     ///   - dataset: The name of the data set in the recipe; nil for the only one.
     ///   - prompts: The prompts of training.
     ///   - emptyTexts: What happens to texts without characters.
+    ///   - readsLists: Whether columns may hold lists of texts, and labels lists of numbers of any length.
     /// - Throws: `TrainingError` for columns that training cannot use; what reading throws.
     package init(
         _ table: any TextTable,
         dataset: String? = nil,
         prompts: TrainingPrompts = .none,
-        emptyTexts: EmptyTextRule = .refuse
+        emptyTexts: EmptyTextRule = .refuse,
+        readsLists: Bool = false
     ) throws {
         let names = table.columnNames
         if let reserved = names.first(where: { Self.reservedNames.contains($0) }) {
@@ -74,6 +79,8 @@ package struct TrainingColumns: SampledRows, Sendable {
         self.table = table
         self.dataset = dataset
         self.emptyTexts = emptyTexts
+        self.readsLists = readsLists
+        listColumns = textColumns.map { readsLists && table.kind(ofColumn: $0) == .list }
         self.prompts = columnNames.map { prompts.prompt(ofColumn: $0, in: dataset) }
         guard !columnNames.isEmpty else {
             throw TrainingError(
@@ -95,15 +102,20 @@ package struct TrainingColumns: SampledRows, Sendable {
                 )
             }
         }
-        labelKind = try labelColumn.map { try Self.kind(ofLabels: $0, in: table) }
+        labelKind = try labelColumn.map { try Self.kind(ofLabels: $0, in: table, readsLists: readsLists) }
         warnings = Self.warnings(columnNames, table.name)
     }
 
     package var name: String { table.name }
     package var rowCount: Int { table.rowCount }
 
-    private static func kind(ofLabels column: Int, in table: any TextTable) throws -> LossLabels.Kind {
+    private static func kind(
+        ofLabels column: Int,
+        in table: any TextTable,
+        readsLists: Bool
+    ) throws -> LossLabels.Kind {
         switch table.kind(ofColumn: column) {
+        case .list where readsLists: return .lists
         case .integer, .boolean: return .integer
         case .real: return .real
         case .list:
@@ -177,6 +189,21 @@ package struct TrainingColumns: SampledRows, Sendable {
         return columns
     }
 
+    /// The texts of some rows, where a column may hold lists of them.
+    ///
+    /// - Parameter rows: The numbers of the rows.
+    /// - Returns: For each column, the texts of each row in the order of `rows`; a text that is no list is a list of one.
+    /// - Throws: `TrainingError` naming file and row for a value that is not texts; what reading throws.
+    package func textLists(ofRows rows: [Int]) throws -> [[[String]]] {
+        var columns = Array(repeating: [[String]](), count: textColumns.count)
+        for row in rows {
+            for (place, value) in try table.values(row: row, columns: textColumns).enumerated() {
+                columns[place].append(try list(value, row: row, column: place))
+            }
+        }
+        return columns
+    }
+
     /// The labels of some rows.
     ///
     /// - Parameter rows: The numbers of the rows.
@@ -184,24 +211,37 @@ package struct TrainingColumns: SampledRows, Sendable {
     /// - Throws: `TrainingError` naming file and row for an invalid label; what reading throws.
     package func labels(ofRows rows: [Int]) throws -> LossLabels? {
         guard let labelColumn, let labelKind else { return nil }
-        var numbers: [Double] = []
+        var (numbers, counts): ([Double], [Int]) = ([], [])
         numbers.reserveCapacity(rows.count)
-        for row in rows { numbers += try label(try table.value(row: row, column: labelColumn), row: row) }
-        return LossLabels(labelKind, numbers)
+        for row in rows {
+            let own = try label(try table.value(row: row, column: labelColumn), row: row)
+            numbers += own
+            counts.append(own.count)
+        }
+        return LossLabels(labelKind, numbers, counts: labelKind == .lists ? counts : nil)
     }
 
     /// Reads and checks all rows, so that training does not meet a bad one in the middle.
     ///
-    /// - Parameter labels: What labels may be, and the words for it; nil for any number.
+    /// - Parameters:
+    ///   - labels: What labels may be, and the words for it; nil for any number.
+    ///   - lists: What is wrong with a row, given the number of texts in each column and that of its labels: the column,
+    ///     what it has and what is expected; nil for nothing.
     /// - Throws: `TrainingError` naming file and row; what reading throws.
-    package func checkRows(labels: (values: LossLabels.Values, expected: String)? = nil) throws {
+    package func checkRows(
+        labels: (values: LossLabels.Values, expected: String)? = nil,
+        lists: ((_ texts: [Int], _ labels: Int) -> (column: String, found: String, expected: String)?)? = nil
+    ) throws {
         let columns = textColumns + [labelColumn].compactMap { $0 }
         try forEachRow { row in
             let values = try table.values(row: row, columns: columns)
-            for place in textColumns.indices { _ = try text(values[place], row: row, column: place) }
-            guard labelColumn != nil, let last = values.last else { return }
-            for number in try label(last, row: row) where labels?.values.contains(number) == false {
+            let counts = try textColumns.indices.map { try list(values[$0], row: row, column: $0).count }
+            let numbers = try labelColumn.flatMap { _ in try values.last.map { try label($0, row: row) } } ?? []
+            for number in numbers where labels?.values.contains(number) == false {
                 throw refused(row, labelName ?? "", "is \(number)", labels?.expected ?? "")
+            }
+            if let problem = lists?(counts, numbers.count) {
+                throw refused(row, problem.column, problem.found, problem.expected)
             }
         }
     }
@@ -215,9 +255,16 @@ package struct TrainingColumns: SampledRows, Sendable {
         }
     }
 
+    private func list(_ value: TableValue, row: Int, column: Int) throws -> [String] {
+        guard readsLists, case .list(let values) = value else { return [try text(value, row: row, column: column)] }
+        guard !values.isEmpty else { throw refused(row, columnNames[column], "is an empty list", "texts") }
+        return try values.map { try text($0, row: row, column: column) }
+    }
+
     private func text(_ value: TableValue, row: Int, column: Int) throws -> String {
         guard case .text(let text) = value else {
-            throw refused(row, columnNames[column], "is \(value.kindText)", "a text")
+            let expected = readsLists ? "a text, or a list of texts" : "a text"
+            throw refused(row, columnNames[column], "is \(value.kindText)", expected)
         }
         guard !text.isEmpty || emptyTexts == .keep else {
             throw refused(row, columnNames[column], "is an empty text", "a text, or empty_texts: keep")
@@ -235,6 +282,12 @@ package struct TrainingColumns: SampledRows, Sendable {
                 return number
             case .null, .text, .list: throw refused(row, labelName ?? "", "is \(value.kindText)", expected)
             }
+        }
+        if labelKind == .lists {
+            guard case .list(let values) = value, !values.isEmpty else {
+                throw refused(row, labelName ?? "", "is \(value.kindText)", "a list of numbers")
+            }
+            return try values.map { try number($0, "a list of numbers") }
         }
         guard case .list(let count)? = labelKind else { return [try number(value, "a number")] }
         guard case .list(let values) = value else {

@@ -25,49 +25,47 @@ public struct FineTuningPlan: Sendable {
     public let activationBytes: Double
     /// What a few steps took; nil where none were taken, and for a run that is finished.
     package internal(set) var measurement: StepMeasurement?
-    private let recipe: EmbeddingRecipe
+    private let recipe: FineTuningSettings
     private let lossNames: [String]
 
     /// Rows whose tokens are counted.
     private static let sampleRows = 256
 
     init(
-        _ recipe: EmbeddingRecipe,
+        _ recipe: FineTuningSettings,
         _ length: TrainingLength,
-        _ batches: EmbeddingBatches,
-        model: EmbeddingModel,
-        objectives: EmbeddingObjectives,
-        maxTokens: Int
+        _ batches: FineTuningBatches,
+        _ subject: any FineTuningSubject
     ) throws {
         let arguments = recipe.arguments
         self.recipe = recipe
         self.length = length
-        self.maxTokens = maxTokens
+        maxTokens = subject.maxTokens
         rows = batches.rowCount
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
-        lossNames = objectives.names
-        parameters = model.parameterCount
-        let (tokens, columns) = try batches.sampledTokens(rows: Self.sampleRows)
+        lossNames = subject.lossNames
+        parameters = subject.module.parameterCount
+        let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows)
         tokensPerRow = tokens
         // Weights, gradients and two moments, all in float32.
         stateBytes = 16 * Double(parameters)
         let size = min(batch.rows, rows)
-        let tokensPerText = tokens / Double(max(1, columns))
+        let tokensPerText = tokens / max(1, texts)
         var held = 0.0
         for set in batches.sets {
-            guard let cache = objectives(set.dataset).loss.cache else {
+            guard let cache = subject.cache(ofDataset: set.dataset) else {
                 held = max(held, Double(size) * tokens)
                 continue
             }
-            let slice = Double(min(cache.rows, size * columns)) * tokensPerText
+            let slice = min(Double(cache.rows), Double(size) * texts) * tokensPerText
             held = max(held, cache.tokens.map(Double.init) ?? slice)
         }
         activationBytes =
             held
-            * model.activationBytesPerToken(
+            * (subject.configuration?.activationBytesPerToken(
                 precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
                 recomputes: arguments.recomputesLayers
-            )
+            ) ?? 0)
     }
 
     /// Seconds of training of the whole run, without evaluations and checkpoints; nil where no steps were taken.
@@ -77,14 +75,14 @@ public struct FineTuningPlan: Sendable {
     public var totalTokens: Double { length.sampleCount * tokensPerRow }
 }
 
-extension EmbeddingBatches {
+extension FineTuningBatches {
     /// The mean number of tokens of a row, by rows that are spread evenly over the data sets.
     ///
     /// - Parameter count: How many rows of each data set to read.
-    /// - Returns: The number, and the largest number of columns.
+    /// - Returns: The number, and the largest number of texts of a row.
     /// - Throws: As ``prepared(_:step:)``.
-    fileprivate func sampledTokens(rows count: Int) throws -> (tokens: Double, columns: Int) {
-        var (tokens, weight, columns) = (0.0, 0.0, 1)
+    fileprivate func sampledTokens(rows count: Int) throws -> (tokens: Double, texts: Double) {
+        var (tokens, weight, texts) = (0.0, 0.0, 1.0)
         for (place, set) in sets.enumerated() {
             let sampled = min(count, set.rowCount)
             guard sampled > 0 else { continue }
@@ -92,19 +90,18 @@ extension EmbeddingBatches {
             let batch = try prepared(EpochBatch(dataset: place, rows: rows), step: 0)
             tokens += Double(batch.tokenCount) / Double(sampled) * Double(set.rowCount)
             weight += Double(set.rowCount)
-            columns = max(columns, batch.columns.count)
+            texts = max(texts, Double(batch.textCount) / Double(sampled))
         }
-        return (tokens / max(1, weight), columns)
+        return (tokens / max(1, weight), texts)
     }
 }
 
-extension EmbeddingModel {
+extension ModernBERTConfiguration {
     /// Bytes that a token of a pass holds for its gradient, roughly: what each layer saves.
     fileprivate func activationBytesPerToken(precision: Precision, recomputes: Bool) -> Double {
-        guard let configuration = trunk?.configuration else { return 8 * Double(dimensions) }
         let product: Double = precision == .mixedBFloat16 ? 2 : 4
-        let (hidden, inner) = (Double(configuration.hiddenSize), Double(configuration.intermediateSize))
-        let layers = Double(configuration.layerCount)
+        let (hidden, inner) = (Double(hiddenSize), Double(intermediateSize))
+        let layers = Double(layerCount)
         let layer = 8 * hidden + product * (6 * hidden + 3 * inner)
         return 4 * hidden + (recomputes ? layers * 4 * hidden + layer : layers * layer)
     }

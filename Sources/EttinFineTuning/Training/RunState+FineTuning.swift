@@ -7,7 +7,7 @@ extension RunState {
     /// - Parameter folder: The folder of the run.
     /// - Throws: `TrainingError` when the folder or the history of the run cannot be read.
     package init(ofFineTuning folder: String) throws {
-        if FilePath.kind(of: FilePath.joined(folder, EmbeddingFiles.finalFolder)) == .folder {
+        if FilePath.kind(of: FilePath.joined(folder, FineTuningFiles.finalFolder)) == .folder {
             let history = try LogHistory.path(inFolder: folder).map(LogHistory.read)
             self = .finished(batch: history?.last?.batch ?? 0)
             return

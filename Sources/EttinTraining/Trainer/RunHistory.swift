@@ -30,21 +30,31 @@ package struct RunHistory {
     ///
     /// - Returns: The entry.
     @discardableResult
-    mutating func logTraining(gradientNorm: Double, rate: Double, epoch: Double, step: Int) -> JSONObject {
-        let entry: JSONObject = [
+    mutating func logTraining(
+        components: [(key: String, value: Double)] = [],
+        gradientNorm: Double,
+        rate: Double,
+        epoch: Double,
+        step: Int
+    ) -> JSONObject {
+        var entry: JSONObject = [
             "loss": JSONValue(lossSum / Double(max(1, step - loggedStep))), "grad_norm": JSONValue(gradientNorm),
-            "learning_rate": JSONValue(rate), "epoch": JSONValue(epoch), "step": JSONValue(step),
+            "learning_rate": JSONValue(rate),
         ]
+        for (key, value) in components { entry[key] = JSONValue(value) }
+        entry["epoch"] = JSONValue(epoch)
+        entry["step"] = JSONValue(step)
         (earlierLossSum, lossSum, loggedStep) = (earlierLossSum + lossSum, 0, step)
         entries.append(entry)
         return entry
     }
 
-    /// Makes the entries of an evaluation: one for each data set, which begins with its loss.
+    /// Makes the entries of an evaluation: one for each data set, which begins with its loss and ends with its speed.
     mutating func log(evaluation metrics: [(key: String, value: Double)], epoch: Double, step: Int) {
         var rest = metrics[...]
         repeat {
-            let next = rest.dropFirst().firstIndex { $0.key.hasSuffix("_loss") } ?? rest.endIndex
+            let end = rest.firstIndex { $0.key.hasSuffix("_steps_per_second") } ?? rest.endIndex
+            let next = rest[end...].firstIndex { $0.key.hasSuffix("_loss") } ?? rest.endIndex
             log(Array(rest[..<next]), epoch: epoch, step: step)
             rest = rest[next...]
         } while !rest.isEmpty

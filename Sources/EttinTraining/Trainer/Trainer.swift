@@ -199,10 +199,13 @@ public final class Trainer<Task: TrainingTask> {
 
     private func log(_ result: TrainingStep.Result, since before: TrainingClock) throws {
         history.add(loss: result.loss)
+        var components: [(key: String, value: Double)] = []
         if let strategies = settings.strategies,
             strategies.logs(at: clock, since: before, isFinished: isFinished)
         {
+            components = task.takeLossComponents()
             history.logTraining(
+                components: components,
                 gradientNorm: result.gradientNorm2,
                 rate: step.optimizer.groups.groups.first?.learningRate ?? step.optimizer.learningRate,
                 epoch: strategies.epoch(at: clock),
@@ -221,6 +224,7 @@ public final class Trainer<Task: TrainingTask> {
         for (index, group) in step.optimizer.groups.groups.enumerated() {
             values.append(("\(name)/group\(index)", group.learningRate))
         }
+        values += components + task.loggedValues
         values += speed.values
         values.append((MetricName.peakBytes, Double(PeakMemory.bytes)))
         if isDue(logging.gradientNormInterval) || settings.optimizer.logsGradientNorm {

@@ -87,6 +87,16 @@ public protocol TrainingTask: AnyObject {
         at clock: TrainingClock
     ) throws -> Double
 
+    /// The parts of the loss since the last call, under the names that they are logged under.
+    ///
+    /// A run with strategies asks for them with each entry of its history.
+    ///
+    /// - Returns: Their means; none for a loss without parts.
+    func takeLossComponents() -> [(key: String, value: Double)]
+
+    /// What is logged beside losses and rates, though not kept in a history.
+    var loggedValues: [(key: String, value: Double)] { get }
+
     /// Opens the task's own files in the folder of the run, once it is locked and before the first step.
     ///
     /// - Parameter isResumed: Whether the run is resumed from a checkpoint; otherwise what the files hold is replaced.
@@ -184,6 +194,12 @@ extension TrainingTask {
 
     /// No state.
     public var state: JSONObject { [:] }
+
+    /// No parts.
+    public func takeLossComponents() -> [(key: String, value: Double)] { [] }
+
+    /// Nothing else.
+    public var loggedValues: [(key: String, value: Double)] { [] }
 
     /// Groups by weight decay; see ``OptimizerSettings/optimizer(for:referenceRate:)``.
     public func optimizer(

@@ -63,7 +63,7 @@ struct EmbeddingFineTuningTests {
         for file in ["final/model.safetensors", "checkpoint-6/optimizer.safetensors", "final/README.md"] {
             #expect(try run.bytes("whole/\(file)") == run.bytes("parts/\(file)"), "\(file)")
         }
-        func trainEntries(_ session: EmbeddingFineTuning) -> [JSONObject] {
+        func trainEntries(_ session: FineTuningSession) -> [JSONObject] {
             session.progress.history.filter { $0["loss"] != nil }
         }
         #expect(trainEntries(resumed) == trainEntries(whole))
@@ -229,12 +229,9 @@ struct EmbeddingFineTuningTests {
         let run = try TinyRun()
         let session = try run.train(run.recipe("run", "max_steps=1", "max_seq_length=5"))
         let encoder = try TextEmbeddingPipeline(folder: session.finalFolder)
-        let batches = try EmbeddingBatches(
-            [TrainingColumns(TableOpening().open([run.folder.file("train.jsonl")]))],
-            EmbeddingBatches.Reading(preparer: encoder.preparer, truncatesLeft: false, keepsTexts: true),
-            BatchSampling.Options(batchSize: 2)
-        )
-        let batch = try batches.prepared(EpochBatch(dataset: 0, rows: [0, 4]), step: 0)
+        let reading = EmbeddingReading(preparer: encoder.preparer, truncatesLeft: false, keepsTexts: true)
+        let set = try TrainingColumns(TableOpening().open([run.folder.file("train.jsonl")]))
+        let batch = try reading.prepared([0, 4], of: set, step: 0)
         #expect(batch.columns[2].map(\.isTruncated) == [true, false])
         #expect(batch.texts[2][1] == "a dog")
         let shown = batch.texts[2][0]
@@ -259,7 +256,7 @@ struct EmbeddingFineTuningTests {
     @Test("The plan counts steps, tokens and memory")
     func plan() throws {
         let run = try TinyRun()
-        let session = try EmbeddingFineTuning(run.recipe("run"))
+        let session = try FineTuningSession(run.recipe("run"))
         let plan = session.plan
         #expect(plan.length.totalSteps == 6 && plan.length.stepsPerEpoch == 3 && plan.length.warmupSteps == 1)
         #expect(plan.rows == 10 && plan.tokensPerRow > 9 && plan.stateBytes == 16 * Double(plan.parameters))

@@ -157,7 +157,7 @@ struct RunFolderTests {
         let run = try TinyRun()
         var recipe = try run.recipe()
         recipe.arguments.outputFolder = "~/no such run"
-        let session = try EmbeddingFineTuning(recipe)
+        let session = try FineTuningSession(recipe)
         #expect(session.finalFolder == FilePath.expandingHome("~/no such run/final"))
     }
 }

@@ -88,14 +88,14 @@ struct TinyRun {
     /// - Returns: The session.
     /// - Throws: What the session throws.
     @discardableResult
-    func train(_ recipe: EmbeddingRecipe, steps: Int = .max) throws -> EmbeddingFineTuning {
-        var options = EmbeddingFineTuning.Options()
+    func train(_ recipe: EmbeddingRecipe, steps: Int = .max) throws -> FineTuningSession {
+        var options = FineTuningSession.Options()
         var count = 0
         options.shouldStop = {
             count += 1
             return count > steps
         }
-        let session = try EmbeddingFineTuning(recipe, options)
+        let session = try FineTuningSession(recipe, options)
         _ = try session.run()
         return session
     }

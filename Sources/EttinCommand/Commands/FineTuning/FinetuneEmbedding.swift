@@ -1,9 +1,5 @@
 import ArgumentParser
-import EttinFineTuning
-import EttinJSON
 import EttinModel
-import EttinTraining
-import Torch
 
 /// The command `ettin finetune embedding`.
 struct FinetuneEmbedding: ParsableCommand {
@@ -58,57 +54,7 @@ struct FinetuneEmbedding: ParsableCommand {
     }
 
     func run() throws {
-        let values = arguments.values + (layout.map { ["layout=\($0)"] } ?? [])
-        let recipe =
-            try arguments.recipe.map { try EmbeddingRecipe(path: $0, overrides: values) }
-            ?? EmbeddingRecipe(values: values)
-        let session = try Self.session(recipe, place)
-        if arguments.dryRun {
-            for notice in session.notices { Diagnostics.note(notice) }
-            let plan = arguments.measure ? try session.measuredPlan() : session.plan
-            if json.isOn { return try StandardOutput.write(document: plan.json) }
-            return try StandardOutput.write { try $0.line(plan.text) }
-        }
-        let outcome = try Interruption.draining(
-            saying: "stopping after this step; interrupt again to stop without saving"
-        ) {
-            try session.run()
-        }
-        try report(session, isFinished: outcome == .finished)
-        if outcome == .interrupted { throw ExitCode(130) }
-    }
-
-    /// A session as commands run it: names lead to the Hub, and progress goes to standard error.
-    ///
-    /// - Throws: Whatever finding the device and preparing the run throw.
-    static func session(_ recipe: EmbeddingRecipe, _ place: DeviceOptions) throws -> EmbeddingFineTuning {
-        var options = EmbeddingFineTuning.Options(table: FineTuningData.table)
-        options.dataFolder = FineTuningData.folder
-        options.modelFolder = { try HubAccess.folder($0, revision: nil) }
-        options.device = try place.prepare(orElse: recipe.arguments.device)
-        options.onLine = Diagnostics.note
-        options.shouldStop = { Interruption.isRequested }
-        TorchRuntime.setKeptMemoryLimit(bytes: .max)
-        return try EmbeddingFineTuning(recipe, options)
-    }
-
-    /// Prints the folder of the finished model, or the newest checkpoint, and what was measured.
-    private func report(_ session: EmbeddingFineTuning, isFinished: Bool) throws {
-        let progress = session.progress
-        let checkpoint = try session.newestCheckpoint()
-        guard json.isOn else {
-            return try StandardOutput.write { output in
-                if let folder = isFinished ? session.finalFolder : checkpoint { try output.line(folder) }
-                for (key, value) in progress.evaluation { try output.line("\(key)\t\(value)") }
-            }
-        }
-        var object: JSONObject = [
-            "finished": .bool(isFinished), "model": isFinished ? .string(session.finalFolder) : .null,
-            "checkpoint": checkpoint.map { .string($0) } ?? .null, "step": JSONValue(progress.clock.batch),
-            "tokens": JSONValue(progress.clock.token), "seconds": JSONValue(progress.clock.seconds),
-        ]
-        object["train_loss"] = progress.history.last?["train_loss"] ?? .null
-        object["metrics"] = .object(JSONObject(progress.evaluation.map { ($0.key, JSONValue($0.value)) }))
-        try StandardOutput.write(document: .object(object))
+        let layouts = layout.map { ["layout=\($0)"] } ?? []
+        try FineTuningRun(arguments, place, json).run(.embedding, arguments.values + layouts)
     }
 }

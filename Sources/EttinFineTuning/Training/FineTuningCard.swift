@@ -9,37 +9,30 @@ import EttinTraining
 ///
 /// > Source: sentence-transformers 6.2, `SentenceTransformerModelCardData`: the keys of its front matter, and the
 /// > sections of its text.
-struct EmbeddingCard {
-    let recipe: EmbeddingRecipe
+struct FineTuningCard {
+    let recipe: FineTuningSettings
     /// The classes of the loss, those it wraps included.
     let lossNames: [String]
     /// The rows of the data to train on.
     let rowCount: Int
     /// The weights of the model.
     let parameterCount: Int
-    /// Maximum number of tokens of a text.
-    let maxTokens: Int
 
     /// The card of the model as it is now.
     ///
     /// - Parameters:
-    ///   - model: The model.
+    ///   - subject: The model.
     ///   - run: How far the run has come, and what it has logged.
     ///   - reports: What evaluators measured last.
     /// - Returns: The card.
-    func card(_ model: EmbeddingModel, _ run: RunProgress, reports: [EvaluationReport]) -> ModelCard {
-        var card = ModelCard(title: recipe.title ?? "SentenceTransformer based on \(recipe.model)")
-        card.summary =
-            "A [sentence-transformers](https://www.SBERT.net) model: it maps texts to vectors of \(model.dimensions) "
-            + "dimensions, which are compared by \(model.settings.similarity.rawValue) similarity. Texts are truncated "
-            + "to \(maxTokens) tokens."
+    func card(_ subject: any FineTuningSubject, _ run: RunProgress, reports: [EvaluationReport]) -> ModelCard {
+        var card = ModelCard(title: "")
         card.license = recipe.license
         card.languages = recipe.languages
-        card.pipelineTag = "sentence-similarity"
-        card.libraryName = "sentence-transformers"
-        card.tags =
-            ["sentence-transformers", "sentence-similarity", "feature-extraction", "dense", "generated_from_trainer"]
-            + ["dataset_size:\(rowCount)"] + lossNames.map { "loss:\($0)" }
+        card.usageLanguage = "python"
+        subject.describe(&card)
+        if let title = recipe.title { card.title = title }
+        card.tags += ["generated_from_trainer", "dataset_size:\(rowCount)"] + lossNames.map { "loss:\($0)" }
         card.datasets = recipe.trainData.flatMap(\.references).compactMap(Self.hubName)
         // A folder of this machine is no name on the Hub.
         card.baseModel = Self.hubName(recipe.model)
@@ -59,14 +52,6 @@ struct EmbeddingCard {
             }
         }
         card.recipe = settings(run)
-        card.usageLanguage = "python"
-        card.usage = """
-            from sentence_transformers import SentenceTransformer
-
-            model = SentenceTransformer("path/to/this/folder")
-            embeddings = model.encode(["A cat sits.", "A feline rests."])
-            print(model.similarity(embeddings, embeddings))
-            """
         card.sections = [logSection(run)].compactMap(\.self)
         return card
     }

@@ -2,12 +2,11 @@ import EttinEvaluation
 import EttinFiles
 import EttinJSON
 import EttinModel
-import EttinTokenizer
 import EttinTraining
 import Torch
 
-/// What a run of an embedding model writes besides its trainer's files: models, cards, and what the run is.
-struct EmbeddingFiles {
+/// What a run of fine-tuning writes besides its trainer's files: models, cards, and what the run is.
+struct FineTuningFiles {
     /// The name of the folder of tables in that of a run.
     static let tableFolder = "eval"
     /// The name of the folder of the finished model.
@@ -15,11 +14,10 @@ struct EmbeddingFiles {
     /// The name of the file that says what a run is.
     private static let descriptionFile = "run.json"
 
-    let recipe: EmbeddingRecipe
-    let tokenizer: Tokenizer
-    /// Maximum number of tokens of a text.
-    let maxTokens: Int
-    let card: EmbeddingCard
+    let recipe: FineTuningSettings
+    /// The kind of model.
+    let kind: String
+    let card: FineTuningCard
 
     /// Says what the run is, and removes what was measured and finished beyond where it begins.
     ///
@@ -71,7 +69,7 @@ struct EmbeddingFiles {
     private var description: JSONValue {
         [
             "name": recipe.arguments.runName.map { .string($0) } ?? .null,
-            "kind": "embedding",
+            "kind": .string(kind),
             "objective": .string(card.lossNames.first ?? ""),
             "phase": "checkpoint-",
             "parameters": JSONValue(card.parameterCount),
@@ -87,36 +85,37 @@ struct EmbeddingFiles {
     /// Writes what loads as a model: modules, tokenizer, card.
     ///
     /// - Parameters:
-    ///   - model: The model.
+    ///   - subject: The model.
     ///   - run: How far the run has come, and what it has logged.
     ///   - reports: What evaluators measured last.
     ///   - folder: A new folder.
     /// - Throws: `CheckpointError` or `TokenizerError` when something cannot be written.
-    func write(_ model: EmbeddingModel, _ run: RunProgress, reports: [EvaluationReport], toFolder folder: String) throws
-    {
-        try withoutGradients {
-            try model.save(
-                folder: folder,
-                format: recipe.layout == .version6 ? .version5 : .version4,
-                layout: recipe.layout
-            )
-        }
-        try tokenizer.save(to: folder, modelMaxLength: maxTokens)
-        try card.card(model, run, reports: reports).write(toFolder: folder)
+    func write(
+        _ subject: any FineTuningSubject,
+        _ run: RunProgress,
+        reports: [EvaluationReport],
+        toFolder folder: String
+    ) throws {
+        try withoutGradients { try subject.write(toFolder: folder) }
+        try card.card(subject, run, reports: reports).write(toFolder: folder)
     }
 
     /// Writes the finished model.
     ///
     /// - Returns: Its folder.
     /// - Throws: As ``write(_:_:reports:toFolder:)``, and `TrainingError` when the folder cannot be put in place.
-    func writeFinal(_ model: EmbeddingModel, _ run: RunProgress, reports: [EvaluationReport]) throws -> String {
+    func writeFinal(
+        _ subject: any FineTuningSubject,
+        _ run: RunProgress,
+        reports: [EvaluationReport]
+    ) throws -> String {
         let path = FilePath.joined(recipe.arguments.outputFolder, Self.finalFolder)
         try TrainingError.translating {
             // An earlier model stays until the new one is whole; a run that begins removes what a kill leaves.
             let whole = FilePath.joined(recipe.arguments.outputFolder, ".\(Self.finalFolder).tmp")
             try FilePath.removeTree(whole)
             let output = try AtomicFolder(path: whole)
-            try write(model, run, reports: reports, toFolder: output.temporaryPath)
+            try write(subject, run, reports: reports, toFolder: output.temporaryPath)
             try output.commit()
             if FilePath.kind(of: path) == .folder { try FilePath.removeFolder(path) }
             try FilePath.putInPlace(whole, as: path)

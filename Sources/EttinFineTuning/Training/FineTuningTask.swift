@@ -1,16 +1,15 @@
 import EttinEvaluation
 import EttinFiles
-import EttinInference
 package import EttinJSON
-package import EttinModel
+import EttinModel
 import EttinTables
 package import EttinTraining
 package import Torch
 
-/// The fine-tuning of an embedding model as a task of a trainer.
+/// The fine-tuning of a model as a task of a trainer.
 ///
 /// Its place in the data is a function of the clock: the order of a pass follows from seed and pass.
-package final class EmbeddingTask: TrainingTask {
+package final class FineTuningTask: TrainingTask {
     /// What one update reads.
     package struct Batch {
         /// The microbatches.
@@ -23,12 +22,11 @@ package final class EmbeddingTask: TrainingTask {
 
     /// What a task is made of.
     struct Parts {
-        let model: EmbeddingModel
-        let objectives: EmbeddingObjectives
+        let subject: any FineTuningSubject
         let grouping: ParameterGrouping
-        let batches: EmbeddingBatches
-        let evaluation: EmbeddingEvaluation?
-        let files: EmbeddingFiles
+        let batches: FineTuningBatches
+        let evaluation: FineTuningEvaluation?
+        let files: FineTuningFiles
         let runIdentity: [String: String]
         /// The steps of the run.
         let totalSteps: Int
@@ -46,6 +44,8 @@ package final class EmbeddingTask: TrainingTask {
     private(set) var reports: [EvaluationReport]
     /// The batches of the pass that the clock is in.
     private var epoch: (number: Int, batches: EpochBatches)?
+    /// The parts of the loss since the last entry of the log.
+    private var components: ComponentSums
 
     /// Describes a task; nothing is read or written.
     ///
@@ -58,16 +58,16 @@ package final class EmbeddingTask: TrainingTask {
         self.parts = parts
         self.arguments = arguments
         clock = start.clock
+        components = try ComponentSums(start.task[Self.componentsKey], folder: start.origin ?? "")
         reports = try Self.reports(of: start.task, inFolder: start.origin ?? "")
         runIdentity = parts.runIdentity
         precision = arguments.usesBFloat16 ? .mixedBFloat16 : .full
+        // An evaluation that is due first sees the loss as the last update did.
+        parts.subject.begin(step: max(0, clock.batch - 1), of: parts.totalSteps)
     }
 
     /// The model.
-    package var model: Module { parts.model }
-
-    /// The model as what it is.
-    package var embeddingModel: EmbeddingModel { parts.model }
+    package var model: Module { parts.subject.module }
 
     /// Groups by the rules of transformers.
     package func optimizer(
@@ -153,7 +153,7 @@ package final class EmbeddingTask: TrainingTask {
 
     /// Traps: gradients are cached, and come from no one graph.
     package func loss(of microbatch: Int, in batch: Batch, at clock: TrainingClock) throws -> Tensor {
-        preconditionFailure("EmbeddingTask: backward(ofMicrobatch:in:weight:at:) computes loss and gradients")
+        preconditionFailure("FineTuningTask: backward(ofMicrobatch:in:weight:at:) computes loss and gradients")
     }
 
     /// Adds the gradients of a microbatch to those of the parameters.
@@ -164,20 +164,29 @@ package final class EmbeddingTask: TrainingTask {
         at clock: TrainingClock
     ) throws -> Double {
         let before = batch.microbatches[..<microbatch]
-        return try parts.objectives(batch.datasets[microbatch]).backward(
-            parts.model,
+        if microbatch == 0 { parts.subject.begin(step: clock.batch, of: parts.totalSteps) }
+        let loss = try parts.subject.backward(
             batch.microbatches[microbatch],
+            of: batch.datasets[microbatch],
             weight: weight,
             dropout: DropoutContext(
                 seed: UInt64(arguments.seed),
                 step: clock.batch,
                 precedingTokens: before.reduce(0) { $0 + $1.tokenCount },
-                precedingSequences: before.reduce(0) { $0 + $1.rowCount * $1.columns.count },
+                precedingSequences: before.reduce(0) { $0 + $1.textCount },
                 recomputesActivations: arguments.recomputesLayers
             ),
             precision: precision
         )
+        components.add(parts.subject.takeComponents())
+        return loss
     }
+
+    /// The means of the parts of the loss since the last entry of the log.
+    package func takeLossComponents() -> [(key: String, value: Double)] { components.take() }
+
+    /// What is logged beside the losses.
+    package var loggedValues: [(key: String, value: Double)] { parts.subject.loggedSettings }
 
     /// Moves on in the data.
     package func didStep(on batch: Batch) throws {
@@ -188,7 +197,7 @@ package final class EmbeddingTask: TrainingTask {
     /// Measures the loss on the data to evaluate on, and what the evaluator measures.
     package func evaluate() throws -> [(key: String, value: Double)]? {
         guard let evaluation = parts.evaluation else { return nil }
-        let metrics = try evaluation.run(parts.model, parts.objectives, at: clock)
+        let metrics = try evaluation.run(parts.subject, at: clock)
         reports = evaluation.reports
         return metrics
     }
@@ -205,29 +214,26 @@ package final class EmbeddingTask: TrainingTask {
 
     /// Writes what loads as a model.
     package func writeModel(average: String?, toFolder folder: String, _ run: RunProgress) throws {
-        try parts.files.write(parts.model, run, reports: reports, toFolder: folder)
+        try parts.files.write(parts.subject, run, reports: reports, toFolder: folder)
     }
 
     /// Takes the weights of a checkpoint, and what was measured of them.
     package func loadModel(fromFolder folder: String) throws {
-        let saved = try EmbeddingModel(folder: folder, poolings: nil, dtype: .float32)
-        let tensors = [String: Tensor](saved.parameters.map { ($0.key, $0.tensor) }, uniquingKeysWith: { $1 })
-        for (key, tensor) in parts.model.parameters {
-            guard let other = tensors[key], other.shape == tensor.shape else {
-                throw TrainingError(.malformed, folder, found: "has no \(quoted(key)) of shape \(tensor.shape)")
-            }
-        }
-        withoutGradients {
-            for (key, tensor) in parts.model.parameters { tensors[key].map { tensor.assign($0) } }
-        }
+        try parts.subject.load(fromFolder: folder)
         let state = try TrainerState(folder: folder, name: TrainerState.strategiesFileName)
         reports = try Self.reports(of: state.task, inFolder: folder)
     }
 
     // MARK: State
 
-    /// What evaluators measured last, for the cards of later folders.
-    package var state: JSONObject { reports.isEmpty ? [:] : ["reports": .array(reports.map(\.json))] }
+    /// What evaluators measured last, for the cards of later folders, and the parts of the loss that are to be logged.
+    package var state: JSONObject {
+        var state: JSONObject = reports.isEmpty ? [:] : ["reports": .array(reports.map(\.json))]
+        state[Self.componentsKey] = components.json
+        return state
+    }
+
+    private static let componentsKey = "loss_components"
 
     private static func reports(of state: JSONObject, inFolder folder: String) throws -> [EvaluationReport] {
         try (state["reports"]?.arrayValue ?? []).map { value in

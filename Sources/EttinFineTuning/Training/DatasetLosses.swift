@@ -1,32 +1,22 @@
 import EttinFiles
-import EttinInference
-import EttinRecipes
+package import EttinRecipes
 import EttinTraining
 
 /// The loss of a run, or one for each of its data sets.
-struct EmbeddingObjectives {
+package struct DatasetLosses<Loss> {
     /// The losses with the names of their data sets; nil for the loss of all.
-    private let members: [(dataset: String?, objective: EmbeddingObjective)]
+    private let members: [(dataset: String?, loss: Loss)]
 
     /// Makes the losses of a recipe.
     ///
     /// - Parameters:
-    ///   - recipe: The recipe.
-    ///   - modelFolder: Finds the folder of a model, such as a guide.
-    /// - Throws: `TrainingError` for a loss that is not known, arguments that are wrong, or a data set without a loss; what
-    ///   opening a guide throws.
-    init(_ recipe: EmbeddingRecipe, modelFolder: @escaping (String) throws -> String) throws {
-        func make(_ node: YAMLNode?, _ path: String) throws -> EmbeddingObjective {
-            try EmbeddingLosses.make(
-                node,
-                EmbeddingLosses.Context(
-                    path: path,
-                    file: recipe.loss?.name ?? "",
-                    seed: UInt64(recipe.arguments.seed),
-                    guide: { try TextEmbeddingPipeline(folder: modelFolder($0)) }
-                )
-            )
-        }
+    ///   - recipe: What the recipe says of losses and data sets.
+    ///   - make: Makes a loss of what the recipe says, nil for nothing, and the key that it says it under.
+    /// - Throws: `TrainingError` for a data set without a loss; what `make` throws.
+    package init(
+        _ recipe: FineTuningSettings,
+        _ make: (_ node: YAMLNode?, _ path: String) throws -> Loss
+    ) throws {
         guard let loss = recipe.loss, case .mapping(let losses) = loss.node.content, !losses.isEmpty,
             !losses.contains(where: { $0.key == "type" })
         else {
@@ -69,17 +59,19 @@ struct EmbeddingObjectives {
     ///
     /// - Parameter dataset: The name of the data set; nil for the only one.
     /// - Returns: The loss.
-    func callAsFunction(_ dataset: String?) -> EmbeddingObjective {
-        (members.first { $0.dataset == dataset } ?? members[0]).objective
+    package func callAsFunction(_ dataset: String?) -> Loss {
+        (members.first { $0.dataset == dataset } ?? members[0]).loss
     }
+
+    /// The losses.
+    package var all: [Loss] { members.map(\.loss) }
 
     /// The names of the losses, and of what they wrap, none of them twice.
-    var names: [String] {
-        var names: [String] = []
-        for name in members.flatMap(\.objective.names) where !names.contains(name) { names.append(name) }
-        return names
+    ///
+    /// - Parameter names: The names that a loss has.
+    package func names(_ names: (Loss) -> [String]) -> [String] {
+        var all: [String] = []
+        for name in members.flatMap({ names($0.loss) }) where !all.contains(name) { all.append(name) }
+        return all
     }
-
-    /// Whether a loss reads the texts themselves.
-    var readsTexts: Bool { members.contains { $0.objective.readsTexts } }
 }

@@ -1,21 +1,19 @@
 import EttinEvaluation
-import EttinModel
 import EttinTraining
 import Torch
 
 /// What a model is measured with during training: losses on data, and an evaluator.
 ///
 /// > Source: transformers 5.23, `Trainer.evaluation_loop`; sentence-transformers 6.2, `BaseTrainer.evaluation_loop`.
-struct EmbeddingEvaluation {
+struct FineTuningEvaluation {
     /// A data set with the name that its metrics have; nil for the only one.
     struct Dataset {
         let name: String?
-        let batches: EmbeddingBatches
+        let batches: FineTuningBatches
     }
 
     let datasets: [Dataset]
-    let evaluator: (any Evaluator<any TextVectors>)?
-    let vectors: ModelInTraining
+    let evaluator: BoundEvaluator?
     let batchSize: Int
     let precision: Precision
     /// The folder of tables.
@@ -29,51 +27,61 @@ struct EmbeddingEvaluation {
     /// Measures.
     ///
     /// - Parameters:
-    ///   - model: The model.
-    ///   - objectives: The losses.
+    ///   - subject: The model with its losses.
     ///   - clock: How far the run has come.
     /// - Returns: The metrics under transformers' names; the evaluator's are after the loss of the first data set.
     /// - Throws: When data cannot be read, memory or the device fails, or a table cannot be written.
-    func run(
-        _ model: EmbeddingModel,
-        _ objectives: EmbeddingObjectives,
-        at clock: TrainingClock
-    ) throws -> [(key: String, value: Double)] {
+    func run(_ subject: any FineTuningSubject, at clock: TrainingClock) throws -> [(key: String, value: Double)] {
         var metrics: [(key: String, value: Double)] = []
         for dataset in datasets {
             let prefix = dataset.name.map { "eval_\($0)" } ?? "eval"
             let begin = ContinuousClock.now
-            let (loss, batches) = try loss(of: dataset.batches, model, objectives(dataset.name))
-            metrics.append(("\(prefix)_loss", loss))
+            let (loss, batches) = try loss(of: dataset, subject)
+            metrics.append(("\(prefix)_loss", loss.total))
+            metrics += loss.components.map { ("\(prefix)_\($0.key)", $0.value.rounded(places: 4)) }
             metrics += speed(prefix, since: begin, samples: dataset.batches.rowCount, batches: batches)
         }
         guard let evaluator else { return metrics }
         let place = EvaluationPlace(folder: folder, epoch: epoch(clock), step: clock.batch)
-        let figures = try evaluator.evaluate(vectors, at: place)
-        let losses = metrics.prefix { $0.key.hasSuffix("_loss") }.count
+        let figures = try evaluator.evaluate(place)
         metrics.insert(
             contentsOf: figures.map { ($0.key.hasPrefix("eval_") ? $0.key : "eval_\($0.key)", $0.value) },
-            at: losses
+            at: metrics.firstIndex { $0.key.hasSuffix("_runtime") } ?? metrics.endIndex
         )
         return metrics
     }
 
     /// The mean of the losses of batches, each weighted by the full size of a batch, and the last one by what is left.
+    ///
+    /// Parts of a loss are means over the batches.
     private func loss(
-        of data: EmbeddingBatches,
-        _ model: EmbeddingModel,
-        _ objective: EmbeddingObjective
-    ) throws -> (loss: Double, batches: Int) {
+        of dataset: Dataset,
+        _ subject: any FineTuningSubject
+    ) throws -> (loss: LossValue, batches: Int) {
+        let data = dataset.batches
         let batches = data.sampling.allBatches(epoch: 0)
         let rest = data.rowCount % batchSize
         var (sum, weight) = (0.0, 0.0)
+        var components: [(key: String, value: Double)] = []
         for (place, batch) in batches.enumerated() {
-            let value = try objective.value(model, data.prepared(batch, step: place), precision: precision)
+            let value = try subject.value(
+                data.prepared(batch, step: place),
+                of: dataset.name,
+                precision: precision
+            )
             let share = Double(place == batches.count - 1 && rest > 0 ? rest : batchSize)
-            sum += value * share
+            sum += value.total * share
             weight += share
+            for (key, value) in value.components {
+                if let place = components.firstIndex(where: { $0.key == key }) {
+                    components[place].value += value
+                } else {
+                    components.append((key, value))
+                }
+            }
         }
-        return (sum / weight, batches.count)
+        let means = components.map { (key: $0.key, value: $0.value / Double(max(1, batches.count))) }
+        return (LossValue(sum / weight, components: means), batches.count)
     }
 
     private func speed(

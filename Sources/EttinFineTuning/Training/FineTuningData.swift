@@ -3,7 +3,7 @@ import EttinTables
 import EttinTraining
 
 /// The data sets of a recipe, opened and checked.
-struct EmbeddingData {
+struct FineTuningData {
     /// The data sets to train on.
     let train: [TrainingColumns]
     /// The data sets to evaluate on.
@@ -14,14 +14,25 @@ struct EmbeddingData {
     /// Opens the data sets.
     ///
     /// - Parameters:
-    ///   - recipe: The recipe.
+    ///   - recipe: What the recipe says of data.
+    ///   - subject: What is trained on them.
     ///   - open: Opens what a recipe names as one table.
     /// - Throws: `TableError` and `TrainingError` for data that is missing, broken, or cannot be trained on.
-    init(_ recipe: EmbeddingRecipe, _ open: (_ references: [String]) throws -> TableView) throws {
+    init(
+        _ recipe: FineTuningSettings,
+        _ subject: any FineTuningSubject,
+        _ open: (_ references: [String]) throws -> TableView
+    ) throws {
         let prompts = try recipe.trainingPrompts()
         func columns(_ table: TableView, _ set: DatasetRecipe) throws -> TrainingColumns {
             let table = try set.columns.map(table.keeping(columns:)) ?? table
-            return try TrainingColumns(table, dataset: set.name, prompts: prompts, emptyTexts: recipe.emptyTexts)
+            return try TrainingColumns(
+                subject.table(table),
+                dataset: set.name,
+                prompts: prompts,
+                emptyTexts: recipe.emptyTexts,
+                readsLists: subject.readsLists
+            )
         }
         func selected(_ table: TableView, _ set: DatasetRecipe) throws -> TableView {
             try set.select.map { try table.select(0..<$0) } ?? table
@@ -53,19 +64,11 @@ struct EmbeddingData {
 
     /// Checks that every row is one that the loss takes.
     ///
-    /// - Parameters:
-    ///   - objectives: The losses.
-    ///   - width: The width of the model's vectors.
+    /// - Parameter subject: What is trained.
     /// - Returns: What is odd, though possible.
     /// - Throws: `TrainingError` naming the data, or file and row.
-    func check(_ objectives: EmbeddingObjectives, width: Int) throws -> [String] {
-        var notices: [String] = []
-        for set in train + evaluation {
-            let objective = objectives(set.dataset)
-            notices += try objective.check(columns: set.columnNames.count, labels: set.labelKind, width: width)
-            try set.checkRows(labels: objective.labelValues.map { ($0, "\($0.text), as \(objective.name) takes") })
-        }
+    func check(_ subject: any FineTuningSubject) throws -> [String] {
         var seen: Set<String> = []
-        return notices.filter { seen.insert($0).inserted }
+        return try (train + evaluation).flatMap(subject.check).filter { seen.insert($0).inserted }
     }
 }

@@ -1,11 +1,9 @@
-import EttinEvaluation
 import EttinFiles
-import EttinInference
 import EttinRecipes
 import EttinTables
 import EttinTraining
 
-extension EmbeddingRecipe {
+extension FineTuningSettings {
     /// How rows make batches.
     ///
     /// - Parameter isEvaluation: Whether those of evaluations.
@@ -21,19 +19,6 @@ extension EmbeddingRecipe {
         options.seed = UInt64(arguments.seed)
         options.dataSeed = arguments.dataSeed.map(UInt64.init)
         return options
-    }
-
-    /// What measures the model besides its loss.
-    ///
-    /// - Parameter data: What it measures on.
-    /// - Returns: The evaluator, nil for none, and what of the recipe has no effect.
-    /// - Throws: `TrainingError` for an evaluator that is not known or values that are wrong; what reading data throws.
-    func measures(_ data: EvaluatorData) throws -> (evaluator: (any Evaluator<any TextVectors>)?, notices: [String]) {
-        guard let evaluator else { return (nil, []) }
-        return try TrainingError.translatingRecipe {
-            let recipe = try EvaluatorRecipe(evaluator.node, path: evaluator.path, name: evaluator.name)
-            return (try recipe.embeddingEvaluator(data), recipe.notices)
-        }
     }
 
     /// The prompts of training.

@@ -1,22 +1,19 @@
 import EttinEvaluation
 import EttinFiles
-import EttinInference
 import EttinJSON
-import EttinModel
 import EttinRecipes
 public import EttinTables
-import EttinTokenizer
 public import EttinTraining
 public import Torch
 
-/// Fine-tunes an embedding model.
+/// Fine-tunes a model.
 ///
 /// ```swift
-/// let session = try EmbeddingFineTuning(EmbeddingRecipe(path: "recipe.yaml"))
+/// let session = try FineTuningSession(EmbeddingRecipe(path: "recipe.yaml"))
 /// if try session.run() == .finished { print(session.finalFolder) }
 /// ```
 /// A run that is killed anywhere is resumed from its newest checkpoint to the same bits.
-public final class EmbeddingFineTuning {
+public final class FineTuningSession {
     /// Options of a session.
     public struct Options {
         /// Finds the folder of a model by what a recipe names it; a name on the Hub is downloaded by who can.
@@ -47,8 +44,9 @@ public final class EmbeddingFineTuning {
     /// What the recipe names without an effect, and what is odd about the data.
     public let notices: [String]
     /// The trainer of the run.
-    package let trainer: Trainer<EmbeddingTask>
-    private let files: EmbeddingFiles
+    package let trainer: Trainer<FineTuningTask>
+    private let files: FineTuningFiles
+    private let subject: any FineTuningSubject
     private let options: Options
     /// Whether steps were taken that are none of the run.
     private var isMeasured = false
@@ -58,94 +56,42 @@ public final class EmbeddingFineTuning {
     /// Nothing is written before ``run()``.
     ///
     /// - Parameters:
-    ///   - recipe: What to train, and how.
+    ///   - recipe: What recipes of all kinds have.
     ///   - options: Where names lead, and callbacks.
-    /// - Throws: `TrainingError` for a recipe or data that do not fit, `TableError` for data, `CheckpointError`,
-    ///   `TokenizerError` and `InferenceError` for the model.
-    public init(_ recipe: EmbeddingRecipe, _ options: Options = Options()) throws {
+    ///   - subject: Makes what is trained, of the folder of a model and whether that is a checkpoint of the run.
+    /// - Throws: `TrainingError` for a recipe or data that do not fit, `TableError` for data, what `subject` throws.
+    package init(
+        _ recipe: FineTuningSettings,
+        _ options: Options,
+        subject: (_ folder: String, _ isResumed: Bool) throws -> any FineTuningSubject
+    ) throws {
         self.options = options
-        var arguments = recipe.arguments
-        arguments.outputFolder = FilePath.expandingHome(arguments.outputFolder)
         var recipe = recipe
-        recipe.arguments = arguments
+        recipe.arguments.outputFolder = FilePath.expandingHome(recipe.arguments.outputFolder)
+        let arguments = recipe.arguments
         let resumed = try FineTuningFolder(arguments).resumed()
-        let model = try Self.model(recipe, resumed: resumed?.path, options)
-        let pipeline = try TextEmbeddingPipeline(training: model)
-        if let length = recipe.maxSequenceLength, pipeline.preparer.limit < length {
-            throw TrainingError(
-                .invalidOption,
-                "max_seq_length",
-                found: "is \(length)",
-                expected: "at most \(pipeline.preparer.limit), which tokenizer and model of \(recipe.model) take"
-            )
-        }
-        let maxTokens = pipeline.preparer.limit
-        model.settings.maxSequenceLength = maxTokens
-        let objectives = try EmbeddingObjectives(recipe, modelFolder: options.modelFolder)
-        let reading = EmbeddingBatches.Reading(
-            preparer: pipeline.preparer,
-            truncatesLeft: try pipeline.truncatesLeft(nil),
-            keepsTexts: objectives.readsTexts
-        )
-        let data = try EmbeddingData(recipe, options.table)
-        var notices = recipe.notices + model.settings.notices + data.notices
-        notices += try data.check(objectives, width: model.dimensions)
-        let batches = try EmbeddingBatches(data.train, reading, recipe.sampling(isEvaluation: false))
+        let subject = try subject(resumed?.path ?? options.modelFolder(recipe.model), resumed != nil)
+        self.subject = subject
+        let data = try FineTuningData(recipe, subject, options.table)
+        var notices = recipe.notices + subject.notices + data.notices
+        notices += try data.check(subject)
+        let batches = try FineTuningBatches(data.train, subject, recipe.sampling(isEvaluation: false))
         try Self.check(batches, arguments)
         let length = try arguments.length(microbatches: batches.sampling.nominalBatchCount, rows: batches.rowCount)
         var settings = try arguments.trainerSettings(length)
         settings.onLine = options.onLine
-        let strategies = settings.strategies
-        let card = EmbeddingCard(
+        let card = FineTuningCard(
             recipe: recipe,
-            lossNames: objectives.names,
+            lossNames: subject.lossNames,
             rowCount: batches.rowCount,
-            parameterCount: model.parameterCount,
-            maxTokens: maxTokens
+            parameterCount: subject.module.parameterCount
         )
-        files = EmbeddingFiles(
-            recipe: recipe,
-            tokenizer: pipeline.tokenizer,
-            maxTokens: maxTokens,
-            card: card
-        )
-        let datasets = try data.evaluation.map { set in
-            EmbeddingEvaluation.Dataset(
-                name: set.dataset,
-                batches: try EmbeddingBatches([set], reading, recipe.sampling(isEvaluation: true), isSingle: true)
-            )
-        }
-        let measures = try recipe.measures(
-            EvaluatorData(
-                table: data.evaluation.first?.table,
-                open: { try options.table([$0]) },
-                folder: options.dataFolder
-            )
-        )
-        notices += measures.notices
-        let evaluator = measures.evaluator
-        let measuring: Precision =
-            arguments.usesBFloat16 || arguments.evaluatesInBFloat16 ? .mixedBFloat16 : .full
-        let evaluation: EmbeddingEvaluation? =
-            datasets.isEmpty && evaluator == nil
-            ? nil
-            : EmbeddingEvaluation(
-                datasets: datasets,
-                evaluator: evaluator,
-                vectors: try ModelInTraining(
-                    model,
-                    preparer: pipeline.preparer,
-                    precision: measuring,
-                    name: recipe.model
-                ),
-                batchSize: arguments.evaluationBatchSize,
-                precision: measuring,
-                folder: FilePath.joined(arguments.outputFolder, EmbeddingFiles.tableFolder),
-                epoch: { clock in strategies?.epoch(at: clock) ?? Double(clock.epoch) }
-            )
-        if options.device != .cpu { try withRecovery { model.convert(on: options.device) } }
-        model.setRequiresGradient(true)
-        let identity = Self.runIdentity(recipe, objectives, batches, maxTokens: maxTokens)
+        files = FineTuningFiles(recipe: recipe, kind: subject.kind, card: card)
+        let evaluation = try Self.evaluation(recipe, subject, data, options, strategies: settings.strategies)
+        notices += evaluation?.evaluator?.notices ?? []
+        if options.device != .cpu { try withRecovery { subject.module.convert(on: options.device) } }
+        subject.module.setRequiresGradient(true)
+        let identity = Self.runIdentity(recipe, subject, batches)
         let start =
             try resumed.map {
                 try InitialTrainerState(
@@ -158,11 +104,10 @@ public final class EmbeddingFineTuning {
                     )
                 )
             } ?? InitialTrainerState(settings.optimizer)
-        let task = try EmbeddingTask(
-            EmbeddingTask.Parts(
-                model: model,
-                objectives: objectives,
-                grouping: try ParameterGrouping(model, arguments.rateRules),
+        let task = try FineTuningTask(
+            FineTuningTask.Parts(
+                subject: subject,
+                grouping: try ParameterGrouping(subject.module, arguments.rateRules),
                 batches: batches,
                 evaluation: evaluation,
                 files: files,
@@ -174,8 +119,8 @@ public final class EmbeddingFineTuning {
         )
         try task.prepare()
         trainer = try Trainer(task, settings, from: start)
-        plan = try FineTuningPlan(recipe, length, batches, model: model, objectives: objectives, maxTokens: maxTokens)
-        finalFolder = FilePath.joined(arguments.outputFolder, EmbeddingFiles.finalFolder)
+        plan = try FineTuningPlan(recipe, length, batches, subject)
+        finalFolder = FilePath.joined(arguments.outputFolder, FineTuningFiles.finalFolder)
         self.notices = notices
     }
 
@@ -187,7 +132,7 @@ public final class EmbeddingFineTuning {
     /// - Throws: As ``/EttinTraining/Trainer/run(while:)``, and what writing the finished model throws: the run can be
     ///   resumed then.
     public func run() throws -> TrainingOutcome {
-        precondition(!isMeasured, "EmbeddingFineTuning: a session that was measured cannot be run")
+        precondition(!isMeasured, "FineTuningSession: a session that was measured cannot be run")
         for notice in notices { options.onLine?(notice) }
         let outcome: TrainingOutcome
         do {
@@ -201,7 +146,7 @@ public final class EmbeddingFineTuning {
             )
         }
         if outcome == .finished {
-            _ = try files.writeFinal(trainer.task.embeddingModel, trainer.progress, reports: trainer.task.reports)
+            _ = try files.writeFinal(subject, trainer.progress, reports: trainer.task.reports)
         }
         return outcome
     }
@@ -230,59 +175,43 @@ public final class EmbeddingFineTuning {
 
     // MARK: Preparing
 
-    private static func model(
-        _ recipe: EmbeddingRecipe,
-        resumed: String?,
-        _ options: Options
-    ) throws -> EmbeddingModel {
-        let folder = try resumed ?? options.modelFolder(recipe.model)
-        var model = try EmbeddingModel(
-            folder: folder,
-            poolings: resumed == nil ? recipe.poolings : nil,
-            dtype: .float32
-        )
-        try withRecovery { model.copyBorrowedParameters() }
-        if recipe.normalizes, !model.normalizes {
-            model = try EmbeddingModel(model.chain.modules + [NormalizeModule()], settings: model.settings)
-        }
-        if model.chain.router != nil {
-            throw TrainingError(
-                .unsupported,
-                "model_name_or_path",
-                found: "is \(recipe.model), which has a Router",
-                expected: "a model with one route for all texts"
+    /// What measures the model during training; nil for nothing.
+    private static func evaluation(
+        _ recipe: FineTuningSettings,
+        _ subject: any FineTuningSubject,
+        _ data: FineTuningData,
+        _ options: Options,
+        strategies: RunStrategies?
+    ) throws -> FineTuningEvaluation? {
+        let arguments = recipe.arguments
+        let datasets = try data.evaluation.map { set in
+            FineTuningEvaluation.Dataset(
+                name: set.dataset,
+                batches: try FineTuningBatches([set], subject, recipe.sampling(isEvaluation: true), isSingle: true)
             )
         }
-        if let length = recipe.maxSequenceLength { model.settings.maxSequenceLength = length }
-        if let similarity = recipe.similarity { model.settings.similarity = similarity }
-        if let size = recipe.truncateDimension {
-            guard size <= model.dimensions else {
-                throw TrainingError(
-                    .invalidOption,
-                    "truncate_dim",
-                    found: "is \(size)",
-                    expected: "at most \(model.dimensions), the width of the model's vectors"
-                )
-            }
-            model.settings.truncateDimension = size
+        let precision: Precision = arguments.usesBFloat16 || arguments.evaluatesInBFloat16 ? .mixedBFloat16 : .full
+        let evaluator = try recipe.evaluator.map { value in
+            let sources = EvaluatorData(
+                table: data.evaluation.first?.table,
+                open: { try options.table([$0]) },
+                folder: options.dataFolder
+            )
+            return try TrainingError.translatingRecipe { try subject.evaluator(value, sources, precision: precision) }
         }
-        for (name, text) in recipe.modelPrompts { model.settings.prompts[name] = text }
-        if let name = recipe.defaultPromptName {
-            guard model.settings.prompts[name] != nil || ["query", "document"].contains(name) else {
-                throw TrainingError(
-                    .invalidOption,
-                    "default_prompt_name",
-                    found: "is \(quoted(name))",
-                    expected: "a name of model_prompts, or of a prompt of \(recipe.model)"
-                )
-            }
-            model.settings.defaultPromptName = name
-        }
-        return model
+        guard !datasets.isEmpty || evaluator != nil else { return nil }
+        return FineTuningEvaluation(
+            datasets: datasets,
+            evaluator: evaluator,
+            batchSize: arguments.evaluationBatchSize,
+            precision: precision,
+            folder: FilePath.joined(arguments.outputFolder, FineTuningFiles.tableFolder),
+            epoch: { clock in strategies?.epoch(at: clock) ?? Double(clock.epoch) }
+        )
     }
 
     /// That the data fills a batch.
-    private static func check(_ batches: EmbeddingBatches, _ arguments: TrainingArguments) throws {
+    private static func check(_ batches: FineTuningBatches, _ arguments: TrainingArguments) throws {
         let rows = batches.sets.map(\.rowCount).max() ?? 0
         guard arguments.trainBatchSize > rows else { return }
         throw TrainingError(
@@ -304,16 +233,19 @@ public final class EmbeddingFineTuning {
 
     /// What a run that is resumed must share: what decides batches, losses and updates besides the length.
     private static func runIdentity(
-        _ recipe: EmbeddingRecipe,
-        _ objectives: EmbeddingObjectives,
-        _ batches: EmbeddingBatches,
-        maxTokens: Int
+        _ recipe: FineTuningSettings,
+        _ subject: any FineTuningSubject,
+        _ batches: FineTuningBatches
     ) -> [String: String] {
         let arguments = recipe.arguments
-        return [
+        let rates = arguments.rateRules.map { "\(quoted($0.pattern)): \($0.rate)" }
+        let splits = recipe.trainData.map { set in
+            set.split.map { "test_size \($0.testSize) with seed \($0.seed)" } ?? "none"
+        }
+        let common: [String: String] = [
             "model_name_or_path": recipe.model,
             "loss": recipe.loss.map { Self.numbers(of: $0.node.json).text() }
-                ?? objectives.names.joined(separator: ", "),
+                ?? subject.lossNames.joined(separator: ", "),
             "train_dataset": "\(batches.rowCount) rows of "
                 + batches.sets.map { ($0.dataset ?? "data") + " " + $0.columnNames.joined(separator: "/") }
                 .joined(separator: ", "),
@@ -324,15 +256,11 @@ public final class EmbeddingFineTuning {
             "dataloader_drop_last": "\(arguments.dropsLast)",
             "seed": "\(arguments.seed)",
             "data_seed": "\(arguments.dataSeed ?? arguments.seed)",
-            "train_test_split": recipe.trainData.map { set in
-                set.split.map { "test_size \($0.testSize) with seed \($0.seed)" } ?? "none"
-            }.joined(separator: ", "),
+            "train_test_split": splits.joined(separator: ", "),
             "train_select": recipe.trainData.map { $0.select.map(String.init) ?? "all" }.joined(separator: ", "),
             "prompts": recipe.prompts?.node.json.text() ?? "none",
-            "max_seq_length": "\(maxTokens)",
             "learning_rate": "\(arguments.learningRate)",
-            "learning_rate_mapping": arguments.rateRules.map { "\(quoted($0.pattern)): \($0.rate)" }
-                .joined(separator: ", "),
+            "learning_rate_mapping": rates.joined(separator: ", "),
             "lr_scheduler_type": "\(arguments.schedule)",
             "weight_decay": "\(arguments.weightDecay)",
             "adam_beta1": "\(arguments.beta1)",
@@ -341,5 +269,6 @@ public final class EmbeddingFineTuning {
             "max_grad_norm": "\(arguments.maxGradientNorm ?? 0)",
             "bf16": "\(arguments.usesBFloat16)",
         ]
+        return common.merging(subject.identity) { $1 }
     }
 }
