@@ -5,6 +5,7 @@ A recipe is a dictionary with the keys of docs/finetuning.md; see finetune_origi
 
 import contextlib
 import io
+import logging
 import warnings
 from pathlib import Path
 
@@ -52,13 +53,11 @@ class OriginalColBERT:
             loss = getattr(losses, settings.pop("type"))(self.model, **settings)
             collator = Collator(tokenize_fn=self.model.tokenize, prompts=recipe.get("prompts"))
             collator.batches = self.batches = []
-            SentenceTransformerTrainer(
-                model=self.model, args=arguments, train_dataset=train, loss=loss, data_collator=collator).train()
-            self.log = entries(self.model_log())
+            trainer = SentenceTransformerTrainer(
+                model=self.model, args=arguments, train_dataset=train, loss=loss, data_collator=collator)
+            trainer.train()
+        self.log = entries(trainer.state.log_history)
         self.model.eval()
-
-    def model_log(self):
-        return self.model.model_card_data.trainer.state.log_history
 
     def save(self, folder):
         self.model.save_pretrained(str(folder))
@@ -88,4 +87,6 @@ def evaluate(kind, model, folder, *texts, **settings):
     return getattr(evaluation, kind)(*texts, **settings)(model, output_path=str(folder))
 
 
+# It says that columns have an unusual order, which that of ids and scores is.
+logging.getLogger("pylate").setLevel(logging.ERROR)
 torch.set_num_threads(1)

@@ -5,18 +5,23 @@ import EttinTraining
 /// Prints the batches that the run of a recipe computes gradients of, a line each: the name of the data set, empty for the
 /// only one, and where the rows are in their files, counted from 0.
 ///
-///   ettin-probe finetune batches RECIPE [key=value …]
+///   ettin-probe finetune batches [colbert] RECIPE [key=value …]
 func runFineTuning(_ arguments: [String]) throws {
-    guard arguments.count >= 2, arguments[0] == "batches" else {
-        endWithUsage("usage: ettin-probe finetune batches RECIPE [key=value ...]")
+    let kind = arguments.dropFirst().first { $0 == "colbert" }
+    let rest = arguments.dropFirst(kind == nil ? 1 : 2)
+    guard let path = rest.first, arguments[0] == "batches" else {
+        endWithUsage("usage: ettin-probe finetune batches [colbert] RECIPE [key=value ...]")
     }
     // Nothing is written, so that a folder of its own keeps the run from being refused.
-    let recipe = try EmbeddingRecipe(
-        path: arguments[1],
-        overrides: arguments.dropFirst(2) + ["output_dir=\(arguments[1])-batches"]
-    )
-    let session = try FineTuningSession(recipe)
-    let group = recipe.arguments.accumulationSteps
+    let overrides = rest.dropFirst() + ["output_dir=\(path)-batches"]
+    let (session, group): (FineTuningSession, Int)
+    if kind == nil {
+        let recipe = try EmbeddingRecipe(path: path, overrides: Array(overrides))
+        (session, group) = (try FineTuningSession(recipe), recipe.arguments.accumulationSteps)
+    } else {
+        let recipe = try MultiVectorRecipe(path: path, overrides: Array(overrides))
+        (session, group) = (try FineTuningSession(recipe), recipe.arguments.accumulationSteps)
+    }
     var steps = session.plan.length.totalSteps
     for epoch in 0... where steps > 0 {
         let batches = try session.trainer.task.places(ofEpoch: epoch)

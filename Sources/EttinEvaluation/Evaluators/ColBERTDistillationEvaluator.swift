@@ -2,6 +2,7 @@ import EttinFiles
 import EttinInference
 import EttinJSON
 package import EttinTables
+import Torch
 
 #if canImport(Darwin)
     import Darwin

@@ -1,3 +1,4 @@
+import EttinInference
 import EttinJSON
 
 /// Retrieval by late interaction on several small data sets, one after the other, and the means over them.

@@ -1,6 +1,7 @@
 import EttinFiles
 import EttinInference
 import EttinJSON
+import Torch
 
 /// Retrieval from a corpus by late interaction.
 ///

@@ -1,6 +1,7 @@
 import EttinInference
 import EttinJSON
 package import EttinTables
+import Torch
 
 /// The share of queries whose positive scores higher by late interaction than their negative.
 ///

@@ -63,6 +63,12 @@ package struct EvaluatorRecipe {
         case crossEncoderReranking = "CrossEncoderRerankingEvaluator"
         /// What BM25 found in NanoBEIR, for rerankers.
         case crossEncoderNanoBEIR = "CrossEncoderNanoBEIREvaluator"
+        /// Triplets, for multi-vector models.
+        case colBERTTriplet = "ColBERTTripletEvaluator"
+        /// Lists of documents with a teacher's scores, for multi-vector models.
+        case colBERTDistillation = "ColBERTDistillationEvaluator"
+        /// Retrieval from a corpus, for multi-vector models.
+        case colBERTRetrieval = "PyLateInformationRetrievalEvaluator"
         /// Several evaluators.
         case sequential = "SequentialEvaluator"
     }
@@ -181,6 +187,9 @@ package struct EvaluatorRecipe {
             common + table + ["at_k", "mrr_at_k", "always_rerank_positives", "prompt_name"]
         case .crossEncoderNanoBEIR:
             common.filter { $0 != "name" } + nano + ["rerank_k", "at_k", "always_rerank_positives", "prompt_name"]
+        case .colBERTTriplet: common + table
+        case .colBERTDistillation: common + table + ["normalize_scores"]
+        case .colBERTRetrieval: keys(of: .informationRetrieval)
         case .sequential: ["type", "evaluators"]
         }
     }
@@ -225,8 +234,8 @@ package struct EvaluatorRecipe {
                 truncateDimension: truncateDimension(),
                 writesTable: section.bool("write_csv") ?? true
             )
-        case .crossEncoderReranking, .crossEncoderNanoBEIR:
-            throw section.problem("type", "measures rerankers", "an evaluator of embedding models")
+        case .crossEncoderReranking, .crossEncoderNanoBEIR, .colBERTTriplet, .colBERTDistillation, .colBERTRetrieval:
+            throw section.problem("type", "measures models of another kind", "an evaluator of embedding models")
         }
     }
 
@@ -260,8 +269,61 @@ package struct EvaluatorRecipe {
                 aggregateKey: section.string("aggregate_key") ?? "mean",
                 writesTable: section.bool("write_csv") ?? true
             )
-        case .triplet, .informationRetrieval, .nanoBEIR, .embeddingSimilarity, .binaryClassification, .reranking:
+        case .triplet, .informationRetrieval, .nanoBEIR, .embeddingSimilarity, .binaryClassification, .reranking,
+            .colBERTTriplet, .colBERTDistillation, .colBERTRetrieval:
             throw section.problem("type", "measures embedding models", "an evaluator of rerankers")
+        }
+    }
+
+    /// The evaluators, for multi-vector models.
+    ///
+    /// - Parameter data: What they measure on.
+    /// - Returns: The evaluator; of a list, one that runs them all.
+    /// - Throws: `RecipeError` for values that are wrong and evaluators of other models; `EvaluationError` and `TableError`
+    ///   for data that are missing or do not fit.
+    package func multiVectorEvaluator(_ data: EvaluatorData) throws -> any Evaluator<any TokenVectors> {
+        // One similarity there is, of vectors as they are.
+        let others = [
+            "main_similarity_function", "similarity_fn_names", "margin", "truncate_dim", "score_functions",
+            "main_score_function",
+        ]
+        if let key = others.first(where: { Self.keys(of: kind).contains($0) && section.has($0) }) {
+            throw section.problem(key, "does not go with multi-vector models", "no such key")
+        }
+        switch kind {
+        case .sequential: return SequentialEvaluator(try parts.map { try $0.multiVectorEvaluator(data) })
+        case .triplet, .colBERTTriplet:
+            return try ColBERTTripletEvaluator(
+                table(data),
+                name: evaluatorName(),
+                writesTable: section.bool("write_csv") ?? true
+            )
+        case .colBERTDistillation:
+            return try ColBERTDistillationEvaluator(
+                table(data),
+                normalizesScores: section.bool("normalize_scores") ?? true,
+                name: evaluatorName(),
+                writesTable: section.bool("write_csv") ?? true
+            )
+        case .informationRetrieval, .colBERTRetrieval:
+            let (corpus, settings) = try retrieval(data)
+            return try ColBERTRetrievalEvaluator(corpus, settings: settings, name: evaluatorName())
+        case .nanoBEIR:
+            let datasets = try nanoDatasets() ?? NanoBEIRDataset.allCases
+            return try ColBERTNanoBEIREvaluator(
+                nanoFolder(data, datasets, includesBM25: false),
+                datasets: datasets,
+                settings: retrievalSettings(),
+                queryPrompts: prompts("query_prompts", datasets),
+                corpusPrompts: prompts("corpus_prompts", datasets),
+                aggregateKey: section.string("aggregate_key") ?? "mean"
+            )
+        case .embeddingSimilarity, .binaryClassification, .reranking, .crossEncoderReranking, .crossEncoderNanoBEIR:
+            throw section.problem(
+                "type",
+                "is \(kind.rawValue), which measures models of another kind",
+                "an evaluator of multi-vector models"
+            )
         }
     }
 
@@ -289,6 +351,12 @@ package struct EvaluatorRecipe {
     }
 
     private func retrievalEvaluator(_ data: EvaluatorData) throws -> InformationRetrievalEvaluator {
+        let (corpus, settings) = try retrieval(data)
+        return try InformationRetrievalEvaluator(corpus, settings: settings, name: evaluatorName())
+    }
+
+    /// Queries, corpus and judgements of a folder, and how to measure.
+    private func retrieval(_ data: EvaluatorData) throws -> (RetrievalData, RetrievalEvaluatorSettings) {
         guard let folder = try section.string("dataset") else {
             throw section.missing(
                 "dataset",
@@ -300,11 +368,8 @@ package struct EvaluatorRecipe {
             try section.int("corpus_chunk_size", in: 1...Int.largestCount) ?? settings.corpusChunkSize
         settings.queryPrompt = try prompt("query")
         settings.corpusPrompt = try prompt("corpus")
-        return try InformationRetrievalEvaluator(
-            BEIRFolder(data.folder(folder, []), split: section.string("split") ?? "test").data,
-            settings: settings,
-            name: evaluatorName()
-        )
+        let corpus = try BEIRFolder(data.folder(folder, []), split: section.string("split") ?? "test").data
+        return (corpus, settings)
     }
 
     private func nanoBEIREvaluator(_ data: EvaluatorData) throws -> NanoBEIREvaluator {

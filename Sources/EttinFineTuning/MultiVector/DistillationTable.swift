@@ -1,6 +1,6 @@
 import EttinFiles
 package import EttinTables
-package import EttinTraining
+import EttinTraining
 
 /// Queries with documents and a teacher's scores, put together of three tables: ids with scores, queries, documents.
 ///

@@ -193,7 +193,8 @@ final class MultiVectorSubject: FineTuningSubject {
             return TokenRows(
                 rows,
                 starts: counts.reduce(into: [0]) { $0.append($0[$0.count - 1] + Int32($1)) },
-                competesWithZero: zip(texts, counts).map { $1 < documentLength || $1 < $0.tokenIDs.count }
+                // A document of full length that loses no token has neither padding nor masks.
+                competesWithZero: counts.map { $0 < documentLength }
             )
         }
         return MultiVectorBatch(columns: columns, labels: batch.labels)
@@ -238,36 +239,5 @@ final class MultiVectorSubject: FineTuningSubject {
             documents = model.encode([["Mars is red.", "Venus is hot."]], is_query=False)
             print(rank.rerank([["mars", "venus"]], queries, documents))
             """
-    }
-}
-
-extension MultiVectorModel: TextRowsModel {
-    /// The number of tokens that count.
-    package func rowCount(of text: PreparedText) -> Int { scoredTokens(of: text)?.count ?? text.tokenIDs.count }
-
-    /// The vectors of the tokens that count, `[tokens, width]`; queries and documents in any order.
-    package func rows(
-        of texts: [PreparedText],
-        task: String?,
-        dropout: DropoutContext?,
-        precision: Precision
-    ) -> Tensor {
-        let batch = PackedBatch(texts.map(\.tokenIDs))
-        let isWhole = texts.allSatisfy { $0.unattendedTokenCount == 0 }
-        let attended = texts.map { Int32($0.tokenIDs.count - $0.unattendedTokenCount) }
-        let features = self(
-            batch,
-            attendedTokens: isWhole ? nil : attended,
-            task: nil,
-            training: dropout,
-            precision: precision
-        )
-        let vectors = features[FeatureName.tokenEmbeddings].to(.float32)
-        let places = texts.indices.flatMap { index -> [Int64] in
-            let range = batch.range(of: index)
-            return (scoredTokens(of: texts[index]) ?? Array(0..<range.count)).map { Int64(range.lowerBound + $0) }
-        }
-        guard places.count < batch.tokenCount else { return vectors }
-        return vectors.selecting(distinctRows: Tensor(places).to(vectors.device))
     }
 }

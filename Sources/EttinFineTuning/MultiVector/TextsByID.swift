@@ -1,7 +1,7 @@
 import EttinCorpus
 import EttinFiles
 package import EttinTables
-package import EttinTraining
+import EttinTraining
 
 /// The texts of a table by their ids; texts stay in the table, and 12 bytes for each row in memory.
 package struct TextsByID: Sendable {

@@ -2,9 +2,27 @@ import Torch
 
 extension EmbeddingModel {
     /// Whether a training pass drops activations anywhere, so that it differs from inference.
+    package var dropsActivations: Bool { chain.dropsActivations }
+
+    /// Computes with weights that are prepacked for inference on the CPU, which are given up afterwards.
+    ///
+    /// - Parameters:
+    ///   - longestText: The number of tokens of the longest text.
+    ///   - body: What computes vectors, without a dropout context.
+    /// - Returns: What `body` returns.
+    package func withPrepackedWeights<Result>(
+        longestText: Int,
+        _ body: () throws -> Result
+    ) rethrows -> Result {
+        try chain.withPrepackedWeights(longestText: longestText, body)
+    }
+}
+
+extension ModuleChain {
+    /// Whether a training pass drops activations anywhere, so that it differs from inference.
     package var dropsActivations: Bool {
-        let trunks = chain.transformers.map(\.trunk)
-        return chain.allModules.contains { $0 is DropoutModule }
+        let trunks = transformers.map(\.trunk)
+        return allModules.contains { $0 is DropoutModule }
             || trunks.contains { $0.configuration.dropsActivations || $0.hasAdapters }
     }
 
@@ -20,7 +38,7 @@ extension EmbeddingModel {
         longestText: Int,
         _ body: () throws -> Result
     ) rethrows -> Result {
-        let trunks = chain.transformers.map(\.trunk)
+        let trunks = transformers.map(\.trunk)
         guard let trunk = trunks.first, trunks.count == 1, trunk.parameterDType == .float32, trunk.device == .cpu else {
             return try body()
         }

@@ -7,6 +7,7 @@ import Torch
 /// The kinds of models that can be fine-tuned, by the names of their commands.
 enum FineTuningKind: String, CaseIterable {
     case embedding
+    case colBERT = "colbert"
 
     /// Checks a recipe.
     ///
@@ -14,6 +15,7 @@ enum FineTuningKind: String, CaseIterable {
     func check(recipe path: String, _ values: [String]) throws {
         switch self {
         case .embedding: _ = try EmbeddingRecipe(path: path, overrides: values)
+        case .colBERT: _ = try MultiVectorRecipe(path: path, overrides: values)
         }
     }
 
@@ -29,6 +31,10 @@ enum FineTuningKind: String, CaseIterable {
         case .embedding:
             let recipe =
                 try path.map { try EmbeddingRecipe(path: $0, overrides: values) } ?? EmbeddingRecipe(values: values)
+            return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
+        case .colBERT:
+            let recipe =
+                try path.map { try MultiVectorRecipe(path: $0, overrides: values) } ?? MultiVectorRecipe(values: values)
             return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
         }
     }

@@ -12,8 +12,9 @@ struct FinetuneGroup: ParsableCommand {
               ettin finetune embedding --model jhu-clsp/ettin-encoder-17m \\
                 --train pairs.jsonl --output output/first loss=MultipleNegativesRankingLoss
               ettin finetune embedding Recipes/finetune/embedding-snli.yaml --dry-run
+              ettin finetune colbert Recipes/finetune/colbert-laptop.yaml --dry-run
             """,
-        subcommands: [FinetuneEmbedding.self]
+        subcommands: [FinetuneEmbedding.self, FinetuneColBERT.self]
     )
 }
 
