@@ -21,7 +21,7 @@ CORPUS_CHECKS = $(wildcard Interop/test_corpus.py Interop/test_order.py Interop/
     Interop/test_parquet.py Interop/test_pipeline.py)
 # PyLate pins older libraries too; it is installed without its indexes and what else no check uses.
 PYLATE_CHECKS = $(wildcard Interop/test_descendants_pylate.py Interop/test_descendants_v5.py \
-    Interop/test_finetune_v5.py)
+    Interop/test_finetune_v5.py Interop/test_finetune_colbert.py)
 INTEROP = HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive ETTIN_BIN_DIR=$(CURDIR)/.build/release ETTIN_SHARED=$(SHARED) \
     PYTEST_ADDOPTS="-q -p no:cacheprovider -W ignore"
 # The checks that a marker expression chooses, in every environment.

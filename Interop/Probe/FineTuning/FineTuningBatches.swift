@@ -21,6 +21,9 @@ func runFineTuning(_ arguments: [String]) throws {
     case "sparse":
         let recipe = try SparseRecipe(path: path, overrides: values)
         (session, settings) = (try FineTuningSession(recipe), recipe.settings)
+    case "colbert":
+        let recipe = try MultiVectorRecipe(path: path, overrides: values)
+        (session, settings) = (try FineTuningSession(recipe), recipe.settings)
     default: throw ProbeError("no kind \(arguments[1])")
     }
     let group = settings.arguments.accumulationSteps

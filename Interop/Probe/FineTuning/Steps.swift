@@ -2,6 +2,7 @@ import EttinFineTuning
 import EttinInference
 import EttinJSON
 import EttinModel
+import EttinTokenizer
 import Torch
 
 /// Training steps on request, one line of JSON each way: `bench-finetune TASK FOLDER DTYPE THREADS`.
@@ -139,15 +140,63 @@ private struct RerankerTask: StepTask {
     }
 }
 
+/// Distillation from a teacher's scores: queries, then the documents of all queries, "labels" for those of each query;
+/// "query_length" and "document_length" are those that the original pads to.
+private struct ColBERTTask: StepTask {
+    private let model: MultiVectorModel
+    /// The token that expands queries.
+    private let fill: Int32
+
+    init(folder: String) throws {
+        model = try MultiVectorModel(folder: folder, dtype: .float32)
+        try withRecovery { model.copyBorrowedParameters() }
+        let pipeline = try LateInteractionPipeline(training: model, tokenizer: Tokenizer(folder: folder))
+        fill = try pipeline.preparer.prepare(["a"], as: .query).last?.tokenIDs.last ?? 0
+    }
+
+    var module: Module { model }
+
+    func batch(_ request: JSONValue) throws -> StepBatch {
+        guard let queryLength = request["query_length"]?.intValue,
+            let documentLength = request["document_length"]?.intValue
+        else { throw ProbeError("no query_length or document_length") }
+        let queries = tokenIDs(request["columns"]?[0]).map { ids in
+            let missing = max(0, queryLength - ids.count)
+            let expanded = ids + [Int32](repeating: fill, count: missing)
+            return PreparedText(expanded, task: TextRole.query.rawValue, unattendedTokenCount: missing)
+        }
+        let documents = tokenIDs(request["columns"]?[1]).map { PreparedText($0, task: TextRole.document.rawValue) }
+        let scores = (request["labels"]?.arrayValue ?? []).map { ($0.arrayValue ?? []).compactMap(\.doubleValue) }
+        let labels = LossLabels(.list(count: scores.first?.count ?? 0), scores.flatMap(\.self))
+        let loss = DistillationLoss()
+        func tokenRows(_ texts: [PreparedText], _ rows: Tensor) -> TokenRows {
+            let counts = texts.map(model.rowCount(of:))
+            return TokenRows(
+                rows,
+                starts: counts.reduce(into: [0]) { $0.append($0[$0.count - 1] + Int32($1)) },
+                competesWithZero: counts.map { $0 < documentLength }
+            )
+        }
+        return { dropout, precision in
+            try model.backward([queries, documents], cache: nil, weight: 1, dropout: dropout, precision: precision) { rows in
+                let columns = [tokenRows(queries, rows[0]), tokenRows(documents, rows[1])]
+                return try loss.backward(MultiVectorBatch(columns: columns, labels: labels), weight: 1)
+            }
+        }
+    }
+}
+
 /// What can be asked for by name.
 private enum StepTasks: String, CaseIterable {
     case contrastive
+    case colBERT = "colbert"
     case sparse
     case reranker
 
     func load(_ folder: String) throws -> any StepTask {
         switch self {
         case .contrastive: try ContrastiveTask(folder: folder)
+        case .colBERT: try ColBERTTask(folder: folder)
         case .sparse: try SparseTask(folder: folder)
         case .reranker: try RerankerTask(folder: folder)
         }

@@ -134,3 +134,24 @@ extension EvaluationColumn where Value == [String] {
         }
     }
 }
+
+extension EvaluationColumn where Value == [Double] {
+    /// Takes the lists of numbers of a table's column.
+    ///
+    /// - Parameters:
+    ///   - table: The table.
+    ///   - column: The number of the column; a precondition is that there is one.
+    public init(_ table: any TextTable, column: Int) {
+        self.init(table, column, "a list of numbers") { value in
+            guard case .list(let values) = value else { return nil }
+            let numbers = values.compactMap { value -> Double? in
+                switch value {
+                case .integer(let number): Double(number)
+                case .real(let number): number.isFinite ? number : nil
+                case .null, .text, .boolean, .list: nil
+                }
+            }
+            return numbers.count == values.count ? numbers : nil
+        }
+    }
+}

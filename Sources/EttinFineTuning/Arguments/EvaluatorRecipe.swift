@@ -81,6 +81,12 @@ package struct EvaluatorRecipe {
         case sparseReranking = "SparseRerankingEvaluator"
         /// The weights of a teacher, for sparse models.
         case sparseMSE = "SparseMSEEvaluator"
+        /// Triplets, for multi-vector models.
+        case colBERTTriplet = "ColBERTTripletEvaluator"
+        /// Lists of documents with a teacher's scores, for multi-vector models.
+        case colBERTDistillation = "ColBERTDistillationEvaluator"
+        /// Retrieval from a corpus, for multi-vector models.
+        case colBERTRetrieval = "PyLateInformationRetrievalEvaluator"
         /// Several evaluators.
         case sequential = "SequentialEvaluator"
 
@@ -94,6 +100,7 @@ package struct EvaluatorRecipe {
             case .sparseTriplet, .sparseInformationRetrieval, .sparseNanoBEIR, .sparseEmbeddingSimilarity,
                 .sparseBinaryClassification, .sparseReranking, .sparseMSE:
                 "sparse models"
+            case .colBERTTriplet, .colBERTDistillation, .colBERTRetrieval: "multi-vector models"
             case .sequential: nil
             }
         }
@@ -221,6 +228,9 @@ package struct EvaluatorRecipe {
         case .sparseBinaryClassification: keys(of: .binaryClassification).limited
         case .sparseReranking: keys(of: .reranking).limited
         case .sparseMSE: common + table + ["teacher_model", "max_active_dims"]
+        case .colBERTTriplet: common + table
+        case .colBERTDistillation: common + table + ["normalize_scores"]
+        case .colBERTRetrieval: keys(of: .informationRetrieval)
         case .sequential: ["type", "evaluators"]
         }
     }

@@ -65,13 +65,15 @@ struct GradientCache {
     ///   - columns: The texts of each column.
     ///   - settings: How to cut; nil for a slice of everything.
     ///   - rowCount: How many rows a model makes of a text.
+    ///   - route: The task by which texts take ways of their own through the model.
     init(
         _ columns: [[PreparedText]],
         _ settings: GradientCacheSettings?,
-        rowCount: (PreparedText) -> Int = { _ in 1 }
+        rowCount: (PreparedText) -> Int = { _ in 1 },
+        route: (PreparedText) -> String? = { $0.task }
     ) {
         let all = columns.flatMap(\.self)
-        let tasks = Dictionary(grouping: all.indices) { all[$0].task }
+        let tasks = Dictionary(grouping: all.indices) { route(all[$0]) }
         let groups = tasks.sorted { ($0.key ?? "") < ($1.key ?? "") }
         var order: [Int] = []
         var rowStarts = [0]

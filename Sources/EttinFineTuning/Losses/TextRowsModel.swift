@@ -9,6 +9,9 @@ package protocol TextRowsModel {
     /// The number of rows that the model makes of a text.
     func rowCount(of text: PreparedText) -> Int
 
+    /// The task by which a text takes a way of its own through the model; nil where it takes that of all.
+    func route(of text: PreparedText) -> String?
+
     /// What the model makes of texts, with gradients where they are recorded.
     ///
     /// - Parameters:
@@ -34,6 +37,9 @@ package protocol TextRowsModel {
 extension TextRowsModel {
     /// A row for each text.
     package func rowCount(of text: PreparedText) -> Int { 1 }
+
+    /// The text's own task.
+    package func route(of text: PreparedText) -> String? { text.task }
 
     /// Computes with the weights as they are.
     package func withPrepackedWeights<Result>(longestText: Int, _ body: () throws -> Result) rethrows -> Result {
@@ -61,7 +67,7 @@ extension TextRowsModel {
         loss: (_ rows: [Tensor]) throws -> Double
     ) throws -> Double {
         try withRecovery {
-            let cache = GradientCache(columns, settings, rowCount: rowCount(of:))
+            let cache = GradientCache(columns, settings, rowCount: rowCount(of:), route: route(of:))
             guard let last = cache.slices.last else { return 0 }
             // The last slice keeps its activations and is not replayed.
             let others = cache.slices.dropLast()
@@ -104,7 +110,7 @@ extension TextRowsModel {
     ) throws -> Result? {
         try withRecovery {
             try withoutGradients {
-                let cache = GradientCache(columns, settings ?? GradientCacheSettings(), rowCount: rowCount(of:))
+                let cache = GradientCache(columns, settings ?? GradientCacheSettings(), rowCount: rowCount(of:), route: route(of:))
                 guard !cache.slices.isEmpty else { return nil }
                 let parts = cache.rowsWithoutGradients(of: cache.slices, self, dropout: nil, precision: precision)
                 return try body(cache.columns(Tensor.concatenate(parts)))

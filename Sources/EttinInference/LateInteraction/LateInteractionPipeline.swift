@@ -1,7 +1,7 @@
 import EttinFiles
 public import EttinModel
 public import EttinTokenizer
-import Torch
+package import Torch
 
 /// Turns queries and documents into a vector for each token, and scores them by late interaction, as PyLate's `ColBERT`
 /// and sentence-transformers' `MultiVectorEncoder` do.
@@ -34,6 +34,7 @@ public final class LateInteractionPipeline {
     public let preparer: Preparer
     /// What the folder's files say that has no effect, a sentence each.
     public let notices: [String]
+    private let precision: Precision
     private let divergence: Divergence
 
     /// Loads a model.
@@ -56,23 +57,53 @@ public final class LateInteractionPipeline {
         var notices =
             try ModelFolderNotices.all(folder: transformerFolder) + widened + model.settings.notices
             + model.transformer.settings.notices + tokenizer.notices
-        let unknownWords = model.mask?.resolve { [tokenizer] in tokenizer.tokenToID($0) } ?? []
+        preparer = try Self.preparer(model, tokenizer, folder: folder, &notices)
+        precision = .full
+        self.notices = notices
+    }
+
+    /// Computes with a model that is being trained, as it is at each call: nothing is packed, and there is no dropout.
+    ///
+    /// - Parameters:
+    ///   - model: The model.
+    ///   - tokenizer: Its tokenizer.
+    ///   - precision: The precision that it is trained in.
+    /// - Throws: As ``init(folder:options:)`` when model and tokenizer do not fit.
+    package init(training model: MultiVectorModel, tokenizer: Tokenizer, precision: Precision = .full) throws {
+        self.model = model
+        self.tokenizer = tokenizer
+        self.precision = precision
+        divergence = Divergence(ofTraining: model.transformer.folder)
+        var notices: [String] = []
+        preparer = try Self.preparer(model, tokenizer, folder: model.transformer.folder, &notices)
+        self.notices = notices
+    }
+
+    private static func preparer(
+        _ model: MultiVectorModel,
+        _ tokenizer: Tokenizer,
+        folder: String,
+        _ notices: inout [String]
+    ) throws -> Preparer {
+        let unknownWords = model.mask?.resolve { tokenizer.tokenToID($0) } ?? []
         if !unknownWords.isEmpty {
             notices.append(
                 "skiplist_words: no effect of \(listing(unknownWords, limit: 10)), which the tokenizer does not have"
             )
         }
-        preparer = try Preparer(
+        return try Preparer(
             tokenizer: tokenizer,
-            configuration: configuration,
+            configuration: model.transformer.trunk.configuration,
             settings: model.settings,
             maxSequenceLength: model.transformer.settings.maxSequenceLength,
             scoresExpansion: model.mask != nil,
             folder: folder,
             notices: &notices
         )
-        self.notices = notices
     }
+
+    /// The folder of the model.
+    package var folder: String { divergence.folder }
 
     /// Encodes texts.
     ///
@@ -157,7 +188,12 @@ public final class LateInteractionPipeline {
         let width = model.dimensions
         let (values, isScored): ([Float], [Bool]?) = try withRecovery {
             try withoutGradients {
-                let features = model(batch, attendedTokens: isWhole ? nil : attended, task: role.rawValue)
+                let features = model(
+                    batch,
+                    attendedTokens: isWhole ? nil : attended,
+                    task: role.rawValue,
+                    precision: precision
+                )
                 var vectors = features[FeatureName.tokenEmbeddings].to(.float32)
                 if normalize { vectors = vectors.normalized() }
                 return (try vectors.array(), features.isScored)

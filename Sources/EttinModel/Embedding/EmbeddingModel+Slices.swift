@@ -6,6 +6,28 @@ extension EmbeddingModel {
 
     /// Computes with weights that are prepacked for inference on the CPU, which are given up afterwards.
     ///
+    /// - Parameters:
+    ///   - longestText: The number of tokens of the longest text.
+    ///   - body: What computes vectors, without a dropout context.
+    /// - Returns: What `body` returns.
+    package func withPrepackedWeights<Result>(
+        longestText: Int,
+        _ body: () throws -> Result
+    ) rethrows -> Result {
+        try chain.withPrepackedWeights(longestText: longestText, body)
+    }
+}
+
+extension ModuleChain {
+    /// Whether a training pass drops activations anywhere, so that it differs from inference.
+    package var dropsActivations: Bool {
+        let trunks = transformers.map(\.trunk)
+        return allModules.contains { $0 is DropoutModule }
+            || trunks.contains { $0.configuration.dropsActivations || $0.hasAdapters }
+    }
+
+    /// Computes with weights that are prepacked for inference on the CPU, which are given up afterwards.
+    ///
     /// Vectors are those of a pass in float32 up to rounding.
     ///
     /// - Parameters:
@@ -16,20 +38,11 @@ extension EmbeddingModel {
         longestText: Int,
         _ body: () throws -> Result
     ) rethrows -> Result {
-        let trunks = chain.transformers.map(\.trunk)
+        let trunks = transformers.map(\.trunk)
         guard let trunk = trunks.first, trunks.count == 1, trunk.parameterDType == .float32, trunk.device == .cpu else {
             return try body()
         }
         return try trunk.withPrepackedWeights(.float32, longestSequence: longestText, body)
-    }
-}
-
-extension ModuleChain {
-    /// Whether a training pass drops activations anywhere, so that it differs from inference.
-    var dropsActivations: Bool {
-        let trunks = transformers.map(\.trunk)
-        return allModules.contains { $0 is DropoutModule }
-            || trunks.contains { $0.configuration.dropsActivations || $0.hasAdapters }
     }
 }
 

@@ -26,9 +26,10 @@ public final class MultiVectorModel: Module {
     ///   - device: Where the parameters go.
     /// - Throws: `CheckpointError` and `StateDictionaryError` for files that are missing or broken, for models of another
     ///   kind and for modules that do not fit each other; `TorchError` when memory runs out.
-    public init(folder: String, dtype: DType? = nil, device: Device = .cpu) throws {
+    public convenience init(folder: String, dtype: DType? = nil, device: Device = .cpu) throws {
         try Self.require(folder)
-        var modules: [any FeatureModule]
+        let modules: [any FeatureModule]
+        let settings: MultiVectorSettings
         if FilePath.exists(FilePath.joined(folder, FeatureModules.file)) {
             let chain = try ModuleChain(folder: folder, dtype: dtype, device: device)
             guard let first = chain.modules.first as? TransformerModule else {
@@ -46,6 +47,18 @@ public final class MultiVectorModel: Module {
             modules = try Self.stanford(folder, dtype, device)
             settings = try MultiVectorSettings(stanford: folder)
         }
+        try self.init(modules, settings: settings)
+    }
+
+    /// Puts modules together.
+    ///
+    /// - Parameters:
+    ///   - modules: A transformer, and what turns its hidden states into a vector for each token.
+    ///   - settings: What to say about the model; its words that are left out, and the length of vectors, get a module
+    ///     where there is none.
+    /// - Throws: `CheckpointError` when a module does not fit those before it.
+    package init(_ modules: [any FeatureModule], settings: MultiVectorSettings) throws {
+        var modules = modules
         if let words = settings.skippedWords {
             if !modules.contains(where: { $0 is MultiVectorMaskModule }) {
                 modules.append(MultiVectorMaskModule(skippedWords: words))
@@ -56,7 +69,7 @@ public final class MultiVectorModel: Module {
         }
         let chain = try ModuleChain(modules)
         try chain.require(FeatureName.tokenEmbeddings, of: "a multi-vector model")
-        guard let transformer = modules[0] as? TransformerModule, modules.contains(where: { $0 is DenseModule }) else {
+        guard let transformer = modules.first as? TransformerModule, modules.contains(where: { $0 is DenseModule }) else {
             throw CheckpointError(
                 .unsupported,
                 file: FeatureModules.file,
@@ -64,6 +77,7 @@ public final class MultiVectorModel: Module {
                 expected: "one: a fresh projection would give random scores"
             )
         }
+        self.settings = settings
         self.transformer = transformer
         mask = modules.lazy.compactMap { $0 as? MultiVectorMaskModule }.last
         dimensions = chain.width
@@ -127,9 +141,17 @@ public final class MultiVectorModel: Module {
     /// - Parameters:
     ///   - batch: Sequences of token ids.
     ///   - attendedTokens: How many tokens of each sequence, from its first, are attended to; nil for all.
-    ///   - task: `query` or `document`.
+    ///   - task: `query` or `document`; nil where the caller knows which tokens count.
+    ///   - training: The dropout context of a training pass; nil for inference.
+    ///   - precision: The precision to compute in.
     /// - Returns: The features, with vectors `[tokens, dimensions]` and which tokens count.
-    package func callAsFunction(_ batch: PackedBatch, attendedTokens: [Int32]?, task: String) -> ModuleFeatures {
-        chain(batch, attendedTokens: attendedTokens, task: task)
+    package func callAsFunction(
+        _ batch: PackedBatch,
+        attendedTokens: [Int32]?,
+        task: String?,
+        training: DropoutContext? = nil,
+        precision: Precision = .full
+    ) -> ModuleFeatures {
+        chain(batch, attendedTokens: attendedTokens, task: task, training: training, precision: precision)
     }
 }

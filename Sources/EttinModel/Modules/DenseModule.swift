@@ -41,6 +41,40 @@ package final class DenseModule: Module, FeatureModule {
         linear.weight = weight
     }
 
+    /// Makes a projection of the vectors of tokens as torch initialises a new one: weight and bias are uniform up to
+    /// 1/√`inputSize` on either side of 0.
+    ///
+    /// - Parameters:
+    ///   - inputSize: The width of a vector.
+    ///   - outputSize: The width that it gets.
+    ///   - hasBias: Whether a bias is added.
+    ///   - generator: What draws.
+    ///
+    /// > Source: torch `nn.Linear.reset_parameters`.
+    package convenience init(newFrom inputSize: Int, to outputSize: Int, hasBias: Bool, _ generator: Philox) {
+        self.init(inputSize, outputSize, hasBias, .identity, false, FeatureNames(FeatureName.tokenEmbeddings))
+        let bound = 1 / Double(inputSize).squareRoot()
+        let count = inputSize * outputSize
+        let values = generator.uniforms(count: count + (hasBias ? outputSize : 0)).map {
+            Float((Double($0) * 2 - 1) * bound)
+        }
+        linear.weight = Tensor(Array(values[..<count]), shape: [outputSize, inputSize])
+        if hasBias { linear.bias = Tensor(Array(values[count...]), shape: [outputSize]) }
+    }
+
+    /// The same projection, of the vectors of tokens.
+    package func ofTokens() -> DenseModule {
+        let (inputs, outputs) = (linear.inputSize, linear.outputSize)
+        let names = FeatureNames(FeatureName.tokenEmbeddings)
+        let module = DenseModule(inputs, outputs, linear.bias != nil, activation, usesResidual, names)
+        module.linear = linear
+        module.residual = residual
+        return module
+    }
+
+    /// The widths of the vectors before and after.
+    package var sizes: (input: Int, output: Int) { (linear.inputSize, linear.outputSize) }
+
     private init(
         _ inputSize: Int,
         _ outputSize: Int,
@@ -121,6 +155,16 @@ package final class DenseModule: Module, FeatureModule {
             for member in names.settings { settings[member.key] = member.value }
         }
         try folder.write(settings)
+        try folder.write(baseParameters)
+    }
+
+    /// Writes what PyLate reads, whose projections are always of the vectors of tokens.
+    func writeForPyLate(_ folder: FeatureModuleFolder) throws {
+        try folder.write([
+            "in_features": JSONValue(linear.inputSize), "out_features": JSONValue(linear.outputSize),
+            "bias": JSONValue(linear.bias != nil), "activation_function": .string(activation.classPath ?? ""),
+            "use_residual": JSONValue(usesResidual),
+        ])
         try folder.write(baseParameters)
     }
 }

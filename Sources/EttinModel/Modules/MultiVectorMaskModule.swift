@@ -66,12 +66,19 @@ package final class MultiVectorMaskModule: Module, FeatureModule {
 
     package func callAsFunction(_ features: inout ModuleFeatures, training: DropoutContext?, precision: Precision) {
         var isScored = features.isScored ?? [Bool](repeating: true, count: features.batch.tokenCount)
-        let skipped = skippedTasks.contains(features.task ?? "document") ? skippedTokens : []
-        let kept = features.task == "query" ? [] : Set(keptTokens ?? [])
-        for (row, token) in features.batch.inputIDs.enumerated() {
-            if skipped.contains(token) || (!kept.isEmpty && !kept.contains(token)) { isScored[row] = false }
-        }
+        let counts = rule(for: features.task)
+        for (row, token) in features.batch.inputIDs.enumerated() where !counts(token) { isScored[row] = false }
         features.isScored = isScored
+    }
+
+    /// Which tokens count in the texts of a task.
+    ///
+    /// - Parameter task: `query` or `document`; nil for documents.
+    /// - Returns: Whether a token counts.
+    package func rule(for task: String?) -> (Int32) -> Bool {
+        let skipped = skippedTasks.contains(task ?? "document") ? skippedTokens : []
+        let kept = task == "query" ? [] : Set(keptTokens ?? [])
+        return { !skipped.contains($0) && (kept.isEmpty || kept.contains($0)) }
     }
 
     package func write(_ folder: FeatureModuleFolder) throws {

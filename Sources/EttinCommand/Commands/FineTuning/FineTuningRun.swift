@@ -9,6 +9,7 @@ enum FineTuningKind: String, CaseIterable {
     case embedding
     case reranker
     case sparse
+    case colBERT = "colbert"
 
     /// Checks a recipe.
     ///
@@ -18,6 +19,7 @@ enum FineTuningKind: String, CaseIterable {
         case .embedding: _ = try EmbeddingRecipe(path: path, overrides: values)
         case .reranker: _ = try RerankerRecipe(path: path, overrides: values)
         case .sparse: _ = try SparseRecipe(path: path, overrides: values)
+        case .colBERT: _ = try MultiVectorRecipe(path: path, overrides: values)
         }
     }
 
@@ -40,6 +42,10 @@ enum FineTuningKind: String, CaseIterable {
             return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
         case .sparse:
             let recipe = try path.map { try SparseRecipe(path: $0, overrides: values) } ?? SparseRecipe(values: values)
+            return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
+        case .colBERT:
+            let recipe =
+                try path.map { try MultiVectorRecipe(path: $0, overrides: values) } ?? MultiVectorRecipe(values: values)
             return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
         }
     }

@@ -15,8 +15,9 @@ struct FinetuneGroup: ParsableCommand {
               ettin finetune reranker --model jhu-clsp/ettin-encoder-17m \\
                 --train labeled.jsonl --output output/reranker
               ettin finetune sparse --model jhu-clsp/ettin-encoder-17m --train pairs.jsonl
+              ettin finetune colbert Recipes/finetune/colbert-laptop.yaml --dry-run
             """,
-        subcommands: [FinetuneEmbedding.self, FinetuneReranker.self, FinetuneSparse.self]
+        subcommands: [FinetuneEmbedding.self, FinetuneColBERT.self, FinetuneSparse.self, FinetuneReranker.self]
     )
 }
 
