@@ -10,12 +10,11 @@ import signal
 import time
 
 import finetune_original as original
-import numpy
 import pytest
 import torch
-from descendants import TEXTS, checkpoint, close, json_lines, lines
+from descendants import TEXTS, checkpoint, close, json_lines, weights
 from finetune_original_sparse import Original
-from finetune_runs import Ours, Place, batches, expect_same_run, write
+from finetune_runs import OursSparse, Place, batches, expect_same_run, write
 from huggingface_hub import ModelCard
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sparse_encoder.evaluation import (
@@ -39,10 +38,6 @@ CARD = dict(
 )
 
 
-class OursSparse(Ours):
-    kind = "sparse"
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, small_tokenizer):
     place = Place(tmp_path_factory.mktemp("fine-tuning-sparse"), small_tokenizer)
@@ -57,15 +52,6 @@ def place(tmp_path_factory, small_tokenizer):
     write(place.folder / "lists.jsonl", [row | {"score": [random.Random(n).uniform(0, 4), 1.0]} for n, row in enumerate(
         original.read(place.folder / "train.jsonl")[:60])])
     return place
-
-
-def weights(folder, found=TEXTS, *flags):
-    """[texts, vocabulary] of `ettin sparse`."""
-    width = json.loads((folder / "config.json").read_text())["vocab_size"]
-    matrix = numpy.zeros((len(found), width))
-    for row, values in zip(matrix, lines("sparse", folder, *found, "--truncate", *flags)):
-        row[values["indices"]] = values["values"]
-    return matrix
 
 
 def without_rounding(found, expected):
