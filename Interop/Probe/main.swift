@@ -8,6 +8,8 @@ do {
     case "attention": try runAttention()
     case "bench": runBench(arguments)
     case "bench-contrastive": try runContrastive(arguments)
+    case "bench-maxsim": try runMaxSimTiming(arguments)
+    case "bench-splade": try runSpladeTiming(arguments)
     case "corpus": try runCorpus(arguments)
     case "evaluate": serve(answerEvaluationRequest)
     case "files": try runFiles(arguments)
@@ -23,8 +25,8 @@ do {
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
-            "usage: ettin-probe adapters|attention|bench|bench-contrastive|corpus|evaluate|files|"
-                + "finetune|hub|losses|model|order|search|share|tables|tokenizer|training ..."
+            "usage: ettin-probe adapters|attention|bench|bench-contrastive|bench-maxsim|bench-splade|corpus|"
+                + "evaluate|files|finetune|hub|losses|model|order|search|share|tables|tokenizer|training ..."
         )
     }
 } catch {

@@ -33,8 +33,8 @@ struct Recomputation : torch::CustomClassHolder {
             ownedTwo.reset(outputTwo);
             return result;
         });
-        TORCH_CHECK(status == CT_OK && ownedOne && ownedTwo, "a recomputed part gave no outputs");
-        return {ownedOne->value, ownedTwo->value};
+        TORCH_CHECK(status == CT_OK && ownedOne, "a recomputed part gave no outputs");
+        return {ownedOne->value, ownedTwo ? ownedTwo->value : at::Tensor()};
     }
 };
 
@@ -48,7 +48,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
         context->save_for_backward({first, second});
         context->saved_data["part"] = c10::IValue::make_capsule(part);
         const auto [one, two] = part->run(first, second);
-        return {one, two};
+        return two.defined() ? variable_list{one, two} : variable_list{one};
     }
 
     static variable_list backward(AutogradContext *context, const variable_list &above) {
@@ -64,7 +64,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
         // Gradients of parameters inside are added where they always are; those of the inputs are what is asked for.
         variable_list outputs, gradients;
         if (one.requires_grad()) outputs.push_back(one), gradients.push_back(above[0]);
-        if (two.requires_grad()) outputs.push_back(two), gradients.push_back(above[1]);
+        if (two.defined() && two.requires_grad()) outputs.push_back(two), gradients.push_back(above[1]);
         if (!outputs.empty()) torch::autograd::backward(outputs, gradients);
         const auto gradient = [](const at::Tensor &tensor) { return tensor.defined() ? tensor.grad() : at::Tensor(); };
         return {gradient(first), gradient(second), at::Tensor(), at::Tensor()};
@@ -117,7 +117,7 @@ CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second, b
         }
         const auto results = Recomputed::apply(first->value, optional(second), anchor, part);
         auto one = std::make_unique<CTTensor>(CTTensor{results[0]});
-        *out2 = new CTTensor{results[1]};
+        *out2 = results.size() > 1 ? new CTTensor{results[1]} : nullptr;
         *out1 = one.release();
     });
 }

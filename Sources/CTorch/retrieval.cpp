@@ -1,15 +1,16 @@
 // What sparse and late interaction models compute after their transformer: SPLADE's pooling of the vocabulary
-// projection, and MaxSim. The CPU has kernels (kernels/splade.inc.h, kernels/maxsim.inc.h); pooling elsewhere composes libtorch's
-// operators.
+// projection, and MaxSim of rows in memory. The CPU has kernels (kernels/splade.inc.h, kernels/maxsim.inc.h); pooling
+// elsewhere composes libtorch's operators. Training passes are in splade.cpp and maxsim.cpp.
 #include "fused.h"
 #include "guard.h"
 #include "products.h"
+#include "retrieval.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/amax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/log1p.h>
+#include <ATen/ops/max.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/stack.h>
@@ -20,9 +21,8 @@
 
 using namespace ettin;
 
-namespace {
+namespace ettin {
 
-// Checks cumulative counts of `rows` rows, which kernels read memory by.
 void checkCounts(const int32_t *cumulative, int64_t count, int64_t rows, const char *name) {
     TORCH_CHECK(cumulative[0] == 0 && cumulative[count] == rows, "cumulative lengths of ", name, " go from ",
                 cumulative[0], " to ", cumulative[count], "; there are ", rows, " rows");
@@ -31,6 +31,10 @@ void checkCounts(const int32_t *cumulative, int64_t count, int64_t rows, const c
                     " to ", cumulative[i + 1]);
     }
 }
+
+}  // namespace ettin
+
+namespace {
 
 void check(const at::Tensor &hidden, const CTSpladePooling &pooling) {
     TORCH_CHECK(hidden.dim() == 2, "SPLADE pooling needs hidden states [T, D]; found ", hidden.sizes());
@@ -51,9 +55,10 @@ at::Tensor pooled(const at::Tensor &hidden, const at::Tensor &weight, const std:
             for (int32_t i = 0; i < pooling.logarithms; i++) x = at::log1p(x);
             return x;
         };
-        // The logarithm is monotone: taken after the maximum it is taken once an entry.
+        // The logarithm is monotone: taken after the maximum it is taken once an entry. Of equal maxima the first gets the
+        // gradient, which amax would share out.
         const at::Tensor part =
-            pooling.isSum ? saturated(at::relu(logits)).sum(0) : saturated(at::relu(at::amax(logits, 0)));
+            pooling.isSum ? saturated(at::relu(logits)).sum(0) : saturated(at::relu(std::get<0>(at::max(logits, 0))));
         if (!result.defined()) {
             result = part;
         } else {
@@ -100,13 +105,18 @@ CTStatus ct_splade_pooling_packed(const CTTensor *hidden, const CTPackedMatrix *
 }
 
 CTStatus ct_splade_pooling(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias,
-                           CTSpladePooling pooling, int64_t chunkRows, CTTensor **out) {
+                           CTSpladePooling pooling, int64_t chunkRows, bool isComposed, CTTensor **out) {
     return produce(out, [&] {
         const at::Tensor &rows = hidden->value;
         check(rows, pooling);
         TORCH_CHECK(weight->value.dim() == 2 && weight->value.size(1) == rows.size(1) && chunkRows > 0, "hidden ",
                     rows.sizes(), " and weight ", weight->value.sizes(), " do not fit, or chunks have ", chunkRows,
                     " rows");
+        TORCH_CHECK(bias == nullptr || (bias->value.dim() == 1 && bias->value.size(0) == weight->value.size(0)),
+                    "bias ", bias->value.sizes(), " for weight ", weight->value.sizes());
+        if (!isComposed && poolsByKernels(rows, weight->value, optional(bias))) {
+            return pooledByKernels(rows, weight->value, optional(bias), pooling);
+        }
         const at::Tensor matrix = weight->value.to(rows.scalar_type());
         std::optional<at::Tensor> offsets;
         if (bias != nullptr) offsets = bias->value.to(rows.scalar_type());
@@ -134,7 +144,9 @@ CTStatus ct_maxsim_rows(const float *queries, CTRowCounts queryCounts, const flo
                           .cuDocuments = documentCounts.cumulative,
                           .queryCount = queryCounts.count,
                           .documentCount = documentCounts.count,
-                          .isPairwise = isPairwise,
-                          .scores = scores});
+                          .documentsPerQuery = isPairwise ? 1 : 0,
+                          .competesWithZero = nullptr,
+                          .scores = scores,
+                          .places = nullptr});
     });
 }

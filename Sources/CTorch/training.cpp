@@ -95,6 +95,35 @@ struct SelectRows : torch::autograd::Function<SelectRows> {
 
 // MARK: Residual and norm
 
+// The gradients of a norm's input, and of what was added to it where `delta` is given its memory, and of its parameters.
+struct NormGradients {
+    at::Tensor residual, weight, bias;
+};
+
+NormGradients runNormBackward(const at::Tensor &sum, const at::Tensor &statistics, const at::Tensor &weight,
+                              bool hasBias, const at::Tensor &sumGradient, const at::Tensor &outputGradient,
+                              const at::Tensor &delta) {
+    const int64_t width = sum.size(1), slices = addNormSlices(sum.size(0));
+    const at::Tensor residual = at::empty_like(sum);
+    const at::Tensor weights = at::zeros({slices, width}, sum.options());
+    const at::Tensor biases = hasBias ? at::zeros({slices, width}, sum.options()) : at::Tensor();
+    kernels().addNormBackward({
+        .rows = sum.size(0),
+        .width = width,
+        .sum = sum.const_data_ptr<float>(),
+        .statistics = statistics.const_data_ptr<float>(),
+        .weight = weight.const_data_ptr<float>(),
+        .sumGradient = sumGradient.defined() ? sumGradient.const_data_ptr<float>() : nullptr,
+        .outputGradient = outputGradient.const_data_ptr(),
+        .residualGradient = residual.mutable_data_ptr<float>(),
+        .deltaGradient = delta.defined() ? delta.mutable_data_ptr() : nullptr,
+        .weightGradients = weights.mutable_data_ptr<float>(),
+        .biasGradients = hasBias ? biases.mutable_data_ptr<float>() : nullptr,
+        .isBFloat16 = isHalf(outputGradient),
+    });
+    return {residual, weights.sum(0), hasBias ? biases.sum(0) : at::Tensor()};
+}
+
 struct AddNorm : torch::autograd::Function<AddNorm> {
     static variable_list forward(AutogradContext *context, const at::Tensor &residual, const at::Tensor &delta,
                                  const at::Tensor &weight, const std::optional<at::Tensor> &bias, double epsilon) {
@@ -132,27 +161,40 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
             return {sumGradient, delta, at::Tensor(), at::Tensor(), at::Tensor()};
         }
         const at::Tensor outputGradient = above[1].contiguous();
-        const bool half = isHalf(outputGradient);
-        at::Tensor residual = at::empty_like(sum), delta = half ? at::empty_like(outputGradient) : residual;
-        const int64_t width = sum.size(1);
-        const int64_t slices = addNormSlices(sum.size(0));
-        const at::Tensor weights = at::zeros({slices, width}, sum.options());
-        const at::Tensor biases = hasBias ? at::zeros({slices, width}, sum.options()) : at::Tensor();
-        kernels().addNormBackward({
-            .rows = sum.size(0),
+        const at::Tensor half = isHalf(outputGradient) ? at::empty_like(outputGradient) : at::Tensor();
+        const auto found = runNormBackward(sum, statistics, weight, hasBias, sumGradient, outputGradient, half);
+        return {found.residual, half.defined() ? half : found.residual, found.weight, found.bias, at::Tensor()};
+    }
+};
+
+struct Norm : torch::autograd::Function<Norm> {
+    static at::Tensor forward(AutogradContext *context, const at::Tensor &input, const at::Tensor &weight,
+                              const std::optional<at::Tensor> &bias, double epsilon, at::ScalarType type) {
+        const int64_t rows = input.size(0), width = input.size(1);
+        const at::Tensor output = at::empty(input.sizes(), input.options().dtype(type));
+        const at::Tensor statistics = at::empty({rows, 2}, input.options());
+        kernels().addNorm({
+            .rows = rows,
             .width = width,
-            .sum = sum.const_data_ptr<float>(),
-            .statistics = statistics.const_data_ptr<float>(),
-            .weight = weight.const_data_ptr<float>(),
-            .sumGradient = sumGradient.defined() ? sumGradient.const_data_ptr<float>() : nullptr,
-            .outputGradient = outputGradient.const_data_ptr(),
-            .residualGradient = residual.mutable_data_ptr<float>(),
-            .deltaGradient = half ? delta.mutable_data_ptr() : nullptr,
-            .weightGradients = weights.mutable_data_ptr<float>(),
-            .biasGradients = hasBias ? biases.mutable_data_ptr<float>() : nullptr,
-            .isBFloat16 = half,
+            .residual = input.const_data_ptr<float>(),
+            .delta = nullptr,
+            .norm = {weight.const_data_ptr<float>(), bias ? bias->const_data_ptr<float>() : nullptr,
+                     static_cast<float>(epsilon)},
+            .sum = nullptr,
+            .output = output.mutable_data_ptr(),
+            .statistics = statistics.mutable_data_ptr<float>(),
+            .isBFloat16 = type == at::kBFloat16,
         });
-        return {residual, delta, weights.sum(0), hasBias ? biases.sum(0) : at::Tensor(), at::Tensor()};
+        context->saved_data["has_bias"] = bias.has_value();
+        context->save_for_backward({input, statistics, weight});
+        return output;
+    }
+
+    static variable_list backward(AutogradContext *context, const variable_list &above) {
+        const variable_list saved = context->get_saved_variables();
+        const bool hasBias = context->saved_data["has_bias"].toBool();
+        const auto found = runNormBackward(saved[0], saved[1], saved[2], hasBias, {}, above[0].contiguous(), {});
+        return {found.residual, found.weight, found.bias, at::Tensor(), at::Tensor()};
     }
 };
 
@@ -242,5 +284,20 @@ CTStatus ct_training_add_norm(const CTTensor *residual, const CTTensor *delta, c
         auto first = std::make_unique<CTTensor>(CTTensor{results[0]});
         *output = new CTTensor{results[1]};
         *sum = first.release();
+    });
+}
+
+CTStatus ct_training_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
+                          CTDType dtype, CTTensor **output) {
+    return produce(output, [&] {
+        const at::Tensor &x = input->value, &w = weight->value;
+        TORCH_CHECK(x.dim() == 2 && w.numel() == x.size(1), "input ", x.sizes(), " and norm ", w.sizes(),
+                    " do not fit");
+        const at::ScalarType type = scalarType(dtype);
+        const bool isStored = type == at::kFloat || type == at::kBFloat16;
+        if (suits(x) && isStored && x.scalar_type() == at::kFloat && w.scalar_type() == at::kFloat) {
+            return Norm::apply(x.contiguous(), w, optional(bias), epsilon, type);
+        }
+        return at::layer_norm(x, {w.size(0)}, w, optional(bias), epsilon).to(type);
     });
 }

@@ -102,7 +102,29 @@ public func recomputed(
     hasTrainedParameters: Bool = true,
     _ body: @escaping (_ first: Tensor, _ second: Tensor?) -> (Tensor, Tensor)
 ) -> (Tensor, Tensor) {
-    let context = Unmanaged.passRetained(RecomputedPart(body)).toOpaque()
+    let part = RecomputedPart { first, second in body(first, second) }
+    guard let outputs = recomputed(first, second, hasTrainedParameters, part), let two = outputs.1 else {
+        return (.empty, .empty)
+    }
+    return (outputs.0, two)
+}
+
+/// As ``recomputed(_:_:hasTrainedParameters:_:)``, of one tensor.
+package func recomputed(
+    _ input: Tensor,
+    hasTrainedParameters: Bool,
+    _ body: @escaping (Tensor) -> Tensor
+) -> Tensor {
+    recomputed(input, nil, hasTrainedParameters, RecomputedPart { first, _ in (body(first), nil) })?.0 ?? .empty
+}
+
+private func recomputed(
+    _ first: Tensor,
+    _ second: Tensor?,
+    _ hasTrainedParameters: Bool,
+    _ part: RecomputedPart
+) -> (Tensor, Tensor?)? {
+    let context = Unmanaged.passRetained(part).toOpaque()
     var (one, two): (OpaquePointer?, OpaquePointer?) = (nil, nil)
     let status = ct_autograd_recomputed(
         first.handle,
@@ -120,14 +142,14 @@ public func recomputed(
         &one,
         &two
     )
-    guard succeeded(status, "recomputed", [first]), let one, let two else { return (.empty, .empty) }
-    return (Tensor(owning: one), Tensor(owning: two))
+    guard succeeded(status, "recomputed", [first]), let one else { return nil }
+    return (Tensor(owning: one), two.map(Tensor.init(owning:)))
 }
 
 private final class RecomputedPart {
-    private let body: (Tensor, Tensor?) -> (Tensor, Tensor)
+    private let body: (Tensor, Tensor?) -> (Tensor, Tensor?)
 
-    init(_ body: @escaping (Tensor, Tensor?) -> (Tensor, Tensor)) { self.body = body }
+    init(_ body: @escaping (Tensor, Tensor?) -> (Tensor, Tensor?)) { self.body = body }
 
     /// Gives new handles; the inputs are borrowed, and copied because tensors own theirs.
     func run(
@@ -140,10 +162,10 @@ private final class RecomputedPart {
             makeTensor("recomputed") { ct_tensor_alias(first, $0) },
             second.map { second in makeTensor("recomputed") { ct_tensor_alias(second, $0) } }
         )
-        guard let firstResult = results.0.handle, let secondResult = results.1.handle, let one, let two else {
-            return CT_SKIPPED
-        }
+        guard let firstResult = results.0.handle, let one, let two else { return CT_SKIPPED }
         let status = ct_tensor_alias(firstResult, one)
-        return status == CT_OK ? ct_tensor_alias(secondResult, two) : status
+        guard status == CT_OK, let second = results.1 else { return status }
+        guard let secondResult = second.handle else { return CT_SKIPPED }
+        return ct_tensor_alias(secondResult, two)
     }
 }

@@ -74,6 +74,16 @@ public final class LayerNorm: Module {
     package func callAsFunction(adding delta: Tensor, to residual: Tensor) -> (sum: Tensor, normed: Tensor) {
         residual.addingNormalized(delta, weight: weight, bias: bias, epsilon: epsilon)
     }
+
+    /// Normalises a sum that was taken before, with the same bits.
+    ///
+    /// - Parameters:
+    ///   - sum: `[rows, width]`, the residual.
+    ///   - dtype: The type of activations.
+    /// - Returns: The norm of the sum.
+    package func callAsFunction(of sum: Tensor, as dtype: DType) -> Tensor {
+        sum.normalized(weight: weight, bias: bias, epsilon: epsilon, dtype: dtype)
+    }
 }
 
 /// A table of vectors, one for each token id.

@@ -38,6 +38,20 @@ extension Tensor {
         addingNormalized(delta, weight: weight, bias: bias, epsilon: epsilon, isComposed: false)
     }
 
+    /// Normalises rows as ``addingNormalized(_:weight:bias:epsilon:)`` does a sum of the same numbers, bit by bit.
+    ///
+    /// - Parameters:
+    ///   - weight: `[width]`, of the norm.
+    ///   - bias: `[width]`, or nil.
+    ///   - epsilon: Added to the variance.
+    ///   - dtype: The type of the result.
+    /// - Returns: The norm of this tensor, `[rows, width]`.
+    package func normalized(weight: Tensor, bias: Tensor?, epsilon: Double, dtype: DType) -> Tensor {
+        makeTensor("normalized", [self, weight]) {
+            ct_training_norm(handle, weight.handle, bias?.handle, epsilon, dtype.cValue, $0)
+        }
+    }
+
     /// As the public method, perhaps of libtorch's operators alone.
     package func addingNormalized(
         _ delta: Tensor,

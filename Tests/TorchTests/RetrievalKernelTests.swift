@@ -34,7 +34,8 @@ extension AttentionKernelTests {
                     bias: bias,
                     cuSeqlens: ends,
                     rule: rule,
-                    chunkRows: 20
+                    chunkRows: 20,
+                    isComposed: true
                 )
                 for (precision, tolerance) in [(ComputeDType.float32, Float(2e-6)), (.bfloat16, 0.03)] {
                     let packed = PrepackedWeight(weight, bias: bias, precision: precision)

@@ -157,7 +157,7 @@ CTStatus ct_autograd_clear_gradient(CTTensor *tensor);
 CTStatus ct_autograd_detached(const CTTensor *tensor, CTTensor **out);
 // Computes outputs from one or two inputs (the second may be null) without keeping what lies between: `body` is called
 // now, without recording, and once more when gradients are taken, recording. It writes two new handles, which it hands
-// over. `release(context)` runs when it will not be called again. `trains`: `body` reads leaves that require gradients,
+// over; without a second output, only the first, and so does this function. `release(context)` runs when it will not be called again. `trains`: `body` reads leaves that require gradients,
 // which it is called for even where no input does.
 CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second, bool trains,
                                 CTStatus (*body)(void *context, CTTensor *first, CTTensor *second, CTTensor **out1,
@@ -287,6 +287,10 @@ CTStatus ct_training_select_rows(const CTTensor *a, const CTTensor *indices, CTT
 CTStatus ct_training_add_norm(const CTTensor *residual, const CTTensor *delta, const CTTensor *weight,
                               const CTTensor *bias, double epsilon, bool isComposed, CTTensor **sum,
                               CTTensor **output);
+// norm(input) in another type: with the bits of ct_training_add_norm for an addend of that type and a sum that is `input`.
+// Differentiable.
+CTStatus ct_training_norm(const CTTensor *input, const CTTensor *weight, const CTTensor *bias, double epsilon,
+                          CTDType dtype, CTTensor **output);
 
 // Zeroes elements with the given probability and scales the others. Which, is a function of seed, stream and the number
 // of the element, counted row-major from `firstElement`. Differentiable.
@@ -437,7 +441,7 @@ CTStatus ct_fused_linear(const CTTensor *input, const CTPackedMatrix *weight, CT
 // `mixed` null: only the projection or norm of the residual.
 CTStatus ct_fused_layer(CTTensor *residual, const CTTensor *mixed, const CTFusedLayer *layer, CTTensor **out);
 
-// MARK: Sparse and late interaction (retrieval.cpp)
+// MARK: Sparse and late interaction (retrieval.cpp, splade.cpp, maxsim.cpp)
 
 typedef struct CTSpladePooling {
     const int32_t *cuSeqlens;  // cumulative lengths of the sequences, the last of them the number of rows
@@ -450,10 +454,12 @@ typedef struct CTSpladePooling {
 // [T, D] is converted to what the product reads. No logits are kept.
 CTStatus ct_splade_pooling_packed(const CTTensor *hidden, const CTPackedMatrix *weight, CTSpladePooling pooling,
                                   CTTensor **out);
-// The same composed of libtorch's operators, for weight [V, D] and bias [V] or null, on any device, in the type of
-// `hidden`. No more logits are kept at a time than those of `chunkRows` tokens, unless gradients are recorded.
+// The same for weight [V, D] and bias [V] or null, on any device, in the type of `hidden`. Differentiable: a maximum's
+// gradient goes to the first token that has it. The CPU's kernels keep no logits. What is composed of libtorch's operators,
+// on other devices, for other types and where `isComposed` leaves out the kernels, has no more at a time than those of
+// `chunkRows` tokens, unless gradients are recorded. On the CPU the gradient of a weight that has one is added to it.
 CTStatus ct_splade_pooling(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias,
-                           CTSpladePooling pooling, int64_t chunkRows, CTTensor **out);
+                           CTSpladePooling pooling, int64_t chunkRows, bool isComposed, CTTensor **out);
 
 // Rows of each query or document: cumulative counts, the last of them the number of rows.
 typedef struct CTRowCounts {
@@ -465,6 +471,15 @@ typedef struct CTRowCounts {
 // CPU; pairwise: of query i with document i only, [documents]. Rows are float32, `width` elements each.
 CTStatus ct_maxsim_rows(const float *queries, CTRowCounts queryCounts, const float *documents,
                         CTRowCounts documentCounts, int64_t width, bool isPairwise, float *scores);
+
+// The same for tensors [rows, width], on any device, differentiable: the gradient of a largest product goes to the first
+// row that has it. `documentsPerQuery` 0: every query with every document, [queries, documents]; else query q with
+// documents q · n ..< (q + 1) · n, [queries, n]. `competesWithZero`, one for each document, or null: the largest product
+// is at least 0, to which no gradient goes; a document without rows then scores 0, and -10⁹ otherwise. `isComposed`
+// leaves out our kernels.
+CTStatus ct_maxsim(const CTTensor *queries, CTRowCounts queryCounts, const CTTensor *documents,
+                   CTRowCounts documentCounts, int32_t documentsPerQuery, const bool *competesWithZero, bool isComposed,
+                   CTTensor **out);
 
 #ifdef __cplusplus
 }

@@ -166,6 +166,33 @@ struct SpladePoolingArguments {
     float *output;                 // [sequences, columns]
 };
 
+// The same with a weight that is not packed, as a training pass has it.
+struct SpladeTrainingArguments {
+    int64_t rows, width, vocabulary;
+    const void *hidden;            // [rows, width], bfloat16 or float32
+    const float *weight;           // [vocabulary, width], rounded as `hidden` is
+    const float *bias;             // [vocabulary] or null
+    const int32_t *cuSeqlens;      // cumulative lengths, sequences + 1
+    int32_t sequences;
+    bool isSum;
+    int32_t logarithms;            // 1 or 2
+    bool isBFloat16;
+    float *output;                 // [sequences, vocabulary]
+    int32_t *places;               // [sequences, spladePlaces(vocabulary)]: the row of each maximum, -1 where it is 0; or null
+};
+
+// The places of a sequence fill whole vectors of every instruction set.
+constexpr int64_t spladePlaces(int64_t vocabulary) { return (vocabulary + 63) / 64 * 64; }
+
+struct SpladeBackwardArguments {
+    SpladeTrainingArguments forward;  // of maxima, with output and places as the forward pass left them
+    const float *outputGradient;      // [sequences, vocabulary]
+    void *hiddenGradient;             // [rows, width], as `hidden`, or null
+    float *weightGradient;            // [vocabulary, width] or null
+    bool addsToWeight;                // to what is in weightGradient
+    float *biasGradient;              // [vocabulary] or null
+};
+
 // For queries and documents of several rows each, the sum over a query's rows of the largest product with a row of the
 // document; see maxsim.inc.h.
 struct MaxSimArguments {
@@ -173,8 +200,19 @@ struct MaxSimArguments {
     const float *queries, *documents;  // [rows, width]
     const int32_t *cuQueries, *cuDocuments;  // cumulative lengths, count + 1
     int32_t queryCount, documentCount;
-    bool isPairwise;               // query i with document i only; as many of both
+    int32_t documentsPerQuery;     // 0: every query meets every document; else query q meets so many, from q · so many on
+    const bool *competesWithZero;  // [documentCount]: whether the largest product is at least 0; or null
     float *scores;                 // [queryCount, documentCount], or [documentCount]
+    // For each query, each document that it meets and each row of the query: the document's row with the largest product,
+    // -1 where 0 is larger or the document has no rows; or null.
+    int32_t *places;
+};
+
+struct MaxSimBackwardArguments {
+    MaxSimArguments forward;       // with places as the forward pass left them
+    const float *scoreGradients;   // as scores
+    float *queryGradients;         // as queries, or null
+    float *documentGradients;      // as documents, or null
 };
 
 // The score with a document that has no rows: below that of every other, and finite.
@@ -194,10 +232,10 @@ struct GatedArguments {
 struct AddNormArguments {
     int64_t rows, width;
     const float *residual;        // [rows, width]
-    const void *delta;            // [rows, width], bfloat16 or float32
+    const void *delta;            // [rows, width], bfloat16 or float32; null: nothing is added
     LayerNormParameters norm;
-    float *sum;                   // [rows, width]
-    void *output;                 // [rows, width], as delta
+    float *sum;                   // [rows, width]; null where nothing is added
+    void *output;                 // [rows, width], bfloat16 or float32, as delta
     float *statistics;            // [rows, 2]: mean and inverse standard deviation
     bool isBFloat16;
 };
@@ -269,7 +307,10 @@ struct KernelTable {
     void (*decode)(const DecodeArguments &arguments, bool isBFloat16);
     void (*linearCrossEntropy)(const LinearCrossEntropyArguments &arguments);
     void (*spladePooling)(const SpladePoolingArguments &arguments);
+    void (*spladeTraining)(const SpladeTrainingArguments &arguments);
+    void (*spladeBackward)(const SpladeBackwardArguments &arguments);
     void (*maxSim)(const MaxSimArguments &arguments);
+    void (*maxSimBackward)(const MaxSimBackwardArguments &arguments);
     void (*gated)(const GatedArguments &arguments);
     void (*addNorm)(const AddNormArguments &arguments);
     void (*addNormBackward)(const AddNormBackwardArguments &arguments);

@@ -77,26 +77,30 @@ static void addNormOf(const AddNormArguments &a) {
     const int64_t width = a.width;
     forEachRow(a.rows, trainingBlock, [&](int64_t row, int64_t) {
         const float *residual = a.residual + row * width;
-        const T *delta = static_cast<const T *>(a.delta) + row * width;
-        float *to = a.sum + row * width;
+        const T *delta = a.delta ? static_cast<const T *>(a.delta) + row * width : nullptr;
+        float *to = delta ? a.sum + row * width : nullptr;
+        const float *sums = delta ? to : residual;
         T *out = static_cast<T *>(a.output) + row * width;
         Floats total = (Floats)0.0f;
         forEachVector(width, [&](int64_t i, int64_t count) {
-            const Floats x = loadUpTo(residual + i, count) + loadUpTo(delta + i, count);
-            storeUpTo(to + i, x, count);
+            Floats x = loadUpTo(residual + i, count);
+            if (delta) {
+                x += loadUpTo(delta + i, count);
+                storeUpTo(to + i, x, count);
+            }
             total += x;
         });
         const float mean = sum(total) / static_cast<float>(width);
         Floats squares = (Floats)0.0f;
         for (int64_t i = 0; i + W <= width; i += W) {
-            const Floats d = load(to + i) - mean;
+            const Floats d = load(sums + i) - mean;
             squares += d * d;
         }
         float variance = sum(squares);
-        for (int64_t i = width / W * W; i < width; i++) variance += (to[i] - mean) * (to[i] - mean);
+        for (int64_t i = width / W * W; i < width; i++) variance += (sums[i] - mean) * (sums[i] - mean);
         const float factor = 1 / std::sqrt(variance / static_cast<float>(width) + a.norm.epsilon);
         forEachVector(width, [&](int64_t i, int64_t count) {
-            Floats y = (loadUpTo(to + i, count) - mean) * factor * loadUpTo(a.norm.weight + i, count);
+            Floats y = (loadUpTo(sums + i, count) - mean) * factor * loadUpTo(a.norm.weight + i, count);
             if (a.norm.bias) y += loadUpTo(a.norm.bias + i, count);
             storeUpTo(out + i, y, count);
         });

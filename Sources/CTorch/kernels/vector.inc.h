@@ -85,6 +85,14 @@ static inline void storeUpTo(T *to, Floats v, int64_t count) {
     }
 }
 
+// to += factor · from
+template <typename T>
+static inline void addScaled(float *to, float factor, const T *from, int64_t count) {
+    forEachVector(count, [&](int64_t i, int64_t n) {
+        storeUpTo(to + i, __builtin_elementwise_fma((Floats)factor, loadUpTo(from + i, n), loadUpTo(to + i, n)), n);
+    });
+}
+
 // 0, 1, 2, …
 static inline Ints laneNumbers() {
     Ints v;

@@ -166,7 +166,7 @@ public final class LanguageModel: Module, PretrainedModel {
 
     /// SPLADE's weights of the vocabulary: logits through `log(1 + relu)`, pooled over the tokens of each sequence.
     ///
-    /// The logits of a batch are never held whole, unless gradients are recorded.
+    /// The logits of a batch are never held whole, on the CPU not even for the backward pass.
     ///
     /// - Parameters:
     ///   - hidden: `[tokens, hiddenSize]`, from the trunk.

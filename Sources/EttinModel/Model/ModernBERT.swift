@@ -233,17 +233,21 @@ public final class ModernBERT: Module, PretrainedModel {
                 tables[rope]
                 ?? RotaryTable(rope, width: configuration.headDimensions, positions: positionsT, dtype: xTD.dtype)
             tables[rope] = table
-            let body = { (xTD: Tensor, deltaTD: Tensor?) -> (Tensor, Tensor) in
+            let body = { (xTD: Tensor, deltaTD: Tensor?) -> (residual: Tensor, delta: Tensor) in
                 let (residualTD, normedTD) = layer.attentionInput(xTD, adding: deltaTD, activationType)
                 return layer(residualTD, normed: normedTD, training: training) { mixing(index, $0, table) }
             }
             if let trainedLayers {
-                (xTD, deltaTD) = recomputed(xTD, deltaTD, hasTrainedParameters: trainedLayers.contains(index), body)
+                // One tensor is kept between layers, as their sum is, in place of both.
+                xTD = recomputed(xTD, hasTrainedParameters: trainedLayers.contains(index)) { xTD in
+                    let (residualTD, deltaTD) = body(xTD, nil)
+                    return residualTD + deltaTD
+                }
             } else {
                 (xTD, deltaTD) = body(xTD, deltaTD)
             }
         }
-        return kept + [deltaTD.map { finalNorm(adding: $0, to: xTD).normed } ?? finalNorm(xTD).to(activationType)]
+        return kept + [deltaTD.map { finalNorm(adding: $0, to: xTD).normed } ?? finalNorm(of: xTD, as: activationType)]
     }
 
     /// The layers that gradients of some parameter are recorded for.
@@ -306,8 +310,8 @@ final class ModernBERTLayer: Module {
     ) -> (sum: Tensor, normed: Tensor) {
         if let deltaTD, let attentionNorm { return attentionNorm(adding: deltaTD, to: xTD) }
         let residualTD = deltaTD.map { xTD + $0 } ?? xTD
-        let normedTD = attentionNorm.map { $0(residualTD) } ?? residualTD
-        return (residualTD, normedTD.to(activationType))
+        let normedTD = attentionNorm.map { $0(of: residualTD, as: activationType) } ?? residualTD.to(activationType)
+        return (residualTD, normedTD)
     }
 
     /// - Returns: The residual after attention, and what the MLP adds to it.
