@@ -183,8 +183,8 @@ def expect_same_run(first, second):
             assert (first.output / name).read_bytes() == (second.output / name).read_bytes(), name
 
 
-def batches(path, kind="embedding"):
+def batches(path, *kind):
     """The batches that a recipe's run computes gradients of: the data set's name and the numbers of the rows."""
-    done = subprocess.run([PROBE, "finetune", "batches", kind, str(path)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([PROBE, "finetune", "batches", *kind, str(path)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -189,6 +189,8 @@ final class SparseSubject: FineTuningSubject {
         card.pipelineTag = "feature-extraction"
         card.libraryName = "sentence-transformers"
         card.tags = ["sentence-transformers", "sparse-encoder", "sparse", "splade"]
+        // The class of the regularisers is a loss, too.
+        if objectives.all.contains(where: { $0.regularization != nil }) { card.tags.append("loss:FlopsLoss") }
         card.usage = """
             from sentence_transformers import SparseEncoder
 
