@@ -57,12 +57,12 @@ final class SparseSubject: FineTuningSubject {
             notices.append(notice)
         }
         model = try Self.model(recipe, folder)
-        if recipe.similarity == nil, objectives.all.contains(where: \.comparesByCosine),
+        if recipe.similarity == nil, let objective = objectives.all.first(where: \.comparesByCosine),
             model.settings.similarity != .cosine
         {
             model.settings.similarity = .cosine
             notices.append(
-                "similarity_fn_name of the model becomes cosine, as \(lossNames[0]) compares; "
+                "similarity_fn_name of the model becomes cosine, as \(objective.loss.name) compares; "
                     + "similarity_fn_name: dot keeps it"
             )
         }
@@ -189,6 +189,8 @@ final class SparseSubject: FineTuningSubject {
         card.pipelineTag = "feature-extraction"
         card.libraryName = "sentence-transformers"
         card.tags = ["sentence-transformers", "sparse-encoder", "sparse", "splade"]
+        // The class of the regularisers is a loss, too.
+        if objectives.all.contains(where: { $0.regularization != nil }) { card.tags.append("loss:FlopsLoss") }
         card.usage = """
             from sentence_transformers import SparseEncoder
 

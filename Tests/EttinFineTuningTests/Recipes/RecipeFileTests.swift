@@ -48,7 +48,7 @@ struct RecipeFileTests {
         #expect(data.split == DatasetRecipe.Split(testSize: 1000, seed: 12, rows: 100_000))
         #expect(data.columns == ["query", "answer"] && data.select == nil)
         let objective = try SparseLosses.make(recipe.loss?.node)
-        #expect(objective.names == ["SpladeLoss", "SparseMultipleNegativesRankingLoss", "FlopsLoss"])
+        #expect(objective.names == ["SpladeLoss", "SparseMultipleNegativesRankingLoss"])
         #expect(objective.regularization?.queryWeight == 5e-5 && objective.regularization?.documentWeight == 3e-5)
         #expect(arguments.trainBatchSize == 16 && arguments.evaluationBatchSize == 16 && arguments.epochs == 1)
         #expect(arguments.learningRate == 2e-5 && arguments.usesBFloat16 && recipe.batchSampler == .noDuplicates)

@@ -299,7 +299,7 @@ struct SparseFineTuningTests {
         try run.write(rows, to: "train.jsonl")
         try run.write(Array(rows.prefix(6)), to: "dev.jsonl")
         let session = try train(
-            recipe(run, "run", "model_name_or_path=\(golden)/models/sparse", "evaluator=null", "batch_sampler=no_duplicates")
+            recipe(run, "run", "model_name_or_path=\(golden)/models/sparse", "evaluator=null")
         )
         let expected = try #require(trace["log_history"]?.arrayValue)
         let found = session.progress.history
