@@ -41,13 +41,13 @@ CONTRASTS = {
     "no prefixes": {"loss": "Contrastive", "query_prefix": "", "document_prefix": "", "skiplist_words": []},
     "prompts": {"loss": "Contrastive", "prompts": {"query": "search: ", "positive": "text: "}},
 }
+# Not accumulation: transformers 5.3 divides gradients by its steps twice, later versions once.
 DISTILLATIONS = {
     "raw scores": {"loss": {"type": "Distillation", "normalize_scores": False}},
     "the sum": {"loss": {"type": "Distillation", "size_average": False}},
     "fewer ways": {"n_ways": 3},
     "attended expansion": {"attend_to_expansion_tokens": True},
     "no expansion": {"do_query_expansion": False},
-    "accumulation": {"gradient_accumulation_steps": 2},
 }
 
 
