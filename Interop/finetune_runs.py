@@ -1,4 +1,4 @@
-"""Small fine-tuning runs of `ettin finetune embedding`: data, models, recipes."""
+"""Small runs of `ettin finetune`: data, models, recipes."""
 
 import json
 import os
@@ -114,6 +114,8 @@ def for_ours(recipe, folder):
 class Ours:
     """A finished run of ours."""
 
+    kind = "embedding"
+
     def __init__(self, recipe, *flags, run=True):
         self.path, self.output = for_ours(recipe, Path(recipe["output_dir"]).parent)
         self.flags = flags
@@ -126,7 +128,7 @@ class Ours:
         return done
 
     def command(self, *flags):
-        return [ETTIN, "finetune", "embedding", *map(str, [self.path, *self.flags, *flags]), "--threads", "1"]
+        return [ETTIN, "finetune", self.kind, *map(str, [self.path, *self.flags, *flags]), "--threads", "1"]
 
     def begin(self, *flags):
         return subprocess.Popen(self.command(*flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -163,6 +165,12 @@ class Ours:
         return self.output / "final"
 
 
+class OursColBERT(Ours):
+    """A finished run of `ettin finetune colbert`."""
+
+    kind = "colbert"
+
+
 def expect_same_run(first, second):
     """All that two runs left, but for times and paths."""
     names, others = ({path.relative_to(run.output) for path in run.output.rglob("*")} for run in (first, second))
@@ -175,8 +183,8 @@ def expect_same_run(first, second):
             assert (first.output / name).read_bytes() == (second.output / name).read_bytes(), name
 
 
-def batches(path, *kind):
+def batches(path, kind="embedding"):
     """The batches that a recipe's run computes gradients of: the data set's name and the numbers of the rows."""
-    done = subprocess.run([PROBE, "finetune", "batches", *kind, str(path)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([PROBE, "finetune", "batches", kind, str(path)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -19,7 +19,7 @@ import pytest
 import torch
 from descendants import DOCUMENTS, QUERIES, checkpoint, close, lines, refusal
 from finetune_pylate import OriginalColBERT, evaluate
-from finetune_runs import Ours, batches, expect_same_run, texts, write
+from finetune_runs import OursColBERT, batches, expect_same_run, texts, write
 from pylate import models
 
 # How far apart losses, norms and evaluations may be, relatively.
@@ -84,15 +84,6 @@ def recipe(place, name, **changes):
     paths = {*files, "model_name_or_path", "output_dir"}
     return {
         key: str(place / value) if key in paths else value for key, value in values.items() if value is not None}
-
-
-class OursColBERT(Ours):
-    """A finished run of ours."""
-
-    def command(self, *flags):
-        command = super().command(*flags)
-        command[command.index("embedding")] = "colbert"
-        return command
 
 
 def beside(recipe, place, measured):

@@ -5,23 +5,25 @@ import EttinTraining
 /// Prints the batches that the run of a recipe computes gradients of, a line each: the name of the data set, empty for the
 /// only one, and where the rows are in their files, counted from 0.
 ///
-///   ettin-probe finetune batches [colbert] RECIPE [key=value …]
+///   ettin-probe finetune batches KIND RECIPE [key=value …]
 func runFineTuning(_ arguments: [String]) throws {
-    let kind = arguments.dropFirst().first { $0 == "colbert" }
-    let rest = arguments.dropFirst(kind == nil ? 1 : 2)
-    guard let path = rest.first, arguments[0] == "batches" else {
-        endWithUsage("usage: ettin-probe finetune batches [colbert] RECIPE [key=value ...]")
+    guard arguments.count >= 3, arguments[0] == "batches" else {
+        endWithUsage("usage: ettin-probe finetune batches KIND RECIPE [key=value ...]")
     }
+    let path = arguments[2]
     // Nothing is written, so that a folder of its own keeps the run from being refused.
-    let overrides = rest.dropFirst() + ["output_dir=\(path)-batches"]
-    let (session, group): (FineTuningSession, Int)
-    if kind == nil {
-        let recipe = try EmbeddingRecipe(path: path, overrides: Array(overrides))
-        (session, group) = (try FineTuningSession(recipe), recipe.arguments.accumulationSteps)
-    } else {
-        let recipe = try MultiVectorRecipe(path: path, overrides: Array(overrides))
-        (session, group) = (try FineTuningSession(recipe), recipe.arguments.accumulationSteps)
+    let values = Array(arguments.dropFirst(3)) + ["output_dir=\(path)-batches"]
+    let (session, settings): (FineTuningSession, FineTuningSettings)
+    switch arguments[1] {
+    case "embedding":
+        let recipe = try EmbeddingRecipe(path: path, overrides: values)
+        (session, settings) = (try FineTuningSession(recipe), recipe.settings)
+    case "colbert":
+        let recipe = try MultiVectorRecipe(path: path, overrides: values)
+        (session, settings) = (try FineTuningSession(recipe), recipe.settings)
+    default: throw ProbeError("no kind \(arguments[1])")
     }
+    let group = settings.arguments.accumulationSteps
     var steps = session.plan.length.totalSteps
     for epoch in 0... where steps > 0 {
         let batches = try session.trainer.task.places(ofEpoch: epoch)

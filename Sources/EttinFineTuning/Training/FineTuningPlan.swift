@@ -27,6 +27,7 @@ public struct FineTuningPlan: Sendable {
     package internal(set) var measurement: StepMeasurement?
     private let recipe: FineTuningSettings
     private let lossNames: [String]
+    private let library: String?
 
     /// Rows whose tokens are counted.
     private static let sampleRows = 256
@@ -44,6 +45,7 @@ public struct FineTuningPlan: Sendable {
         rows = batches.rowCount
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
         lossNames = subject.lossNames
+        library = subject.library
         parameters = subject.module.parameterCount
         let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows)
         tokensPerRow = tokens
@@ -153,7 +155,7 @@ extension FineTuningPlan {
         }
         lines.heading("output")
         lines.add("folder", arguments.outputFolder)
-        lines.add("layout", "sentence-transformers \(recipe.layout == .version6 ? "6" : "5 and later")")
+        lines.add("layout", library ?? "sentence-transformers \(recipe.layout == .version6 ? "6" : "5 and later")")
         return lines.text
     }
 

@@ -26,6 +26,9 @@ package protocol FineTuningSubject: AnyObject {
     /// Whether columns may hold lists of texts, and labels lists of numbers of any length.
     var readsLists: Bool { get }
 
+    /// The library whose folders are written; nil for sentence-transformers.
+    var library: String? { get }
+
     /// How the passes for a loss are cut, for the plan's estimate of memory; nil for one pass.
     func cache(ofDataset name: String?) -> GradientCacheSettings?
 
@@ -101,6 +104,7 @@ package protocol FineTuningSubject: AnyObject {
 // What a kind need not say.
 extension FineTuningSubject {
     package var readsLists: Bool { false }
+    package var library: String? { nil }
     package var loggedSettings: [(key: String, value: Double)] { [] }
 
     package func table(_ table: TableView) throws -> any TextTable { table }
