@@ -110,7 +110,12 @@ extension TextRowsModel {
     ) throws -> Result? {
         try withRecovery {
             try withoutGradients {
-                let cache = GradientCache(columns, settings ?? GradientCacheSettings(), rowCount: rowCount(of:), route: route(of:))
+                let cache = GradientCache(
+                    columns,
+                    settings ?? GradientCacheSettings(),
+                    rowCount: rowCount(of:),
+                    route: route(of:)
+                )
                 guard !cache.slices.isEmpty else { return nil }
                 let parts = cache.rowsWithoutGradients(of: cache.slices, self, dropout: nil, precision: precision)
                 return try body(cache.columns(Tensor.concatenate(parts)))

@@ -30,6 +30,7 @@ final class MultiVectorSubject: FineTuningSubject {
     let lossNames: [String]
     let notices: [String]
     let readsLists = true
+    let library: String? = "PyLate"
     private let recipe: MultiVectorRecipe
     private let model: MultiVectorModel
     private let pipeline: LateInteractionPipeline

@@ -28,6 +28,7 @@ public struct FineTuningPlan: Sendable {
     private let recipe: FineTuningSettings
     private let layout: ModuleLayout
     private let lossNames: [String]
+    private let library: String?
 
     /// Rows whose tokens are counted.
     private static let sampleRows = 256
@@ -46,6 +47,7 @@ public struct FineTuningPlan: Sendable {
         rows = batches.rowCount
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
         lossNames = subject.lossNames
+        library = subject.library
         parameters = subject.module.parameterCount
         let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows, batchSize: arguments.trainBatchSize)
         tokensPerRow = tokens
@@ -164,7 +166,7 @@ extension FineTuningPlan {
         }
         lines.heading("output")
         lines.add("folder", arguments.outputFolder)
-        lines.add("layout", "sentence-transformers \(layout == .version6 ? "6" : "5 and later")")
+        lines.add("layout", library ?? "sentence-transformers \(layout == .version6 ? "6" : "5 and later")")
         return lines.text
     }
 

@@ -28,6 +28,9 @@ package protocol FineTuningSubject: AnyObject {
     /// The layout of the folders that are written; nil for the recipe's.
     var layout: ModuleLayout? { get }
 
+    /// The library whose folders are written; nil for sentence-transformers.
+    var library: String? { get }
+
     /// How the passes for a loss are cut, for the plan's estimate of memory; nil for one pass.
     func cache(ofDataset name: String?) -> GradientCacheSettings?
 
@@ -104,6 +107,7 @@ package protocol FineTuningSubject: AnyObject {
 extension FineTuningSubject {
     package var readsLists: Bool { false }
     package var layout: ModuleLayout? { nil }
+    package var library: String? { nil }
     package var loggedSettings: [(key: String, value: Double)] { [] }
 
     package func table(_ table: TableView) throws -> any TextTable { table }

@@ -70,7 +70,8 @@ struct DistillationTableTests {
             """
         )
         #expect(try table.value(row: 0, column: 1) == .list([.text("paris is the capital"), .text("the cat")]))
-        #expect(try table.values(row: 1, columns: [0, 2]) == [.text("how to bake bread"), .list([.real(0.001), .real(-5)])])
+        #expect(try table.value(row: 1, column: 0) == .text("how to bake bread"))
+        #expect(try table.value(row: 1, column: 2) == .list([.real(0.001), .real(-5)]))
     }
 
     @Test(
@@ -96,8 +97,8 @@ struct DistillationTableTests {
     func shapes() throws {
         let short = #"{"query_id": 12, "document_ids": [103, 102], "scores": [1, 2]}"#
         let unequal = #expect(throws: TrainingError.self) { _ = try table(Self.rows + "\n" + short, ways: 3).check() }
-        #expect("\(try #require(unequal))".contains("has 2 documents, and a row before 3"), "\(String(describing: unequal))")
-        #expect("\(try #require(unequal))".contains("n_ways: 2"))
+        let message = "\(try #require(unequal))"
+        #expect(message.contains("has 2 documents, and a row before 3") && message.contains("n_ways: 2"), "\(message)")
         let missing = #expect(throws: TrainingError.self) { _ = try table(#"{"query_id": 11, "scores": [1, 2]}"#) }
         #expect("\(try #require(missing))".contains("column \"document_ids\": is not there"))
         #expect(throws: TrainingError.self) { _ = try table().check(refusesMissing: true) }

@@ -51,7 +51,9 @@ struct MultiVectorFineTuningTests {
         let queries = try pipeline.encode(["the cat"], as: .query)
         #expect(queries.lengths == [12] && queries.dimensions == 16)
         let card = try String(contentsOfFile: final + "/README.md", encoding: .utf8)
-        for line in ["loss:Distillation", "library_name: PyLate", "- ColBERT"] { #expect(card.contains(line), "\(line)") }
+        for line in ["loss:Distillation", "library_name: PyLate", "- ColBERT"] {
+            #expect(card.contains(line), "\(line)")
+        }
     }
 
     @Test("A plain encoder gets a projection, prefixes as tokens, and a mask token that pads")
@@ -114,12 +116,11 @@ struct MultiVectorFineTuningTests {
         let about = try json("\(second.finalFolder)/config_sentence_transformers.json")
         #expect(about["do_query_expansion"] == false && about["query_length"] == 10 && about["document_length"] == 24)
         // The first step of a warm-up changes nothing.
-        #expect(
-            try run.bytes("second/final/1_Dense/model.safetensors") == run.bytes("first/final/1_Dense/model.safetensors")
-        )
+        let dense = "final/1_Dense/model.safetensors"
+        #expect(try run.bytes("second/\(dense)") == run.bytes("first/\(dense)"))
         let third = try run.train(recipe("third", "embedding_size=4", "bias=true"))
-        let dense = try json("\(third.finalFolder)/2_Dense/config.json")
-        #expect(dense["in_features"] == 16 && dense["out_features"] == 4 && dense["bias"] == true)
+        let new = try json("\(third.finalFolder)/2_Dense/config.json")
+        #expect(new["in_features"] == 16 && new["out_features"] == 4 && new["bias"] == true)
         #expect(try LateInteractionPipeline(folder: third.finalFolder).model.dimensions == 4)
     }
 
@@ -205,7 +206,8 @@ struct MultiVectorFineTuningTests {
     )
     func refusals(values: [String], text: String) throws {
         let run = try TinyColBERTRun()
-        let values = values.map { $0.replacingOccurrences(of: "=queries.jsonl", with: "=\(run.folder.file("queries.jsonl"))") }
+        let path = run.folder.file("queries.jsonl")
+        let values = values.map { $0.replacingOccurrences(of: "=queries.jsonl", with: "=\(path)") }
         let error = #expect(throws: (any Error).self) {
             try run.train(run.recipe("run", overriding: values))
         }
@@ -242,9 +244,8 @@ struct MultiVectorFineTuningTests {
         func recipe(_ output: String, _ lines: [Int]) throws -> MultiVectorRecipe {
             try run.write(
                 lines.map { row in
-                    let parts = rows[row].arrayValue ?? []
-                    return
-                        #"{"query_id": \#(parts[0].text()), "document_ids": \#(parts[1].text()), "scores": \#(parts[2].text())}"#
+                    let parts = (rows[row].arrayValue ?? []).map { $0.text() }
+                    return #"{"query_id": \#(parts[0]), "document_ids": \#(parts[1]), "scores": \#(parts[2])}"#
                 },
                 to: "kd.jsonl"
             )

@@ -1,5 +1,6 @@
 import EttinJSON
 import EttinModel
+import EttinRecipes
 import EttinTraining
 import Foundation
 import TestSupport
