@@ -89,7 +89,9 @@ final class RerankerSubject: FineTuningSubject {
         try set.checkRows(
             labels: values.map { ($0, "\($0.text), as \(loss.name) takes") },
             lists: { texts, labels in
-                guard isListed, let counts = loss.labelCounts(texts: texts), !counts.contains(labels) else { return nil }
+                guard isListed, let counts = loss.labelCounts(texts: texts), !counts.contains(labels) else {
+                    return nil
+                }
                 let expected =
                     counts.count == 1
                     ? "\(counts.lowerBound), one for each document"
@@ -187,6 +189,7 @@ extension RerankerRecipe {
     /// Makes the losses.
     ///
     /// - Parameter labelCount: The number of scores of a pair.
+    /// - Returns: The loss of all data sets, or one for each.
     /// - Throws: `TrainingError` for a loss that is not known, arguments that are wrong, or a data set without a loss.
     func losses(labelCount: Int) throws -> DatasetLosses<any RerankerLoss> {
         try DatasetLosses(settings) { node, path in
@@ -201,7 +204,8 @@ extension RerankerRecipe {
     ///   - isResumed: Whether that is a checkpoint of the run.
     /// - Returns: The model, and what of it is new or left out, a sentence each.
     /// - Throws: `TrainingError` for what does not fit the model; what loading the model throws.
-    fileprivate func loadedModel(_ folder: String, isResumed: Bool) throws -> (model: RerankerModel, notices: [String]) {
+    fileprivate func loadedModel(_ folder: String, isResumed: Bool) throws -> (model: RerankerModel, notices: [String])
+    {
         var (model, notices): (RerankerModel, [String])
         let kind = try FolderEvidence(folder: folder)?.kind
         switch kind {

@@ -99,7 +99,8 @@ extension RerankerModel {
         }
         let trunk = transformer.trunk
         var configuration = trunk.configuration
-        guard configuration.kind == .encoder, [[.cls], [.mean]].contains(pooling.poolings), pooling.includesPrompt else {
+        guard configuration.kind == .encoder, [[.cls], [.mean]].contains(pooling.poolings), pooling.includesPrompt
+        else {
             throw refused(
                 "module 1, Pooling,",
                 "is \(pooling.poolings.map(\.rawValue).joined(separator: ", "))",
@@ -107,7 +108,8 @@ extension RerankerModel {
             )
         }
         let size = configuration.hiddenSize
-        guard first.isPlain, first.linear.weight.shape == [size, size], last.isPlain, last.activation == .identity else {
+        guard first.isPlain, first.linear.weight.shape == [size, size], last.isPlain, last.activation == .identity
+        else {
             throw refused(
                 "the Dense modules",
                 "have a residual, another width or another activation function",

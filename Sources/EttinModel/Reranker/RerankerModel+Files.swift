@@ -59,10 +59,11 @@ extension RerankerModel {
             )
         }
         guard settings.prompts.isEmpty else {
+            let names = listing(settings.prompts.keys.sorted())
             throw CheckpointError(
                 .unsupported,
                 file: "layout",
-                found: "is 5, whose rerankers have no prompts, but the model has \(listing(settings.prompts.keys.sorted()))",
+                found: "is 5, whose rerankers have no prompts, but the model has \(names)",
                 expected: "6"
             )
         }

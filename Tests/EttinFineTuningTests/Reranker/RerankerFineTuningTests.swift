@@ -255,10 +255,16 @@ struct RerankerFineTuningTests {
         "Data and values that do not fit are refused before anything is written",
         arguments: [
             Refusal(values: ["num_labels=3"], text: "measures rerankers of one score"),
-            Refusal(values: ["num_labels=3", "loss=MSELoss", "evaluator=null", "eval_strategy=no"], text: "num_labels 1"),
+            Refusal(
+                values: ["num_labels=3", "loss=MSELoss", "evaluator=null", "eval_strategy=no"],
+                text: "num_labels 1"
+            ),
             Refusal(values: ["data=train"], text: "3 columns of texts"),
             Refusal(values: ["data=lists"], text: "a column of lists"),
-            Refusal(values: ["data=uneven", "loss=LambdaLoss"], text: "line 2 column \"labels\": has 2 numbers; expected 1, one for each document"),
+            Refusal(
+                values: ["data=uneven", "loss=LambdaLoss"],
+                text: "line 2 column \"labels\": has 2 numbers; expected 1, one for each document"
+            ),
             Refusal(values: ["data=empty", "loss=LambdaLoss"], text: "is an empty list"),
             Refusal(values: ["data=high"], text: "is 2.0; expected a label from 0.0 to 1.0"),
             Refusal(
@@ -277,14 +283,20 @@ struct RerankerFineTuningTests {
     func refusals(_ refusal: Refusal) throws {
         let run = try TinyReranker()
         try run.write(
-            [["query": "a", "documents": ["b", "c"], "labels": [1, 0]], ["query": "a", "documents": ["b"], "labels": [1, 0]]],
+            [
+                ["query": "a", "documents": ["b", "c"], "labels": [1, 0]],
+                ["query": "a", "documents": ["b"], "labels": [1, 0]],
+            ],
             to: "uneven.jsonl"
         )
         try run.write(
             [["query": "a", "documents": ["b"], "labels": [1]], ["query": "a", "documents": [], "labels": []]],
             to: "empty.jsonl"
         )
-        try run.write((0..<4).map { ["query": "a", "document": "b", "label": JSONValue($0 == 3 ? 2 : 1)] }, to: "high.jsonl")
+        try run.write(
+            (0..<4).map { ["query": "a", "document": "b", "label": JSONValue($0 == 3 ? 2 : 1)] },
+            to: "high.jsonl"
+        )
         let values = refusal.values.map { value in
             guard value.hasPrefix("data=") else { return value }
             return "train_dataset=\(run.folder.file("\(value.dropFirst(5)).jsonl"))"
