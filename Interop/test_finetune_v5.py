@@ -1,15 +1,16 @@
-"""Folders of `ettin finetune` in sentence-transformers 5.3, and of its trainers in `ettin embed` and `ettin rerank`.
+"""Folders of `ettin finetune` in sentence-transformers 5.3, and of its trainers in `ettin`.
 
 Needs the program ettin, whose folder is named by ETTIN_BIN_DIR, and the environment of requirements-pylate.txt. The
 batches of 5.3 have another order, so runs are compared with version 6 (test_finetune_embedding.py).
 """
 
+import finetune_original_sparse as sparse
 import finetune_reranker_runs as reranker_runs
 import pytest
-from descendants import PAIRS, TEXTS, close, embeddings
+from descendants import PAIRS, TEXTS, close, embeddings, weights
 from finetune_original import Original
-from finetune_runs import CARD, Ours, Place
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from finetune_runs import CARD, Ours, OursSparse, Place
+from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
 MODELS = {"encoder": "mean", "decoder": "lasttoken"}
 
@@ -72,3 +73,30 @@ def test_a_reranker_that_version_5_trained_is_used_and_trained_here(rerankers, t
         rerankers.recipe("again", model_name_or_path=str(folder), activation_fn="torch.nn.Identity", max_steps=1, warmup_steps=1))
     there = CrossEncoder(str(ours.final), device="cpu")
     close(there.predict(PAIRS), reranker_runs.scores(folder, tmp_path, PAIRS, "--activation", "identity"))
+
+
+# --- Sparse models ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sparse_recipe(place):
+    """A recipe of sparse models, on pairs."""
+    loss = {"type": "SpladeLoss", "loss": "SparseMultipleNegativesRankingLoss", "query_regularizer_weight": 5e-2,
+            "document_regularizer_weight": 3e-2}
+    return lambda name, **changes: place.recipe(
+        name, columns=["query", "positive"], loss=loss, max_steps=3, learning_rate=1e-4, save_strategy="steps", save_steps=3,
+        **changes)
+
+
+def test_a_sparse_folder_loads_in_version_5_with_equal_weights(sparse_recipe, measured):
+    ours = OursSparse(sparse_recipe("ours-sparse", pooling_strategy="sum"))
+    there = SparseEncoder(str(ours.final), device="cpu")
+    assert there[1].pooling_strategy == "sum"
+    theirs = there.encode(TEXTS, convert_to_sparse_tensor=False).numpy()
+    measured("fine-tuning: our sparse folders in sentence-transformers 5.3", close(weights(ours.final), theirs))
+
+
+def test_a_sparse_folder_that_version_5_trained_works_here(sparse_recipe, measured):
+    theirs = sparse.Original(sparse_recipe("theirs-sparse"))
+    folder = theirs.save(theirs.output / "final")
+    measured("fine-tuning: sparse folders of 5.3 in ettin sparse", close(weights(folder), theirs.embeddings(TEXTS)))

@@ -1,6 +1,7 @@
 import EttinFiles
 
-/// What a user means by a data set: `train.jsonl`, `data/*.parquet`, `folder:test`, `owner/name:config:split`.
+/// What a user means by a data set: `train.jsonl`, `data/*.parquet`, `folder:test`, `owner/name:config:split`, with `*` for
+/// all configurations one after the other.
 public struct DatasetReference: Hashable, Sendable, CustomStringConvertible {
     /// Where the data set is.
     public enum Location: Hashable, Sendable {
@@ -13,7 +14,7 @@ public struct DatasetReference: Hashable, Sendable, CustomStringConvertible {
     /// Where the data set is.
     public let location: Location
     /// What stands behind it: configuration, split, both in this order, or neither.
-    public let qualifiers: [String]
+    public private(set) var qualifiers: [String]
     /// The reference as it was given.
     public let description: String
 
@@ -105,6 +106,34 @@ public struct DatasetReference: Hashable, Sendable, CustomStringConvertible {
         throw refused("has no split \(shown(split ?? "train"))", candidates.map { splits[$0].split })
     }
 
+    /// Chooses a split, or one of each configuration.
+    ///
+    /// - Parameters:
+    ///   - splits: What there is.
+    ///   - defaultConfiguration: The configuration that is meant where none is named.
+    /// - Returns: The numbers of the splits, in the order of their configurations.
+    /// - Throws: `TableError` listing what there is when it, or one of the configurations, has no such split.
+    public func choices(
+        among splits: [(configuration: String, split: String)],
+        defaultConfiguration: String = "default"
+    ) throws -> [Int] {
+        guard qualifiers.first == "*" else {
+            return [try choice(among: splits, defaultConfiguration: defaultConfiguration)]
+        }
+        var configurations: [String] = []
+        for split in splits where !configurations.contains(split.configuration) {
+            configurations.append(split.configuration)
+        }
+        guard !configurations.isEmpty else {
+            throw TableError(.missing, file: description, found: "has no configurations", expected: "files of data")
+        }
+        return try configurations.map { name in
+            var one = self
+            one.qualifiers = [name] + qualifiers.dropFirst()
+            return try one.choice(among: splits)
+        }
+    }
+
     /// The files of the split that is meant.
     ///
     /// - Parameter splits: What there is.
@@ -114,7 +143,11 @@ public struct DatasetReference: Hashable, Sendable, CustomStringConvertible {
     package func files(among splits: [DatasetSplitFiles]) throws -> [String] {
         let names = splits.map { (configuration: $0.configuration, split: $0.split) }
         let flagged = splits.first(where: \.isDefault)?.configuration
-        let chosen = splits[try choice(among: names, defaultConfiguration: flagged ?? "default")]
+        let choices = try choices(among: names, defaultConfiguration: flagged ?? "default")
+        return try choices.flatMap { try files(of: splits[$0]) }
+    }
+
+    private func files(of chosen: DatasetSplitFiles) throws -> [String] {
         if let pattern = chosen.unmatched.first {
             throw TableError(
                 .missing,

@@ -1,4 +1,5 @@
 import EttinInference
+import EttinJSON
 import EttinModel
 import EttinTables
 import Foundation
@@ -54,7 +55,7 @@ struct SparseEvaluatorTests {
         var settings = RetrievalEvaluatorSettings()
         settings.corpusChunkSize = chunkSize
         let evaluator = try SparseInformationRetrievalEvaluator(Self.data(), settings: settings, name: "toy")
-        let expected = [
+        let expected: [(String, Double)] = [
             ("toy_dot_accuracy@1", 0.66666667), ("toy_dot_accuracy@3", 0.66666667), ("toy_dot_accuracy@5", 1),
             ("toy_dot_accuracy@10", 1), ("toy_dot_precision@1", 0.66666667), ("toy_dot_precision@3", 0.22222222),
             ("toy_dot_precision@5", 0.26666667), ("toy_dot_precision@10", 0.13333333), ("toy_dot_recall@1", 0.5),
@@ -120,7 +121,7 @@ struct SparseEvaluatorTests {
         other.countDocuments(vectors([[0], [1], [1, 2]]))
         sparsity.add(other)
         // Shares of queries 2/4, 1/4, 1/4 and of documents 2/4, 2/4, 1/4.
-        let expected = [
+        let expected: [(String, Double)] = [
             ("query_active_dims", 1), ("query_sparsity_ratio", 2.0 / 3), ("corpus_active_dims", 1.25),
             ("corpus_sparsity_ratio", 1 - 1.25 / 3), ("avg_flops", 0.25 + 0.125 + 0.0625),
         ]
@@ -138,7 +139,7 @@ struct SparseEvaluatorTests {
             )
         )
         let found = try triplets.evaluate(Self.model)
-        let expected = [
+        let expected: [(String, Double)] = [
             ("dev_dot_accuracy", 1), ("dev_anchor_active_dims", 2), ("dev_anchor_sparsity_ratio", 0.6),
             ("dev_positive_active_dims", 8.0 / 3), ("dev_positive_sparsity_ratio", 0.46666665),
             ("dev_negative_active_dims", 2), ("dev_negative_sparsity_ratio", 0.6),

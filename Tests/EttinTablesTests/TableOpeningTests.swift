@@ -49,6 +49,9 @@ import Testing
                 == "a/b:triplet:dev: has no split \"dev\"; expected one of \"train\""
         )
         #expect(message { _ = try choice("a/b", []) }.contains("expected files of data"))
+        #expect(try DatasetReference("a/b:*").choices(among: splits) == [1, 2])
+        #expect(try DatasetReference("a/b:pair:test").choices(among: splits) == [0])
+        #expect(message { _ = try DatasetReference("a/b:*:test").choices(among: splits) }.contains("has no split"))
     }
 
     @Test func findsSplitsByNames() throws {

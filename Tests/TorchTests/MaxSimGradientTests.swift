@@ -158,7 +158,7 @@ extension AttentionKernelTests {
             #expect(values[0].isNaN && values[1] == 2 && values[2].isNaN && values[3] == 4)
             scores.sum().backward()
             let gradients = try operands.takeGradients()
-            #expect(gradients[0].allSatisfy(\.isNaN))
+            #expect(gradients[0].allSatisfy { $0.isNaN })
             // The first that is not a number gets the gradient, as from torch.max.
             #expect(gradients[1] == [0, 3, 0, 0, 3])
         }

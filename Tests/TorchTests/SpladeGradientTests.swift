@@ -143,10 +143,10 @@ extension AttentionKernelTests {
             let pooled = hidden.spladePooled(weight: weight, bias: nil, cuSeqlens: [0, 3, 6], rule: rule)
             pooled.sum().backward()
             let values = try pooled.detached().array(of: Float.self)
-            #expect(values[..<70].allSatisfy(\.isNaN) && values[70...].allSatisfy { $0 > 0 })
+            #expect(values[..<70].allSatisfy { $0.isNaN } && values[70...].allSatisfy { $0 > 0 })
             let gradient = try #require(hidden.gradient).array(of: Float.self)
-            #expect(gradient[1].isNaN && gradient[3...].allSatisfy(\.isFinite))
-            #expect(try #require(weight.gradient).array(of: Float.self).allSatisfy(\.isNaN))
+            #expect(gradient[1].isNaN && gradient[3...].allSatisfy { $0.isFinite })
+            #expect(try #require(weight.gradient).array(of: Float.self).allSatisfy { $0.isNaN })
         }
     }
 

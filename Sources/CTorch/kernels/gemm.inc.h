@@ -232,16 +232,22 @@ static std::unique_ptr<PackedMatrix> pack(const float *weight, const float *bias
                 scale = (range > 0 ? range / 127 : 1) + finite;
                 static_cast<float *>(packed->scales.get())[slot] = scale;
             }
+            if (precision == Precision::bfloat16) {
+                forEachVector(depth, [&](int64_t k, int64_t count) {
+                    BFloat halves[W];
+                    store(halves, isThere ? loadUpTo(from + k, count) : (Floats)0.0f);
+                    for (int64_t i = 0; i < count; i += group) {
+                        __builtin_memcpy(to + ((k + i) / group * panelWidth + lane) * 4, halves + i, 4);
+                    }
+                });
+                continue;
+            }
             int32_t total = 0;
             for (int64_t k = 0; k < groups * group; k++) {
                 const float value = isThere && k < depth ? from[k] : 0;
                 uint8_t *at = to + ((k / group * panelWidth + lane) * group + k % group) * elementBytes;
                 if (precision == Precision::float32) {
                     __builtin_memcpy(at, &value, sizeof value);
-                } else if (precision == Precision::bfloat16) {
-                    const Halves half = toHalves((Floats)value);
-                    const BFloat one = half[0];
-                    __builtin_memcpy(at, &one, sizeof one);
                 } else {
                     const float steps = value / scale;
                     const int32_t quantized = std::isnan(steps) ? 0 : static_cast<int32_t>(std::lrint(steps));

@@ -53,9 +53,9 @@ static inline float largestProducts(const DocumentRows &document, const QueryPan
     for (int j = 0; j < vectors; j++) {
         const auto counts = laneNumbers() < (Ints)clampedToInt(panel.rows - j * W);
         if (document.competesWithZero) {
-            const auto isBelow = best[j] < (Floats)0.0f;
+            const auto isBelow = (best[j] < (Floats)0.0f) & (finite[j] == finite[j]);
             best[j] = isBelow ? (Floats)0.0f : best[j];
-            place[j] = isBelow & (finite[j] == finite[j]) ? (Ints)-1 : place[j];
+            place[j] = isBelow ? (Ints)-1 : place[j];
         }
         if constexpr (keepsPlaces) {
             const int64_t count = std::clamp<int64_t>(panel.rows - j * W, 0, W);

@@ -26,11 +26,15 @@ extension HubAccess {
                 // The conversion does not say which of several configurations is the default one; the card does.
                 let hasSeveral = Set(converted.map(\.configuration)).count > 1 && reference.qualifiers.count < 2
                 let flagged = hasSeveral ? try await originals().first(where: \.isDefault)?.configuration : nil
-                let choice = try reference.choice(
+                let chosen = try reference.choices(
                     among: converted.map { ($0.configuration, $0.split) },
                     defaultConfiguration: flagged ?? "default"
-                )
-                if !converted[choice].isPartial { return try await hub.download(converted[choice]) }
+                ).map { converted[$0] }
+                if !chosen.contains(where: \.isPartial) {
+                    var files: [String] = []
+                    for split in chosen { files += try await hub.download(split) }
+                    return files
+                }
             }
             return try await hub.download(reference.files(among: originals()), of: commit)
         }

@@ -23,6 +23,34 @@ struct MiningDataOptions: ParsableArguments {
     var positiveColumnName: String?
 
     @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Take only the first rows of --dataset (default: all).", valueName: "count")
+    )
+    var select: Int?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Split --dataset, after --select, as train_test_split of datasets does: rows of the test part, or a fraction "
+                + "below 1.",
+            valueName: "rows"
+        )
+    )
+    var testSize: Double?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("Random seed of --test-size.", valueName: "seed"))
+    var splitSeed: UInt64 = 42
+
+    @Option(help: "Part of --test-size to mine for.")
+    var splitPart = SplitPart.train
+
+    /// A part of a split.
+    enum SplitPart: String, ExpressibleByArgument, CaseIterable {
+        case train
+        case test
+    }
+
+    @Option(
         help: ArgumentHelp(
             "Texts that may be negatives besides the positives: one per line of .txt, or a column of what --dataset "
                 + "takes.",
@@ -35,7 +63,21 @@ struct MiningDataOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Column of --corpus (default: text, or the only one).", valueName: "name"))
     var corpusColumnName: String?
 
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Take only the first texts of --corpus (default: all).", valueName: "count")
+    )
+    var corpusSelect: Int?
+
     func validate() throws {
+        for (name, count) in [("--select", select), ("--corpus-select", corpusSelect)] {
+            if let count, count < 1 { throw ValidationError("\(name) is \(count); expected 1 or more") }
+        }
+        if let testSize, !(testSize > 0 && (testSize < 1 || testSize == testSize.rounded() && testSize <= 1e15)) {
+            throw ValidationError("--test-size is \(testSize); expected a number of rows, or a fraction below 1")
+        }
+        if testSize == nil, splitPart == .test { throw ValidationError("--split-part test needs --test-size") }
+        if corpusSelect != nil, corpus == nil { throw ValidationError("--corpus-select needs --corpus") }
         if dataset.isEmpty { throw ValidationError("--dataset is not given; expected a file of pairs") }
         if corpusColumnName != nil, corpus == nil { throw ValidationError("--corpus-column-name needs --corpus") }
     }
@@ -45,11 +87,24 @@ struct MiningDataOptions: ParsableArguments {
     /// - Throws: `TableError`, `EvaluationError` or `TokenizerError` for data that cannot be read or do not fit;
     ///   `HubError` for data on the Hub.
     func pairs() throws -> MiningPairs {
-        try MiningPairs(
-            FineTuningData.table(dataset),
+        var table = try FineTuningData.table(dataset)
+        if let select { table = try table.select(0..<select) }
+        if let testSize {
+            let parts = try table.trainTestSplit(
+                testSize: testSize < 1 ? .fraction(testSize) : .count(Int(testSize)),
+                seed: splitSeed
+            )
+            table = splitPart == .train ? parts.train : parts.test
+        }
+        let texts = try corpus.map(texts)
+        if let corpusSelect, let texts, texts.count < corpusSelect {
+            throw ValidationError("--corpus-select is \(corpusSelect), but --corpus has \(texts.count) texts")
+        }
+        return try MiningPairs(
+            table,
             anchorColumn: anchorColumnName,
             positiveColumn: positiveColumnName,
-            corpus: corpus.map(texts)
+            corpus: texts.map { Array($0.prefix(corpusSelect ?? $0.count)) }
         )
     }
 

@@ -260,7 +260,8 @@ package struct EvaluatorRecipe {
     /// The refusal of an evaluator that measures other models.
     func unsuitable(_ models: String) -> RecipeError {
         let fitting = Kind.allCases.filter { $0.models == models }.map(\.rawValue)
-        let near = SpellingSuggestion.nearest(kind.rawValue, fitting).map { ", such as \($0)" } ?? ""
+        let name = kind.rawValue
+        let near = fitting.first { $0.hasSuffix(name) || name.hasSuffix($0) }.map { ", such as \($0)" } ?? ""
         return section.problem("type", "measures \(kind.models ?? "other models")", "an evaluator of \(models)\(near)")
     }
 

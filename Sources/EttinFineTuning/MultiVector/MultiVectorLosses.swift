@@ -84,7 +84,7 @@ package enum MultiVectorLosses {
         if let metric = try section.string("score_metric"), !known.contains(metric) {
             throw section.problem("score_metric", "is \(metric), which is not supported", known[0])
         }
-        if section.has("gather_across_devices"), try section.bool("gather_across_devices") == true {
+        if name != defaultName, try section.bool("gather_across_devices") == true {
             throw section.problem(
                 "gather_across_devices",
                 "is true, which is not supported",

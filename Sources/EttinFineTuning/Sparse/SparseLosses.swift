@@ -58,7 +58,10 @@ package enum SparseLosses {
         entries: [
             ("SpladeLoss", regularizing, { try $0.splade() }),
             ("CachedSpladeLoss", regularizing + EmbeddingLosses.cutting, { try $0.splade(cache: $0.cache()) }),
-            ("SparseMSELoss", [], { SparseObjective(name: $0.name, loss: try $0.meanSquaredError()) }),
+            (
+                "SparseMSELoss", ["projection_dim"],
+                { SparseObjective(name: $0.name, loss: try $0.meanSquaredError()) }
+            ),
         ],
         unsupported: ["CSRLoss", "CSRReconstructionLoss"],
         misplaced: Dictionary(
@@ -97,7 +100,7 @@ package enum SparseLosses {
                 "SparseCosineSimilarityLoss", ["loss_fct", "cos_score_transformation"],
                 { try $0.cosineSimilarity() }
             ),
-            ("SparseMSELoss", [], { try $0.meanSquaredError() }),
+            ("SparseMSELoss", ["projection_dim"], { try $0.meanSquaredError() }),
         ],
         unsupported: [],
         misplaced: [

@@ -37,8 +37,10 @@ struct FineTuningCard {
         // A folder of this machine is no name on the Hub.
         card.baseModel = Self.hubName(recipe.model)
         card.metrics = reports.flatMap { report in
-            report.metrics.map { metric in
+            report.metrics.compactMap { metric in
                 let name = report.name.isEmpty ? metric.key : String(metric.key.dropFirst(report.name.count + 1))
+                // Those of a retriever alone are not the model's; the logs have them.
+                guard !name.hasPrefix("base_") else { return nil }
                 var figure = ModelCard.Metric(
                     task: report.description.lowercased().split(separator: " ").joined(separator: "-"),
                     dataset: report.name.isEmpty ? "evaluation data" : report.name,
@@ -58,10 +60,10 @@ struct FineTuningCard {
 
     /// A name on the Hub, without configuration and split; nil for a path.
     private static func hubName(_ reference: String) -> String? {
-        guard !FilePath.exists(reference), !["/", ".", "~"].contains(where: reference.hasPrefix),
-            !reference.contains(where: { "*?[".contains($0) })
-        else { return nil }
         let name = reference.split(separator: ":").first.map(String.init) ?? reference
+        guard !FilePath.exists(reference), !["/", ".", "~"].contains(where: reference.hasPrefix),
+            !name.contains(where: { "*?[".contains($0) })
+        else { return nil }
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         return parts.count == 2 && !parts.contains("") ? name : nil
     }

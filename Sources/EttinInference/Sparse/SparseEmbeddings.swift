@@ -85,6 +85,23 @@ public struct SparseEmbeddings: Sendable, Hashable {
     /// Whether each text was truncated.
     public let isTruncated: [Bool]
 
+    /// Takes weights.
+    ///
+    /// - Parameters:
+    ///   - vectors: The weights of each text.
+    ///   - dimensions: The number of entries of the vocabulary, which no index of a vector reaches.
+    ///   - isTruncated: Whether each text was truncated.
+    public init(vectors: [SparseVector], dimensions: Int, isTruncated: [Bool]) {
+        precondition(vectors.count == isTruncated.count, "\(vectors.count) vectors of \(isTruncated.count) texts")
+        precondition(
+            vectors.allSatisfy { ($0.indices.last ?? -1) < dimensions && ($0.indices.first ?? 0) >= 0 },
+            "entries beyond the \(dimensions) of the vocabulary"
+        )
+        self.vectors = vectors
+        self.dimensions = dimensions
+        self.isTruncated = isTruncated
+    }
+
     /// The number of texts.
     public var count: Int { vectors.count }
 

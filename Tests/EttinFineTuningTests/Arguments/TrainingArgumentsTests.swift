@@ -149,6 +149,13 @@ struct TrainingArgumentsTests {
         #expect(arguments.notices[2].contains("constant"))
     }
 
+    @Test("fp16 means bfloat16, which is told")
+    func float16() throws {
+        let arguments = try arguments("fp16=true", "bf16=false", "fp16_full_eval=true")
+        #expect(arguments.usesBFloat16 && arguments.evaluatesInBFloat16 && arguments.notices.count == 2)
+        #expect(try !self.arguments("fp16=false").usesBFloat16)
+    }
+
     @Test("Schedules take their arguments, with the defaults of transformers")
     func schedules() throws {
         #expect(try arguments("lr_scheduler_type=cosine").schedule == .cosine(cycles: 0.5))

@@ -28,6 +28,36 @@ struct RecipeFileTests {
         #expect(recipe.arguments.outputFolder.hasPrefix("output/"))
     }
 
+    @Test("every recipe of sparse models parses", arguments: try names.get())
+    func parseSparse(file: String) throws {
+        guard file.hasPrefix("sparse-") else { return }
+        let recipe = try SparseRecipe(path: "\(Self.folder)/\(file)")
+        let losses = try DatasetLosses(recipe.settings) { node, _ in try SparseLosses.make(node) }
+        #expect(losses.all.allSatisfy { SparseLosses.notices($0).isEmpty })
+        #expect(recipe.notices.allSatisfy { $0.hasPrefix("fp16 takes products in bfloat16") })
+        #expect(recipe.arguments.outputFolder.hasPrefix("output/"))
+    }
+
+    @Test("the model cards' script of sparse models has the arguments of the script")
+    func sparseCard() throws {
+        let recipe = try SparseRecipe(path: "\(Self.folder)/sparse-nq.yaml")
+        let arguments = recipe.arguments
+        #expect(recipe.model == "jhu-clsp/ettin-encoder-150m")
+        #expect(recipe.languages == ["en"] && recipe.license == "apache-2.0")
+        let data = try #require(recipe.trainData.first)
+        #expect(data.split == DatasetRecipe.Split(testSize: 1000, seed: 12, rows: 100_000))
+        #expect(data.columns == ["query", "answer"] && data.select == nil)
+        let objective = try SparseLosses.make(recipe.loss?.node)
+        #expect(objective.names == ["SpladeLoss", "SparseMultipleNegativesRankingLoss", "FlopsLoss"])
+        #expect(objective.regularization?.queryWeight == 5e-5 && objective.regularization?.documentWeight == 3e-5)
+        #expect(arguments.trainBatchSize == 16 && arguments.evaluationBatchSize == 16 && arguments.epochs == 1)
+        #expect(arguments.learningRate == 2e-5 && arguments.usesBFloat16 && recipe.batchSampler == .noDuplicates)
+        #expect(arguments.evaluationSteps == .count(1000) && arguments.savingSteps == .count(1000))
+        #expect(arguments.totalLimit == 2 && arguments.loggingSteps == .count(200))
+        let length = try arguments.length(microbatches: (99_000 + 15) / 16, rows: 99_000)
+        #expect(length.totalSteps == 6188 && length.warmupSteps == 619)
+    }
+
     @Test("the model cards' script has the arguments of the script")
     func card() throws {
         let recipe = try recipe("embedding-msmarco")
