@@ -148,8 +148,9 @@ private struct ColBERTTask: StepTask {
     private let fill: Int32
 
     init(folder: String) throws {
-        model = try MultiVectorModel(folder: folder, dtype: .float32)
+        let model = try MultiVectorModel(folder: folder, dtype: .float32)
         try withRecovery { model.copyBorrowedParameters() }
+        self.model = model
         let pipeline = try LateInteractionPipeline(training: model, tokenizer: Tokenizer(folder: folder))
         fill = try pipeline.preparer.prepare(["a"], as: .query).last?.tokenIDs.last ?? 0
     }

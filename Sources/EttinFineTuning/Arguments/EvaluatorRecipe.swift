@@ -198,7 +198,7 @@ package struct EvaluatorRecipe {
         try items.enumerated().map { try EvaluatorRecipe($1, path: "\(path)[\($0)]", name: name) }
     }
 
-    private static func keys(of kind: Kind) -> [String] {
+    static func keys(of kind: Kind) -> [String] {
         let common = ["type", "name", "write_csv", "batch_size", "show_progress_bar"]
         let table = ["dataset", "columns"]
         let cutoffs = ["mrr_at_k", "ndcg_at_k", "accuracy_at_k", "precision_recall_at_k", "map_at_k"]
