@@ -8,14 +8,10 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
-
-#include <algorithm>
-#include <vector>
 
 using namespace ettin;
 
@@ -44,43 +40,11 @@ void addRows(const at::Tensor &table, const at::Tensor &ids, const at::Tensor &r
     });
 }
 
-// The same, but that the rows of an id are added up first, as where their sum is a gradient of its own: the numbers are
-// those of libtorch's backward pass and the sum that follows, without a second gradient of the size of the table.
-void addRowSums(const at::Tensor &table, const at::Tensor &ids, const at::Tensor &rows, int64_t paddingID) {
-    const at::Tensor places = ids.contiguous(), values = rows.contiguous();
-    const int64_t *id = places.const_data_ptr<int64_t>();
-    const float *source = values.const_data_ptr<float>();
-    float *target = table.mutable_data_ptr<float>();
-    const int64_t width = table.size(1);
-    std::vector<int64_t> order;
-    for (int64_t row = 0; row < places.numel(); row++) {
-        if (id[row] != paddingID) order.push_back(row);
-    }
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return id[a] < id[b]; });
-    std::vector<size_t> starts;
-    for (size_t i = 0; i < order.size(); i++) {
-        if (i == 0 || id[order[i]] != id[order[i - 1]]) starts.push_back(i);
-    }
-    parallelTasks(static_cast<int64_t>(starts.size()), [&](int64_t task, int) {
-        const size_t first = starts[static_cast<size_t>(task)];
-        const size_t last = static_cast<size_t>(task) + 1 < starts.size() ? starts[static_cast<size_t>(task) + 1]
-                                                                          : order.size();
-        std::vector<float> sum(source + order[first] * width, source + (order[first] + 1) * width);
-        for (size_t i = first + 1; i < last; i++) {
-            const float *from = source + order[i] * width;
-            for (int64_t d = 0; d < width; d++) sum[static_cast<size_t>(d)] += from[d];
-        }
-        float *to = target + id[order[first]] * width;
-        for (int64_t d = 0; d < width; d++) to[d] += sum[static_cast<size_t>(d)];
-    });
-}
-
 struct AddedEmbedding : torch::autograd::Function<AddedEmbedding> {
     static at::Tensor forward(AutogradContext *context, const at::Tensor &weight, const at::Tensor &ids,
-                              int64_t paddingID, bool sumsFirst) {
+                              int64_t paddingID) {
         context->save_for_backward({weight, ids});
         context->saved_data["padding"] = paddingID;
-        context->saved_data["sums_first"] = sumsFirst;
         return at::embedding(weight, ids, paddingID);
     }
 
@@ -92,18 +56,10 @@ struct AddedEmbedding : torch::autograd::Function<AddedEmbedding> {
         const at::Tensor &existing = weight.grad();
         const bool isInPlace = weight.is_leaf() && existing.defined() && existing.is_contiguous()
                                && existing.scalar_type() == above[0].scalar_type();
-        if (context->saved_data["sums_first"].toBool()) {
-            if (!isInPlace || existing.scalar_type() != at::kFloat) {
-                return {at::embedding_dense_backward(above[0], ids, weight.size(0), paddingID, false), at::Tensor(),
-                        at::Tensor(), at::Tensor()};
-            }
-            addRowSums(existing, ids, above[0], paddingID);
-            return variable_list(4);
-        }
         const at::Tensor gradient = isInPlace ? existing : at::zeros_like(weight, weight.options(),
                                                                           at::MemoryFormat::Contiguous);
         addRows(gradient, ids, above[0], paddingID);
-        return {isInPlace ? at::Tensor() : gradient, at::Tensor(), at::Tensor(), at::Tensor()};
+        return {isInPlace ? at::Tensor() : gradient, at::Tensor(), at::Tensor()};
     }
 };
 
@@ -114,8 +70,8 @@ CTStatus ct_nn_embedding(const CTTensor *weight, const CTTensor *ids, int64_t pa
     return produce(out, [&] {
         const at::Tensor &table = weight->value;
         const bool isRecorded = at::GradMode::is_enabled() && table.requires_grad();
-        return isRecorded && table.device().is_cpu()
-                   ? AddedEmbedding::apply(table, ids->value, paddingID, !addsInPlace)
+        return addsInPlace && isRecorded && table.device().is_cpu()
+                   ? AddedEmbedding::apply(table, ids->value, paddingID)
                    : at::embedding(table, ids->value, paddingID);
     });
 }

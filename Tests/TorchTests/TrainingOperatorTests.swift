@@ -46,24 +46,6 @@ import Testing
         }
     }
 
-    @Test func gradientsOfAnEmbeddingAreAddedAsIfTheyWereMadeFirst() throws {
-        let ids = Tensor((0..<300).map { Int64($0 * $0 % 41) }).reshaped(100, 3)
-        func backward(_ table: Tensor, _ stream: UInt64) {
-            (table.embedding(ids, paddingID: 4) * Self.random([100, 3, 9], stream)).sum().backward()
-        }
-        func leaf() -> Tensor {
-            let table = Self.random([41, 9], 7)
-            table.setRequiresGradient(true)
-            return table
-        }
-        let (one, other, both) = (leaf(), leaf(), leaf())
-        backward(one, 8)
-        backward(other, 9)
-        for stream in [8, 9] as [UInt64] { backward(both, stream) }
-        let expected = try #require(one.gradient) + #require(other.gradient)
-        #expect(try #require(both.gradient).isEqual(to: expected))
-    }
-
     static let shapes = [[1, 1], [3, 16], [33, 24], [70, 49], [0, 8]]
     static let types: [DType] = [.float32, .bfloat16]
 

@@ -246,8 +246,8 @@ CTStatus ct_shape_segment_max(const CTTensor *a, const int64_t *lo, const int64_
 
 // MARK: Neural network operations (nn.cpp)
 
-// On the CPU the gradient of a weight that has one already is added to it, without a gradient of the size of the weight in
-// between. `addsInPlace`: row by row; sums of several passes are taken in another order then.
+// `addsInPlace`: on the CPU, the gradient of a weight that has one already is added to it row by row, without a gradient of
+// the size of the weight in between; sums of several passes are taken in another order then.
 CTStatus ct_nn_embedding(const CTTensor *weight, const CTTensor *ids, int64_t paddingID, bool addsInPlace,
                          CTTensor **out);
 // `addsInPlace`: as for an embedding, and products may be our own, where those are faster.
