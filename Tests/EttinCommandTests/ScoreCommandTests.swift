@@ -47,12 +47,22 @@ struct ScoreCommandTests {
             let report = try Command.succeed(call + ["-o", file, "--json"]).document()
             #expect(try String(contentsOfFile: file, encoding: .utf8) == result.output)
             #expect(report["rows"]?.intValue == 30 && report["scored_pairs"]?.intValue == 30)
-            #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["out.jsonl", "pairs.jsonl"])
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+            #expect(names == [".out.jsonl.json", "out.jsonl", "pairs.jsonl"])
             // A complete file is left alone, and replaced without --resume.
             #expect(try Command.succeed(call + ["-o", file, "--resume"]).errors.contains("already complete: 30 rows"))
+            let sigmoid = ["-o", file, "--resume", "--activation", "sigmoid"]
+            try Command.fail(call + sigmoid, saying: "\"activation\" of the run that wrote it is \"identity\"")
             try Command.succeed(call + ["-o", file, "--shard", "0/2"])
             #expect(try Data(contentsOf: URL(filePath: file)).isEmpty)
-            try Command.fail(call + ["-o", file, "--resume"], saying: "has 0 rows; expected 30, as the data have")
+            try Command.fail(call + ["-o", file, "--resume"], saying: "\"shard\" of the run that wrote it is \"0/2\"")
+            // Neither the data nor what another program wrote is taken for the output of a run.
+            let bytes = try folder.read("pairs.jsonl")
+            let data = folder.file("pairs.jsonl")
+            try Command.fail(call + ["-o", data], code: 64, saying: "a file of the data; expected another")
+            #expect(try folder.read("pairs.jsonl") == bytes)
+            try Data(bytes).write(to: URL(filePath: folder.file("other.jsonl")))
+            try Command.fail(call + ["-o", folder.file("other.jsonl"), "--resume"], saying: "the record of the run that wrote it")
         }
     }
 

@@ -212,7 +212,7 @@ extension EmbeddingRecipe {
     func objectives(
         modelFolder: @escaping (String) throws -> String
     ) throws -> DatasetLosses<EmbeddingObjective> {
-        try DatasetLosses(settings) { node, path in
+        try DatasetLosses(settings, example: "MultipleNegativesRankingLoss") { node, path in
             try EmbeddingLosses.make(
                 node,
                 EmbeddingLosses.Context(

@@ -52,7 +52,7 @@ final class MultiVectorSubject: FineTuningSubject {
         table: (_ references: [String]) throws -> TableView
     ) throws {
         self.recipe = recipe
-        losses = try DatasetLosses(recipe.settings) { node, path in
+        losses = try DatasetLosses(recipe.settings, example: "Distillation") { node, path in
             try MultiVectorLosses.make(node, path: path, file: recipe.loss?.name ?? "")
         }
         lossNames = losses.names { [$0.name] }

@@ -192,7 +192,7 @@ extension RerankerRecipe {
     /// - Returns: The loss of all data sets, or one for each.
     /// - Throws: `TrainingError` for a loss that is not known, arguments that are wrong, or a data set without a loss.
     func losses(labelCount: Int) throws -> DatasetLosses<any RerankerLoss> {
-        try DatasetLosses(settings) { node, path in
+        try DatasetLosses(settings, example: "BinaryCrossEntropyLoss") { node, path in
             try RerankerLosses.make(node, labelCount: labelCount, path: path, file: settings.loss?.name ?? "")
         }
     }

@@ -48,7 +48,7 @@ final class SparseSubject: FineTuningSubject {
     init(_ recipe: SparseRecipe, _ folder: String, modelFolder: @escaping (String) throws -> String) throws {
         self.recipe = recipe
         self.modelFolder = modelFolder
-        objectives = try DatasetLosses(recipe.settings) { node, path in
+        objectives = try DatasetLosses(recipe.settings, example: "SpladeLoss") { node, path in
             try SparseLosses.make(node, EmbeddingLosses.Context(path: path, file: recipe.loss?.name ?? ""))
         }
         lossNames = objectives.names(\.names)
@@ -84,10 +84,10 @@ final class SparseSubject: FineTuningSubject {
     var module: Module { model }
     var configuration: ModernBERTConfiguration? { model.languageModel?.trunk.configuration }
     var identity: [String: String] {
-        let pooling = model.pooling.map { "\($0.strategy) of \($0.saturation)" } ?? ""
         return [
             "max_seq_length": "\(maxTokens)",
-            "pooling_strategy": pooling,
+            "pooling_strategy": model.pooling?.strategy.rawValue ?? "none",
+            "activation_function": model.pooling?.saturation.rawValue ?? "none",
             "regularizer_scheduler": "\(recipe.schedule.shape) over \(recipe.schedule.warmupRatio)",
         ]
     }

@@ -11,10 +11,12 @@ package struct DatasetLosses<Loss> {
     ///
     /// - Parameters:
     ///   - recipe: What the recipe says of losses and data sets.
+    ///   - example: The name of a loss, for messages.
     ///   - make: Makes a loss of what the recipe says, nil for nothing, and the key that it says it under.
     /// - Throws: `TrainingError` for a data set without a loss; what `make` throws.
     package init(
         _ recipe: FineTuningSettings,
+        example: String,
         _ make: (_ node: YAMLNode?, _ path: String) throws -> Loss
     ) throws {
         guard let loss = recipe.loss, case .mapping(let losses) = loss.node.content, !losses.isEmpty,
@@ -50,7 +52,7 @@ package struct DatasetLosses<Loss> {
             RecipeSection.place(loss.name, stranger.value.line, "loss.\(stranger.key)"),
             found: names.isEmpty ? "is not known, and \"type\" is not there" : "is not a data set",
             expected: names.isEmpty
-                ? "the type of a loss, such as MultipleNegativesRankingLoss"
+                ? "the type of a loss, such as \(example)"
                 : "type, or the names of the data sets: \(names.joined(separator: ", "))"
         )
     }
