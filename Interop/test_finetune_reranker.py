@@ -237,7 +237,9 @@ def test_a_new_head_takes_over_what_there_is(place):
 
 
 def test_one_head_becomes_the_other_with_the_same_scores(place, tmp_path, measured):
-    for start, head in [("scorer", "modular"), ("scorer-modular-ours/final", "classification")]:
+    # The norm of the modular scorer has a bias, which becomes part of the classifier's.
+    starts = [("scorer", "modular"), ("scorer-modular-ours/final", "classification"), ("modular", "classification")]
+    for start, head in starts:
         recipe = place.recipe(
             f"{start.split('/')[0]}-{head}", model_name_or_path=str(place.folder / start), head=head, max_steps=1,
             warmup_steps=1)
@@ -246,10 +248,6 @@ def test_one_head_becomes_the_other_with_the_same_scores(place, tmp_path, measur
         before = CrossEncoder(str(place.folder / start), device="cpu")
         measured("rerankers: the other head", close(predict(there), predict(before)))
         close(scores(ours.final, tmp_path, PAIRS), predict(before))
-    # The modular scorer's norm has a bias, for which a classification head has no place.
-    recipe = place.recipe("refused", model_name_or_path=str(place.folder / "modular"), head="classification", max_steps=1)
-    refused = OurReranker(recipe, run=False).run(code=1)
-    assert '"norm.bias"' in refused.stderr
 
 
 def test_the_card_has_the_front_matter_of_the_original(place):
