@@ -257,6 +257,15 @@ package struct TrainingColumns: SampledRows, Sendable {
 
     private func list(_ value: TableValue, row: Int, column: Int) throws -> [String] {
         guard readsLists, case .list(let values) = value else { return [try text(value, row: row, column: column)] }
+        // Losses take a column as one of texts or one of lists; of lists among texts they would read the first text.
+        guard listColumns[column] else {
+            throw refused(
+                row,
+                columnNames[column],
+                "is a list, but other rows have a text",
+                "a text in every row, or a list in every row"
+            )
+        }
         guard !values.isEmpty else { throw refused(row, columnNames[column], "is an empty list", "texts") }
         return try values.map { try text($0, row: row, column: column) }
     }

@@ -269,6 +269,7 @@ struct RerankerFineTuningTests {
                 text: "line 2 column \"labels\": has 2 numbers; expected 1, one for each document"
             ),
             Refusal(values: ["data=empty", "loss=LambdaLoss"], text: "is an empty list"),
+            Refusal(values: ["data=mixed"], text: "line 2 column \"document\": is a list, but other rows have a text"),
             Refusal(values: ["data=high"], text: "is 2.0; expected a label from 0.0 to 1.0"),
             Refusal(
                 values: ["data=high", "num_labels=2", "loss=CrossEntropyLoss", "evaluator=null", "eval_strategy=no"],
@@ -295,6 +296,12 @@ struct RerankerFineTuningTests {
         try run.write(
             [["query": "a", "documents": ["b"], "labels": [1]], ["query": "a", "documents": [], "labels": []]],
             to: "empty.jsonl"
+        )
+        try run.write(
+            [
+                ["query": "a", "document": "b", "label": 1], ["query": "a", "document": ["b", "c"], "label": 0],
+            ],
+            to: "mixed.jsonl"
         )
         try run.write(
             (0..<4).map { ["query": "a", "document": "b", "label": JSONValue($0 == 3 ? 2 : 1)] },
