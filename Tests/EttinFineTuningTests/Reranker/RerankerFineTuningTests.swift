@@ -246,6 +246,19 @@ struct RerankerFineTuningTests {
         #expect(try run.json("new/final/config.json")["sentence_transformers"] == nil)
         let scores = try [old, new].map { try RerankingPipeline(folder: $0.finalFolder).predict(pairs).map(\.value) }
         #expect(scores[0] == scores[1])
+        // Version 5.3 obeys config.json of either layout.
+        let other = try run.train(
+            run.recipe(
+                "other",
+                "model_name_or_path=\(old.finalFolder)",
+                "max_steps=1",
+                "layout=6",
+                "activation_fn=torch.nn.modules.linear.Identity"
+            )
+        )
+        let path = try run.json("other/final/config.json")["sentence_transformers"]?["activation_fn"]
+        #expect(path == "torch.nn.modules.linear.Identity")
+        #expect(try RerankerModel(folder: other.finalFolder).activation == .identity)
     }
 
     struct Refusal: CustomStringConvertible {
