@@ -21,6 +21,10 @@ extension RerankerModel {
             modules = try modular(model)
             let dropout = model.configuration.classifierDropout
             if dropout > 0 { notices.append("classifier_dropout \(dropout) has no place in a modular head") }
+            let unnamed = (0..<labelCount).map { "LABEL_\($0)" }
+            if let names = model.configuration.labels, names != unnamed {
+                notices.append("the names of the classes (\(listing(names))) have no place in a modular head")
+            }
         case .trunk, .languageModel: modules = [try classification(&notices)]
         }
         let converted = try RerankerModel(modules, settings: settings, activation: activation)
