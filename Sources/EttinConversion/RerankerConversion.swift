@@ -66,8 +66,8 @@ package struct RerankerConversion {
         card.baseModel = origin
         card.relation = nil
         card.summary =
-            "A \(isReranker ? "reranker" : "classifier") (cross-encoder) of \(model.parameterCount) parameters with a \(head.rawValue) head, converted from "
-            + "one with another head; its scores are the same."
+            "A \(isReranker ? "reranker" : "classifier") (cross-encoder) of \(model.parameterCount) parameters with a "
+            + "\(head.rawValue) head, converted from one with another head; its scores are the same."
         card.pipelineTag = isReranker ? "text-ranking" : "text-classification"
         card.libraryName = "sentence-transformers"
         card.tags = ["sentence-transformers", "cross-encoder", "reranker"]
