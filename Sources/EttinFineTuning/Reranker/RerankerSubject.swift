@@ -38,7 +38,7 @@ extension RerankerModel: TextRowsModel {
 /// A reranker that is fine-tuned.
 final class RerankerSubject: FineTuningSubject {
     let kind = "reranker"
-    let lossNames: [String]
+    let lossNames: LossNames
     let maxTokens: Int
     let notices: [String]
     private let recipe: RerankerRecipe

@@ -26,7 +26,7 @@ extension FineTuningSession {
 /// A sparse model that is fine-tuned.
 final class SparseSubject: FineTuningSubject {
     let kind = "sparse"
-    let lossNames: [String]
+    let lossNames: LossNames
     let maxTokens: Int
     let notices: [String]
     private let recipe: SparseRecipe

@@ -27,7 +27,7 @@ public struct FineTuningPlan: Sendable {
     package internal(set) var measurement: StepMeasurement?
     private let recipe: FineTuningSettings
     private let layout: ModuleLayout
-    private let lossNames: [String]
+    private let lossNames: LossNames
     private let library: String?
 
     /// Rows whose tokens are counted.
@@ -127,7 +127,7 @@ extension FineTuningPlan {
         lines.heading(arguments.runName ?? arguments.outputFolder)
         lines.add("model", "\(recipe.model), \(NumberText.grouped(parameters)) parameters")
         lines.add("texts", "at most \(NumberText.grouped(maxTokens)) tokens")
-        lines.add("loss", lossNames.joined(separator: " of "))
+        lines.add("loss", lossNames.text)
         lines.heading("data")
         for set in recipe.trainData {
             lines.add(set.name ?? "train", set.references.joined(separator: ", "))
@@ -186,7 +186,7 @@ extension FineTuningPlan {
             "model": .string(recipe.model),
             "parameters": JSONValue(parameters),
             "max_seq_length": JSONValue(maxTokens),
-            "loss": .array(lossNames.map { .string($0) }),
+            "loss": .array(lossNames.all.map { .string($0) }),
             "rows": JSONValue(rows),
             "tokens_per_row": JSONValue(tokensPerRow),
             "batch_size": JSONValue(batch.rows),

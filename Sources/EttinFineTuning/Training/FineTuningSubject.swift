@@ -16,7 +16,7 @@ package protocol FineTuningSubject: AnyObject {
     /// The configuration of its transformer, for the plan's estimate of memory; nil for a model without one.
     var configuration: ModernBERTConfiguration? { get }
     /// The classes of the losses, those that they wrap included.
-    var lossNames: [String] { get }
+    var lossNames: LossNames { get }
     /// Maximum number of tokens of a text.
     var maxTokens: Int { get }
     /// What of the model's files and of the recipe has no effect, a sentence each.
