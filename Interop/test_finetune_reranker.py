@@ -4,6 +4,7 @@ Needs the program ettin, whose folder is named by ETTIN_BIN_DIR. Losses draw neg
 so that MultipleNegativesRankingLoss is compared with all of them (`num_negatives: null`), where nothing is drawn.
 """
 
+import csv
 import json
 import random
 import signal
@@ -159,7 +160,7 @@ def test_prompts_stand_before_the_first_text(place, head, measured):
 
 
 def rows(folder):
-    return {path.name: path.read_text().splitlines() for path in folder.glob("*.csv")}
+    return {path.name: list(csv.reader(path.read_text().splitlines())) for path in folder.glob("*.csv")}
 
 
 def test_evaluators_measure_what_they_measure_there(place, measured):
@@ -173,7 +174,9 @@ def test_evaluators_measure_what_they_measure_there(place, measured):
     found, expected = rows(ours.output / "eval"), rows(place.folder / "evaluators" / "eval")
     assert sorted(found) == sorted(expected)
     for name, table in expected.items():
-        assert found[name][0] == table[0] and len(found[name]) == len(table)
+        assert found[name][0] == table[0]
+        for left, right in zip(found[name][1:], table[1:], strict=True):
+            assert [float(cell) for cell in left] == pytest.approx([float(cell) for cell in right], rel=1e-3, abs=1e-3), name
 
 
 def test_classes_are_measured(place, measured):
