@@ -64,12 +64,11 @@ public struct FineTuningPlan: Sendable {
             let slice = min(Double(cache.rows), Double(size) * texts) * tokensPerText
             held = max(held, cache.tokens.map(Double.init) ?? slice)
         }
-        activationBytes =
-            held
-            * (subject.configuration?.activationBytesPerToken(
-                precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
-                recomputes: arguments.recomputesLayers
-            ) ?? 0) + Double(size) * texts * subject.rowBytes
+        let tokenBytes = subject.configuration?.activationBytesPerToken(
+            precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
+            recomputes: arguments.recomputesLayers
+        )
+        activationBytes = held * (tokenBytes ?? 0) + Double(size) * texts * subject.rowBytes
     }
 
     /// Seconds of training of the whole run, without evaluations and checkpoints; nil where no steps were taken.

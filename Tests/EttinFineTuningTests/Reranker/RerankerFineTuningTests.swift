@@ -311,9 +311,7 @@ struct RerankerFineTuningTests {
             to: "empty.jsonl"
         )
         try run.write(
-            [
-                ["query": "a", "document": "b", "label": 1], ["query": "a", "document": ["b", "c"], "label": 0],
-            ],
+            [["query": "a", "document": "b", "label": 1], ["query": "a", "document": ["b", "c"], "label": 0]],
             to: "mixed.jsonl"
         )
         try run.write(
