@@ -26,7 +26,7 @@ extension FineTuningSession {
 /// An embedding model that is fine-tuned.
 final class EmbeddingSubject: FineTuningSubject {
     let kind = "embedding"
-    let lossNames: [String]
+    let lossNames: LossNames
     let maxTokens: Int
     private let recipe: EmbeddingRecipe
     private let model: EmbeddingModel

@@ -27,7 +27,7 @@ extension FineTuningSession {
 /// A multi-vector model that is fine-tuned.
 final class MultiVectorSubject: FineTuningSubject {
     let kind = "multi-vector"
-    let lossNames: [String]
+    let lossNames: LossNames
     let notices: [String]
     let readsLists = true
     let library: String? = "PyLate"

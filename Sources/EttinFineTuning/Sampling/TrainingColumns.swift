@@ -256,8 +256,18 @@ package struct TrainingColumns: SampledRows, Sendable {
     }
 
     private func list(_ value: TableValue, row: Int, column: Int) throws -> [String] {
-        // A column of texts with a list here and there would lose what the loss does not expect.
-        guard listColumns[column] else { return [try text(value, row: row, column: column)] }
+        // Losses take a column as one of texts or one of lists; of lists among texts they would read the first text.
+        guard listColumns[column] else {
+            if readsLists, case .list = value {
+                throw refused(
+                    row,
+                    columnNames[column],
+                    "is a list, but other rows have a text",
+                    "a text in every row, or a list in every row"
+                )
+            }
+            return [try text(value, row: row, column: column)]
+        }
         guard case .list(let values) = value else {
             throw refused(row, columnNames[column], "is \(value.kindText)", "a list of texts, as in other rows")
         }

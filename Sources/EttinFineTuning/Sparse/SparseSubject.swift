@@ -26,7 +26,7 @@ extension FineTuningSession {
 /// A sparse model that is fine-tuned.
 final class SparseSubject: FineTuningSubject {
     let kind = "sparse"
-    let lossNames: [String]
+    let lossNames: LossNames
     let maxTokens: Int
     let notices: [String]
     private let recipe: SparseRecipe
@@ -93,6 +93,9 @@ final class SparseSubject: FineTuningSubject {
     }
 
     func cache(ofDataset name: String?) -> GradientCacheSettings? { objectives(name).cache }
+
+    /// Weights of the whole vocabulary, the tokens that they come from, their gradients and a copy, of 4 bytes each.
+    var rowBytes: Double { 16 * Double(model.dimensions) }
 
     func check(_ set: TrainingColumns) throws -> [String] {
         let objective = objectives(set.dataset)

@@ -16,7 +16,7 @@ package protocol FineTuningSubject: AnyObject {
     /// The configuration of its transformer, for the plan's estimate of memory; nil for a model without one.
     var configuration: ModernBERTConfiguration? { get }
     /// The classes of the losses, those that they wrap included.
-    var lossNames: [String] { get }
+    var lossNames: LossNames { get }
     /// Maximum number of tokens of a text.
     var maxTokens: Int { get }
     /// What of the model's files and of the recipe has no effect, a sentence each.
@@ -33,6 +33,9 @@ package protocol FineTuningSubject: AnyObject {
 
     /// How the passes for a loss are cut, for the plan's estimate of memory; nil for one pass.
     func cache(ofDataset name: String?) -> GradientCacheSettings?
+
+    /// Bytes that an update holds for each text, whatever it is cut into, for the plan's estimate of memory.
+    var rowBytes: Double { get }
 
     /// The table that is trained on, given the rows that the recipe has selected.
     ///
@@ -108,6 +111,7 @@ extension FineTuningSubject {
     package var readsLists: Bool { false }
     package var layout: ModuleLayout? { nil }
     package var library: String? { nil }
+    package var rowBytes: Double { 0 }
     package var loggedSettings: [(key: String, value: Double)] { [] }
 
     package func table(_ table: TableView) throws -> any TextTable { table }

@@ -28,17 +28,15 @@ extension RerankerModel {
         }
         switch (layout, transformer.model) {
         case (.version5, .classifier(let model)):
-            try model.save(folder: folder) {
-                $0.otherKeys["sentence_transformers"] = ["activation_fn": .string(path), "version": "5.3.0"]
-                $0.otherKeys[RerankerSettings.legacyKey] = nil
-            }
+            try model.save(folder: folder) { RerankerSettings.write(activation: path, to: &$0.otherKeys) }
         case (.version5, _), (.version6, _):
             try FeatureModules.write(
                 chain.modules,
                 toFolder: folder,
                 shardSize: .default,
                 format: .version5,
-                layout: .version6
+                layout: .version6,
+                activation: path
             )
             try settings.writeReranker(activation: path, toFolder: folder)
         }
