@@ -234,8 +234,10 @@ package struct EvaluatorRecipe {
                 truncateDimension: truncateDimension(),
                 writesTable: section.bool("write_csv") ?? true
             )
-        case .crossEncoderReranking, .crossEncoderNanoBEIR, .colBERTTriplet, .colBERTDistillation, .colBERTRetrieval:
-            throw section.problem("type", "measures models of another kind", "an evaluator of embedding models")
+        case .crossEncoderReranking, .crossEncoderNanoBEIR:
+            throw section.problem("type", "measures rerankers", "an evaluator of embedding models")
+        case .colBERTTriplet, .colBERTDistillation, .colBERTRetrieval:
+            throw section.problem("type", "measures multi-vector models", "an evaluator of embedding models")
         }
     }
 
@@ -269,9 +271,10 @@ package struct EvaluatorRecipe {
                 aggregateKey: section.string("aggregate_key") ?? "mean",
                 writesTable: section.bool("write_csv") ?? true
             )
-        case .triplet, .informationRetrieval, .nanoBEIR, .embeddingSimilarity, .binaryClassification, .reranking,
-            .colBERTTriplet, .colBERTDistillation, .colBERTRetrieval:
+        case .triplet, .informationRetrieval, .nanoBEIR, .embeddingSimilarity, .binaryClassification, .reranking:
             throw section.problem("type", "measures embedding models", "an evaluator of rerankers")
+        case .colBERTTriplet, .colBERTDistillation, .colBERTRetrieval:
+            throw section.problem("type", "measures multi-vector models", "an evaluator of rerankers")
         }
     }
 
