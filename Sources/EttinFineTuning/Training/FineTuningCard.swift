@@ -43,7 +43,9 @@ struct FineTuningCard {
                 guard !name.hasPrefix("base_") else { return nil }
                 var figure = ModelCard.Metric(
                     task: report.description.lowercased().split(separator: " ").joined(separator: "-"),
-                    dataset: report.name.isEmpty ? "evaluation data" : report.name,
+                    dataset: report.name.isEmpty
+                        ? "evaluation data" : String(report.name.map { "_-".contains($0) ? " " : $0 }),
+                    datasetID: report.name.isEmpty ? nil : report.name,
                     name: name,
                     value: metric.value
                 )
