@@ -18,7 +18,8 @@ struct PromptTexts: Sendable {
 
     /// What goes before a text.
     ///
-    /// > Source: sentence-transformers 6.2, `encode_query`, `encode_document` and `encode`; PyLate 1.6, `ColBERT.encode`.
+    /// > Source: sentence-transformers 6.2, `encode_query`, `encode_document` and `encode`; PyLate 1.6,
+    /// > `ColBERT.encode`.
     func text(of prompt: TextEmbeddingPipeline.Prompt, for role: TextRole?) throws -> String {
         let name: String
         switch prompt {

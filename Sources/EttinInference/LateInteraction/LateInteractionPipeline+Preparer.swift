@@ -149,8 +149,8 @@ extension LateInteractionPipeline {
         /// - Parameters:
         ///   - texts: The texts; an empty one is only its special tokens.
         ///   - role: What they are to a search.
-        ///   - prompt: What to put before each text; the default is the folder's own for the role; in a folder of PyLate,
-        ///     its default prompt whatever the role.
+        ///   - prompt: What to put before each text; the default is the folder's own for the role, or in a folder of
+        ///     PyLate its default prompt whatever the role.
         ///   - maxLength: Maximum number of tokens in place of the folder's own for the role; queries that are expanded
         ///     to a fixed length have no other.
         ///   - overlong: What to do with texts that are too long.

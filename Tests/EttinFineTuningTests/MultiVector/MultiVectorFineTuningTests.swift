@@ -95,6 +95,12 @@ struct MultiVectorFineTuningTests {
         #expect((weights.max() ?? 0) > 0.9 * bound && (weights.min() ?? 0) < -0.9 * bound)
         #expect(try projection(build().model) == weights)
         #expect(try projection(build("seed=7").model) != weights)
+        // A word of the vocabulary becomes an added token with its own id, which nothing merges with.
+        let words = try build("query_prefix=a", "document_prefix=b").tokenizer
+        let letter = try #require(tokenizer.tokenToID("a"))
+        #expect(words.vocabularySize == size && words.tokenToID("a") == letter)
+        #expect(words.addedTokens.contains { $0.token.content == "a" && $0.id == letter })
+        #expect(words.encodeIDs("cat", addSpecialTokens: false).contains(letter))
         // Without prefixes nothing is added.
         let plain = try build("query_prefix=\"\"", "document_prefix=\"\"")
         #expect(plain.tokenizer.vocabularySize == size)
