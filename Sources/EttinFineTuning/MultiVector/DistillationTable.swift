@@ -140,8 +140,10 @@ package struct DistillationTable: TextTable {
         try list(2, of: row, "a list of numbers").map { score in
             switch score {
             case .integer(let number): return .real(Double(number))
-            case .real(let number) where number.isFinite: return score
-            case .real(let number): throw refused(row, 2, "has \(number)", "a list of numbers")
+            case .real(let number) where Float(number).isFinite: return score
+            case .real(let number):
+                let range = number.isFinite ? " that float32 holds" : ""
+                throw refused(row, 2, "has \(number)", "a list of numbers\(range)")
             case .text(let text):
                 throw refused(row, 2, "has the text \(quoted(text, limit: 40))", "a list of numbers")
             case .null, .boolean, .list: throw refused(row, 2, "has \(score.kindText)", "a list of numbers")
