@@ -89,10 +89,12 @@ package struct DistillationTable: TextTable {
             let ids = try documentIDs(of: row)
             let scores = try scores(of: row)
             guard ids.count == scores.count else {
-                throw refused(row, 2, "has \(scores.count) scores for \(ids.count) documents", "as many of both")
+                let found = "has \(Self.count(scores.count, "score")) for \(Self.count(ids.count, "document"))"
+                throw refused(row, 2, found, "as many of both")
             }
             guard ids.count > 1 else {
-                throw refused(row, 1, "has \(ids.count) documents", "2 or more, whose scores are compared")
+                let found = "has \(Self.count(ids.count, "document"))"
+                throw refused(row, 1, found, "2 or more, whose scores are compared")
             }
             guard ids.count == ways ?? ids.count else {
                 throw refused(
@@ -118,6 +120,8 @@ package struct DistillationTable: TextTable {
                 + "empty texts take their place"
         ]
     }
+
+    private static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 
     private func queryRow(of row: Int) throws -> Int {
         let id = try table.value(row: row, column: sources[0])

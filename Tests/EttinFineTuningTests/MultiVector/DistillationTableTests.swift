@@ -81,8 +81,8 @@ struct DistillationTableTests {
             (#"{"query_id": 11, "document_ids": [101, 102], "scores": [1, "high"]}"#, "has the text \"high\""),
             (#"{"query_id": 11, "document_ids": [101, 102], "scores": "[1, nan]"}"#, "is the text \"[1, nan]\""),
             (#"{"query_id": 11, "document_ids": [101, 102], "scores": [1, 1e39]}"#, "numbers that float32 holds"),
-            (#"{"query_id": 11, "document_ids": [101, 102], "scores": [1]}"#, "has 1 scores for 2 documents"),
-            (#"{"query_id": 11, "document_ids": [101], "scores": [1]}"#, "has 1 documents; expected 2 or more"),
+            (#"{"query_id": 11, "document_ids": [101, 102], "scores": [1]}"#, "has 1 score for 2 documents"),
+            (#"{"query_id": 11, "document_ids": [101], "scores": [1]}"#, "has 1 document; expected 2 or more"),
             (#"{"query_id": 11, "document_ids": 101, "scores": [1]}"#, "is a whole number; expected a list of ids"),
         ]
     )
