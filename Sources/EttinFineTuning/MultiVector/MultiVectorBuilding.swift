@@ -47,8 +47,11 @@ struct MultiVectorBuilding {
         let tokenizer = try Tokenizer(folder: transformer.folder)
         let extended = try self.tokenizer(tokenizer, settings, hasPrompts: hasPrompts)
         return try withRecovery {
-            let resized = trunk.withVocabulary(of: tokenizer.vocabularySize, seed: seed)
-                .withVocabulary(of: extended.vocabularySize, seed: seed)
+            // Without prefixes the original leaves the embeddings as they are, rows that no token has included.
+            let isPlain = settings.queryPrefix.isEmpty && settings.documentPrefix.isEmpty
+            let size = max(tokenizer.vocabularySize, isPlain ? trunk.configuration.vocabularySize : 0)
+            let resized = trunk.withVocabulary(of: size, seed: seed)
+                .withVocabulary(of: isPlain ? size : extended.vocabularySize, seed: seed)
             var files = TransformerSettings()
             files.maxSequenceLength = min(
                 tokenizer.modelMaxLength ?? .max,
