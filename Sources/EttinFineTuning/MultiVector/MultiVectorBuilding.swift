@@ -46,6 +46,7 @@ struct MultiVectorBuilding {
         let settings = try settings(found, positions: trunk.configuration.maxPositionEmbeddings)
         let tokenizer = try Tokenizer(folder: transformer.folder)
         let extended = try self.tokenizer(tokenizer, settings, hasPrompts: hasPrompts)
+        try checkLengths(settings, extended)
         return try withRecovery {
             // Without prefixes the original leaves the embeddings as they are, rows that no token has included.
             let isPlain = settings.queryPrefix.isEmpty && settings.documentPrefix.isEmpty
@@ -191,6 +192,24 @@ struct MultiVectorBuilding {
             settings.expansion = QueryExpansion(length: length, isAttendedTo: isAttendedTo)
         }
         return settings
+    }
+
+    /// Refuses lengths of the recipe that have no room for what every text has.
+    private func checkLengths(_ settings: MultiVectorSettings, _ tokenizer: Tokenizer) throws {
+        let special = tokenizer.encodeIDs("").count
+        for (key, length, prefix) in [
+            ("query_length", recipe.queryLength, settings.queryPrefix),
+            ("document_length", recipe.documentLength, settings.documentPrefix),
+        ] {
+            let least = special + (prefix.isEmpty ? 0 : 1)
+            guard let length, length < least else { continue }
+            throw TrainingError(
+                .invalidOption,
+                key,
+                found: "is \(length)",
+                expected: "at least \(least), the special tokens and the prefix"
+            )
+        }
     }
 
     /// The settings of a multi-vector model as PyLate has them.

@@ -202,6 +202,7 @@ struct MultiVectorFineTuningTests {
         "Data and values that do not fit are refused before anything is written",
         arguments: [
             (["document_length=99"], "at most the 32 tokens"), (["query_length=0"], "query_length"),
+            (["document_length=2"], "document_length: is 2; expected at least 3"),
             (["query_prefix=\"[MASK]x\""], "splits into \"[MASK]\", \"x\""),
             (["layout=6"], "PyLate's layout"), (["documents_dataset="], "documents_dataset"),
             (["queries_dataset=", "documents_dataset="], "queries_dataset and documents_dataset"),
