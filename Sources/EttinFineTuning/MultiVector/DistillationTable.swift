@@ -74,9 +74,9 @@ package struct DistillationTable: TextTable {
         }
     }
 
-    /// Reads all ids and scores, and no text.
+    /// Reads all ids and scores; texts were read with their tables.
     ///
-    /// - Parameter refusesMissing: Whether a document that is not there is an error.
+    /// - Parameter refusesMissing: Whether a document that is not there, or an empty text, is an error.
     /// - Returns: What is odd, a sentence each.
     /// - Throws: `TrainingError` naming file and row for a query that is not there, scores that are not numbers, and lists
     ///   of unequal length; what reading throws.
@@ -85,7 +85,8 @@ package struct DistillationTable: TextTable {
         var missing = 0
         var firstMissing = ""
         for row in (table as? TableView)?.rowsInFileOrder?.map(Int.init) ?? Array(0..<rowCount) {
-            _ = try queryRow(of: row)
+            let query = try queryRow(of: row)
+            if refusesMissing { try texts.queries.refuseEmptyText(ofRow: query) }
             let ids = try documentIDs(of: row)
             let scores = try scores(of: row)
             guard ids.count == scores.count else {
@@ -105,7 +106,11 @@ package struct DistillationTable: TextTable {
                 )
             }
             ways = ids.count
-            for id in ids where try texts.documents.row(of: id) == nil {
+            for id in ids {
+                if let document = try texts.documents.row(of: id) {
+                    if refusesMissing { try texts.documents.refuseEmptyText(ofRow: document) }
+                    continue
+                }
                 if refusesMissing {
                     let expected = "ids that \(texts.documents.name) has, or empty_texts: keep"
                     throw refused(row, 1, "has \(quoted(id.pythonText, limit: 60))", expected)
