@@ -15,6 +15,10 @@ package struct TextsByID: Sendable {
     private let rows: [Int32]
     /// The rows whose text has no characters.
     private let emptyRows: Set<Int32>
+    /// A hash of all ids and texts in their order.
+    private let contentHash: UInt64
+    /// What tells the table from others, wherever it is.
+    package var identity: String { "\(rows.count) rows with the hash \(String(contentHash, radix: 16))" }
 
     /// Reads a table, so that training does not meet a row without a text in the middle.
     ///
@@ -43,6 +47,7 @@ package struct TextsByID: Sendable {
             )
         }
         var emptyRows: Set<Int32> = []
+        var contentHash: UInt64 = 0
         let keys = try (0..<table.rowCount).map { row in
             let values = try table.values(row: row, columns: [idColumn, textColumn])
             guard let id = Self.key(values[0]) else {
@@ -55,9 +60,11 @@ package struct TextsByID: Sendable {
             }
             let text = try Self.text(values[1], row: row, of: table)
             if text.isEmpty { emptyRows.insert(Int32(row)) }
-            return Self.hash(id)
+            let hash = Self.hash(id)
+            contentHash = withUnsafeBytes(of: (contentHash, hash, Self.hash(text))) { XXHash.hash64($0) }
+            return hash
         }
-        self.emptyRows = emptyRows
+        (self.emptyRows, self.contentHash) = (emptyRows, contentHash)
         let order = (0..<Int32(keys.count)).sorted { (keys[Int($0)], $0) < (keys[Int($1)], $1) }
         hashes = order.map { keys[Int($0)] }
         rows = order

@@ -145,6 +145,17 @@ struct MultiVectorFineTuningTests {
         }
     }
 
+    @Test("A run is resumed with the same texts only", arguments: ["queries", "documents"])
+    func otherTexts(name: String) throws {
+        let run = try TinyColBERTRun()
+        let recipe = try run.recipe("run", "autoresume=true")
+        try run.train(recipe, steps: 2)
+        let id = name == "queries" ? "query_id" : "document_id"
+        try run.write((0..<10).map { "{\"\(id)\": \($0), \"text\": \"another \($0)\"}" }, to: "\(name).jsonl")
+        let error = #expect(throws: (any Error).self) { try run.train(recipe) }
+        #expect("\(try #require(error))".contains("\(name)_dataset"), "\(String(describing: error))")
+    }
+
     @Test("Slices of any size give the losses of whole batches", arguments: ["Distillation", "CachedContrastive"])
     func slices(loss: String) throws {
         let run = try TinyColBERTRun()
