@@ -261,7 +261,7 @@ def test_a_run_that_is_killed_ends_in_the_same_bits(place):
 @pytest.mark.parametrize("row, message", [
     ({"query_id": 5, "document_ids": [1, 2], "scores": [1, 2]}, 'is "5"; expected an id that'),
     ({"query_id": 1000, "document_ids": [1, 2], "scores": [1, "a"]}, 'has the text "a"; expected a list of numbers'),
-    ({"query_id": 1000, "document_ids": [1, 2], "scores": [1]}, "has 1 scores for 2 documents"),
+    ({"query_id": 1000, "document_ids": [1, 2], "scores": [1]}, "has 1 score for 2 documents"),
     ({"query_id": 1000, "document_ids": [1, 2, 3], "scores": [1, 2, 3]}, "has 3 documents, and a row before 2"),
 ])
 def test_rows_that_do_not_fit_are_named(place, tmp_path, row, message):

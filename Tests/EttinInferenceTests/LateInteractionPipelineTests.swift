@@ -123,6 +123,21 @@ struct TinyColBERT {
         #expect(pipeline.preparer.limit(for: .document) == 24)
     }
 
+    @Test func promptsOfPyLateDoNotDependOnTheRole() throws {
+        func settings(_ name: JSONValue) -> JSONObject {
+            ["prompts": ["query": "The ", "document": "A "], "default_prompt_name": name]
+        }
+        let names: [(JSONValue, String)] = [("query", "The "), ("document", "A "), (.null, "")]
+        for (name, prompt) in names {
+            let model = try TinyColBERT(.pylate, settings: settings(name))
+            let preparer = try model.pipeline().preparer
+            for role in TextRole.allCases {
+                let found = try preparer.prepare(["cat sat"], as: role)[0].tokenIDs
+                #expect(try preparer.prepare(["cat sat"], as: role, prompt: .text(prompt))[0].tokenIDs == found)
+            }
+        }
+    }
+
     @Test func expansionStrategiesAreObeyed() throws {
         func lengths(_ expansion: JSONValue) throws -> [[Int]] {
             let model = try TinyColBERT(.sentenceTransformers, expansion: expansion)

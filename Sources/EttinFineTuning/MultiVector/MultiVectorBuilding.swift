@@ -46,9 +46,13 @@ struct MultiVectorBuilding {
         let settings = try settings(found, positions: trunk.configuration.maxPositionEmbeddings)
         let tokenizer = try Tokenizer(folder: transformer.folder)
         let extended = try self.tokenizer(tokenizer, settings, hasPrompts: hasPrompts)
+        try checkLengths(settings, extended)
         return try withRecovery {
-            let resized = trunk.withVocabulary(of: tokenizer.vocabularySize, seed: seed)
-                .withVocabulary(of: extended.vocabularySize, seed: seed)
+            // Without prefixes the original leaves the embeddings as they are, rows that no token has included.
+            let isPlain = settings.queryPrefix.isEmpty && settings.documentPrefix.isEmpty
+            let size = max(tokenizer.vocabularySize, isPlain ? trunk.configuration.vocabularySize : 0)
+            let resized = trunk.withVocabulary(of: size, seed: seed)
+                .withVocabulary(of: isPlain ? size : extended.vocabularySize, seed: seed)
             var files = TransformerSettings()
             files.maxSequenceLength = min(
                 tokenizer.modelMaxLength ?? .max,
@@ -188,6 +192,24 @@ struct MultiVectorBuilding {
             settings.expansion = QueryExpansion(length: length, isAttendedTo: isAttendedTo)
         }
         return settings
+    }
+
+    /// Refuses lengths of the recipe that have no room for what every text has.
+    private func checkLengths(_ settings: MultiVectorSettings, _ tokenizer: Tokenizer) throws {
+        let special = tokenizer.encodeIDs("").count
+        for (key, length, prefix) in [
+            ("query_length", recipe.queryLength, settings.queryPrefix),
+            ("document_length", recipe.documentLength, settings.documentPrefix),
+        ] {
+            let least = special + (prefix.isEmpty ? 0 : 1)
+            guard let length, length < least else { continue }
+            throw TrainingError(
+                .invalidOption,
+                key,
+                found: "is \(length)",
+                expected: "at least \(least), the special tokens and the prefix"
+            )
+        }
     }
 
     /// The settings of a multi-vector model as PyLate has them.

@@ -87,6 +87,8 @@ final class MultiVectorSubject: FineTuningSubject {
             "attend_to_expansion_tokens": "\(settings.expansion?.isAttendedTo ?? false)",
             "skiplist_words": (settings.skippedWords ?? []).joined(separator: " "),
             "n_ways": texts.map { "\($0.ways)" } ?? "all",
+            "queries_dataset": texts?.queries.identity ?? "none",
+            "documents_dataset": texts?.documents.identity ?? "none",
         ]
     }
 

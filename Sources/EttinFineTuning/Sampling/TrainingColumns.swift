@@ -291,7 +291,11 @@ package struct TrainingColumns: SampledRows, Sendable {
             case .integer(let number): return Double(number)
             case .boolean(let flag): return flag ? 1 : 0
             case .real(let number):
-                guard number.isFinite else { throw refused(row, labelName ?? "", "is \(number)", expected) }
+                // Losses compute in float32.
+                guard Float(number).isFinite else {
+                    let range = number.isFinite ? " that float32 holds" : ""
+                    throw refused(row, labelName ?? "", "is \(number)", expected + range)
+                }
                 return number
             case .null, .text, .list: throw refused(row, labelName ?? "", "is \(value.kindText)", expected)
             }

@@ -95,10 +95,16 @@ struct MultiVectorFineTuningTests {
         #expect((weights.max() ?? 0) > 0.9 * bound && (weights.min() ?? 0) < -0.9 * bound)
         #expect(try projection(build().model) == weights)
         #expect(try projection(build("seed=7").model) != weights)
-        // Without prefixes nothing is added.
+        // A word of the vocabulary becomes an added token with its own id, which nothing merges with.
+        let words = try build("query_prefix=a", "document_prefix=b").tokenizer
+        let letter = try #require(tokenizer.tokenToID("a"))
+        #expect(words.vocabularySize == size && words.tokenToID("a") == letter)
+        #expect(words.addedTokens.contains { $0.token.content == "a" && $0.id == letter })
+        #expect(words.encodeIDs("cat", addSpecialTokens: false).contains(letter))
+        // Without prefixes nothing is added, and nothing left out.
         let plain = try build("query_prefix=\"\"", "document_prefix=\"\"")
         #expect(plain.tokenizer.vocabularySize == size)
-        #expect(plain.model.transformer.trunk.configuration.vocabularySize == size)
+        #expect(plain.model.transformer.trunk.configuration.vocabularySize == before.configuration.vocabularySize)
     }
 
     @Test("A model that is trained further keeps what it is, and gets a further projection for another width")
@@ -137,6 +143,17 @@ struct MultiVectorFineTuningTests {
         for file in ["model.safetensors", "1_Dense/model.safetensors", "tokenizer.json", "README.md"] {
             #expect(try run.bytes("whole/final/\(file)") == run.bytes("parts/final/\(file)"), "\(file)")
         }
+    }
+
+    @Test("A run is resumed with the same texts only", arguments: ["queries", "documents"])
+    func otherTexts(name: String) throws {
+        let run = try TinyColBERTRun()
+        let recipe = try run.recipe("run", "autoresume=true")
+        try run.train(recipe, steps: 2)
+        let id = name == "queries" ? "query_id" : "document_id"
+        try run.write((0..<10).map { "{\"\(id)\": \($0), \"text\": \"another \($0)\"}" }, to: "\(name).jsonl")
+        let error = #expect(throws: (any Error).self) { try run.train(recipe) }
+        #expect("\(try #require(error))".contains("\(name)_dataset"), "\(String(describing: error))")
     }
 
     @Test("Slices of any size give the losses of whole batches", arguments: ["Distillation", "CachedContrastive"])
@@ -196,6 +213,7 @@ struct MultiVectorFineTuningTests {
         "Data and values that do not fit are refused before anything is written",
         arguments: [
             (["document_length=99"], "at most the 32 tokens"), (["query_length=0"], "query_length"),
+            (["document_length=2"], "document_length: is 2; expected at least 3"),
             (["query_prefix=\"[MASK]x\""], "splits into \"[MASK]\", \"x\""),
             (["layout=6"], "PyLate's layout"), (["documents_dataset="], "documents_dataset"),
             (["queries_dataset=", "documents_dataset="], "queries_dataset and documents_dataset"),
