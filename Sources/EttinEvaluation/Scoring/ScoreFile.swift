@@ -27,9 +27,9 @@ package final class ScoreFile {
     ///   another process is writing, and when the system refuses.
     package init(path: String, header: JSONObject, rowCount: Int, resumes: Bool) throws {
         let part = Self.hidden(path, ".part")
+        let (sidecar, complete) = (Self.hidden(path, ".part.json"), Self.hidden(path, ".json"))
         self.path = path
-        sidecar = Self.hidden(path, ".part.json")
-        record = Self.hidden(path, ".json")
+        (self.sidecar, record) = (sidecar, complete)
         let isBegun = FilePath.exists(sidecar) && FilePath.exists(part)
         if isBegun {
             guard resumes else {
@@ -45,7 +45,7 @@ package final class ScoreFile {
         let isComplete = resumes && !FilePath.exists(part) && FilePath.exists(path)
         if isComplete {
             // A kill between the two renames leaves the record under its first name.
-            let record = FilePath.exists(sidecar) ? sidecar : record
+            let record = FilePath.exists(sidecar) ? sidecar : complete
             guard FilePath.exists(record) else {
                 throw EvaluationError(
                     .invalidOption,
