@@ -176,7 +176,8 @@ def test_evaluators_measure_what_they_measure_there(place, measured):
     for name, table in expected.items():
         assert found[name][0] == table[0]
         for left, right in zip(found[name][1:], table[1:], strict=True):
-            assert [float(cell) for cell in left] == pytest.approx([float(cell) for cell in right], rel=1e-3, abs=1e-3), name
+            values = [float(cell) for cell in right]
+            assert [float(cell) for cell in left] == pytest.approx(values, rel=1e-3, abs=1e-3), name
 
 
 def test_classes_are_measured(place, measured):

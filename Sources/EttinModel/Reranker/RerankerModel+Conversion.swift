@@ -6,8 +6,8 @@ extension RerankerModel {
     /// The same scorer with the other head, whose scores are the same.
     ///
     /// A classification head is pooling, a dense layer, a norm and a classifier; so are the modules of Ettin's rerankers,
-    /// whose norm has a bias besides, which becomes part of the classifier's. The weights of the transformer are shared with
-    /// this model.
+    /// whose norm has a bias besides, which becomes part of the classifier's. The weights of the transformer are shared
+    /// with this model.
     ///
     /// - Parameter head: What computes scores from hidden states.
     /// - Returns: The model, and what differs in training, a sentence each; this one where it has that head.

@@ -140,6 +140,13 @@ struct RerankerFineTuningTests {
         let wanted = try scores(modular, "shifted")
         #expect(wanted != expected)
         for (found, wanted) in zip(try scores(shifted.model, "folded"), wanted) { #expect(abs(found - wanted) < 1e-5) }
+        // Names of classes are lost, which is said.
+        let path = session.finalFolder + "/config.json"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let renamed = text.replacingOccurrences(of: "LABEL_0", with: "relevant")
+        try renamed.write(toFile: path, atomically: true, encoding: .utf8)
+        let named = try RerankerModel(folder: session.finalFolder).converted(to: .modular)
+        #expect(named.notices.contains { $0.contains("\"relevant\"") }, "\(named.notices)")
     }
 
     @Test("A recipe that asks for the other head converts the model that it begins with")
