@@ -12,7 +12,7 @@ extension Tokenizer {
     package func adding(_ tokens: [AddedToken], padToken: String? = nil) throws -> Tokenizer {
         var (file, settings) = (file, settings)
         // A word of the vocabulary becomes an added token too, with the id that it has.
-        let known = Set(addedTokens.map(\.token.content))
+        let known = Set(addedTokens.map { $0.token.content })
         let new = tokens.filter { !known.contains($0.content) }
         file.addedTokens += new
         if let padToken {

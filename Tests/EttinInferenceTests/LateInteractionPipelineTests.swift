@@ -132,8 +132,11 @@ struct TinyColBERT {
             let model = try TinyColBERT(.pylate, settings: settings(name))
             let preparer = try model.pipeline().preparer
             for role in TextRole.allCases {
-                let found = try preparer.prepare(["cat sat"], as: role)[0].tokenIDs
-                #expect(try preparer.prepare(["cat sat"], as: role, prompt: .text(prompt))[0].tokenIDs == found)
+                func ids(_ prompt: LateInteractionPipeline.Prompt) throws -> [Int32] {
+                    try preparer.prepare(["cat"], as: role, prompt: prompt, overlong: .keepStart)[0].tokenIDs
+                }
+                #expect(try ids(.default) == ids(.text(prompt)))
+                #expect(try (ids(.default) == ids(.none)) == prompt.isEmpty)
             }
         }
     }
