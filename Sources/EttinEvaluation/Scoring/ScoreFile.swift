@@ -77,7 +77,10 @@ package final class ScoreFile {
             let file = try AppendedFile(path: part, keptBytes: bytes, isLocked: true)
             // After the file, so that no line of another run stands under this header.
             if !isBegun {
-                try AtomicFile.write(JSONValue.object(header).serialized(JSONWritingOptions(layout: .indented(2))), to: sidecar)
+                try AtomicFile.write(
+                    JSONValue.object(header).serialized(JSONWritingOptions(layout: .indented(2))),
+                    to: sidecar
+                )
             }
             return file
         }
@@ -127,7 +130,12 @@ package final class ScoreFile {
     private static func check(_ header: JSONObject, _ file: String, _ run: String, _ help: String) throws {
         let bytes = try EvaluationError.translating { try OpenFile.contents(of: file) }
         guard let found = try? JSONValue(parsing: bytes) else {
-            throw EvaluationError(.malformed, file: file, found: "is not JSON", expected: "the record of a run; \(help)")
+            throw EvaluationError(
+                .malformed,
+                file: file,
+                found: "is not JSON",
+                expected: "the record of a run; \(help)"
+            )
         }
         for (key, value) in header.map({ ($0.key, $0.value) }) where found[key] != value {
             throw EvaluationError(

@@ -207,6 +207,7 @@ extension EmbeddingRecipe {
     /// Makes the losses.
     ///
     /// - Parameter modelFolder: Finds the folder of a model, such as a guide.
+    /// - Returns: The losses.
     /// - Throws: `TrainingError` for a loss that is not known, arguments that are wrong, or a data set without a loss; what
     ///   opening a guide throws.
     func objectives(

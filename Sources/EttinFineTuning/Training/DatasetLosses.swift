@@ -71,6 +71,7 @@ package struct DatasetLosses<Loss> {
     /// The names of the losses, and of what they wrap.
     ///
     /// - Parameter names: The names that a loss has, its own first.
+    /// - Returns: The names of each loss.
     package func names(_ names: (Loss) -> [String]) -> LossNames { LossNames(members.map { names($0.loss) }) }
 }
 

@@ -54,6 +54,7 @@ package protocol FineTuningSubject: AnyObject {
     ///   - rows: The numbers of the rows.
     ///   - set: The data set.
     ///   - step: The number of the microbatch in the run, from 0; of evaluation, in the evaluation.
+    /// - Returns: The microbatch.
     /// - Throws: `TrainingError` naming file and row for an invalid text or label; what reading throws.
     func prepared(_ rows: [Int], of set: TrainingColumns, step: Int) throws -> PreparedLossBatch
 
@@ -91,12 +92,14 @@ package protocol FineTuningSubject: AnyObject {
     ///   - value: What the recipe says.
     ///   - data: What it measures on.
     ///   - precision: The precision that the model computes in.
+    /// - Returns: The evaluator with the model.
     /// - Throws: `TrainingError` for an evaluator that is not known or values that are wrong; what reading data throws.
     func evaluator(_ value: RecipeValue, _ data: EvaluatorData, precision: Precision) throws -> BoundEvaluator
 
     /// Writes what loads as a model: modules and tokenizer.
     ///
     /// - Parameter folder: A new folder.
+    /// - Throws: When something cannot be written.
     func write(toFolder folder: String) throws
 
     /// Takes the weights of a folder that ``write(toFolder:)`` wrote.
