@@ -101,7 +101,7 @@ struct RerankerGoldenTests {
             to: "pairs.jsonl"
         )
         let recipe = try run.recipe("run", "model_name_or_path=\(folder)", "loss=MSELoss")
-        let subject = try RerankerSubject(recipe, folder, isResumed: false)
+        let subject = try RerankerSubject(recipe, folder)
         let set = try TrainingColumns(TableOpening().open([run.folder.file("pairs.jsonl")]), readsLists: true)
         #expect(try subject.check(set) == [])
         subject.module.setRequiresGradient(true)
