@@ -64,12 +64,11 @@ final class WidenedVectors: TextVectors, LimitedVectors {
         callCount += 1
         counts[place].texts += vectors.count
         counts[place].weights += vectors.vectors.reduce(0) { $0 + $1.count }
-        var values = [Float](repeating: 0, count: vectors.count * vectors.dimensions)
-        for (row, vector) in vectors.vectors.enumerated() {
-            let start = row * vectors.dimensions
-            for (index, value) in zip(vector.indices, vector.values) { values[start + Int(index)] = value }
-        }
-        return TextEmbeddings(values: values, dimensions: vectors.dimensions, isTruncated: vectors.isTruncated)
+        return TextEmbeddings(
+            values: vectors.vectors.flatMap { $0.widened(to: vectors.dimensions) },
+            dimensions: vectors.dimensions,
+            isTruncated: vectors.isTruncated
+        )
     }
 
     /// How many weights are not 0 in each group.

@@ -92,6 +92,10 @@ final class SparseSubject: FineTuningSubject {
         ]
     }
 
+    /// Weights in float32 as the model makes them and as the loss reads them, the gradients of both, and the places of
+    /// maxima.
+    var rowBytes: Double { 5 * 4 * Double(model.dimensions) }
+
     func cache(ofDataset name: String?) -> GradientCacheSettings? { objectives(name).cache }
 
     func check(_ set: TrainingColumns) throws -> [String] {

@@ -65,7 +65,7 @@ public struct FineTuningPlan: Sendable {
             * (subject.configuration?.activationBytesPerToken(
                 precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
                 recomputes: arguments.recomputesLayers
-            ) ?? 0)
+            ) ?? 0) + Double(size) * texts * subject.rowBytes
     }
 
     /// Seconds of training of the whole run, without evaluations and checkpoints; nil where no steps were taken.

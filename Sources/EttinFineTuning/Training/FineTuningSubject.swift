@@ -26,6 +26,10 @@ package protocol FineTuningSubject: AnyObject {
     /// Whether columns may hold lists of texts, and labels lists of numbers of any length.
     var readsLists: Bool { get }
 
+    /// Bytes that a text's rows take with their gradients, roughly, for the plan's estimate of memory; 0 where they are
+    /// few beside what the passes hold.
+    var rowBytes: Double { get }
+
     /// How the passes for a loss are cut, for the plan's estimate of memory; nil for one pass.
     func cache(ofDataset name: String?) -> GradientCacheSettings?
 
@@ -102,6 +106,7 @@ package protocol FineTuningSubject: AnyObject {
 extension FineTuningSubject {
     package var readsLists: Bool { false }
     package var loggedSettings: [(key: String, value: Double)] { [] }
+    package var rowBytes: Double { 0 }
 
     package func table(_ table: TableView) throws -> any TextTable { table }
     package func begin(step: Int, of totalSteps: Int) {}
