@@ -26,9 +26,10 @@ extension EvaluatorRecipe {
         case .sparseReranking:
             return try SparseVectorEvaluator(rankingEvaluator(data), maxActiveDimensions: maxActiveDimensions())
         case .sparseInformationRetrieval:
+            let settings = try corpusSettings()
             return try SparseInformationRetrievalEvaluator(
                 retrievalData(data),
-                settings: corpusSettings(),
+                settings: settings,
                 maxActiveDimensions: maxActiveDimensions(),
                 name: evaluatorName()
             )

@@ -324,11 +324,9 @@ package struct EvaluatorRecipe {
     }
 
     private func retrievalEvaluator(_ data: EvaluatorData) throws -> InformationRetrievalEvaluator {
-        try InformationRetrievalEvaluator(
-            retrievalData(data),
-            settings: corpusSettings(),
-            name: evaluatorName()
-        )
+        // What is wrong in the recipe is told before data are opened.
+        let settings = try corpusSettings()
+        return try InformationRetrievalEvaluator(retrievalData(data), settings: settings, name: evaluatorName())
     }
 
     func retrievalData(_ data: EvaluatorData) throws -> RetrievalData {

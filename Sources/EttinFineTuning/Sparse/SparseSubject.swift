@@ -92,6 +92,10 @@ final class SparseSubject: FineTuningSubject {
         ]
     }
 
+    /// Weights in float32 as the model makes them and as the loss reads them, the gradients of both, and the places of
+    /// maxima.
+    var rowBytes: Double { 5 * 4 * Double(model.dimensions) }
+
     func cache(ofDataset name: String?) -> GradientCacheSettings? { objectives(name).cache }
 
     /// Weights of the whole vocabulary, the tokens that they come from, their gradients and a copy, of 4 bytes each.

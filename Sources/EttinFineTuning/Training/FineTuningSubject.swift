@@ -31,6 +31,10 @@ package protocol FineTuningSubject: AnyObject {
     /// The library whose folders are written; nil for sentence-transformers.
     var library: String? { get }
 
+    /// Bytes that a text's rows take with their gradients, roughly, for the plan's estimate of memory; 0 where they are
+    /// few beside what the passes hold.
+    var rowBytes: Double { get }
+
     /// How the passes for a loss are cut, for the plan's estimate of memory; nil for one pass.
     func cache(ofDataset name: String?) -> GradientCacheSettings?
 
@@ -116,6 +120,7 @@ extension FineTuningSubject {
     package var library: String? { nil }
     package var rowBytes: Double { 0 }
     package var loggedSettings: [(key: String, value: Double)] { [] }
+    package var rowBytes: Double { 0 }
 
     package func table(_ table: TableView) throws -> any TextTable { table }
     package func begin(step: Int, of totalSteps: Int) {}

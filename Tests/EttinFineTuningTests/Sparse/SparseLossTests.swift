@@ -196,14 +196,14 @@ struct SparseLossTests {
             ("{type: SpladeLoss, loss: SparseTripletLoss, document_regularizer_weight: -1}", "0 or more"),
             (
                 "{type: SpladeLoss, loss: SparseTripletLoss, document_regularizer_weight: 1, query_regularizer_weight: -3}",
-                "query_regularizer_weight: is -3"
+                "query_regularizer_weight: is \"-3\"; expected a number of 0 or more"
             ),
             (
                 """
                 {type: SpladeLoss, loss: SparseTripletLoss, document_regularizer_weight: 1,
                  query_regularizer_threshold: -1}
                 """,
-                "query_regularizer_threshold: is -1"
+                "query_regularizer_threshold: is \"-1\""
             ),
             (
                 """
@@ -215,7 +215,7 @@ struct SparseLossTests {
             ("{type: SpladeLoss, loss: FlopsLoss, document_regularizer_weight: 1}", "a loss that it regularizes"),
             (
                 "{type: SpladeLoss, loss: TripletLoss, document_regularizer_weight: 1}",
-                "did you mean SparseTripletLoss?"
+                "one of SparseMultipleNegativesRankingLoss"
             ),
             (
                 "{type: SpladeLoss, loss: SparseTripletLoss, document_regularizer_weight: 1, mini_batch_size: 3}",
