@@ -171,6 +171,12 @@ class OursSparse(Ours):
     kind = "sparse"
 
 
+class OursColBERT(Ours):
+    """A finished run of `ettin finetune colbert`."""
+
+    kind = "colbert"
+
+
 def expect_same_run(first, second):
     """All that two runs left, but for times and paths."""
     names, others = ({path.relative_to(run.output) for path in run.output.rglob("*")} for run in (first, second))

@@ -4,6 +4,7 @@ Needs the program ettin, whose folder is named by ETTIN_BIN_DIR. Losses draw neg
 so that MultipleNegativesRankingLoss is compared with all of them (`num_negatives: null`), where nothing is drawn.
 """
 
+import csv
 import json
 import random
 import signal
@@ -159,7 +160,7 @@ def test_prompts_stand_before_the_first_text(place, head, measured):
 
 
 def rows(folder):
-    return {path.name: path.read_text().splitlines() for path in folder.glob("*.csv")}
+    return {path.name: list(csv.reader(path.read_text().splitlines())) for path in folder.glob("*.csv")}
 
 
 def test_evaluators_measure_what_they_measure_there(place, measured):
@@ -173,7 +174,10 @@ def test_evaluators_measure_what_they_measure_there(place, measured):
     found, expected = rows(ours.output / "eval"), rows(place.folder / "evaluators" / "eval")
     assert sorted(found) == sorted(expected)
     for name, table in expected.items():
-        assert found[name][0] == table[0] and len(found[name]) == len(table)
+        assert found[name][0] == table[0]
+        for left, right in zip(found[name][1:], table[1:], strict=True):
+            values = [float(cell) for cell in right]
+            assert [float(cell) for cell in left] == pytest.approx(values, rel=1e-3, abs=1e-3), name
 
 
 def test_classes_are_measured(place, measured):
@@ -237,7 +241,9 @@ def test_a_new_head_takes_over_what_there_is(place):
 
 
 def test_one_head_becomes_the_other_with_the_same_scores(place, tmp_path, measured):
-    for start, head in [("scorer", "modular"), ("scorer-modular-ours/final", "classification")]:
+    # The norm of the modular scorer has a bias, which becomes part of the classifier's.
+    starts = [("scorer", "modular"), ("scorer-modular-ours/final", "classification"), ("modular", "classification")]
+    for start, head in starts:
         recipe = place.recipe(
             f"{start.split('/')[0]}-{head}", model_name_or_path=str(place.folder / start), head=head, max_steps=1,
             warmup_steps=1)
@@ -246,10 +252,6 @@ def test_one_head_becomes_the_other_with_the_same_scores(place, tmp_path, measur
         before = CrossEncoder(str(place.folder / start), device="cpu")
         measured("rerankers: the other head", close(predict(there), predict(before)))
         close(scores(ours.final, tmp_path, PAIRS), predict(before))
-    # The modular scorer's norm has a bias, for which a classification head has no place.
-    recipe = place.recipe("refused", model_name_or_path=str(place.folder / "modular"), head="classification", max_steps=1)
-    refused = OurReranker(recipe, run=False).run(code=1)
-    assert '"norm.bias"' in refused.stderr
 
 
 def test_the_card_has_the_front_matter_of_the_original(place):

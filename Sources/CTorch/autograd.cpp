@@ -2,8 +2,9 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include <memory>
 
@@ -60,12 +61,24 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
         };
         const at::Tensor first = leaf(saved[0], 0), second = leaf(saved[1], 1);
         const at::AutoGradMode isRecording(true);
-        const auto [one, two] = part->run(first, second);
+        torch::autograd::edge_list roots;
+        variable_list gradients;
+        {
+            // Outputs are computed again for their graph alone, and given up before it is walked.
+            const auto [one, two] = part->run(first, second);
+            const auto start = [&](const at::Tensor &output, size_t index) {
+                if (!output.defined() || !output.requires_grad()) return;
+                roots.push_back(torch::autograd::impl::gradient_edge(output));
+                gradients.push_back(above[index]);
+            };
+            start(one, 0);
+            start(two, 1);
+        }
         // Gradients of parameters inside are added where they always are; those of the inputs are what is asked for.
-        variable_list outputs, gradients;
-        if (one.requires_grad()) outputs.push_back(one), gradients.push_back(above[0]);
-        if (two.defined() && two.requires_grad()) outputs.push_back(two), gradients.push_back(above[1]);
-        if (!outputs.empty()) torch::autograd::backward(outputs, gradients);
+        if (!roots.empty()) {
+            torch::autograd::Engine::get_default_engine().execute(roots, gradients, /*keep_graph=*/false,
+                                                                  /*create_graph=*/false, /*accumulate_grad=*/true);
+        }
         const auto gradient = [](const at::Tensor &tensor) { return tensor.defined() ? tensor.grad() : at::Tensor(); };
         return {gradient(first), gradient(second), at::Tensor(), at::Tensor()};
     }

@@ -73,6 +73,7 @@ void addGradientsOfSums(const Pooled &of, const at::Tensor &above, const Wanted 
     // As mixed precision multiplies them, or in float32 where the processor would do that slowly.
     const auto rounded = of.hidden.scalar_type();
     const auto type = multipliesInFloat(of.hidden) ? at::kFloat : rounded;
+    const bool isHalf = rounded == at::kBFloat16;
     const at::Tensor lengths = of.ends.narrow(0, 1, of.ends.size(0) - 1) - of.ends.narrow(0, 0, of.ends.size(0) - 1);
     const at::Tensor owners = at::repeat_interleave(lengths.to(at::kLong));
     at::Tensor hidden;
@@ -84,14 +85,23 @@ void addGradientsOfSums(const Pooled &of, const at::Tensor &above, const Wanted 
         const int64_t columns = std::min(blockColumns, of.weight.size(0) - column);
         const at::Tensor weight = of.weight.narrow(0, column, columns).to(rounded).to(type);
         const at::Tensor gradient = above.narrow(1, column, columns);
+        const auto packed = kernels().pack(floats(of.weight) + column * of.weight.size(1),
+                                           of.bias.defined() ? floats(of.bias) + column : nullptr, columns,
+                                           of.weight.size(1), isHalf ? Precision::bfloat16 : Precision::float32, false);
         for (int64_t row = 0; row < of.hidden.size(0); row += blockRows) {
             const int64_t rows = std::min(blockRows, of.hidden.size(0) - row);
-            const at::Tensor input = of.hidden.narrow(0, row, rows).to(type);
-            at::Tensor logits = at::mm(input, weight.t()).to(at::kFloat);
-            if (of.bias.defined()) logits.add_(of.bias.narrow(0, column, columns));
+            at::Tensor input = of.hidden.narrow(0, row, rows), logits = at::empty({rows, columns}, at::kFloat);
+            // In float32, as the forward pass had them: a logit that is rounded may end on the other side of 0.
+            packed->table->linear({.rows = rows,
+                                   .input = input.const_data_ptr(),
+                                   .weight = packed.get(),
+                                   .activation = Gate::none,
+                                   .output = logits.mutable_data_ptr(),
+                                   .isFloatOutput = true});
             slope(logits, of.logarithms).mul_(gradient.index_select(0, owners.narrow(0, row, rows)));
             if (to.bias.defined()) to.bias.narrow(0, column, columns).add_(logits.sum(0));
             logits = logits.to(type);
+            input = input.to(type);
             if (hidden.defined()) hidden.narrow(0, row, rows).add_(at::mm(logits, weight));
             if (to.weight.defined()) to.weight.narrow(0, column, columns).add_(at::mm(logits.t(), input));
         }

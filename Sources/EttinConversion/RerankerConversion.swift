@@ -7,7 +7,7 @@ import Torch
 /// Gives a reranker the other head, with the same scores: modules for a classification checkpoint, and back.
 ///
 /// Every version of transformers and sentence-transformers loads a classification checkpoint; modules, as Ettin's rerankers
-/// are, need sentence-transformers 5.2 or newer.
+/// are, need sentence-transformers 6.
 package struct RerankerConversion {
     /// What differs in training, a sentence each.
     package let notices: [String]
@@ -61,15 +61,17 @@ package struct RerankerConversion {
     }
 
     private func card(named name: String, origin: String?) -> ModelCard {
+        let isReranker = model.labelCount == 1
         var card = ModelCard(title: name)
         card.baseModel = origin
         card.relation = nil
         card.summary =
-            "A reranker (cross-encoder) of \(model.parameterCount) parameters with a \(head.rawValue) head, converted from "
-            + "one with another head; its scores are the same."
-        card.pipelineTag = "text-ranking"
+            "A \(isReranker ? "reranker" : "classifier") (cross-encoder) of \(model.parameterCount) parameters with a "
+            + "\(head.rawValue) head, converted from one with another head; its scores are the same."
+        card.pipelineTag = isReranker ? "text-ranking" : "text-classification"
         card.libraryName = "sentence-transformers"
         card.tags = ["sentence-transformers", "cross-encoder", "reranker"]
+        card.usageLanguage = "python"
         card.usage = """
             from sentence_transformers import CrossEncoder
 

@@ -13,10 +13,13 @@ public enum TextRole: String, Sendable, Hashable, CaseIterable {
 struct PromptTexts: Sendable {
     let prompts: [String: String]
     let defaultName: String?
+    /// Whether a role has a prompt of its own; in PyLate queries and documents have the same, the default.
+    var appliesByRole = true
 
     /// What goes before a text.
     ///
-    /// > Source: sentence-transformers 6.2, `encode_query`, `encode_document` and `encode`.
+    /// > Source: sentence-transformers 6.2, `encode_query`, `encode_document` and `encode`; PyLate 1.6,
+    /// > `ColBERT.encode`.
     func text(of prompt: TextEmbeddingPipeline.Prompt, for role: TextRole?) throws -> String {
         let name: String
         switch prompt {
@@ -24,7 +27,10 @@ struct PromptTexts: Sendable {
         case .text(let text): return text
         case .named(let given): name = given
         case .default:
-            guard let given = role?.promptNames.first(where: { prompts[$0] != nil }) ?? defaultName else { return "" }
+            let own = appliesByRole ? role?.promptNames.first { prompts[$0] != nil } : nil
+            guard let given = own ?? defaultName else { return "" }
+            // The original has a prompt for each role in every model, an empty one where the folder names none.
+            if !appliesByRole, prompts[given] == nil, TextRole(rawValue: given) != nil { return "" }
             name = given
         }
         guard let text = prompts[name] else {

@@ -4,13 +4,16 @@ extension Tokenizer {
     /// The same tokenizer with further added tokens, as `add_tokens` of transformers adds them.
     ///
     /// - Parameters:
-    ///   - tokens: The tokens; those that there are already stay as they are, and the others get the next free ids.
+    ///   - tokens: The tokens; added tokens that there are already stay as they are, words of the vocabulary keep their
+    ///     ids, and the others get the next free ones.
     ///   - padToken: The token that pads from now on, in what is saved; nil for the one that does.
     /// - Returns: The tokenizer, with tables of its own.
     /// - Throws: `TokenizerError` for tokens that the others leave no id for.
     package func adding(_ tokens: [AddedToken], padToken: String? = nil) throws -> Tokenizer {
         var (file, settings) = (file, settings)
-        let new = tokens.filter { tokenToID($0.content) == nil }
+        // A word of the vocabulary becomes an added token too, with the id that it has.
+        let known = Set(addedTokens.map { $0.token.content })
+        let new = tokens.filter { !known.contains($0.content) }
         file.addedTokens += new
         if let padToken {
             settings.configuration["pad_token"] = .string(padToken)

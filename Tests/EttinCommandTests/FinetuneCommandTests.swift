@@ -126,7 +126,8 @@ struct FinetuneCommandTests {
     @Test(
         "Wrong values are named with what is right",
         arguments: [
-            (["learning_rat=1"], "did you mean learning_rate?", 1), (["fp16=true", "bf16=true"], "fp16: is true beside bf16", 1),
+            (["learning_rat=1"], "did you mean learning_rate?", 1),
+            (["fp16=true", "bf16=true"], "fp16: is true beside bf16", 1),
             (["loss=TripletLos"], "did you mean TripletLoss?", 1), (["columns=[query]"], "column", 1),
             (["eval_dataset=missing.jsonl"], "missing.jsonl", 1), (["--layout", "7"], "expected 5 or 6", 64),
             (["--layou", "6"], "--layou", 64), (["--batch-size", "13"], "has 12 rows", 1),
@@ -137,6 +138,36 @@ struct FinetuneCommandTests {
             let result = try Command.run(arguments(folder) + values)
             #expect(result.code == code && result.errors.contains(text), "\(result.errors)")
             #expect(!FileManager.default.fileExists(atPath: "\(folder)/run"))
+        }
+    }
+}
+
+@Suite("ettin finetune sparse")
+struct FinetuneSparseCommandTests {
+    @Test("A sparse model is trained, and ettin sparse runs it")
+    func run() throws {
+        try withTemporaryFolder { folder in
+            let lines = (0..<12).map { "{\"query\": \"question \($0)\", \"answer\": \"the answer of number \($0)\"}\n" }
+            try lines.joined().write(toFile: "\(folder)/pairs.jsonl", atomically: true, encoding: .utf8)
+            let words = [
+                "finetune", "sparse", "--model", try TinyModels.shared().encoder, "--train", "\(folder)/pairs.jsonl",
+                "--output", "\(folder)/run", "--batch-size", "4", "--epochs", "1", "--layout", "6", "logging_steps=1",
+                "report_to=none", "fp16=true",
+            ]
+            let plan = try Command.succeed(words + ["--dry-run"])
+            #expect(plan.output.contains("bf16, in place of fp16"), "\(plan.output)")
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/run"))
+            let report = try Command.succeed(words + ["--json"]).document()
+            #expect(report["finished"] == true && report["step"] == 3)
+            let model = try #require(report["model"]?.stringValue)
+            #expect(try Command.succeed(["sparse", model, "question 1"]).objects().count == 1)
+            let history = try JSONValue(
+                parsing: String(contentsOfFile: "\(folder)/run/trainer_state.json", encoding: .utf8)
+            )
+            #expect(history["log_history"]?[0]?["document_regularizer_loss"]?.doubleValue == 0)
+            let alone = try Command.run(words + ["overwrite_output_dir=true", "loss=FlopsLoss"])
+            #expect(alone.code == 1)
+            #expect(alone.errors.contains("loss: is FlopsLoss; expected SpladeLoss"), "\(alone.errors)")
         }
     }
 }

@@ -11,11 +11,14 @@ struct ScoreCommandTests {
     private static func rows(_ count: Int) -> String {
         (0..<count).map { row in
             let text = (0...(row * 7 % 11)).map { words[(row + $0 * 3) % words.count] }.joined(separator: " ")
-            return "{\"id\": \(row), \"query\": \"\(words[row / 5 % 8])\", \"document\": \"\(text)\", \"weight\": 0.5}\n"
+            return
+                "{\"id\": \(row), \"query\": \"\(words[row / 5 % 8])\", \"document\": \"\(text)\", \"weight\": 0.5}\n"
         }.joined()
     }
 
-    private func withReranker<Result>(_ body: (_ model: String, _ folder: TemporaryFolder) throws -> Result) throws -> Result {
+    private func withReranker<Result>(_ body: (_ model: String, _ folder: TemporaryFolder) throws -> Result) throws
+        -> Result
+    {
         try TinyClassifiers.with("ForSequenceClassification", labels: ["relevance"]) { model in
             try TestSupport.withTemporaryFolder { try body(model, $0) }
         }
@@ -35,7 +38,8 @@ struct ScoreCommandTests {
             for (flags, name) in [([], "identity"), (["--activation", "sigmoid", "--column", "p"], "sigmoid")] {
                 let expected = try Command.succeed(
                     ["rerank", model, "--activation", name, "--json"],
-                    input: rows.map { "{\"query\": \($0["query"]!.text()), \"document\": \($0["document"]!.text())}\n" }.joined()
+                    input: rows.map { "{\"query\": \($0["query"]!.text()), \"document\": \($0["document"]!.text())}\n" }
+                        .joined()
                 ).objects()
                 let scores = try Command.succeed(call + flags).objects()
                 for (row, other) in zip(scores, expected) {
@@ -47,12 +51,24 @@ struct ScoreCommandTests {
             let report = try Command.succeed(call + ["-o", file, "--json"]).document()
             #expect(try String(contentsOfFile: file, encoding: .utf8) == result.output)
             #expect(report["rows"]?.intValue == 30 && report["scored_pairs"]?.intValue == 30)
-            #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["out.jsonl", "pairs.jsonl"])
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+            #expect(names == [".out.jsonl.json", "out.jsonl", "pairs.jsonl"])
             // A complete file is left alone, and replaced without --resume.
             #expect(try Command.succeed(call + ["-o", file, "--resume"]).errors.contains("already complete: 30 rows"))
+            let sigmoid = ["-o", file, "--resume", "--activation", "sigmoid"]
+            try Command.fail(call + sigmoid, saying: "\"activation\" of the run that wrote it is \"identity\"")
             try Command.succeed(call + ["-o", file, "--shard", "0/2"])
             #expect(try Data(contentsOf: URL(filePath: file)).isEmpty)
-            try Command.fail(call + ["-o", file, "--resume"], saying: "has 0 rows; expected 30, as the data have")
+            try Command.fail(call + ["-o", file, "--resume"], saying: "\"shard\" of the run that wrote it is \"0/2\"")
+            // Neither the data nor what another program wrote is taken for the output of a run.
+            let bytes = try folder.read("pairs.jsonl")
+            try Command.fail(call + ["-o", folder.file("pairs.jsonl")], code: 64, saying: "a file of the data; expected another")
+            #expect(try folder.read("pairs.jsonl") == bytes)
+            try Data(bytes).write(to: URL(filePath: folder.file("other.jsonl")))
+            try Command.fail(
+                call + ["-o", folder.file("other.jsonl"), "--resume"],
+                saying: "the record of the run that wrote it"
+            )
         }
     }
 
@@ -112,7 +128,10 @@ struct ScoreCommandTests {
                 saying: ".part.json: \"max_length\" of the unfinished run is null; expected 20"
             )
             let other = try write(Self.rows(899), to: folder.file("other.jsonl"))
-            try Command.fail(["score", model, other] + call[3...] + [output, "--resume"], saying: "\"data\" of the unfinished")
+            try Command.fail(
+                ["score", model, other] + call[3...] + [output, "--resume"],
+                saying: "\"data\" of the unfinished"
+            )
             for count in [0, 1, kept.count, whole.count / 2, whole.count - 1, whole.count] {
                 try Data(whole.prefix(count)).write(to: URL(filePath: part))
                 try Data(sidecar).write(to: URL(filePath: folder.file(".out.jsonl.part.json")))
@@ -151,7 +170,11 @@ struct ScoreCommandTests {
             let good = "{\"query\": \"cat\", \"document\": \"dog\"}\n"
             func fail(_ rows: String, _ flags: [String] = [], code: Int32 = 1, saying text: String) throws {
                 let data = try write(rows, to: folder.file("data.jsonl"))
-                try Command.fail(["score", model, data, "-o", folder.file("out.jsonl")] + flags, code: code, saying: text)
+                try Command.fail(
+                    ["score", model, data, "-o", folder.file("out.jsonl")] + flags,
+                    code: code,
+                    saying: text
+                )
                 #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["data.jsonl"])
             }
             try fail(
@@ -166,7 +189,10 @@ struct ScoreCommandTests {
                 good + "{\"query\": \"cat\"}\n",
                 saying: "line 2: column \"document\" holds null; expected a text, or a list of texts"
             )
-            try fail(good + "{\"query\": \"cat\", \"document\": []}\n", saying: "line 2: column \"document\" is an empty list")
+            try fail(
+                good + "{\"query\": \"cat\", \"document\": []}\n",
+                saying: "line 2: column \"document\" is an empty list"
+            )
             try fail(
                 good + "{\"query\": \"cat\", \"document\": [\"dog\", 3]}\n",
                 saying: "column \"document\" holds a list with a whole number"
@@ -174,14 +200,16 @@ struct ScoreCommandTests {
             try fail(
                 good,
                 ["--columns", "query,passage"],
-                saying: "column \"passage\" is not there; expected --columns with names among \"query\" and \"document\""
+                saying:
+                    "column \"passage\" is not there; expected --columns with names among \"query\" and \"document\""
             )
             try fail("{\"query\": \"cat\"}\n", saying: "has 1 column; expected two, of queries and of documents")
             try fail(good, ["--columns", "query,query"], saying: "column \"query\" is named twice")
             try fail(good, ["--column", "query"], saying: "column \"query\" is there already; expected --column with")
             try fail(
                 "{\"a\": \"cat\", \"b\": \"dog\", \"label\": 1}\n",
-                saying: "column \"label\" is there already; expected --column with another name for the scores, or --replace"
+                saying:
+                    "column \"label\" is there already; expected --column with another name for the scores, or --replace"
             )
             try fail(good, ["--shard", "2/2"], code: 64, saying: "--shard is \"2/2\"")
             try fail(good, ["--max-length", "33"], saying: "--max-length is 33; expected 1 to 32")
@@ -191,7 +219,10 @@ struct ScoreCommandTests {
             try Command.fail(["score", model, folder.file("none.jsonl")], saying: "none.jsonl: is not there")
             try TinyClassifiers.with("ForSequenceClassification", labels: ["a", "b"]) { classifier in
                 let data = try write(good, to: folder.file("data.jsonl"))
-                try Command.fail(["score", classifier, data], saying: "expected a reranker, which has one label and not 2")
+                try Command.fail(
+                    ["score", classifier, data],
+                    saying: "expected a reranker, which has one label and not 2"
+                )
             }
         }
     }

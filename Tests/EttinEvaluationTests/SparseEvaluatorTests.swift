@@ -65,7 +65,8 @@ struct SparseEvaluatorTests {
             ("toy_corpus_active_dims", 2.3333333), ("toy_corpus_sparsity_ratio", 0.53333333), ("toy_avg_flops", 1),
         ]
         try withTemporaryFolder { folder in
-            let metrics = try evaluator.evaluate(Self.model, at: EvaluationPlace(folder: folder.path, epoch: 1, step: 2))
+            let place = EvaluationPlace(folder: folder.path, epoch: 1, step: 2)
+            let metrics = try evaluator.evaluate(Self.model, at: place)
             #expect(agree(metrics, expected, within: 1e-7), "\(metrics)")
             let table = String(
                 decoding: try folder.read("Information-Retrieval_evaluation_toy_results.csv"),
@@ -145,7 +146,8 @@ struct SparseEvaluatorTests {
             ("dev_negative_active_dims", 2), ("dev_negative_sparsity_ratio", 0.6),
         ]
         #expect(agree(found, expected, within: 1e-6), "\(found)")
-        #expect(triplets.primaryMetric == "dev_dot_accuracy" && triplets.reports[0].evaluator == "SparseTripletEvaluator")
+        #expect(triplets.primaryMetric == "dev_dot_accuracy")
+        #expect(triplets.reports[0].evaluator == "SparseTripletEvaluator")
 
         let pairs = try SparseVectorEvaluator(
             EmbeddingSimilarityEvaluator(

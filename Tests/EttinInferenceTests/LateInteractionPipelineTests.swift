@@ -123,6 +123,24 @@ struct TinyColBERT {
         #expect(pipeline.preparer.limit(for: .document) == 24)
     }
 
+    @Test func promptsOfPyLateDoNotDependOnTheRole() throws {
+        func settings(_ name: JSONValue) -> JSONObject {
+            ["prompts": ["query": "The ", "document": "A "], "default_prompt_name": name]
+        }
+        let names: [(JSONValue, String)] = [("query", "The "), ("document", "A "), (.null, "")]
+        for (name, prompt) in names {
+            let model = try TinyColBERT(.pylate, settings: settings(name))
+            let preparer = try model.pipeline().preparer
+            for role in TextRole.allCases {
+                func ids(_ prompt: LateInteractionPipeline.Prompt) throws -> [Int32] {
+                    try preparer.prepare(["cat"], as: role, prompt: prompt, overlong: .keepStart)[0].tokenIDs
+                }
+                #expect(try ids(.default) == ids(.text(prompt)))
+                #expect(try (ids(.default) == ids(.none)) == prompt.isEmpty)
+            }
+        }
+    }
+
     @Test func expansionStrategiesAreObeyed() throws {
         func lengths(_ expansion: JSONValue) throws -> [[Int]] {
             let model = try TinyColBERT(.sentenceTransformers, expansion: expansion)

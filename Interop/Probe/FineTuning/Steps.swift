@@ -179,7 +179,8 @@ private struct ColBERTTask: StepTask {
             )
         }
         return { dropout, precision in
-            try model.backward([queries, documents], cache: nil, weight: 1, dropout: dropout, precision: precision) { rows in
+            try model.backward([queries, documents], cache: nil, weight: 1, dropout: dropout, precision: precision) {
+                rows in
                 let columns = [tokenRows(queries, rows[0]), tokenRows(documents, rows[1])]
                 return try loss.backward(MultiVectorBatch(columns: columns, labels: labels), weight: 1)
             }
@@ -205,7 +206,8 @@ private enum StepTasks: String, CaseIterable {
 }
 
 func runSteps(_ arguments: [String]) throws {
-    guard arguments.count == 4, let task = StepTasks(rawValue: arguments[0]), let threads = Int(arguments[3]), threads > 0
+    guard arguments.count == 4, let task = StepTasks(rawValue: arguments[0]), let threads = Int(arguments[3]),
+        threads > 0
     else {
         let names = StepTasks.allCases.map(\.rawValue).joined(separator: "|")
         endWithUsage("usage: ettin-probe bench-finetune \(names) FOLDER float32|bfloat16 THREADS")

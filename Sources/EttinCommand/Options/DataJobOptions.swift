@@ -86,7 +86,12 @@ struct DataJobOptions: ParsableArguments {
 
     private func stageOptions() throws -> StageOptions {
         let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        return StageOptions(output: output, part: try jobPart(shard), writing: try writing(), threads: threads ?? processors)
+        return StageOptions(
+            output: output,
+            part: try jobPart(shard),
+            writing: try writing(),
+            threads: threads ?? processors
+        )
     }
 
     private func writing() throws -> MDSWriter.Options {

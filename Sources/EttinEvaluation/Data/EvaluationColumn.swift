@@ -141,7 +141,7 @@ extension EvaluationColumn where Value == [Double] {
     /// - Parameters:
     ///   - table: The table.
     ///   - column: The number of the column; a precondition is that there is one.
-    public init(_ table: any TextTable, column: Int) {
+    package init(_ table: any TextTable, column: Int) {
         self.init(table, column, "a list of numbers") { value in
             guard case .list(let values) = value else { return nil }
             let numbers = values.compactMap { value -> Double? in

@@ -64,11 +64,7 @@ final class WidenedVectors: TextVectors, LimitedVectors {
         callCount += 1
         counts[place].texts += vectors.count
         counts[place].weights += vectors.vectors.reduce(0) { $0 + $1.count }
-        var values = [Float](repeating: 0, count: vectors.count * vectors.dimensions)
-        for (row, vector) in vectors.vectors.enumerated() {
-            let start = row * vectors.dimensions
-            for (index, value) in zip(vector.indices, vector.values) { values[start + Int(index)] = value }
-        }
+        let values = vectors.vectors.flatMap { $0.widened(to: vectors.dimensions) }
         return TextEmbeddings(values: values, dimensions: vectors.dimensions, isTruncated: vectors.isTruncated)
     }
 
@@ -99,7 +95,7 @@ struct Sparsity {
     init(texts: Int, weights: Int, dimensions: Int) {
         // The mean of a float32 tensor, in the original.
         activeDimensions = texts == 0 ? 0 : Double(Float(weights) / Float(texts))
-        ratio = dimensions == 0 ? 1 : 1 - activeDimensions / Double(dimensions)
+        ratio = dimensions == 0 ? 0 : 1 - activeDimensions / Double(dimensions)
     }
 
     /// The figures by their names.

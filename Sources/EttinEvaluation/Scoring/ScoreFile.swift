@@ -4,12 +4,15 @@ package import EttinJSON
 /// A file of JSON Lines that a killed run continues behind its last whole line.
 ///
 /// Lines go to a hidden file beside it, `.NAME.part`; what the run is stands in `.NAME.part.json`. Once all rows are there,
-/// the file gets its name.
+/// the file gets its name, and the record is `.NAME.json`, by which a later call knows that nothing is left to do.
 package final class ScoreFile {
     package let path: String
     /// The number of rows that earlier runs have written.
     package let keptRows: Int
+    /// What the run is, until the file is complete.
     private let sidecar: String
+    /// What the run was, once it is.
+    private let record: String
     /// Nil where the file is complete.
     private let file: AppendedFile?
 
@@ -24,11 +27,11 @@ package final class ScoreFile {
     ///   another process is writing, and when the system refuses.
     package init(path: String, header: JSONObject, rowCount: Int, resumes: Bool) throws {
         let part = Self.hidden(path, ".part")
-        let sidecar = Self.hidden(path, ".part.json")
+        let (sidecar, complete) = (Self.hidden(path, ".part.json"), Self.hidden(path, ".json"))
         self.path = path
-        self.sidecar = sidecar
-        let isBegun = FilePath.exists(sidecar) && (FilePath.exists(part) || FilePath.exists(path))
-        if isBegun, FilePath.exists(part) || resumes {
+        (self.sidecar, record) = (sidecar, complete)
+        let isBegun = FilePath.exists(sidecar) && FilePath.exists(part)
+        if isBegun {
             guard resumes else {
                 throw EvaluationError(
                     .invalidOption,
@@ -37,10 +40,23 @@ package final class ScoreFile {
                     expected: "--resume to continue it, or another --output; delete \(part) to start over"
                 )
             }
-            try Self.check(header, sidecar, part)
+            try Self.check(header, sidecar, "the unfinished run", "delete \(part) to start over")
         }
         let isComplete = resumes && !FilePath.exists(part) && FilePath.exists(path)
-        let (rows, bytes) = try isComplete || isBegun && resumes ? Self.wholeLines(isComplete ? path : part) : (0, 0)
+        if isComplete {
+            // A kill between the two renames leaves the record under its first name.
+            let record = FilePath.exists(sidecar) ? sidecar : complete
+            guard FilePath.exists(record) else {
+                throw EvaluationError(
+                    .invalidOption,
+                    file: path,
+                    found: "is there without \(record), the record of the run that wrote it",
+                    expected: "another --output, or no --resume to replace it"
+                )
+            }
+            try Self.check(header, record, "the run that wrote it", "without --resume it is replaced")
+        }
+        let (rows, bytes) = try isComplete || isBegun ? Self.wholeLines(isComplete ? path : part) : (0, 0)
         guard isComplete ? rows == rowCount : rows <= rowCount else {
             throw EvaluationError(
                 .malformed,
@@ -54,14 +70,17 @@ package final class ScoreFile {
         keptRows = rows
         guard !isComplete else {
             file = nil
-            try removeSidecar()
+            try keepRecord()
             return
         }
         file = try EvaluationError.translating {
             let file = try AppendedFile(path: part, keptBytes: bytes, isLocked: true)
             // After the file, so that no line of another run stands under this header.
-            if !isBegun || !resumes {
-                try AtomicFile.write(JSONValue.object(header).serialized(JSONWritingOptions(layout: .indented(2))), to: sidecar)
+            if !isBegun {
+                try AtomicFile.write(
+                    JSONValue.object(header).serialized(JSONWritingOptions(layout: .indented(2))),
+                    to: sidecar
+                )
             }
             return file
         }
@@ -87,7 +106,7 @@ package final class ScoreFile {
             try file.sync()
             try FilePath.putInPlace(file.path, as: path)
         }
-        try removeSidecar()
+        try keepRecord()
     }
 
     /// Removes what was begun, unless lines were written that a later run may go on from.
@@ -95,12 +114,12 @@ package final class ScoreFile {
         guard let file, FilePath.fileSize(file.path) == 0 else { return }
         // The failure that led here is what is reported.
         try? FilePath.remove(file.path)
-        try? removeSidecar()
+        try? FilePath.remove(sidecar)
     }
 
-    private func removeSidecar() throws {
+    private func keepRecord() throws {
         guard FilePath.exists(sidecar) else { return }
-        try EvaluationError.translating { try FilePath.remove(sidecar) }
+        try EvaluationError.translating { try FilePath.putInPlace(sidecar, as: record) }
     }
 
     private static func hidden(_ path: String, _ suffix: String) -> String {
@@ -108,16 +127,23 @@ package final class ScoreFile {
     }
 
     /// Refuses to continue what another model, other data or other options began.
-    private static func check(_ header: JSONObject, _ sidecar: String, _ part: String) throws {
-        let bytes = try EvaluationError.translating { try OpenFile.contents(of: sidecar) }
-        let found = try? JSONValue(parsing: bytes)
-        for (key, value) in header.map({ ($0.key, $0.value) }) where found?[key] != value {
+    private static func check(_ header: JSONObject, _ file: String, _ run: String, _ help: String) throws {
+        let bytes = try EvaluationError.translating { try OpenFile.contents(of: file) }
+        guard let found = try? JSONValue(parsing: bytes) else {
+            throw EvaluationError(
+                .malformed,
+                file: file,
+                found: "is not JSON",
+                expected: "the record of a run; \(help)"
+            )
+        }
+        for (key, value) in header.map({ ($0.key, $0.value) }) where found[key] != value {
             throw EvaluationError(
                 .invalidOption,
-                file: sidecar,
+                file: file,
                 item: quoted(key),
-                found: "of the unfinished run is \(found?[key]?.text() ?? "not there")",
-                expected: "\(value.text()), as this run has it; delete \(part) to start over"
+                found: "of \(run) is \(found[key]?.text() ?? "not there")",
+                expected: "\(value.text()), as this run has it; \(help)"
             )
         }
     }

@@ -16,8 +16,10 @@ package struct ScoringTable: Sendable {
     private let copied: [Int]
     /// The rows of the table that are scored.
     package let rows: Range<Int>
-    /// How many rows are read at a time. Parts consist of whole blocks of these, so that each makes the batches that a
-    /// single run makes, whose scores may differ in the last digit from those of other batches.
+    /// How many rows are read at a time.
+    ///
+    /// Parts consist of whole blocks of these, so that each makes the batches that a single run makes, whose scores may
+    /// differ in the last digit from those of other batches.
     package static let blockRows = 256
 
     /// Columns that are not copied, because tables do not give their values.

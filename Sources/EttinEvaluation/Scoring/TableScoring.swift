@@ -125,7 +125,13 @@ package struct TableScoring {
             func place(_ number: Int) -> String { table.place(ofRow: owners[number - 1]) }
             switch error {
             case .unsuitableText(let number, let found, let expected):
-                throw EvaluationError(.malformed, file: place(number), item: "the pair", found: found, expected: expected)
+                throw EvaluationError(
+                    .malformed,
+                    file: place(number),
+                    item: "the pair",
+                    found: found,
+                    expected: expected
+                )
             case .nonFiniteResult(let folder, _, let number?, let cause):
                 throw EvaluationError(
                     .malformed,

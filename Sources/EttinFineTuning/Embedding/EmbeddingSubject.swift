@@ -26,7 +26,7 @@ extension FineTuningSession {
 /// An embedding model that is fine-tuned.
 final class EmbeddingSubject: FineTuningSubject {
     let kind = "embedding"
-    let lossNames: [String]
+    let lossNames: LossNames
     let maxTokens: Int
     private let recipe: EmbeddingRecipe
     private let model: EmbeddingModel
@@ -207,12 +207,13 @@ extension EmbeddingRecipe {
     /// Makes the losses.
     ///
     /// - Parameter modelFolder: Finds the folder of a model, such as a guide.
+    /// - Returns: The losses.
     /// - Throws: `TrainingError` for a loss that is not known, arguments that are wrong, or a data set without a loss; what
     ///   opening a guide throws.
     func objectives(
         modelFolder: @escaping (String) throws -> String
     ) throws -> DatasetLosses<EmbeddingObjective> {
-        try DatasetLosses(settings) { node, path in
+        try DatasetLosses(settings, example: "MultipleNegativesRankingLoss") { node, path in
             try EmbeddingLosses.make(
                 node,
                 EmbeddingLosses.Context(

@@ -21,6 +21,7 @@ struct LossCatalogue<Loss>: Sendable {
     /// - Parameters:
     ///   - node: A name or a mapping with a `type`.
     ///   - context: What losses need besides their arguments.
+    /// - Returns: The loss.
     /// - Throws: `RecipeError` that names the argument, its value and what is expected; what opening a guide throws.
     func loss(_ node: YAMLNode, _ context: EmbeddingLosses.Context) throws -> Loss {
         let (key, isNested): (YAMLNode, Bool) =

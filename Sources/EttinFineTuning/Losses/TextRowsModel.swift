@@ -50,7 +50,7 @@ extension TextRowsModel {
     ///
     /// - Parameters:
     ///   - columns: The texts of each column.
-    ///   - cache: How the passes are cut; nil for one pass.
+    ///   - settings: How the passes are cut; nil for one pass.
     ///   - weight: What loss and gradients are multiplied by.
     ///   - dropout: The dropout context of the batch.
     ///   - precision: The precision of the model's passes.
@@ -97,7 +97,7 @@ extension TextRowsModel {
     ///
     /// - Parameters:
     ///   - columns: The texts of each column.
-    ///   - cache: How the passes are cut.
+    ///   - settings: How the passes are cut.
     ///   - precision: The precision of the model's passes.
     ///   - body: Takes the rows of each column, in the order of its texts.
     /// - Returns: What `body` returns; nil for columns without texts.
@@ -110,7 +110,12 @@ extension TextRowsModel {
     ) throws -> Result? {
         try withRecovery {
             try withoutGradients {
-                let cache = GradientCache(columns, settings ?? GradientCacheSettings(), rowCount: rowCount(of:), route: route(of:))
+                let cache = GradientCache(
+                    columns,
+                    settings ?? GradientCacheSettings(),
+                    rowCount: rowCount(of:),
+                    route: route(of:)
+                )
                 guard !cache.slices.isEmpty else { return nil }
                 let parts = cache.rowsWithoutGradients(of: cache.slices, self, dropout: nil, precision: precision)
                 return try body(cache.columns(Tensor.concatenate(parts)))

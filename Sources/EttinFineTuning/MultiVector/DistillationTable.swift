@@ -74,9 +74,9 @@ package struct DistillationTable: TextTable {
         }
     }
 
-    /// Reads all ids and scores, and no text.
+    /// Reads all ids and scores; texts were read with their tables.
     ///
-    /// - Parameter refusesMissing: Whether a document that is not there is an error.
+    /// - Parameter refusesMissing: Whether a document that is not there, or an empty text, is an error.
     /// - Returns: What is odd, a sentence each.
     /// - Throws: `TrainingError` naming file and row for a query that is not there, scores that are not numbers, and lists
     ///   of unequal length; what reading throws.
@@ -85,14 +85,17 @@ package struct DistillationTable: TextTable {
         var missing = 0
         var firstMissing = ""
         for row in (table as? TableView)?.rowsInFileOrder?.map(Int.init) ?? Array(0..<rowCount) {
-            _ = try queryRow(of: row)
+            let query = try queryRow(of: row)
+            if refusesMissing { try texts.queries.refuseEmptyText(ofRow: query) }
             let ids = try documentIDs(of: row)
             let scores = try scores(of: row)
             guard ids.count == scores.count else {
-                throw refused(row, 2, "has \(scores.count) scores for \(ids.count) documents", "as many of both")
+                let found = "has \(Self.count(scores.count, "score")) for \(Self.count(ids.count, "document"))"
+                throw refused(row, 2, found, "as many of both")
             }
             guard ids.count > 1 else {
-                throw refused(row, 1, "has \(ids.count) documents", "2 or more, whose scores are compared")
+                let found = "has \(Self.count(ids.count, "document"))"
+                throw refused(row, 1, found, "2 or more, whose scores are compared")
             }
             guard ids.count == ways ?? ids.count else {
                 throw refused(
@@ -103,7 +106,11 @@ package struct DistillationTable: TextTable {
                 )
             }
             ways = ids.count
-            for id in ids where try texts.documents.row(of: id) == nil {
+            for id in ids {
+                if let document = try texts.documents.row(of: id) {
+                    if refusesMissing { try texts.documents.refuseEmptyText(ofRow: document) }
+                    continue
+                }
                 if refusesMissing {
                     let expected = "ids that \(texts.documents.name) has, or empty_texts: keep"
                     throw refused(row, 1, "has \(quoted(id.pythonText, limit: 60))", expected)
@@ -118,6 +125,8 @@ package struct DistillationTable: TextTable {
                 + "empty texts take their place"
         ]
     }
+
+    private static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 
     private func queryRow(of row: Int) throws -> Int {
         let id = try table.value(row: row, column: sources[0])
@@ -140,8 +149,10 @@ package struct DistillationTable: TextTable {
         try list(2, of: row, "a list of numbers").map { score in
             switch score {
             case .integer(let number): return .real(Double(number))
-            case .real(let number) where number.isFinite: return score
-            case .real(let number): throw refused(row, 2, "has \(number)", "a list of numbers")
+            case .real(let number) where Float(number).isFinite: return score
+            case .real(let number):
+                let range = number.isFinite ? " that float32 holds" : ""
+                throw refused(row, 2, "has \(number)", "a list of numbers\(range)")
             case .text(let text):
                 throw refused(row, 2, "has the text \(quoted(text, limit: 40))", "a list of numbers")
             case .null, .boolean, .list: throw refused(row, 2, "has \(score.kindText)", "a list of numbers")

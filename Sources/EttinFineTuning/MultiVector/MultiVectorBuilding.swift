@@ -27,7 +27,7 @@ struct MultiVectorBuilding {
     ///   files; `TorchError` when memory runs out.
     func model() throws -> (model: MultiVectorModel, tokenizer: Tokenizer) {
         try UnsupportedFolder.check(folder)
-        let (loaded, found) = try parts()
+        let (loaded, found, hasPrompts) = try parts()
         guard case .trunk(let trunk)? = loaded.first.flatMap({ $0 as? TransformerModule })?.model,
             let transformer = loaded.first as? TransformerModule
         else {
@@ -45,10 +45,14 @@ struct MultiVectorBuilding {
         }
         let settings = try settings(found, positions: trunk.configuration.maxPositionEmbeddings)
         let tokenizer = try Tokenizer(folder: transformer.folder)
-        let extended = try self.tokenizer(tokenizer, settings)
+        let extended = try self.tokenizer(tokenizer, settings, hasPrompts: hasPrompts)
+        try checkLengths(settings, extended)
         return try withRecovery {
-            let resized = trunk.withVocabulary(of: tokenizer.vocabularySize, seed: seed)
-                .withVocabulary(of: extended.vocabularySize, seed: seed)
+            // Without prefixes the original leaves the embeddings as they are, rows that no token has included.
+            let isPlain = settings.queryPrefix.isEmpty && settings.documentPrefix.isEmpty
+            let size = max(tokenizer.vocabularySize, isPlain ? trunk.configuration.vocabularySize : 0)
+            let resized = trunk.withVocabulary(of: size, seed: seed)
+                .withVocabulary(of: isPlain ? size : extended.vocabularySize, seed: seed)
             var files = TransformerSettings()
             files.maxSequenceLength = min(
                 tokenizer.modelMaxLength ?? .max,
@@ -66,23 +70,24 @@ struct MultiVectorBuilding {
 
     // MARK: Modules
 
-    /// The modules of the folder, and what it says about queries and documents.
-    private func parts() throws -> (modules: [any FeatureModule], settings: MultiVectorSettings) {
+    /// The modules of the folder, what it says about queries and documents, and whether their prefixes were prompts.
+    private func parts() throws -> (modules: [any FeatureModule], settings: MultiVectorSettings, hasPrompts: Bool) {
         let expected = "a transformer, or a multi-vector model"
         switch try FolderEvidence(folder: folder)?.kind {
         case .multiVector:
             let model = try MultiVectorModel(folder: folder, dtype: .float32)
-            return (model.chain.modules, try pyLateSettings(of: model))
+            let hasPrompts = model.settings.layout == .sentenceTransformers
+            return (model.chain.modules, try pyLateSettings(of: model), hasPrompts)
         case .embedding:
             // What makes one vector of all is left out, as PyLate does.
             let model = try EmbeddingModel(folder: folder, dtype: .float32)
             var settings = MultiVectorSettings()
             settings.prompts = model.settings.prompts
             settings.defaultPromptName = model.settings.defaultPromptName
-            return (model.chain.modules, settings)
+            return (model.chain.modules, settings, false)
         case .maskedLM, .causalLM, .backbone, nil:
             let trunk = try ModernBERT.load(folder: folder, dtype: .float32)
-            return ([TransformerModule(trunk, folder: folder)], MultiVectorSettings())
+            return ([TransformerModule(trunk, folder: folder)], MultiVectorSettings(), false)
         case let kind?:
             throw try FolderEvidence(folder: folder)?.error(folder: folder, expected: expected)
                 ?? unsuitable("is \(kind.phrase)", expected)
@@ -113,19 +118,30 @@ struct MultiVectorBuilding {
     // MARK: Tokens
 
     /// The tokenizer with the prefixes as tokens, padding with the token that expands queries.
-    private func tokenizer(_ tokenizer: Tokenizer, _ settings: MultiVectorSettings) throws -> Tokenizer {
-        guard let pad = (tokenizer.maskTokenID ?? tokenizer.eosTokenID ?? tokenizer.padTokenID)
-            .flatMap(tokenizer.idToToken)
-        else {
-            throw unsuitable("has a tokenizer without mask_token, eos_token and pad_token", "one to fill up queries with")
+    ///
+    /// A prompt of sentence-transformers must be a token before, because it was read as that.
+    private func tokenizer(
+        _ tokenizer: Tokenizer,
+        _ settings: MultiVectorSettings,
+        hasPrompts: Bool
+    ) throws -> Tokenizer {
+        let padID = tokenizer.maskTokenID ?? tokenizer.eosTokenID ?? tokenizer.padTokenID
+        guard let pad = padID.flatMap(tokenizer.idToToken) else {
+            throw unsuitable(
+                "has a tokenizer without mask_token, eos_token and pad_token",
+                "a token to fill up queries with"
+            )
         }
-        let prefixes = [("query_prefix", settings.queryPrefix), ("document_prefix", settings.documentPrefix)]
-            .filter { !$0.1.isEmpty }
+        let prefixes = [
+            ("query_prefix", settings.queryPrefix, recipe.queryPrefix),
+            ("document_prefix", settings.documentPrefix, recipe.documentPrefix),
+        ].filter { !$0.1.isEmpty }
         let extended = try tokenizer.adding(prefixes.map { AddedToken($0.1) }, padToken: pad)
-        for (key, prefix) in prefixes {
-            let ids = extended.encodeIDs(prefix, addSpecialTokens: false)
-            guard ids.count != 1 || ids[0] != extended.tokenToID(prefix) else { continue }
-            let tokens = ids.map { quoted(extended.idToToken($0) ?? "", limit: 40) }
+        for (key, prefix, given) in prefixes {
+            let reader = hasPrompts && given == nil ? tokenizer : extended
+            let ids = reader.encodeIDs(prefix, addSpecialTokens: false)
+            guard ids.count != 1 || ids[0] != reader.tokenToID(prefix) else { continue }
+            let tokens = ids.map { quoted(reader.idToToken($0) ?? "", limit: 40) }
             throw TrainingError(
                 .invalidOption,
                 key,
@@ -178,6 +194,24 @@ struct MultiVectorBuilding {
         return settings
     }
 
+    /// Refuses lengths of the recipe that have no room for what every text has.
+    private func checkLengths(_ settings: MultiVectorSettings, _ tokenizer: Tokenizer) throws {
+        let special = tokenizer.encodeIDs("").count
+        for (key, length, prefix) in [
+            ("query_length", recipe.queryLength, settings.queryPrefix),
+            ("document_length", recipe.documentLength, settings.documentPrefix),
+        ] {
+            let least = special + (prefix.isEmpty ? 0 : 1)
+            guard let length, length < least else { continue }
+            throw TrainingError(
+                .invalidOption,
+                key,
+                found: "is \(length)",
+                expected: "at least \(least), the special tokens and the prefix"
+            )
+        }
+    }
+
     /// The settings of a multi-vector model as PyLate has them.
     private func pyLateSettings(of model: MultiVectorModel) throws -> MultiVectorSettings {
         var settings = model.settings
@@ -197,7 +231,9 @@ struct MultiVectorBuilding {
             if settings.expansion?.strategy == .min {
                 throw refused("whose queries are expanded to a least length", "expansion to a fixed length")
             }
-            if let token = settings.expansion?.token { throw refused("with the expansion token \(quoted(token))", "none") }
+            if let token = settings.expansion?.token {
+                throw refused("with the expansion token \(quoted(token))", "none")
+            }
             let words = model.mask?.skippedWords ?? []
             if !words.isEmpty, model.mask?.skippedTasks != ["document"] {
                 throw refused("that skips words of queries", "skiplist_tasks: document")

@@ -53,7 +53,9 @@ package struct MultiVectorContrastiveLoss: MultiVectorLoss {
         try chunks(of: batch).reduce(0) { try $0 + share(of: $1, in: batch).scalar() }
     }
 
-    /// What some queries contribute to the loss. Documents are in the order of their columns, the positives first.
+    /// What some queries contribute to the loss.
+    ///
+    /// Documents are in the order of their columns, the positives first.
     private func share(of rows: Range<Int>, in batch: MultiVectorBatch) -> Tensor {
         let documents = TokenRows.joined(Array(batch.columns[1...]))
         let logits = batch.columns[0][rows].scores(documents, .all) / temperature

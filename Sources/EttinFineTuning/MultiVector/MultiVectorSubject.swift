@@ -27,9 +27,10 @@ extension FineTuningSession {
 /// A multi-vector model that is fine-tuned.
 final class MultiVectorSubject: FineTuningSubject {
     let kind = "multi-vector"
-    let lossNames: [String]
+    let lossNames: LossNames
     let notices: [String]
     let readsLists = true
+    let library: String? = "PyLate"
     private let recipe: MultiVectorRecipe
     private let model: MultiVectorModel
     private let pipeline: LateInteractionPipeline
@@ -51,7 +52,7 @@ final class MultiVectorSubject: FineTuningSubject {
         table: (_ references: [String]) throws -> TableView
     ) throws {
         self.recipe = recipe
-        losses = try DatasetLosses(recipe.settings) { node, path in
+        losses = try DatasetLosses(recipe.settings, example: "Distillation") { node, path in
             try MultiVectorLosses.make(node, path: path, file: recipe.loss?.name ?? "")
         }
         lossNames = losses.names { [$0.name] }
@@ -86,6 +87,8 @@ final class MultiVectorSubject: FineTuningSubject {
             "attend_to_expansion_tokens": "\(settings.expansion?.isAttendedTo ?? false)",
             "skiplist_words": (settings.skippedWords ?? []).joined(separator: " "),
             "n_ways": texts.map { "\($0.ways)" } ?? "all",
+            "queries_dataset": texts?.queries.identity ?? "none",
+            "documents_dataset": texts?.documents.identity ?? "none",
         ]
     }
 

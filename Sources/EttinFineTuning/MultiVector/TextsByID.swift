@@ -13,14 +13,21 @@ package struct TextsByID: Sendable {
     /// The hashes of all ids, ascending, and the rows that have them.
     private let hashes: [UInt64]
     private let rows: [Int32]
+    /// The rows whose text has no characters.
+    private let emptyRows: Set<Int32>
+    /// A hash of all ids and texts in their order.
+    private let contentHash: UInt64
+    /// What tells the table from others, wherever it is.
+    package var identity: String { "\(rows.count) rows with the hash \(String(contentHash, radix: 16))" }
 
-    /// Reads the ids of a table.
+    /// Reads a table, so that training does not meet a row without a text in the middle.
     ///
     /// - Parameters:
     ///   - table: The table.
     ///   - idName: The name of the column of ids.
     ///   - key: The key of the recipe that names the table, for messages.
-    /// - Throws: `TrainingError` for a column that is not there or holds something else; what reading throws.
+    /// - Throws: `TrainingError` for a column that is not there or holds something else, naming file and row; what
+    ///   reading throws.
     package init(_ table: any TextTable, id idName: String, key: String) throws {
         guard let idColumn = table.column(idName), let textColumn = table.column("text") else {
             throw TrainingError(
@@ -39,18 +46,25 @@ package struct TextsByID: Sendable {
                 expected: "at most \(Int32.max)"
             )
         }
+        var emptyRows: Set<Int32> = []
+        var contentHash: UInt64 = 0
         let keys = try (0..<table.rowCount).map { row in
-            let value = try table.value(row: row, column: idColumn)
-            guard let id = Self.key(value) else {
+            let values = try table.values(row: row, columns: [idColumn, textColumn])
+            guard let id = Self.key(values[0]) else {
                 throw TrainingError(
                     .malformed,
                     "\(table.place(ofRow: row)) column \(quoted(idName))",
-                    found: "is \(value.kindText)",
+                    found: "is \(values[0].kindText)",
                     expected: "a whole number or a text"
                 )
             }
-            return Self.hash(id)
+            let text = try Self.text(values[1], row: row, of: table)
+            if text.isEmpty { emptyRows.insert(Int32(row)) }
+            let hash = Self.hash(id)
+            contentHash = withUnsafeBytes(of: (contentHash, hash, Self.hash(text))) { XXHash.hash64($0) }
+            return hash
         }
+        (self.emptyRows, self.contentHash) = (emptyRows, contentHash)
         let order = (0..<Int32(keys.count)).sorted { (keys[Int($0)], $0) < (keys[Int($1)], $1) }
         hashes = order.map { keys[Int($0)] }
         rows = order
@@ -85,7 +99,24 @@ package struct TextsByID: Sendable {
     /// - Returns: Its text.
     /// - Throws: `TrainingError` for something else than a text; what reading throws.
     package func text(ofRow row: Int) throws -> String {
-        let value = try table.value(row: row, column: textColumn)
+        try Self.text(try table.value(row: row, column: textColumn), row: row, of: table)
+    }
+
+    /// Refuses a text without characters.
+    ///
+    /// - Parameter row: The row.
+    /// - Throws: `TrainingError` naming file and row.
+    package func refuseEmptyText(ofRow row: Int) throws {
+        guard emptyRows.contains(Int32(row)) else { return }
+        throw TrainingError(
+            .malformed,
+            "\(table.place(ofRow: row)) column \"text\"",
+            found: "is an empty text",
+            expected: "a text, or empty_texts: keep"
+        )
+    }
+
+    private static func text(_ value: TableValue, row: Int, of table: any TextTable) throws -> String {
         guard case .text(let text) = value else {
             throw TrainingError(
                 .malformed,

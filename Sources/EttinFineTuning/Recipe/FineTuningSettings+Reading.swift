@@ -18,6 +18,7 @@ extension FineTuningSettings {
     /// - Parameters:
     ///   - document: What messages call such a recipe, such as `a recipe of sparse models`.
     ///   - own: The keys of that kind alone.
+    /// - Returns: The schema.
     package static func schema(_ document: String, _ own: [String]) -> RecipeSchema {
         RecipeSchema(document: document, sections: [RecipeSchema.Section(path: "", keys: own + keys)])
     }

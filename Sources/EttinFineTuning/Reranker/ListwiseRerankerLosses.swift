@@ -85,10 +85,13 @@ package struct LambdaLoss: ListwiseRerankerLoss {
         /// The two before, the first so many times.
         case ndcgLoss2PP(mu: Double)
 
+        /// The weight of a pair of documents.
+        ///
         /// - Parameters:
         ///   - one: The place of a document in the order of scores, from 0.
         ///   - other: That of another.
         ///   - gains: The gains by place.
+        /// - Returns: The weight.
         func callAsFunction(_ one: Int, _ other: Int, _ gains: [Double]) -> Double {
             func discount(_ place: Int) -> Double { log2(Double(place) + 2) }
             let difference = abs(gains[one] - gains[other])

@@ -168,7 +168,8 @@ package struct ScoreMarginMSELoss: RerankerLoss {
         }
         let positives = activation(batch.column())
         let found = (1...negatives).map { (positives - activation(batch.column($0))).reshaped(-1, 1) }
-        let differences = Tensor.concatenate(found, along: 1) - batch.tensor(margins, shape: [margins.count / negatives, negatives])
+        let differences =
+            Tensor.concatenate(found, along: 1) - batch.tensor(margins, shape: [margins.count / negatives, negatives])
         return reduction(differences * differences)
     }
 

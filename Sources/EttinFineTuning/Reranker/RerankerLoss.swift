@@ -15,12 +15,14 @@ package protocol RerankerLoss: Sendable {
     /// What the numbers of a label column may be; nil for any.
     ///
     /// - Parameter labelCount: The number of scores of a pair.
+    /// - Returns: The values.
     func labelValues(labelCount: Int) -> LossLabels.Values?
     /// Whether a label column is read where there is one.
     var readsLabels: Bool { get }
     /// The number of labels that a row may have where they are lists; nil for any.
     ///
     /// - Parameter texts: The number of texts in each column of the row.
+    /// - Returns: The numbers.
     func labelCounts(texts: [Int]) -> ClosedRange<Int>?
 
     /// Checks that a data set and a model fit.

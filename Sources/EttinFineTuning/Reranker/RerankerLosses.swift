@@ -251,6 +251,8 @@ private struct Arguments {
     /// How the passes are cut.
     ///
     /// - Parameter rows: The pairs of a slice where the recipe does not say; nil for all of a batch.
+    /// - Returns: The settings; nil for one pass.
+    /// - Throws: `RecipeError` for a value that is wrong.
     func cache(default rows: Int? = nil) throws -> GradientCacheSettings? {
         if name.hasPrefix("Cached"), try section.bool("show_progress_bar") == true {
             throw section.problem("show_progress_bar", "is true, which is not supported", "false")
@@ -265,7 +267,9 @@ private struct Arguments {
     func weighting() throws -> LambdaLoss.Weighting {
         if isNone("weighting_scheme") { return .none }
         guard let value = section.node("weighting_scheme") else { return LambdaLoss().weighting }
-        let known = ["NoWeightingScheme", "NDCGLoss1Scheme", "NDCGLoss2Scheme", "LambdaRankScheme", "NDCGLoss2PPScheme"]
+        let known = [
+            "NoWeightingScheme", "NDCGLoss1Scheme", "NDCGLoss2Scheme", "LambdaRankScheme", "NDCGLoss2PPScheme",
+        ]
         var (text, mu): (String?, Double?) = (nil, nil)
         if case .scalar(let name, _) = value.content { text = name }
         if case .mapping = value.content {

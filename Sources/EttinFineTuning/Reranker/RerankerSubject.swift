@@ -17,8 +17,8 @@ extension FineTuningSession {
     /// - Throws: `TrainingError` for a recipe or data that do not fit, `TableError` for data, `CheckpointError`,
     ///   `TokenizerError` and `InferenceError` for the model.
     public convenience init(_ recipe: RerankerRecipe, _ options: Options = Options()) throws {
-        try self.init(recipe.settings, options) { folder, isResumed in
-            try RerankerSubject(recipe, folder, isResumed: isResumed)
+        try self.init(recipe.settings, options) { folder, _ in
+            try RerankerSubject(recipe, folder)
         }
     }
 }
@@ -38,7 +38,7 @@ extension RerankerModel: TextRowsModel {
 /// A reranker that is fine-tuned.
 final class RerankerSubject: FineTuningSubject {
     let kind = "reranker"
-    let lossNames: [String]
+    let lossNames: LossNames
     let maxTokens: Int
     let notices: [String]
     private let recipe: RerankerRecipe
@@ -51,12 +51,11 @@ final class RerankerSubject: FineTuningSubject {
     ///
     /// - Parameters:
     ///   - recipe: What to train, and how.
-    ///   - folder: The folder of the model.
-    ///   - isResumed: Whether that is a checkpoint of the run.
+    ///   - folder: The folder of the model, or a checkpoint of the run.
     /// - Throws: `TrainingError` for a recipe that does not fit the model; what loading the model throws.
-    init(_ recipe: RerankerRecipe, _ folder: String, isResumed: Bool) throws {
+    init(_ recipe: RerankerRecipe, _ folder: String) throws {
         self.recipe = recipe
-        let (model, notices) = try recipe.loadedModel(folder, isResumed: isResumed)
+        let (model, notices) = try recipe.loadedModel(folder)
         self.model = model
         pipeline = try RerankingPipeline(training: model, maxLength: recipe.maxLength)
         maxTokens = pipeline.preparer.limit
@@ -89,7 +88,9 @@ final class RerankerSubject: FineTuningSubject {
         try set.checkRows(
             labels: values.map { ($0, "\($0.text), as \(loss.name) takes") },
             lists: { texts, labels in
-                guard isListed, let counts = loss.labelCounts(texts: texts), !counts.contains(labels) else { return nil }
+                guard isListed, let counts = loss.labelCounts(texts: texts), !counts.contains(labels) else {
+                    return nil
+                }
                 let expected =
                     counts.count == 1
                     ? "\(counts.lowerBound), one for each document"
@@ -187,21 +188,20 @@ extension RerankerRecipe {
     /// Makes the losses.
     ///
     /// - Parameter labelCount: The number of scores of a pair.
+    /// - Returns: The loss of all data sets, or one for each.
     /// - Throws: `TrainingError` for a loss that is not known, arguments that are wrong, or a data set without a loss.
     func losses(labelCount: Int) throws -> DatasetLosses<any RerankerLoss> {
-        try DatasetLosses(settings) { node, path in
+        try DatasetLosses(settings, example: "BinaryCrossEntropyLoss") { node, path in
             try RerankerLosses.make(node, labelCount: labelCount, path: path, file: settings.loss?.name ?? "")
         }
     }
 
     /// Loads or makes the model.
     ///
-    /// - Parameters:
-    ///   - folder: The folder of the model.
-    ///   - isResumed: Whether that is a checkpoint of the run.
+    /// - Parameter folder: The folder of the model, or a checkpoint of the run.
     /// - Returns: The model, and what of it is new or left out, a sentence each.
     /// - Throws: `TrainingError` for what does not fit the model; what loading the model throws.
-    fileprivate func loadedModel(_ folder: String, isResumed: Bool) throws -> (model: RerankerModel, notices: [String]) {
+    fileprivate func loadedModel(_ folder: String) throws -> (model: RerankerModel, notices: [String]) {
         var (model, notices): (RerankerModel, [String])
         let kind = try FolderEvidence(folder: folder)?.kind
         switch kind {

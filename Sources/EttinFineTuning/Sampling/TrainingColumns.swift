@@ -192,7 +192,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     /// The texts of some rows, where a column may hold lists of them.
     ///
     /// - Parameter rows: The numbers of the rows.
-    /// - Returns: For each column, the texts of each row in the order of `rows`; a text that is no list is a list of one.
+    /// - Returns: For each column, the texts of each row in the order of `rows`; a text of a column of texts is a list of one.
     /// - Throws: `TrainingError` naming file and row for a value that is not texts; what reading throws.
     package func textLists(ofRows rows: [Int]) throws -> [[[String]]] {
         var columns = Array(repeating: [[String]](), count: textColumns.count)
@@ -256,15 +256,28 @@ package struct TrainingColumns: SampledRows, Sendable {
     }
 
     private func list(_ value: TableValue, row: Int, column: Int) throws -> [String] {
-        guard readsLists, case .list(let values) = value else { return [try text(value, row: row, column: column)] }
+        // Losses take a column as one of texts or one of lists; of lists among texts they would read the first text.
+        guard listColumns[column] else {
+            if readsLists, case .list = value {
+                throw refused(
+                    row,
+                    columnNames[column],
+                    "is a list, but other rows have a text",
+                    "a text in every row, or a list in every row"
+                )
+            }
+            return [try text(value, row: row, column: column)]
+        }
+        guard case .list(let values) = value else {
+            throw refused(row, columnNames[column], "is \(value.kindText)", "a list of texts, as in other rows")
+        }
         guard !values.isEmpty else { throw refused(row, columnNames[column], "is an empty list", "texts") }
         return try values.map { try text($0, row: row, column: column) }
     }
 
     private func text(_ value: TableValue, row: Int, column: Int) throws -> String {
         guard case .text(let text) = value else {
-            let expected = readsLists ? "a text, or a list of texts" : "a text"
-            throw refused(row, columnNames[column], "is \(value.kindText)", expected)
+            throw refused(row, columnNames[column], "is \(value.kindText)", "a text")
         }
         guard !text.isEmpty || emptyTexts == .keep else {
             throw refused(row, columnNames[column], "is an empty text", "a text, or empty_texts: keep")
@@ -278,7 +291,11 @@ package struct TrainingColumns: SampledRows, Sendable {
             case .integer(let number): return Double(number)
             case .boolean(let flag): return flag ? 1 : 0
             case .real(let number):
-                guard number.isFinite else { throw refused(row, labelName ?? "", "is \(number)", expected) }
+                // Losses compute in float32.
+                guard Float(number).isFinite else {
+                    let range = number.isFinite ? " that float32 holds" : ""
+                    throw refused(row, labelName ?? "", "is \(number)", expected + range)
+                }
                 return number
             case .null, .text, .list: throw refused(row, labelName ?? "", "is \(value.kindText)", expected)
             }

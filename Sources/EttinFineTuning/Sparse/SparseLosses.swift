@@ -35,8 +35,8 @@ package enum SparseLosses {
     package static func notices(_ objective: SparseObjective) -> [String] {
         guard let regularization = objective.regularization else { return [] }
         if regularization.treatsAllAsDocuments {
-            return regularization.queryWeight == nil
-                ? [] : ["no effect of query_regularizer_weight: use_document_regularizer_only makes every column documents"]
+            let reason = "use_document_regularizer_only makes every column documents"
+            return regularization.queryWeight == nil ? [] : ["no effect of query_regularizer_weight: \(reason)"]
         }
         guard regularization.queryWeight == nil else { return [] }
         return ["\(objective.name) has no query_regularizer_weight: nothing keeps the weights of queries few"]

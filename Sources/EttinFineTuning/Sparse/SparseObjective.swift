@@ -16,8 +16,8 @@ package struct SparseObjective {
     /// How the passes of the model are cut; nil for one pass.
     package var cache: GradientCacheSettings?
 
-    /// The names of the classes, as cards of models list them.
-    package var names: [String] { regularization == nil ? [name] : [name, loss.name, "FlopsLoss"] }
+    /// The names of the loss and of what it wraps.
+    package var names: [String] { regularization == nil ? [name] : [name, loss.name] }
 
     /// Whether the loss sets cosine similarity for the model, as the originals do.
     var comparesByCosine: Bool { loss is CoSENTLoss || loss is AnglELoss || loss is CosineSimilarityLoss }

@@ -26,7 +26,7 @@ extension FineTuningSession {
 /// A sparse model that is fine-tuned.
 final class SparseSubject: FineTuningSubject {
     let kind = "sparse"
-    let lossNames: [String]
+    let lossNames: LossNames
     let maxTokens: Int
     let notices: [String]
     private let recipe: SparseRecipe
@@ -48,7 +48,7 @@ final class SparseSubject: FineTuningSubject {
     init(_ recipe: SparseRecipe, _ folder: String, modelFolder: @escaping (String) throws -> String) throws {
         self.recipe = recipe
         self.modelFolder = modelFolder
-        objectives = try DatasetLosses(recipe.settings) { node, path in
+        objectives = try DatasetLosses(recipe.settings, example: "SpladeLoss") { node, path in
             try SparseLosses.make(node, EmbeddingLosses.Context(path: path, file: recipe.loss?.name ?? ""))
         }
         lossNames = objectives.names(\.names)
@@ -57,12 +57,12 @@ final class SparseSubject: FineTuningSubject {
             notices.append(notice)
         }
         model = try Self.model(recipe, folder)
-        if recipe.similarity == nil, objectives.all.contains(where: \.comparesByCosine),
+        if recipe.similarity == nil, let objective = objectives.all.first(where: \.comparesByCosine),
             model.settings.similarity != .cosine
         {
             model.settings.similarity = .cosine
             notices.append(
-                "similarity_fn_name of the model becomes cosine, as \(lossNames[0]) compares; "
+                "similarity_fn_name of the model becomes cosine, as \(objective.loss.name) compares; "
                     + "similarity_fn_name: dot keeps it"
             )
         }
@@ -84,15 +84,18 @@ final class SparseSubject: FineTuningSubject {
     var module: Module { model }
     var configuration: ModernBERTConfiguration? { model.languageModel?.trunk.configuration }
     var identity: [String: String] {
-        let pooling = model.pooling.map { "\($0.strategy) of \($0.saturation)" } ?? ""
         return [
             "max_seq_length": "\(maxTokens)",
-            "pooling_strategy": pooling,
+            "pooling_strategy": model.pooling?.strategy.rawValue ?? "none",
+            "activation_function": model.pooling?.saturation.rawValue ?? "none",
             "regularizer_scheduler": "\(recipe.schedule.shape) over \(recipe.schedule.warmupRatio)",
         ]
     }
 
     func cache(ofDataset name: String?) -> GradientCacheSettings? { objectives(name).cache }
+
+    /// Weights of the whole vocabulary, the tokens that they come from, their gradients and a copy, of 4 bytes each.
+    var rowBytes: Double { 16 * Double(model.dimensions) }
 
     func check(_ set: TrainingColumns) throws -> [String] {
         let objective = objectives(set.dataset)
@@ -189,6 +192,8 @@ final class SparseSubject: FineTuningSubject {
         card.pipelineTag = "feature-extraction"
         card.libraryName = "sentence-transformers"
         card.tags = ["sentence-transformers", "sparse-encoder", "sparse", "splade"]
+        // The class of the regularisers is a loss, too.
+        if objectives.all.contains(where: { $0.regularization != nil }) { card.tags.append("loss:FlopsLoss") }
         card.usage = """
             from sentence_transformers import SparseEncoder
 

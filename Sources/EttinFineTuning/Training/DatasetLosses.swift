@@ -11,10 +11,12 @@ package struct DatasetLosses<Loss> {
     ///
     /// - Parameters:
     ///   - recipe: What the recipe says of losses and data sets.
+    ///   - example: The name of a loss, for messages.
     ///   - make: Makes a loss of what the recipe says, nil for nothing, and the key that it says it under.
     /// - Throws: `TrainingError` for a data set without a loss; what `make` throws.
     package init(
         _ recipe: FineTuningSettings,
+        example: String,
         _ make: (_ node: YAMLNode?, _ path: String) throws -> Loss
     ) throws {
         guard let loss = recipe.loss, case .mapping(let losses) = loss.node.content, !losses.isEmpty,
@@ -50,7 +52,7 @@ package struct DatasetLosses<Loss> {
             RecipeSection.place(loss.name, stranger.value.line, "loss.\(stranger.key)"),
             found: names.isEmpty ? "is not known, and \"type\" is not there" : "is not a data set",
             expected: names.isEmpty
-                ? "the type of a loss, such as MultipleNegativesRankingLoss"
+                ? "the type of a loss, such as \(example)"
                 : "type, or the names of the data sets: \(names.joined(separator: ", "))"
         )
     }
@@ -66,12 +68,34 @@ package struct DatasetLosses<Loss> {
     /// The losses.
     package var all: [Loss] { members.map(\.loss) }
 
-    /// The names of the losses, and of what they wrap, none of them twice.
+    /// The names of the losses, and of what they wrap.
     ///
-    /// - Parameter names: The names that a loss has.
-    package func names(_ names: (Loss) -> [String]) -> [String] {
+    /// - Parameter names: The names that a loss has, its own first.
+    /// - Returns: The names of each loss.
+    package func names(_ names: (Loss) -> [String]) -> LossNames { LossNames(members.map { names($0.loss) }) }
+}
+
+/// The classes of the losses of a run, those that they wrap included.
+package struct LossNames: Sendable, Hashable {
+    /// The classes of each loss, that of the loss itself first; none of them twice.
+    private let losses: [[String]]
+
+    /// Takes the classes of losses.
+    ///
+    /// - Parameter losses: The classes of each loss, that of the loss itself first.
+    package init(_ losses: [[String]]) {
+        var distinct: [[String]] = []
+        for names in losses where !distinct.contains(names) { distinct.append(names) }
+        self.losses = distinct
+    }
+
+    /// The classes, none of them twice.
+    package var all: [String] {
         var all: [String] = []
-        for name in members.flatMap({ names($0.loss) }) where !all.contains(name) { all.append(name) }
+        for name in losses.joined() where !all.contains(name) { all.append(name) }
         return all
     }
+
+    /// The losses for reading, such as `MatryoshkaLoss of CoSENTLoss, TripletLoss`.
+    package var text: String { losses.map { $0.joined(separator: " of ") }.joined(separator: ", ") }
 }

@@ -12,7 +12,7 @@ import EttinTraining
 struct FineTuningCard {
     let recipe: FineTuningSettings
     /// The classes of the loss, those it wraps included.
-    let lossNames: [String]
+    let lossNames: LossNames
     /// The rows of the data to train on.
     let rowCount: Int
     /// The weights of the model.
@@ -32,7 +32,7 @@ struct FineTuningCard {
         card.usageLanguage = "python"
         subject.describe(&card)
         if let title = recipe.title { card.title = title }
-        card.tags += ["generated_from_trainer", "dataset_size:\(rowCount)"] + lossNames.map { "loss:\($0)" }
+        card.tags += ["generated_from_trainer", "dataset_size:\(rowCount)"] + lossNames.all.map { "loss:\($0)" }
         card.datasets = recipe.trainData.flatMap(\.references).compactMap(Self.hubName)
         // A folder of this machine is no name on the Hub.
         card.baseModel = Self.hubName(recipe.model)
@@ -43,7 +43,9 @@ struct FineTuningCard {
                 guard !name.hasPrefix("base_") else { return nil }
                 var figure = ModelCard.Metric(
                     task: report.description.lowercased().split(separator: " ").joined(separator: "-"),
-                    dataset: report.name.isEmpty ? "evaluation data" : report.name,
+                    dataset: report.name.isEmpty
+                        ? "evaluation data" : String(report.name.map { "_-".contains($0) ? " " : $0 }),
+                    datasetID: report.name.isEmpty ? nil : report.name,
                     name: name,
                     value: metric.value
                 )
@@ -70,7 +72,7 @@ struct FineTuningCard {
 
     /// The loss, and the arguments that the recipe gives.
     private func settings(_ run: RunProgress) -> [ModelCard.Setting] {
-        var settings = [ModelCard.Setting("loss", lossNames.joined(separator: " of "))]
+        var settings = [ModelCard.Setting("loss", lossNames.text)]
         let hidden = [
             "loss", "model_name_or_path", "language", "license", "model_name", "output_dir", "evaluator",
             "train_dataset", "eval_dataset",

@@ -70,7 +70,7 @@ struct FineTuningFiles {
         [
             "name": recipe.arguments.runName.map { .string($0) } ?? .null,
             "kind": .string(kind),
-            "objective": .string(card.lossNames.first ?? ""),
+            "objective": .string(card.lossNames.all.first ?? ""),
             "phase": "checkpoint-",
             "parameters": JSONValue(card.parameterCount),
             "data": .string(recipe.trainData.flatMap(\.references).joined(separator: ", ")),

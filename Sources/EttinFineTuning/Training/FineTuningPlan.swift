@@ -27,7 +27,8 @@ public struct FineTuningPlan: Sendable {
     package internal(set) var measurement: StepMeasurement?
     private let recipe: FineTuningSettings
     private let layout: ModuleLayout
-    private let lossNames: [String]
+    private let lossNames: LossNames
+    private let library: String?
 
     /// Rows whose tokens are counted.
     private static let sampleRows = 256
@@ -46,6 +47,7 @@ public struct FineTuningPlan: Sendable {
         rows = batches.rowCount
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
         lossNames = subject.lossNames
+        library = subject.library
         parameters = subject.module.parameterCount
         let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows, batchSize: arguments.trainBatchSize)
         tokensPerRow = tokens
@@ -62,12 +64,11 @@ public struct FineTuningPlan: Sendable {
             let slice = min(Double(cache.rows), Double(size) * texts) * tokensPerText
             held = max(held, cache.tokens.map(Double.init) ?? slice)
         }
-        activationBytes =
-            held
-            * (subject.configuration?.activationBytesPerToken(
-                precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
-                recomputes: arguments.recomputesLayers
-            ) ?? 0)
+        let tokenBytes = subject.configuration?.activationBytesPerToken(
+            precision: arguments.usesBFloat16 ? .mixedBFloat16 : .full,
+            recomputes: arguments.recomputesLayers
+        )
+        activationBytes = held * (tokenBytes ?? 0) + Double(size) * texts * subject.rowBytes
     }
 
     /// Seconds of training of the whole run, without evaluations and checkpoints; nil where no steps were taken.
@@ -125,7 +126,7 @@ extension FineTuningPlan {
         lines.heading(arguments.runName ?? arguments.outputFolder)
         lines.add("model", "\(recipe.model), \(NumberText.grouped(parameters)) parameters")
         lines.add("texts", "at most \(NumberText.grouped(maxTokens)) tokens")
-        lines.add("loss", lossNames.joined(separator: " of "))
+        lines.add("loss", lossNames.text)
         lines.heading("data")
         for set in recipe.trainData {
             lines.add(set.name ?? "train", set.references.joined(separator: ", "))
@@ -164,7 +165,7 @@ extension FineTuningPlan {
         }
         lines.heading("output")
         lines.add("folder", arguments.outputFolder)
-        lines.add("layout", "sentence-transformers \(layout == .version6 ? "6" : "5 and later")")
+        lines.add("layout", library ?? "sentence-transformers \(layout == .version6 ? "6" : "5 and later")")
         return lines.text
     }
 
@@ -184,7 +185,7 @@ extension FineTuningPlan {
             "model": .string(recipe.model),
             "parameters": JSONValue(parameters),
             "max_seq_length": JSONValue(maxTokens),
-            "loss": .array(lossNames.map { .string($0) }),
+            "loss": .array(lossNames.all.map { .string($0) }),
             "rows": JSONValue(rows),
             "tokens_per_row": JSONValue(tokensPerRow),
             "batch_size": JSONValue(batch.rows),

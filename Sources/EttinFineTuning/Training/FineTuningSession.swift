@@ -248,7 +248,7 @@ public final class FineTuningSession {
         let common: [String: String] = [
             "model_name_or_path": recipe.model,
             "loss": recipe.loss.map { Self.numbers(of: $0.node.json).text() }
-                ?? subject.lossNames.joined(separator: ", "),
+                ?? subject.lossNames.all.joined(separator: ", "),
             "train_dataset": "\(batches.rowCount) rows of "
                 + batches.sets.map { ($0.dataset ?? "data") + " " + $0.columnNames.joined(separator: "/") }
                 .joined(separator: ", "),

@@ -16,7 +16,7 @@ package protocol FineTuningSubject: AnyObject {
     /// The configuration of its transformer, for the plan's estimate of memory; nil for a model without one.
     var configuration: ModernBERTConfiguration? { get }
     /// The classes of the losses, those that they wrap included.
-    var lossNames: [String] { get }
+    var lossNames: LossNames { get }
     /// Maximum number of tokens of a text.
     var maxTokens: Int { get }
     /// What of the model's files and of the recipe has no effect, a sentence each.
@@ -28,8 +28,14 @@ package protocol FineTuningSubject: AnyObject {
     /// The layout of the folders that are written; nil for the recipe's.
     var layout: ModuleLayout? { get }
 
+    /// The library whose folders are written; nil for sentence-transformers.
+    var library: String? { get }
+
     /// How the passes for a loss are cut, for the plan's estimate of memory; nil for one pass.
     func cache(ofDataset name: String?) -> GradientCacheSettings?
+
+    /// Bytes that an update holds for each text, whatever it is cut into, for the plan's estimate of memory.
+    var rowBytes: Double { get }
 
     /// The table that is trained on, given the rows that the recipe has selected.
     ///
@@ -48,6 +54,7 @@ package protocol FineTuningSubject: AnyObject {
     ///   - rows: The numbers of the rows.
     ///   - set: The data set.
     ///   - step: The number of the microbatch in the run, from 0; of evaluation, in the evaluation.
+    /// - Returns: The microbatch.
     /// - Throws: `TrainingError` naming file and row for an invalid text or label; what reading throws.
     func prepared(_ rows: [Int], of set: TrainingColumns, step: Int) throws -> PreparedLossBatch
 
@@ -85,12 +92,14 @@ package protocol FineTuningSubject: AnyObject {
     ///   - value: What the recipe says.
     ///   - data: What it measures on.
     ///   - precision: The precision that the model computes in.
+    /// - Returns: The evaluator with the model.
     /// - Throws: `TrainingError` for an evaluator that is not known or values that are wrong; what reading data throws.
     func evaluator(_ value: RecipeValue, _ data: EvaluatorData, precision: Precision) throws -> BoundEvaluator
 
     /// Writes what loads as a model: modules and tokenizer.
     ///
     /// - Parameter folder: A new folder.
+    /// - Throws: When something cannot be written.
     func write(toFolder folder: String) throws
 
     /// Takes the weights of a folder that ``write(toFolder:)`` wrote.
@@ -104,6 +113,8 @@ package protocol FineTuningSubject: AnyObject {
 extension FineTuningSubject {
     package var readsLists: Bool { false }
     package var layout: ModuleLayout? { nil }
+    package var library: String? { nil }
+    package var rowBytes: Double { 0 }
     package var loggedSettings: [(key: String, value: Double)] { [] }
 
     package func table(_ table: TableView) throws -> any TextTable { table }

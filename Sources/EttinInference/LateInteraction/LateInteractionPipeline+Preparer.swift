@@ -44,7 +44,11 @@ extension LateInteractionPipeline {
             notices: inout [String]
         ) throws {
             self.tokenizer = tokenizer
-            prompts = PromptTexts(prompts: settings.prompts, defaultName: settings.defaultPromptName)
+            prompts = PromptTexts(
+                prompts: settings.prompts,
+                defaultName: settings.defaultPromptName,
+                appliesByRole: settings.layout != .pylate
+            )
             trims = settings.layout == .pylate
             contextLength = configuration.maxPositionEmbeddings
             let positions = configuration.maxPositionEmbeddings
@@ -145,7 +149,8 @@ extension LateInteractionPipeline {
         /// - Parameters:
         ///   - texts: The texts; an empty one is only its special tokens.
         ///   - role: What they are to a search.
-        ///   - prompt: What to put before each text; the default is the folder's own for the role.
+        ///   - prompt: What to put before each text; the default is the folder's own for the role, or in a folder of
+        ///     PyLate its default prompt whatever the role.
         ///   - maxLength: Maximum number of tokens in place of the folder's own for the role; queries that are expanded
         ///     to a fixed length have no other.
         ///   - overlong: What to do with texts that are too long.

@@ -69,7 +69,8 @@ public final class MultiVectorModel: Module {
         }
         let chain = try ModuleChain(modules)
         try chain.require(FeatureName.tokenEmbeddings, of: "a multi-vector model")
-        guard let transformer = modules.first as? TransformerModule, modules.contains(where: { $0 is DenseModule }) else {
+        guard let transformer = modules.first as? TransformerModule, modules.contains(where: { $0 is DenseModule })
+        else {
             throw CheckpointError(
                 .unsupported,
                 file: FeatureModules.file,

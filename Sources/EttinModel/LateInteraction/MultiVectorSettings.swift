@@ -73,7 +73,7 @@ public struct MultiVectorSettings: Sendable, Hashable {
     public var layout = Layout.sentenceTransformers
     /// Texts put before an input, by name.
     public var prompts: [String: String] = [:]
-    /// The prompt that is used for texts that are neither query nor document; nil for none.
+    /// The prompt that is used for texts that are neither query nor document, in PyLate for all; nil for none.
     public var defaultPromptName: String?
     /// What precedes the text of a query, as one token where the tokenizer has it; empty for nothing.
     public var queryPrefix = ""

@@ -96,7 +96,7 @@ public final class SequenceClassificationModel: Module, ClassifierModel {
     /// - Parameters:
     ///   - batch: Sequences of token ids, none of them empty.
     ///   - training: The dropout context of a training pass; nil for inference.
-    ///   - precision: The precision to compute in.
+    ///   - precision: The precision of the transformer; the head computes in the type of its parameters.
     /// - Returns: `[sequences, labelCount]`, float32 where the precision is mixed.
     public func callAsFunction(
         _ batch: PackedBatch,
@@ -107,7 +107,8 @@ public final class SequenceClassificationModel: Module, ClassifierModel {
         let pooled =
             configuration.kind == .decoder
             ? hidden.selecting(lastTokens(batch).to(hidden.device)) : hidden.pooled(batch, configuration)
-        return head(pooled, training: training, precision: precision)
+        // In bfloat16 the scores of sequences would tie.
+        return head(precision == .full ? pooled : pooled.to(.float32), training: training, precision: precision)
     }
 
     package func prepackWeights(_ precision: ComputeDType) {

@@ -219,13 +219,19 @@ public final class ModernBERT: Module, PretrainedModel {
         }
         let ids = Tensor(batch.inputIDs).to(.int64, device)
         var kept: [Tensor] = []
-        var xTD = embeddings(ids, training: training)
+        let trainedLayers = training?.recomputesActivations == true ? self.trainedLayers : nil
+        let embeddings = self.embeddings
+        var xTD =
+            trainedLayers == nil
+            ? embeddings(ids, training: training)
+            : recomputed(ids, hasTrainedParameters: !embeddings.trainedParameters.isEmpty) {
+                embeddings($0, training: training)
+            }
         let activationType = precision.activationType(for: xTD.dtype)
         // What the last layer's MLP adds to the residual, which the next norm does in passing.
         var deltaTD: Tensor?
         let positionsT = Tensor(positions.map(Float.init)).to(device)
         var tables: [RotaryParameters: RotaryTable] = [:]
-        let trainedLayers = training?.recomputesActivations == true ? self.trainedLayers : nil
         for (index, layer) in layers.enumerated() {
             if keepingAll { kept.append(deltaTD.map { xTD + $0 } ?? xTD) }
             let rope = configuration.rope(layer: index)

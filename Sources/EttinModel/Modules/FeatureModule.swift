@@ -278,6 +278,8 @@ package struct FeatureModuleFolder {
     var format = ModernBERTConfiguration.Format.version4
     /// The layout that is written.
     var layout = ModuleLayout.version5
+    /// The Python class of what a reranker's scores go through; nil for other models.
+    var activation: String?
 
     /// The module's folder.
     package var path: String { name.isEmpty ? model : FilePath.joined(model, name) }

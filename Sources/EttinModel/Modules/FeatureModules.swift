@@ -118,13 +118,21 @@ enum FeatureModules {
 
     /// Writes `modules.json` and what it names: the first module into the model's folder, the others below it.
     ///
+    /// - Parameters:
+    ///   - modules: The modules.
+    ///   - folder: The model's folder.
+    ///   - shardSize: The largest file of weights.
+    ///   - format: The generation of transformers whose `config.json` is written.
+    ///   - layout: The layout that is written.
+    ///   - activation: The Python class of what a reranker's scores go through; nil for other models.
     /// - Throws: `CheckpointError` when a file cannot be written; `TorchError` when reading a device fails.
     static func write(
         _ modules: [any FeatureModule],
         toFolder folder: String,
         shardSize: ShardSize,
         format: ModernBERTConfiguration.Format,
-        layout: ModuleLayout = .version5
+        layout: ModuleLayout = .version5,
+        activation: String? = nil
     ) throws {
         var entries: [JSONValue] = []
         for (index, module) in modules.enumerated() {
@@ -134,7 +142,8 @@ enum FeatureModules {
                 name: name,
                 shardSize: shardSize,
                 format: format,
-                layout: layout
+                layout: layout,
+                activation: activation
             )
             try CheckpointError.translating { try FilePath.makeFolder(files.path) }
             try module.write(files)

@@ -12,6 +12,27 @@ package struct RerankerSettings {
     /// Keys of `config.json` that are obeyed.
     package static let configurationKeys: Set<String> = [legacyKey]
     static let legacyKey = "sbert_ce_default_activation_function"
+    private static let objectKey = "sentence_transformers"
+
+    /// Says the activation function as versions up to 5 read it.
+    ///
+    /// - Parameters:
+    ///   - path: Its Python class.
+    ///   - keys: Those of `config.json`.
+    static func write(activation path: String, to keys: inout JSONObject) {
+        keys[objectKey] = ["activation_fn": .string(path), "version": "5.3.0"]
+        keys[legacyKey] = nil
+    }
+
+    /// Replaces the activation function that versions up to 5 read, where one is named.
+    ///
+    /// - Parameters:
+    ///   - path: Its Python class.
+    ///   - keys: Those of `config.json`.
+    static func replace(activation path: String, in keys: inout JSONObject) {
+        guard keys[objectKey] != nil || keys[legacyKey] != nil else { return }
+        write(activation: path, to: &keys)
+    }
 
     /// Takes what is known of a model that is being trained.
     ///
@@ -45,7 +66,7 @@ package struct RerankerSettings {
         var (file, key) = (fields.file, "activation_fn")
         if path == nil {
             file = "config.json"
-            let object = configuration.otherKeys["sentence_transformers"]
+            let object = configuration.otherKeys[Self.objectKey]
             if let value = object?["activation_fn"] {
                 // A null is the default, whatever the older key says.
                 path = value.isNull ? nil : value.stringValue ?? value.text()

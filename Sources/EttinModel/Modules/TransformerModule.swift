@@ -149,7 +149,11 @@ package final class TransformerModule: Module, FeatureModule {
         switch model {
         case .trunk(let model): try model.save(folder: path, shardSize: shardSize, format: format)
         case .languageModel(let model): try model.save(folder: path, shardSize: shardSize, format: format)
-        case .classifier(let model): try model.save(folder: path, shardSize: shardSize, format: format)
+        case .classifier(let model):
+            try model.save(folder: path, shardSize: shardSize, format: format) { configuration in
+                guard let activation = folder.activation else { return }
+                RerankerSettings.replace(activation: activation, in: &configuration.otherKeys)
+            }
         }
         try settings.write(folder)
     }

@@ -6,7 +6,8 @@ extension RerankerModel {
     /// The same scorer with the other head, whose scores are the same.
     ///
     /// A classification head is pooling, a dense layer, a norm and a classifier; so are the modules of Ettin's rerankers,
-    /// whose norm has a bias besides. The weights of the transformer are shared with this model.
+    /// whose norm has a bias besides, which becomes part of the classifier's. The weights of the transformer are shared
+    /// with this model.
     ///
     /// - Parameter head: What computes scores from hidden states.
     /// - Returns: The model, and what differs in training, a sentence each; this one where it has that head.
@@ -20,7 +21,11 @@ extension RerankerModel {
             modules = try modular(model)
             let dropout = model.configuration.classifierDropout
             if dropout > 0 { notices.append("classifier_dropout \(dropout) has no place in a modular head") }
-        case .trunk, .languageModel: modules = [try classification()]
+            let unnamed = (0..<labelCount).map { "LABEL_\($0)" }
+            if let names = model.configuration.labels, names != unnamed {
+                notices.append("the names of the classes (\(listing(names))) have no place in a modular head")
+            }
+        case .trunk, .languageModel: modules = [try classification(&notices)]
         }
         let converted = try RerankerModel(modules, settings: settings, activation: activation)
         return (converted, notices)
@@ -85,7 +90,7 @@ extension RerankerModel {
         }
     }
 
-    private func classification() throws -> TransformerModule {
+    private func classification(_ notices: inout [String]) throws -> TransformerModule {
         let names = chain.modules.map { type(of: $0).className }
         guard names.dropFirst() == ["Pooling", "Dense", "LayerNorm", "Dense"],
             let pooling = chain.modules[1] as? PoolingModule, let first = chain.modules[2] as? DenseModule,
@@ -99,7 +104,8 @@ extension RerankerModel {
         }
         let trunk = transformer.trunk
         var configuration = trunk.configuration
-        guard configuration.kind == .encoder, [[.cls], [.mean]].contains(pooling.poolings), pooling.includesPrompt else {
+        guard configuration.kind == .encoder, [[.cls], [.mean]].contains(pooling.poolings), pooling.includesPrompt
+        else {
             throw refused(
                 "module 1, Pooling,",
                 "is \(pooling.poolings.map(\.rawValue).joined(separator: ", "))",
@@ -107,7 +113,8 @@ extension RerankerModel {
             )
         }
         let size = configuration.hiddenSize
-        guard first.isPlain, first.linear.weight.shape == [size, size], last.isPlain, last.activation == .identity else {
+        guard first.isPlain, first.linear.weight.shape == [size, size], last.isPlain, last.activation == .identity
+        else {
             throw refused(
                 "the Dense modules",
                 "have a residual, another width or another activation function",
@@ -121,14 +128,13 @@ extension RerankerModel {
                 "\(norm.epsilon), which the LayerNorm has"
             )
         }
-        if !configuration.normBias, let bias = norm.bias {
-            let largest = try withRecovery { try bias.detached().absolute().reshaped(1, -1).max(along: 1).scalar() }
-            guard largest == 0 else {
-                throw refused(
-                    "3_LayerNorm: \"norm.bias\"",
-                    "has values up to \(Float(largest))",
-                    "0 throughout: the norm of a classification head has no bias, and none of its layers could add it"
-                )
+        // W(gx + b) + c is W(gx) + (Wb + c): the classifier takes over a bias that the head's norm has no place for.
+        var shift: Tensor?
+        if !configuration.normBias, let bias = norm.bias?.detached() {
+            let largest = try withRecovery { try bias.absolute().reshaped(1, -1).max(along: 1).scalar() }
+            if largest != 0 {
+                shift = try withRecovery { (last.linear.weight.detached() * bias).sum(along: 1) }
+                notices.append("the bias of the norm becomes part of the classifier's bias")
             }
         }
         configuration.classifierPooling = pooling.poolings == [.cls] ? .cls : .mean
@@ -138,6 +144,8 @@ extension RerankerModel {
         configuration.otherKeys["label2id"] = nil
         return try withRecovery {
             let model = SequenceClassificationModel(configuration)
+            let ownBias = last.linear.bias?.detached()
+            let classifierBias = shift.map { shift in ownBias.map { $0 + shift } ?? shift } ?? ownBias
             var state: StateDictionary = trunk.parameters.map { ("model." + $0.key, $0.tensor) }
             for (key, tensor) in model.parameters where !key.hasPrefix("model.") {
                 let own: Tensor? =
@@ -147,7 +155,7 @@ extension RerankerModel {
                     case "head.norm.weight": norm.weight
                     case "head.norm.bias": norm.bias
                     case "classifier.weight": last.linear.weight
-                    case "classifier.bias": last.linear.bias
+                    case "classifier.bias": classifierBias
                     default: nil
                     }
                 // A bias that the modules lack is one of 0.

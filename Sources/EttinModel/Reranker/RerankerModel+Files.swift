@@ -28,17 +28,15 @@ extension RerankerModel {
         }
         switch (layout, transformer.model) {
         case (.version5, .classifier(let model)):
-            try model.save(folder: folder) {
-                $0.otherKeys["sentence_transformers"] = ["activation_fn": .string(path), "version": "5.3.0"]
-                $0.otherKeys[RerankerSettings.legacyKey] = nil
-            }
+            try model.save(folder: folder) { RerankerSettings.write(activation: path, to: &$0.otherKeys) }
         case (.version5, _), (.version6, _):
             try FeatureModules.write(
                 chain.modules,
                 toFolder: folder,
                 shardSize: .default,
                 format: .version5,
-                layout: .version6
+                layout: .version6,
+                activation: path
             )
             try settings.writeReranker(activation: path, toFolder: folder)
         }
@@ -59,10 +57,11 @@ extension RerankerModel {
             )
         }
         guard settings.prompts.isEmpty else {
+            let names = listing(settings.prompts.keys.sorted())
             throw CheckpointError(
                 .unsupported,
                 file: "layout",
-                found: "is 5, whose rerankers have no prompts, but the model has \(listing(settings.prompts.keys.sorted()))",
+                found: "is 5, whose rerankers have no prompts, but the model has \(names)",
                 expected: "6"
             )
         }

@@ -24,7 +24,11 @@ struct DistillationTableTests {
         """
 
     /// The table of these rows, with two documents each.
-    private func table(_ rows: String = Self.rows, ways: Int = 2) throws -> DistillationTable {
+    private func table(
+        _ rows: String = Self.rows,
+        documents: String = Self.documents,
+        ways: Int = 2
+    ) throws -> DistillationTable {
         let folder = try TemporaryFolder()
         return try withExtendedLifetime(folder) {
             func open(_ name: String, _ text: String) throws -> TableView {
@@ -34,7 +38,7 @@ struct DistillationTableTests {
             let texts = try DistillationTable.Texts(
                 queries: TextsByID(open("queries.jsonl", Self.queries), id: "query_id", key: "queries_dataset"),
                 documents: TextsByID(
-                    open("documents.jsonl", Self.documents),
+                    open("documents.jsonl", documents),
                     id: "document_id",
                     key: "documents_dataset"
                 ),
@@ -70,7 +74,8 @@ struct DistillationTableTests {
             """
         )
         #expect(try table.value(row: 0, column: 1) == .list([.text("paris is the capital"), .text("the cat")]))
-        #expect(try table.values(row: 1, columns: [0, 2]) == [.text("how to bake bread"), .list([.real(0.001), .real(-5)])])
+        #expect(try table.value(row: 1, column: 0) == .text("how to bake bread"))
+        #expect(try table.value(row: 1, column: 2) == .list([.real(0.001), .real(-5)]))
     }
 
     @Test(
@@ -79,8 +84,9 @@ struct DistillationTableTests {
             (#"{"query_id": 13, "document_ids": [101, 102], "scores": [1, 2]}"#, "is \"13\"; expected an id that"),
             (#"{"query_id": 11, "document_ids": [101, 102], "scores": [1, "high"]}"#, "has the text \"high\""),
             (#"{"query_id": 11, "document_ids": [101, 102], "scores": "[1, nan]"}"#, "is the text \"[1, nan]\""),
-            (#"{"query_id": 11, "document_ids": [101, 102], "scores": [1]}"#, "has 1 scores for 2 documents"),
-            (#"{"query_id": 11, "document_ids": [101], "scores": [1]}"#, "has 1 documents; expected 2 or more"),
+            (#"{"query_id": 11, "document_ids": [101, 102], "scores": [1, 1e39]}"#, "numbers that float32 holds"),
+            (#"{"query_id": 11, "document_ids": [101, 102], "scores": [1]}"#, "has 1 score for 2 documents"),
+            (#"{"query_id": 11, "document_ids": [101], "scores": [1]}"#, "has 1 document; expected 2 or more"),
             (#"{"query_id": 11, "document_ids": 101, "scores": [1]}"#, "is a whole number; expected a list of ids"),
         ]
     )
@@ -96,11 +102,26 @@ struct DistillationTableTests {
     func shapes() throws {
         let short = #"{"query_id": 12, "document_ids": [103, 102], "scores": [1, 2]}"#
         let unequal = #expect(throws: TrainingError.self) { _ = try table(Self.rows + "\n" + short, ways: 3).check() }
-        #expect("\(try #require(unequal))".contains("has 2 documents, and a row before 3"), "\(String(describing: unequal))")
-        #expect("\(try #require(unequal))".contains("n_ways: 2"))
+        let message = "\(try #require(unequal))"
+        #expect(message.contains("has 2 documents, and a row before 3") && message.contains("n_ways: 2"), "\(message)")
         let missing = #expect(throws: TrainingError.self) { _ = try table(#"{"query_id": 11, "scores": [1, 2]}"#) }
         #expect("\(try #require(missing))".contains("column \"document_ids\": is not there"))
         #expect(throws: TrainingError.self) { _ = try table().check(refusesMissing: true) }
+    }
+
+    @Test("Texts are checked when their table is read, empty ones where they are refused")
+    func texts() throws {
+        let without = Self.documents.replacingOccurrences(of: "\"bake the bread\"", with: "null")
+        let error = #expect(throws: TrainingError.self) { _ = try table(documents: without) }
+        let message = "\(try #require(error))"
+        #expect(message.contains("documents.jsonl: line 4 column \"text\": is null; expected a text"), "\(message)")
+        let empty = Self.documents.replacingOccurrences(of: "the cat", with: "")
+        #expect(try table(documents: empty).check().count == 1)
+        let refusal = #expect(throws: TrainingError.self) {
+            _ = try table(documents: empty).check(refusesMissing: true)
+        }
+        let found = "\(try #require(refusal))"
+        #expect(found.contains("documents.jsonl: line 3 column \"text\": is an empty text"), "\(found)")
     }
 
     @Test(

@@ -51,7 +51,9 @@ struct MultiVectorFineTuningTests {
         let queries = try pipeline.encode(["the cat"], as: .query)
         #expect(queries.lengths == [12] && queries.dimensions == 16)
         let card = try String(contentsOfFile: final + "/README.md", encoding: .utf8)
-        for line in ["loss:Distillation", "library_name: PyLate", "- ColBERT"] { #expect(card.contains(line), "\(line)") }
+        for line in ["loss:Distillation", "library_name: PyLate", "- ColBERT"] {
+            #expect(card.contains(line), "\(line)")
+        }
     }
 
     @Test("A plain encoder gets a projection, prefixes as tokens, and a mask token that pads")
@@ -93,10 +95,16 @@ struct MultiVectorFineTuningTests {
         #expect((weights.max() ?? 0) > 0.9 * bound && (weights.min() ?? 0) < -0.9 * bound)
         #expect(try projection(build().model) == weights)
         #expect(try projection(build("seed=7").model) != weights)
-        // Without prefixes nothing is added.
+        // A word of the vocabulary becomes an added token with its own id, which nothing merges with.
+        let words = try build("query_prefix=a", "document_prefix=b").tokenizer
+        let letter = try #require(tokenizer.tokenToID("a"))
+        #expect(words.vocabularySize == size && words.tokenToID("a") == letter)
+        #expect(words.addedTokens.contains { $0.token.content == "a" && $0.id == letter })
+        #expect(words.encodeIDs("cat", addSpecialTokens: false).contains(letter))
+        // Without prefixes nothing is added, and nothing left out.
         let plain = try build("query_prefix=\"\"", "document_prefix=\"\"")
         #expect(plain.tokenizer.vocabularySize == size)
-        #expect(plain.model.transformer.trunk.configuration.vocabularySize == size)
+        #expect(plain.model.transformer.trunk.configuration.vocabularySize == before.configuration.vocabularySize)
     }
 
     @Test("A model that is trained further keeps what it is, and gets a further projection for another width")
@@ -114,12 +122,11 @@ struct MultiVectorFineTuningTests {
         let about = try json("\(second.finalFolder)/config_sentence_transformers.json")
         #expect(about["do_query_expansion"] == false && about["query_length"] == 10 && about["document_length"] == 24)
         // The first step of a warm-up changes nothing.
-        #expect(
-            try run.bytes("second/final/1_Dense/model.safetensors") == run.bytes("first/final/1_Dense/model.safetensors")
-        )
+        let dense = "final/1_Dense/model.safetensors"
+        #expect(try run.bytes("second/\(dense)") == run.bytes("first/\(dense)"))
         let third = try run.train(recipe("third", "embedding_size=4", "bias=true"))
-        let dense = try json("\(third.finalFolder)/2_Dense/config.json")
-        #expect(dense["in_features"] == 16 && dense["out_features"] == 4 && dense["bias"] == true)
+        let new = try json("\(third.finalFolder)/2_Dense/config.json")
+        #expect(new["in_features"] == 16 && new["out_features"] == 4 && new["bias"] == true)
         #expect(try LateInteractionPipeline(folder: third.finalFolder).model.dimensions == 4)
     }
 
@@ -136,6 +143,17 @@ struct MultiVectorFineTuningTests {
         for file in ["model.safetensors", "1_Dense/model.safetensors", "tokenizer.json", "README.md"] {
             #expect(try run.bytes("whole/final/\(file)") == run.bytes("parts/final/\(file)"), "\(file)")
         }
+    }
+
+    @Test("A run is resumed with the same texts only", arguments: ["queries", "documents"])
+    func otherTexts(name: String) throws {
+        let run = try TinyColBERTRun()
+        let recipe = try run.recipe("run", "autoresume=true")
+        try run.train(recipe, steps: 2)
+        let id = name == "queries" ? "query_id" : "document_id"
+        try run.write((0..<10).map { "{\"\(id)\": \($0), \"text\": \"another \($0)\"}" }, to: "\(name).jsonl")
+        let error = #expect(throws: (any Error).self) { try run.train(recipe) }
+        #expect("\(try #require(error))".contains("\(name)_dataset"), "\(String(describing: error))")
     }
 
     @Test("Slices of any size give the losses of whole batches", arguments: ["Distillation", "CachedContrastive"])
@@ -195,6 +213,7 @@ struct MultiVectorFineTuningTests {
         "Data and values that do not fit are refused before anything is written",
         arguments: [
             (["document_length=99"], "at most the 32 tokens"), (["query_length=0"], "query_length"),
+            (["document_length=2"], "document_length: is 2; expected at least 3"),
             (["query_prefix=\"[MASK]x\""], "splits into \"[MASK]\", \"x\""),
             (["layout=6"], "PyLate's layout"), (["documents_dataset="], "documents_dataset"),
             (["queries_dataset=", "documents_dataset="], "queries_dataset and documents_dataset"),
@@ -205,7 +224,8 @@ struct MultiVectorFineTuningTests {
     )
     func refusals(values: [String], text: String) throws {
         let run = try TinyColBERTRun()
-        let values = values.map { $0.replacingOccurrences(of: "=queries.jsonl", with: "=\(run.folder.file("queries.jsonl"))") }
+        let path = run.folder.file("queries.jsonl")
+        let values = values.map { $0.replacingOccurrences(of: "=queries.jsonl", with: "=\(path)") }
         let error = #expect(throws: (any Error).self) {
             try run.train(run.recipe("run", overriding: values))
         }
@@ -242,9 +262,8 @@ struct MultiVectorFineTuningTests {
         func recipe(_ output: String, _ lines: [Int]) throws -> MultiVectorRecipe {
             try run.write(
                 lines.map { row in
-                    let parts = rows[row].arrayValue ?? []
-                    return
-                        #"{"query_id": \#(parts[0].text()), "document_ids": \#(parts[1].text()), "scores": \#(parts[2].text())}"#
+                    let parts = (rows[row].arrayValue ?? []).map { $0.text() }
+                    return #"{"query_id": \#(parts[0]), "document_ids": \#(parts[1]), "scores": \#(parts[2])}"#
                 },
                 to: "kd.jsonl"
             )

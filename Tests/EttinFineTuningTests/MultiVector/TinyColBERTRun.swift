@@ -39,8 +39,9 @@ struct TinyColBERTRun {
         try MultiVectorRecipe(
             values: [
                 "model_name_or_path=\(folder.file("model"))", "train_dataset=\(folder.file("kd.jsonl"))",
-                "queries_dataset=\(folder.file("queries.jsonl"))", "documents_dataset=\(folder.file("documents.jsonl"))",
-                "output_dir=\(folder.file(output))", "embedding_size=16", "query_length=12", "document_length=24",
+                "queries_dataset=\(folder.file("queries.jsonl"))",
+                "documents_dataset=\(folder.file("documents.jsonl"))", "output_dir=\(folder.file(output))",
+                "embedding_size=16", "query_length=12", "document_length=24",
                 "per_device_train_batch_size=4", "num_train_epochs=2", "learning_rate=5e-3", "warmup_ratio=0.1",
                 "logging_steps=1", "save_steps=2", "report_to=none",
             ] + values

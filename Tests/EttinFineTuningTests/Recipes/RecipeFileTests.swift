@@ -32,7 +32,7 @@ struct RecipeFileTests {
     func parseSparse(file: String) throws {
         guard file.hasPrefix("sparse-") else { return }
         let recipe = try SparseRecipe(path: "\(Self.folder)/\(file)")
-        let losses = try DatasetLosses(recipe.settings) { node, _ in try SparseLosses.make(node) }
+        let losses = try DatasetLosses(recipe.settings, example: "SpladeLoss") { node, _ in try SparseLosses.make(node) }
         #expect(losses.all.allSatisfy { SparseLosses.notices($0).isEmpty })
         #expect(recipe.notices.allSatisfy { $0.hasPrefix("fp16 takes products in bfloat16") })
         #expect(recipe.arguments.outputFolder.hasPrefix("output/"))
@@ -48,7 +48,7 @@ struct RecipeFileTests {
         #expect(data.split == DatasetRecipe.Split(testSize: 1000, seed: 12, rows: 100_000))
         #expect(data.columns == ["query", "answer"] && data.select == nil)
         let objective = try SparseLosses.make(recipe.loss?.node)
-        #expect(objective.names == ["SpladeLoss", "SparseMultipleNegativesRankingLoss", "FlopsLoss"])
+        #expect(objective.names == ["SpladeLoss", "SparseMultipleNegativesRankingLoss"])
         #expect(objective.regularization?.queryWeight == 5e-5 && objective.regularization?.documentWeight == 3e-5)
         #expect(arguments.trainBatchSize == 16 && arguments.evaluationBatchSize == 16 && arguments.epochs == 1)
         #expect(arguments.learningRate == 2e-5 && arguments.usesBFloat16 && recipe.batchSampler == .noDuplicates)
@@ -86,5 +86,26 @@ struct RecipeFileTests {
         #expect(arguments.evaluation == .steps && arguments.evaluationSteps == .count(50))
         #expect(arguments.savingSteps == .count(50) && arguments.totalLimit == 1 && arguments.loggingSteps == .count(1))
         #expect(arguments.warmup == .fraction(0.05) && arguments.usesBFloat16 && arguments.accumulationSteps == 1)
+    }
+
+    @Test("the recipes of multi-vector models parse, and the model cards' script has the arguments of the script")
+    func multiVector() throws {
+        for file in try Self.names.get() where file.hasPrefix("colbert-") {
+            let recipe = try MultiVectorRecipe(path: "\(Self.folder)/\(file)")
+            _ = try MultiVectorLosses.make(recipe.loss?.node)
+            #expect(recipe.notices == [] && recipe.evaluator != nil && recipe.emptyTexts == .keep)
+            #expect(recipe.arguments.outputFolder.hasPrefix("output/"))
+        }
+        let recipe = try MultiVectorRecipe(path: "\(Self.folder)/colbert-kd-msmarco.yaml")
+        let arguments = recipe.arguments
+        #expect(recipe.model == "jhu-clsp/ettin-encoder-150m" && recipe.ways == 32 && recipe.embeddingSize == nil)
+        #expect(recipe.trainData.map(\.references) == [["lightonai/ms-marco-en-bge:train"]])
+        #expect(recipe.trainData[0].name != nil)
+        #expect(recipe.queriesData == ["lightonai/ms-marco-en-bge:queries"])
+        #expect(recipe.documentsData == ["lightonai/ms-marco-en-bge:documents"])
+        #expect(arguments.trainBatchSize == 16 && arguments.accumulationSteps == 1 && arguments.epochs == 1)
+        #expect(arguments.learningRate == 8e-5 && arguments.usesBFloat16 && arguments.warmup == .fraction(0.05))
+        #expect(arguments.loggingSteps == .count(10) && arguments.evaluation == .no)
+        #expect(arguments.saving == .steps && arguments.savingSteps == .count(500) && arguments.totalLimit == nil)
     }
 }

@@ -132,11 +132,21 @@ struct RerankerFineTuningTests {
         // What sigmoid there was is one still, and nothing of the classifier is left behind.
         let config = try run.json("modular/config.json")
         #expect(config["id2label"] == nil && config["sentence_transformers"] == nil)
-        // A bias has no place.
+        // A bias of the norm becomes part of the classifier's.
         let norm = try #require(modular.chain.modules[3] as? LayerNormModule)
         norm.norm.bias?.assign(.full([32], 0.5))
-        let error = #expect(throws: CheckpointError.self) { try modular.converted(to: .classification) }
-        #expect("\(try #require(error))".contains("\"norm.bias\""), "\(String(describing: error))")
+        let shifted = try modular.converted(to: .classification)
+        #expect(shifted.notices.count == 1, "\(shifted.notices)")
+        let wanted = try scores(modular, "shifted")
+        #expect(wanted != expected)
+        for (found, wanted) in zip(try scores(shifted.model, "folded"), wanted) { #expect(abs(found - wanted) < 1e-5) }
+        // Names of classes are lost, which is said.
+        let path = session.finalFolder + "/config.json"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let renamed = text.replacingOccurrences(of: "LABEL_0", with: "relevant")
+        try renamed.write(toFile: path, atomically: true, encoding: .utf8)
+        let named = try RerankerModel(folder: session.finalFolder).converted(to: .modular)
+        #expect(named.notices.contains { $0.contains("\"relevant\"") }, "\(named.notices)")
     }
 
     @Test("A recipe that asks for the other head converts the model that it begins with")
@@ -243,6 +253,19 @@ struct RerankerFineTuningTests {
         #expect(try run.json("new/final/config.json")["sentence_transformers"] == nil)
         let scores = try [old, new].map { try RerankingPipeline(folder: $0.finalFolder).predict(pairs).map(\.value) }
         #expect(scores[0] == scores[1])
+        // Version 5.3 obeys config.json of either layout.
+        let other = try run.train(
+            run.recipe(
+                "other",
+                "model_name_or_path=\(old.finalFolder)",
+                "max_steps=1",
+                "layout=6",
+                "activation_fn=torch.nn.modules.linear.Identity"
+            )
+        )
+        let path = try run.json("other/final/config.json")["sentence_transformers"]?["activation_fn"]
+        #expect(path == "torch.nn.modules.linear.Identity")
+        #expect(try RerankerModel(folder: other.finalFolder).activation == .identity)
     }
 
     struct Refusal: CustomStringConvertible {
@@ -255,11 +278,18 @@ struct RerankerFineTuningTests {
         "Data and values that do not fit are refused before anything is written",
         arguments: [
             Refusal(values: ["num_labels=3"], text: "measures rerankers of one score"),
-            Refusal(values: ["num_labels=3", "loss=MSELoss", "evaluator=null", "eval_strategy=no"], text: "num_labels 1"),
+            Refusal(
+                values: ["num_labels=3", "loss=MSELoss", "evaluator=null", "eval_strategy=no"],
+                text: "num_labels 1"
+            ),
             Refusal(values: ["data=train"], text: "3 columns of texts"),
             Refusal(values: ["data=lists"], text: "a column of lists"),
-            Refusal(values: ["data=uneven", "loss=LambdaLoss"], text: "line 2 column \"labels\": has 2 numbers; expected 1, one for each document"),
+            Refusal(
+                values: ["data=uneven", "loss=LambdaLoss"],
+                text: "line 2 column \"labels\": has 2 numbers; expected 1, one for each document"
+            ),
             Refusal(values: ["data=empty", "loss=LambdaLoss"], text: "is an empty list"),
+            Refusal(values: ["data=mixed"], text: "line 2 column \"document\": is a list, but other rows have a text"),
             Refusal(values: ["data=high"], text: "is 2.0; expected a label from 0.0 to 1.0"),
             Refusal(
                 values: ["data=high", "num_labels=2", "loss=CrossEntropyLoss", "evaluator=null", "eval_strategy=no"],
@@ -277,14 +307,24 @@ struct RerankerFineTuningTests {
     func refusals(_ refusal: Refusal) throws {
         let run = try TinyReranker()
         try run.write(
-            [["query": "a", "documents": ["b", "c"], "labels": [1, 0]], ["query": "a", "documents": ["b"], "labels": [1, 0]]],
+            [
+                ["query": "a", "documents": ["b", "c"], "labels": [1, 0]],
+                ["query": "a", "documents": ["b"], "labels": [1, 0]],
+            ],
             to: "uneven.jsonl"
         )
         try run.write(
             [["query": "a", "documents": ["b"], "labels": [1]], ["query": "a", "documents": [], "labels": []]],
             to: "empty.jsonl"
         )
-        try run.write((0..<4).map { ["query": "a", "document": "b", "label": JSONValue($0 == 3 ? 2 : 1)] }, to: "high.jsonl")
+        try run.write(
+            [["query": "a", "document": "b", "label": 1], ["query": "a", "document": ["b", "c"], "label": 0]],
+            to: "mixed.jsonl"
+        )
+        try run.write(
+            (0..<4).map { ["query": "a", "document": "b", "label": JSONValue($0 == 3 ? 2 : 1)] },
+            to: "high.jsonl"
+        )
         let values = refusal.values.map { value in
             guard value.hasPrefix("data=") else { return value }
             return "train_dataset=\(run.folder.file("\(value.dropFirst(5)).jsonl"))"

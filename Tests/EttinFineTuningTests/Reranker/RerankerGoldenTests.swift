@@ -79,8 +79,10 @@ struct RerankerGoldenTests {
         #expect(session.trainer.best?.batch == traces["cross"]?["best_checkpoint_step"]?.intValue)
         let logits = try #require(traces["cross"]?["final_scores_logits"]?.arrayValue).compactMap(\.doubleValue)
         let scored = try RerankingPipeline(folder: session.finalFolder).predict(
-            [TextPair("what is the capital of france", "paris is the capital of france"),
-                TextPair("what is the capital of france", "the cat sat on the mat")],
+            [
+                TextPair("what is the capital of france", "paris is the capital of france"),
+                TextPair("what is the capital of france", "the cat sat on the mat"),
+            ],
             activation: .identity
         )
         for (score, wanted) in zip(scored, logits) { #expect(abs(score.value - wanted) <= 1e-4, "\(scored)") }
@@ -99,7 +101,7 @@ struct RerankerGoldenTests {
             to: "pairs.jsonl"
         )
         let recipe = try run.recipe("run", "model_name_or_path=\(folder)", "loss=MSELoss")
-        let subject = try RerankerSubject(recipe, folder, isResumed: false)
+        let subject = try RerankerSubject(recipe, folder)
         let set = try TrainingColumns(TableOpening().open([run.folder.file("pairs.jsonl")]), readsLists: true)
         #expect(try subject.check(set) == [])
         subject.module.setRequiresGradient(true)

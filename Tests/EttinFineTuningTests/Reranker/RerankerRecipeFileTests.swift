@@ -1,7 +1,10 @@
+import EttinJSON
 import EttinModel
+import EttinRecipes
 import EttinTraining
 import Foundation
 import Testing
+import Torch
 
 @testable import EttinFineTuning
 

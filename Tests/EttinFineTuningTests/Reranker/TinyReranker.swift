@@ -16,16 +16,35 @@ struct TinyReranker {
     init(dropout: Double = 0) throws {
         run = try TinyRun(dropout: dropout)
         let rows = TinyRun.rows
-        try write(rows.flatMap { [["query": .string($0[0]), "document": .string($0[1]), "label": 1],
-            ["query": .string($0[0]), "document": .string($0[2]), "label": 0]] }, to: "pairs.jsonl")
-        try write(rows.prefix(6).map { ["query": .string($0[0]), "positive": [.string($0[1])],
-            "documents": [.string($0[2]), .string($0[1])]] }, to: "ranked.jsonl")
-        try write(rows.enumerated().map { index, row in
-            // Two documents or three.
-            let documents = [row[1], row[2]] + (index % 2 == 0 ? [rows[(index + 1) % rows.count][1]] : [])
-            return ["query": .string(row[0]), "documents": .array(documents.map { .string($0) }),
-                "labels": .array(documents.indices.map { $0 == 0 ? 1 : $0 == 1 ? 0 : 0.5 })]
-        }, to: "lists.jsonl")
+        try write(
+            rows.flatMap {
+                [
+                    ["query": .string($0[0]), "document": .string($0[1]), "label": 1],
+                    ["query": .string($0[0]), "document": .string($0[2]), "label": 0],
+                ]
+            },
+            to: "pairs.jsonl"
+        )
+        try write(
+            rows.prefix(6).map {
+                [
+                    "query": .string($0[0]), "positive": [.string($0[1])],
+                    "documents": [.string($0[2]), .string($0[1])],
+                ]
+            },
+            to: "ranked.jsonl"
+        )
+        try write(
+            rows.enumerated().map { index, row in
+                // Two documents or three.
+                let documents = [row[1], row[2]] + (index % 2 == 0 ? [rows[(index + 1) % rows.count][1]] : [])
+                return [
+                    "query": .string(row[0]), "documents": .array(documents.map { .string($0) }),
+                    "labels": .array(documents.indices.map { $0 == 0 ? 1 : $0 == 1 ? 0 : 0.5 }),
+                ]
+            },
+            to: "lists.jsonl"
+        )
     }
 
     /// Writes rows as JSON Lines.

@@ -114,6 +114,9 @@ import Testing
             )
         )
         #expect(
+            message { try columns([#"{"q": "a", "label": 1e39}"#]).checkRows() }.contains("a number that float32 holds")
+        )
+        #expect(
             message { try columns([#"{"q": "a", "label": 0.5}"#, #"{"q": "b"}"#]).checkRows() }.contains(
                 "line 2 column \"label\": is null"
             )

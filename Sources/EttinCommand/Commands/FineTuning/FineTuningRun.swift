@@ -29,6 +29,7 @@ enum FineTuningKind: String, CaseIterable {
     ///   - path: The recipe; nil where values alone make it.
     ///   - values: Values that replace those of the recipe.
     ///   - place: Where it is trained.
+    /// - Returns: The session.
     /// - Throws: Whatever reading the recipe, finding the device and preparing the run throw.
     func session(recipe path: String?, _ values: [String], _ place: DeviceOptions) throws -> FineTuningSession {
         switch self {

@@ -34,7 +34,8 @@ struct FinetuneReranker: ParsableCommand {
               ettin finetune reranker --model jhu-clsp/ettin-encoder-17m \\
                 --train labeled.jsonl --output output/reranker
               ettin finetune reranker recipe.yaml --dry-run
-              ettin finetune reranker recipe.yaml --lr 2e-5 --epochs 1 loss.pos_weight=5
+              ettin finetune reranker recipe.yaml --lr 2e-5 --epochs 1 \\
+                "loss={type: BinaryCrossEntropyLoss, pos_weight: 5}"
               ettin finetune reranker --model jhu-clsp/ettin-encoder-17m --head modular \\
                 --train scored.jsonl --output output/student loss=MSELoss
             """

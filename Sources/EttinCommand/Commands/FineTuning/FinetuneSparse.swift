@@ -23,7 +23,7 @@ struct FinetuneSparse: ParsableCommand {
               ettin finetune sparse --model jhu-clsp/ettin-encoder-17m \\
                 --train pairs.jsonl --output output/splade batch_sampler=no_duplicates
               ettin finetune sparse Recipes/finetune/sparse-nq.yaml --dry-run
-              ettin finetune sparse recipe.yaml loss.document_regularizer_weight=3e-4
+              ettin finetune sparse recipe.yaml --lr 2e-5 --epochs 1
             """
     )
 

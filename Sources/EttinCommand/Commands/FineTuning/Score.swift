@@ -5,6 +5,7 @@ import EttinFiles
 import EttinInference
 import EttinJSON
 import EttinModel
+import EttinReports
 import Torch
 
 /// The command `ettin score`.
@@ -116,7 +117,10 @@ struct Score: ParsableCommand {
     }
 
     func run() throws {
-        if writesFile { try AtomicFile.checkPlace(output) }
+        if writesFile {
+            try AtomicFile.checkPlace(output)
+            try refuseInput()
+        }
         let table = try ScoringTable(
             FineTuningData.table([data]),
             columns: columns?.elements,
@@ -139,7 +143,7 @@ struct Score: ParsableCommand {
         let file = try writesFile ? scoreFile(table, content, folder, options) : nil
         if let file, file.isComplete {
             Diagnostics.note("\(output) is already complete: \(table.rows.count) rows")
-            return try report(.init(), content, table, seconds: 0)
+            return try report(.init(), content, table, keptRows: table.rows.count, isComplete: true, seconds: 0)
         }
         if let file, file.keptRows > 0 {
             Diagnostics.note("resuming behind row \(file.keptRows) of \(table.rows.count)")
@@ -174,7 +178,16 @@ struct Score: ParsableCommand {
             try StandardOutput.write { output in done = try score { try output.line(utf8: $0.dropLast()) } }
         }
         progress.finish()
-        try report(done, content, table, seconds: (ContinuousClock.now - begin) / .seconds(1))
+        let seconds = (ContinuousClock.now - begin) / .seconds(1)
+        try report(done, content, table, keptRows: file?.keptRows ?? 0, isComplete: false, seconds: seconds)
+    }
+
+    /// That the output replaces none of the data.
+    private func refuseInput() throws {
+        guard FilePath.exists(output) else { return }
+        let (input, output) = (RelativeLink.resolved(data), RelativeLink.resolved(output))
+        guard output == input || output.hasPrefix(input + "/") else { return }
+        throw ValidationError("--output is \(self.output), a file of the data; expected another")
     }
 
     /// The file, with what its lines depend on.
@@ -200,16 +213,18 @@ struct Score: ParsableCommand {
         _ done: TableScoring.Progress,
         _ content: ScoringTable.Content,
         _ table: ScoringTable,
+        keptRows: Int,
+        isComplete: Bool,
         seconds: Double
     ) throws {
         let rate = seconds > 0 ? Double(done.scoredPairs) / seconds : 0
         if done.truncatedPairs > 0 {
             Diagnostics.note("truncated \(done.truncatedPairs) of \(done.scoredPairs) pairs")
         }
-        if done.rows > 0 {
+        if !isComplete {
             let place = writesFile ? " to \(output)" : ""
             Diagnostics.note(
-                "wrote \(table.rows.count) rows\(place): \(done.scoredPairs) pairs scored, "
+                "wrote \(table.rows.count - keptRows) rows\(place): \(done.scoredPairs) pairs scored, "
                     + "\(rate.rounded(toPlaces: 1)) pairs/s"
             )
         }
