@@ -24,14 +24,13 @@ package struct TableScoring {
     /// - Parameters:
     ///   - pipeline: The reranker; pairs that are too long are truncated on the side that its tokenizer says.
     ///   - maxTokens: Maximum number of tokens per pair; nil for what the model's files say.
-    /// - Throws: ``EvaluationError`` for a maximum that is more than those say.
+    /// - Throws: `InferenceError` for a maximum that is more than those say.
     package init(_ pipeline: RerankingPipeline, maxTokens: Int? = nil) throws {
         let limit = pipeline.preparer.limit
         if let maxTokens, !(1...limit).contains(maxTokens) {
-            throw EvaluationError(
-                .invalidOption,
-                file: "--max-length",
-                found: "is \(maxTokens)",
+            throw InferenceError.invalidOption(
+                name: "max-length",
+                found: "\(maxTokens)",
                 expected: "1 to \(limit), the most tokens that the model and its tokenizer take"
             )
         }

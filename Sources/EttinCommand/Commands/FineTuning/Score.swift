@@ -198,13 +198,14 @@ struct Score: ParsableCommand {
         _ options: ComputeOptions
     ) throws -> ScoreFile {
         let header: JSONObject = [
-            "model": .string(try MiningCache.fingerprint(ofFolder: folder)), "data": .string(content.fingerprint),
             "columns": .array(table.columnNames.map(JSONValue.string)), "column": .string(column),
             "shard": .string(shard), "activation": .string(activation.rawValue),
             "prompt": prompt.map(JSONValue.string) ?? .null, "prompt_name": promptName.map(JSONValue.string) ?? .null,
             "max_length": maxLength.map { JSONValue($0) } ?? .null,
             "max_batch_tokens": JSONValue(batches.maxBatchTokens),
             "dtype": options.dtype.map { .string($0.rawValue) } ?? .null, "device": .string("\(options.device)"),
+            // After the options, which say why the rest differs.
+            "model": .string(try MiningCache.fingerprint(ofFolder: folder)), "data": .string(content.fingerprint),
         ]
         return try ScoreFile(path: output, header: header, rowCount: table.rows.count, resumes: resume)
     }
