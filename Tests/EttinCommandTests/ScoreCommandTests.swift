@@ -62,7 +62,11 @@ struct ScoreCommandTests {
             try Command.fail(call + ["-o", file, "--resume"], saying: "\"shard\" of the run that wrote it is \"0/2\"")
             // Neither the data nor what another program wrote is taken for the output of a run.
             let bytes = try folder.read("pairs.jsonl")
-            try Command.fail(call + ["-o", folder.file("pairs.jsonl")], code: 64, saying: "a file of the data; expected another")
+            try Command.fail(
+                call + ["-o", folder.file("pairs.jsonl")],
+                code: 64,
+                saying: "a file of the data; expected another"
+            )
             #expect(try folder.read("pairs.jsonl") == bytes)
             try Data(bytes).write(to: URL(filePath: folder.file("other.jsonl")))
             try Command.fail(

@@ -98,9 +98,6 @@ final class SparseSubject: FineTuningSubject {
 
     func cache(ofDataset name: String?) -> GradientCacheSettings? { objectives(name).cache }
 
-    /// Weights of the whole vocabulary, the tokens that they come from, their gradients and a copy, of 4 bytes each.
-    var rowBytes: Double { 16 * Double(model.dimensions) }
-
     func check(_ set: TrainingColumns) throws -> [String] {
         let objective = objectives(set.dataset)
         let notices = try objective.check(

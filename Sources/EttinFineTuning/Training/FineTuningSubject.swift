@@ -38,9 +38,6 @@ package protocol FineTuningSubject: AnyObject {
     /// How the passes for a loss are cut, for the plan's estimate of memory; nil for one pass.
     func cache(ofDataset name: String?) -> GradientCacheSettings?
 
-    /// Bytes that an update holds for each text, whatever it is cut into, for the plan's estimate of memory.
-    var rowBytes: Double { get }
-
     /// The table that is trained on, given the rows that the recipe has selected.
     ///
     /// - Throws: What reading other tables throws.
@@ -118,7 +115,6 @@ extension FineTuningSubject {
     package var readsLists: Bool { false }
     package var layout: ModuleLayout? { nil }
     package var library: String? { nil }
-    package var rowBytes: Double { 0 }
     package var loggedSettings: [(key: String, value: Double)] { [] }
     package var rowBytes: Double { 0 }
 

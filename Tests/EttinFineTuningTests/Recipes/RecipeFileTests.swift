@@ -32,7 +32,8 @@ struct RecipeFileTests {
     func parseSparse(file: String) throws {
         guard file.hasPrefix("sparse-") else { return }
         let recipe = try SparseRecipe(path: "\(Self.folder)/\(file)")
-        let losses = try DatasetLosses(recipe.settings, example: "SpladeLoss") { node, _ in try SparseLosses.make(node) }
+        let losses = try DatasetLosses(recipe.settings, example: "SpladeLoss") { node, _ in try SparseLosses.make(node)
+        }
         #expect(losses.all.allSatisfy { SparseLosses.notices($0).isEmpty })
         #expect(recipe.notices.allSatisfy { $0.hasPrefix("fp16 takes products in bfloat16") })
         #expect(recipe.arguments.outputFolder.hasPrefix("output/"))
