@@ -218,7 +218,7 @@ struct MultiVectorFineTuningTests {
             (["layout=6"], "PyLate's layout"), (["documents_dataset="], "documents_dataset"),
             (["queries_dataset=", "documents_dataset="], "queries_dataset and documents_dataset"),
             (["loss=Contrastive"], "lists in the column \"documents\""),
-            (["evaluator={type: RerankingEvaluator}", "eval_strategy=steps"], "RerankingEvaluator"),
+            (["evaluator={type: RerankingEvaluator}", "eval_strategy=steps"], "measures embedding models"),
             (["empty_texts=refuse", "documents_dataset=queries.jsonl"], "\"document_id\" and \"text\""),
         ] as [([String], String)]
     )
