@@ -221,8 +221,10 @@ public final class ModernBERT: Module, PretrainedModel {
         var kept: [Tensor] = []
         let trainedLayers = training?.recomputesActivations == true ? self.trainedLayers : nil
         let embeddings = self.embeddings
+        // Recomputed embeddings add to a tied weight after the output layer has, and not its sum with theirs: another order,
+        // which slices may take.
         var xTD =
-            trainedLayers == nil
+            trainedLayers == nil || training?.isSlice == false
             ? embeddings(ids, training: training)
             : recomputed(ids, hasTrainedParameters: !embeddings.trainedParameters.isEmpty) {
                 embeddings($0, training: training)
