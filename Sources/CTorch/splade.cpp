@@ -144,20 +144,27 @@ struct SpladePooled : torch::autograd::Function<SpladePooled> {
                      context->saved_data["is_sum"].toBool(), context->saved_data["logarithms"].toInt()};
         const bool hasBias = context->saved_data["has_bias"].toBool();
         Wanted to{};
+        bool isKept = false;
         if (context->needs_input_grad(0)) to.hidden = at::empty_like(of.hidden);
         if (context->needs_input_grad(1)) {
-            // A second matrix of this size, beside the gradient that the weight has, would be the largest there is.
+            // A second matrix of this size, beside the gradient that the weight has, would be the largest there is. One
+            // that is made is the weight's at once, so that embeddings that are tied to it find it.
             const at::Tensor &existing = of.weight.grad();
             to.addsToWeight = of.weight.is_leaf() && existing.defined() && existing.is_contiguous() &&
                               existing.scalar_type() == at::kFloat;
             to.weight = to.addsToWeight ? existing : at::empty_like(of.weight);
+            isKept = of.weight.is_leaf() && (to.addsToWeight || !existing.defined());
         }
         if (hasBias && context->needs_input_grad(2)) to.bias = at::empty_like(of.bias);
         const at::Tensor gradient = above[0].to(at::kFloat).contiguous();
         of.isSum ? addGradientsOfSums(of, gradient, to) : runBackward(of, gradient, to);
         variable_list gradients(7);
         gradients[0] = to.hidden;
-        if (!to.addsToWeight) gradients[1] = to.weight;
+        if (!isKept) {
+            gradients[1] = to.weight;
+        } else if (!to.addsToWeight) {
+            of.weight.mutable_grad() = to.weight;
+        }
         gradients[2] = to.bias;
         return gradients;
     }

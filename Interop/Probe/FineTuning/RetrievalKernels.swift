@@ -84,7 +84,8 @@ private func steps(
     let half = sizes.sequences / 2
     func step(_ index: Int) throws -> Double {
         try withRecovery {
-            let training = DropoutContext(step: index, recomputesActivations: recomputes)
+            var training = DropoutContext(step: index, recomputesActivations: recomputes)
+            training.isSlice = true
             let hidden = model.trunk(batch, training: training, precision: precision)
             let pooled = model.spladePooled(hidden, of: batch, training: training, rule: SpladePoolingRule())
             let (queries, documents) = (
