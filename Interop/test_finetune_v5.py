@@ -6,9 +6,9 @@ batches of 5.3 have another order, so runs are compared with version 6 (test_fin
 
 import finetune_original_sparse as sparse
 import pytest
-from descendants import TEXTS, close, embeddings, weights
+from descendants import TEXTS, close, embeddings
 from finetune_original import Original
-from finetune_runs import CARD, Ours, OursSparse, Place
+from finetune_runs import CARD, Ours, OursSparse, Place, weights
 from sentence_transformers import SentenceTransformer, SparseEncoder
 
 MODELS = {"encoder": "mean", "decoder": "lasttoken"}
