@@ -61,15 +61,6 @@ def embeddings(*arguments):
     return numpy.array([line["embedding"] for line in lines("embed", *arguments)], dtype="float64")
 
 
-def weights(folder, found=TEXTS, *flags):
-    """[texts, vocabulary] of `ettin sparse`."""
-    width = json.loads((Path(folder) / "config.json").read_text())["vocab_size"]
-    matrix = numpy.zeros((len(found), width))
-    for row, values in zip(matrix, lines("sparse", folder, *found, "--truncate", *flags)):
-        row[values["indices"]] = values["values"]
-    return matrix
-
-
 def kind(folder):
     return json.loads(ettin("info", folder, "--json"))["kind"]
 

@@ -7,7 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from descendants import ETTIN, checkpoint
+import numpy
+from descendants import ETTIN, TEXTS, checkpoint, lines
 from finetune_original import checkpoints, entries
 
 PROBE = os.path.join(os.environ.get("ETTIN_BIN_DIR", ".build/release"), "ettin-probe")
@@ -175,6 +176,15 @@ class OursColBERT(Ours):
     """A finished run of `ettin finetune colbert`."""
 
     kind = "colbert"
+
+
+def weights(folder, found=TEXTS, *flags):
+    """[texts, vocabulary] of `ettin sparse`."""
+    width = json.loads((Path(folder) / "config.json").read_text())["vocab_size"]
+    matrix = numpy.zeros((len(found), width))
+    for row, values in zip(matrix, lines("sparse", folder, *found, "--truncate", *flags)):
+        row[values["indices"]] = values["values"]
+    return matrix
 
 
 def expect_same_run(first, second):

@@ -12,9 +12,9 @@ import time
 import finetune_original as original
 import pytest
 import torch
-from descendants import TEXTS, checkpoint, close, json_lines, weights
+from descendants import TEXTS, checkpoint, close, json_lines
 from finetune_original_sparse import Original
-from finetune_runs import OursSparse, Place, batches, expect_same_run, write
+from finetune_runs import OursSparse, Place, batches, expect_same_run, weights, write
 from huggingface_hub import ModelCard
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sparse_encoder.evaluation import (

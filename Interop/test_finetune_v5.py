@@ -7,9 +7,9 @@ batches of 5.3 have another order, so runs are compared with version 6 (test_fin
 import finetune_original_sparse as sparse
 import finetune_reranker_runs as reranker_runs
 import pytest
-from descendants import PAIRS, TEXTS, close, embeddings, weights
+from descendants import PAIRS, TEXTS, close, embeddings
 from finetune_original import Original
-from finetune_runs import CARD, Ours, OursSparse, Place
+from finetune_runs import CARD, Ours, OursSparse, Place, weights
 from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
 MODELS = {"encoder": "mean", "decoder": "lasttoken"}

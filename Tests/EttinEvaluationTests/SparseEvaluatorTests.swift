@@ -183,6 +183,15 @@ struct SparseEvaluatorTests {
             )
         )
         #expect(try labels.evaluate(Self.model).suffix(2).map(\.key) == ["active_dims", "sparsity_ratio"])
+        let repeated = try SparseVectorEvaluator(
+            BinaryClassificationEvaluator(
+                sentences1: TextColumn(["q0", "d0"]),
+                sentences2: TextColumn(["d0", "d0"]),
+                labels: NumberColumn([1, 0])
+            )
+        )
+        // Each text counts once: two weights and three.
+        #expect(try repeated.evaluate(Self.model).value("active_dims") == 2.5)
         let truncated = try SparseVectorEvaluator(
             TripletEvaluator(
                 anchors: TextColumn(["q0"]),

@@ -1,3 +1,4 @@
+import EttinFiles
 import EttinInference
 import EttinModel
 
@@ -9,6 +10,8 @@ final class WidenedVectors: TextVectors, LimitedVectors {
     private let groups: [String]
     private let group: (_ call: Int, _ role: TextRole?) -> Int
     private var callCount = 0
+    /// The texts that were counted, where each counts once; nil where each counts as often as it is asked for.
+    private var countedTexts: Set<ExactName>?
     private var counts: [(texts: Int, weights: Int)]
 
     /// Values of vectors that exist at a time, 64 MB.
@@ -19,14 +22,17 @@ final class WidenedVectors: TextVectors, LimitedVectors {
     /// - Parameters:
     ///   - model: What computes.
     ///   - maxActiveDimensions: Maximum number of weights per text; nil for what the model says.
+    ///   - countsTextsOnce: Whether a text that is asked for again is not counted again.
     ///   - groups: The names of the groups of texts whose weights are counted; an empty one is that of all.
     ///   - group: The number of the group of texts, by how often texts were asked for before and what they are.
     init(
         _ model: any SparseTextVectors,
         maxActiveDimensions: Int?,
+        countsTextsOnce: Bool = false,
         groups: [String],
         group: @escaping (_ call: Int, _ role: TextRole?) -> Int
     ) {
+        countedTexts = countsTextsOnce ? [] : nil
         self.model = model
         self.maxActiveDimensions = maxActiveDimensions
         self.groups = groups
@@ -62,10 +68,16 @@ final class WidenedVectors: TextVectors, LimitedVectors {
         )
         let place = group(callCount, role)
         callCount += 1
-        counts[place].texts += vectors.count
-        counts[place].weights += vectors.vectors.reduce(0) { $0 + $1.count }
-        let values = vectors.vectors.flatMap { $0.widened(to: vectors.dimensions) }
-        return TextEmbeddings(values: values, dimensions: vectors.dimensions, isTruncated: vectors.isTruncated)
+        for (text, vector) in zip(texts, vectors.vectors) {
+            guard countedTexts?.insert(ExactName(text)).inserted != false else { continue }
+            counts[place].texts += 1
+            counts[place].weights += vector.count
+        }
+        return TextEmbeddings(
+            values: vectors.vectors.flatMap { $0.widened(to: vectors.dimensions) },
+            dimensions: vectors.dimensions,
+            isTruncated: vectors.isTruncated
+        )
     }
 
     /// How many weights are not 0 in each group.

@@ -12,6 +12,7 @@ public final class SparseVectorEvaluator: Evaluator {
     private let base: any SupplementedEvaluator
     private let typeName: String
     private let maxActiveDimensions: Int?
+    private let countsTextsOnce: Bool
     private let groups: [String]
     private let group: (_ call: Int, _ role: TextRole?) -> Int
 
@@ -19,6 +20,7 @@ public final class SparseVectorEvaluator: Evaluator {
         _ base: any SupplementedEvaluator,
         _ typeName: String,
         _ maxActiveDimensions: Int?,
+        countsTextsOnce: Bool = false,
         groups: [String],
         group: @escaping (_ call: Int, _ role: TextRole?) -> Int
     ) throws {
@@ -26,6 +28,7 @@ public final class SparseVectorEvaluator: Evaluator {
         self.base = base
         self.typeName = typeName
         self.maxActiveDimensions = maxActiveDimensions
+        self.countsTextsOnce = countsTextsOnce
         self.groups = groups
         self.group = group
     }
@@ -41,14 +44,16 @@ public final class SparseVectorEvaluator: Evaluator {
         try self.init(base, "SparseTripletEvaluator", maxActiveDimensions, groups: groups) { call, _ in call % 3 }
     }
 
-    /// Measures pairs that belong together or not, with figures of all texts.
+    /// Measures pairs that belong together or not, with figures of all different texts.
     ///
     /// - Parameters:
     ///   - base: The evaluator.
     ///   - maxActiveDimensions: Maximum number of weights per text; nil for what the model says.
     /// - Throws: ``EvaluationError`` for a maximum below 1.
     public convenience init(_ base: BinaryClassificationEvaluator, maxActiveDimensions: Int? = nil) throws {
-        try self.init(base, "SparseBinaryClassificationEvaluator", maxActiveDimensions, groups: [""]) { _, _ in 0 }
+        let name = "SparseBinaryClassificationEvaluator"
+        // The original encodes each text once.
+        try self.init(base, name, maxActiveDimensions, countsTextsOnce: true, groups: [""]) { _, _ in 0 }
     }
 
     /// Measures scores of pairs, with figures of all texts.
@@ -88,7 +93,13 @@ public final class SparseVectorEvaluator: Evaluator {
     /// - Returns: The metrics, each with the name of the evaluator in front.
     /// - Throws: As the evaluator of vectors; ``EvaluationError`` for one that truncates vectors or changes their numbers.
     public func evaluate(_ model: any SparseTextVectors, at place: EvaluationPlace? = nil) throws -> [Metric] {
-        let vectors = WidenedVectors(model, maxActiveDimensions: maxActiveDimensions, groups: groups, group: group)
+        let vectors = WidenedVectors(
+            model,
+            maxActiveDimensions: maxActiveDimensions,
+            countsTextsOnce: countsTextsOnce,
+            groups: groups,
+            group: group
+        )
         let supplement = EvaluatorSupplement(
             typeName: typeName,
             settings: sparseSettings(maxActiveDimensions),
