@@ -43,9 +43,12 @@ class Task:
             return plain
         return model_folder(self.model, options.size, plain, texts_folder(ettin, options.work, texts_of_rows()))
 
-    def requests(self, options):
-        """What each row is called, with its request."""
-        return self.rows(options)
+    def requests(self, options, folder):
+        """What each row is called, with its request, whose ids are those of the model."""
+        # PyLate cuts the vocabulary to that of the tokenizer.
+        size = json.loads((folder / "config.json").read_text())["vocab_size"]
+        for title, request in self.rows(options):
+            yield title, request | {"columns": [[[id % size for id in ids] for ids in column] for column in request["columns"]]}
 
 
 def sequences(count, shortest, longest, mean, seed=SEED):
@@ -261,7 +264,7 @@ def main():
             with contextlib.ExitStack() as stack:
                 comparison = Comparison(options, task, dtype, folder, stack.enter_context(open(os.devnull, "w")))
                 stack.callback(comparison.close)
-                results += [comparison.run(title, request) for title, request in task.requests(options)]
+                results += [comparison.run(title, request) for title, request in task.requests(options, folder)]
     print(table(results, options))
     print(verdict(results))
     if options.json:
