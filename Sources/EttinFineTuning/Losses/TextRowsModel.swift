@@ -69,13 +69,14 @@ extension TextRowsModel {
         try withRecovery {
             let cache = GradientCache(columns, settings, rowCount: rowCount(of:), route: route(of:))
             guard let last = cache.slices.last else { return 0 }
-            // The last slice keeps its activations and is not replayed.
-            let others = cache.slices.dropLast()
+            // The last slice keeps its activations and is not replayed. Without cuts, slices are ways of their own through
+            // the model, and all keep theirs.
+            let (kept, others) = settings == nil ? (cache.slices[...], []) : ([last], cache.slices.dropLast())
             let before = cache.rowsWithoutGradients(of: others, self, dropout: dropout, precision: precision)
-            let replayed = cache.rows(of: last, self, dropout: dropout, precision: precision)
+            let replayed = kept.map { cache.rows(of: $0, self, dropout: dropout, precision: precision) }
             // What the first pass left does not fit the slices, whose memory is to be all that is held.
             if !others.isEmpty { TorchRuntime.releaseKeptMemory() }
-            let leaves = cache.columns(Tensor.concatenate(before + [replayed.detached()]))
+            let leaves = cache.columns(Tensor.concatenate(before + replayed.map { $0.detached() }))
             for leaf in leaves { leaf.setRequiresGradient(true) }
             let value = try loss(leaves) * weight
             guard value.isFinite else { return value }
@@ -83,7 +84,7 @@ extension TextRowsModel {
             func gradient(of slice: GradientCache.Slice) -> Tensor {
                 gradients.narrowed(along: 0, from: slice.rows.lowerBound, count: slice.rows.count)
             }
-            if replayed.requiresGradient { replayed.backward(gradient(of: last)) }
+            for (slice, rows) in zip(kept, replayed) where rows.requiresGradient { rows.backward(gradient(of: slice)) }
             for slice in others {
                 try Task.checkCancellation()
                 let replayed = cache.rows(of: slice, self, dropout: dropout, precision: precision)
