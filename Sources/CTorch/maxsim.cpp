@@ -1,6 +1,6 @@
-// MaxSim of packed rows in a training pass. Of each largest product the document's row is kept, so that no products are:
-// the gradient is a gather. The CPU has kernels for float32 (kernels/maxsim.inc.h); everything else composes libtorch's
-// operators, a query at a time.
+// MaxSim of packed rows in a training pass. Of each largest product the document's row is kept, so that no products
+// are: the gradient is a gather. The CPU has kernels for float32 (kernels/maxsim.inc.h); everything else composes
+// libtorch's operators, a query at a time.
 #include "guard.h"
 #include "retrieval.h"
 

@@ -1,5 +1,5 @@
-// SPLADE's pooling in a training pass: no logits are kept. Of maxima the rows they belong to are, so that their gradient is
-// a gather; those of sums are computed again, a block of the vocabulary for some rows at a time.
+// SPLADE's pooling in a training pass: no logits are kept. Of maxima the rows they belong to are, so that their gradient
+// is a gather; those of sums are computed again, a block of the vocabulary for some rows at a time.
 #include "guard.h"
 #include "products.h"
 #include "retrieval.h"
@@ -25,8 +25,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Logits of sums that exist at a time: 32 MB in float32.
-constexpr int64_t blockRows = 2048, blockColumns = 4096;
+// Logits of sums that exist at a time: 8 MB in float32.
+constexpr int64_t blockRows = 1024, blockColumns = 2048;
 
 const float *floats(const at::Tensor &tensor) { return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr; }
 

@@ -157,8 +157,8 @@ CTStatus ct_autograd_clear_gradient(CTTensor *tensor);
 CTStatus ct_autograd_detached(const CTTensor *tensor, CTTensor **out);
 // Computes outputs from one or two inputs (the second may be null) without keeping what lies between: `body` is called
 // now, without recording, and once more when gradients are taken, recording. It writes two new handles, which it hands
-// over; without a second output, only the first, and so does this function. `release(context)` runs when it will not be called again. `trains`: `body` reads leaves that require gradients,
-// which it is called for even where no input does.
+// over; without a second output, only the first, and so does this function. `release(context)` runs when it will not be
+// called again. `trains`: `body` reads leaves that require gradients, which it is called for even where no input does.
 CTStatus ct_autograd_recomputed(const CTTensor *first, const CTTensor *second, bool trains,
                                 CTStatus (*body)(void *context, CTTensor *first, CTTensor *second, CTTensor **out1,
                                                  CTTensor **out2),
