@@ -187,18 +187,15 @@ final class EmbeddingSubject: FineTuningSubject {
             }
             model.settings.truncateDimension = size
         }
-        for (name, text) in recipe.modelPrompts { model.settings.prompts[name] = text }
-        if let name = recipe.defaultPromptName {
-            guard model.settings.prompts[name] != nil || ["query", "document"].contains(name) else {
-                throw TrainingError(
-                    .invalidOption,
-                    "default_prompt_name",
-                    found: "is \(quoted(name))",
-                    expected: "a name of model_prompts, or of a prompt of \(recipe.model)"
-                )
-            }
-            model.settings.defaultPromptName = name
-        }
+        let prompts = SavedPrompts(
+            prompts: recipe.modelPrompts,
+            defaultName: recipe.defaultPromptName,
+            model: recipe.model
+        )
+        (model.settings.prompts, model.settings.defaultPromptName) = try prompts.added(
+            to: model.settings.prompts,
+            default: model.settings.defaultPromptName
+        )
         return model
     }
 }

@@ -159,18 +159,15 @@ struct MultiVectorBuilding {
     private func settings(_ found: MultiVectorSettings, positions: Int) throws -> MultiVectorSettings {
         var settings = MultiVectorSettings()
         settings.layout = .pylate
-        settings.prompts = found.prompts.merging(recipe.modelPrompts) { $1 }
-        settings.defaultPromptName = recipe.defaultPromptName ?? found.defaultPromptName
-        if let name = recipe.defaultPromptName, settings.prompts[name] == nil,
-            !["query", "document"].contains(name)
-        {
-            throw TrainingError(
-                .invalidOption,
-                "default_prompt_name",
-                found: "is \(quoted(name))",
-                expected: "a name of model_prompts, or of a prompt of \(recipe.model)"
-            )
-        }
+        let prompts = SavedPrompts(
+            prompts: recipe.modelPrompts,
+            defaultName: recipe.defaultPromptName,
+            model: recipe.model
+        )
+        (settings.prompts, settings.defaultPromptName) = try prompts.added(
+            to: found.prompts,
+            default: found.defaultPromptName
+        )
         let isModel = found.layout == .pylate
         settings.queryPrefix = recipe.queryPrefix ?? (isModel ? found.queryPrefix : "[Q] ")
         settings.documentPrefix = recipe.documentPrefix ?? (isModel ? found.documentPrefix : "[D] ")

@@ -223,18 +223,12 @@ extension RerankerRecipe {
                 (model, notices) = (converted.model, notices + converted.notices)
             }
         }
-        for (name, text) in modelPrompts { model.settings.prompts[name] = text }
-        if let name = defaultPromptName {
-            guard model.settings.prompts[name] != nil else {
-                throw TrainingError(
-                    .invalidOption,
-                    "default_prompt_name",
-                    found: "is \(quoted(name))",
-                    expected: "a name of model_prompts, or of a prompt of \(settings.model)"
-                )
-            }
-            model.settings.defaultPromptName = name
-        }
+        let prompts = SavedPrompts(prompts: modelPrompts, defaultName: defaultPromptName, model: settings.model)
+        (model.settings.prompts, model.settings.defaultPromptName) = try prompts.added(
+            to: model.settings.prompts,
+            default: model.settings.defaultPromptName,
+            roles: []
+        )
         try model.check(givenLayout ?? (model.head == .modular ? .version6 : .version5))
         return (model, notices)
     }

@@ -215,18 +215,15 @@ final class SparseSubject: FineTuningSubject {
         if let length = recipe.maxSequenceLength { model.maxSequenceLength = length }
         if let similarity = recipe.similarity { model.settings.similarity = similarity }
         if let count = recipe.maxActiveDimensions { model.settings.maxActiveDimensions = count }
-        for (name, text) in recipe.modelPrompts { model.settings.prompts[name] = text }
-        if let name = recipe.defaultPromptName {
-            guard model.settings.prompts[name] != nil || ["query", "document"].contains(name) else {
-                throw TrainingError(
-                    .invalidOption,
-                    "default_prompt_name",
-                    found: "is \(quoted(name))",
-                    expected: "a name of model_prompts, or of a prompt of \(recipe.model)"
-                )
-            }
-            model.settings.defaultPromptName = name
-        }
+        let prompts = SavedPrompts(
+            prompts: recipe.modelPrompts,
+            defaultName: recipe.defaultPromptName,
+            model: recipe.model
+        )
+        (model.settings.prompts, model.settings.defaultPromptName) = try prompts.added(
+            to: model.settings.prompts,
+            default: model.settings.defaultPromptName
+        )
         return model
     }
 }

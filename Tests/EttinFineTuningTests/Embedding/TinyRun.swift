@@ -89,16 +89,30 @@ struct TinyRun {
     /// - Throws: What the session throws.
     @discardableResult
     func train(_ recipe: EmbeddingRecipe, steps: Int = .max) throws -> FineTuningSession {
-        var options = FineTuningSession.Options()
-        var count = 0
-        options.shouldStop = {
-            count += 1
-            return count > steps
-        }
-        let session = try FineTuningSession(recipe, options)
-        _ = try session.run()
-        return session
+        try trained(steps: steps) { try FineTuningSession(recipe, $0) }
     }
 
     func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(filePath: folder.file(name))) }
+}
+
+/// Runs a session.
+///
+/// - Parameters:
+///   - steps: After how many steps the run is asked to stop.
+///   - make: Makes the session.
+/// - Returns: The session.
+/// - Throws: What the session throws.
+func trained(
+    steps: Int,
+    _ make: (FineTuningSession.Options) throws -> FineTuningSession
+) throws -> FineTuningSession {
+    var options = FineTuningSession.Options()
+    var count = 0
+    options.shouldStop = {
+        count += 1
+        return count > steps
+    }
+    let session = try make(options)
+    _ = try session.run()
+    return session
 }

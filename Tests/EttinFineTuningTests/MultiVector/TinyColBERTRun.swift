@@ -58,15 +58,7 @@ struct TinyColBERTRun {
 
     @discardableResult
     func train(_ recipe: MultiVectorRecipe, steps: Int = .max) throws -> FineTuningSession {
-        var options = FineTuningSession.Options()
-        var count = 0
-        options.shouldStop = {
-            count += 1
-            return count > steps
-        }
-        let session = try FineTuningSession(recipe, options)
-        _ = try session.run()
-        return session
+        try trained(steps: steps) { try FineTuningSession(recipe, $0) }
     }
 
     func bytes(_ name: String) throws -> Data { try base.bytes(name) }

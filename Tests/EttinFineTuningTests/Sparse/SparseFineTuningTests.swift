@@ -32,15 +32,7 @@ struct SparseFineTuningTests {
 
     @discardableResult
     private func train(_ recipe: SparseRecipe, steps: Int = .max) throws -> FineTuningSession {
-        var options = FineTuningSession.Options()
-        var count = 0
-        options.shouldStop = {
-            count += 1
-            return count > steps
-        }
-        let session = try FineTuningSession(recipe, options)
-        _ = try session.run()
-        return session
+        try trained(steps: steps) { try FineTuningSession(recipe, $0) }
     }
 
     private func json(_ path: String) throws -> JSONValue {

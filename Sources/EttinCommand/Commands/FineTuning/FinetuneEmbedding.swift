@@ -1,5 +1,4 @@
 import ArgumentParser
-import EttinModel
 
 /// The command `ettin finetune embedding`.
 struct FinetuneEmbedding: ParsableCommand {
@@ -36,25 +35,11 @@ struct FinetuneEmbedding: ParsableCommand {
 
     @OptionGroup var arguments: FinetuneArguments
 
-    @Option(
-        help: ArgumentHelp(
-            "Layout of the folders: 5, which every version of sentence-transformers reads, or 6 (default: 5).",
-            valueName: "version"
-        )
-    )
-    var layout: String?
-
+    @OptionGroup var layout: LayoutOption
     @OptionGroup var place: DeviceOptions
     @OptionGroup var json: JSONOption
 
-    func validate() throws {
-        if let layout, ModuleLayout(rawValue: layout) == nil {
-            throw ValidationError("--layout is \"\(layout)\"; expected 5 or 6")
-        }
-    }
-
     func run() throws {
-        let layouts = layout.map { ["layout=\($0)"] } ?? []
-        try FineTuningRun(arguments, place, json).run(.embedding, arguments.values + layouts)
+        try FineTuningRun(arguments, place, json).run(.embedding, arguments.values + layout.values)
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import EttinJSON
+import EttinModel
 
 /// The commands `ettin finetune …`.
 struct FinetuneGroup: ParsableCommand {
@@ -91,5 +92,26 @@ struct FinetuneArguments: ParsableArguments {
         let files = words.filter { !$0.contains("=") }
         guard files.count > 1 else { return }
         throw ValidationError("\"\(files[1])\" is neither the recipe nor an override; expected key=value")
+    }
+}
+
+/// The layout of the folders that a run writes.
+struct LayoutOption: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Layout of the folders: 5, which every version of sentence-transformers reads, or 6 (default: 5; 6 of a "
+                + "modular reranker).",
+            valueName: "version"
+        )
+    )
+    var layout: String?
+
+    /// The value of the recipe; none without the option.
+    var values: [String] { layout.map { ["layout=\($0)"] } ?? [] }
+
+    func validate() throws {
+        if let layout, ModuleLayout(rawValue: layout) == nil {
+            throw ValidationError("--layout is \"\(layout)\"; expected 5 or 6")
+        }
     }
 }

@@ -51,29 +51,18 @@ struct FinetuneReranker: ParsableCommand {
     )
     var head: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "Layout of the folders: 5, which every version of sentence-transformers reads, or 6 (default: 5; 6 of a "
-                + "modular head).",
-            valueName: "version"
-        )
-    )
-    var layout: String?
-
+    @OptionGroup var layout: LayoutOption
     @OptionGroup var place: DeviceOptions
     @OptionGroup var json: JSONOption
 
     func validate() throws {
-        if let layout, ModuleLayout(rawValue: layout) == nil {
-            throw ValidationError("--layout is \"\(layout)\"; expected 5 or 6")
-        }
         if let head, RerankerModel.Head(rawValue: head) == nil {
             throw ValidationError("--head is \"\(head)\"; expected classification or modular")
         }
     }
 
     func run() throws {
-        let options = [("layout", layout), ("head", head)].compactMap { key, value in value.map { "\(key)=\($0)" } }
-        try FineTuningRun(arguments, place, json).run(.reranker, arguments.values + options)
+        let heads = head.map { ["head=\($0)"] } ?? []
+        try FineTuningRun(arguments, place, json).run(.reranker, arguments.values + layout.values + heads)
     }
 }
