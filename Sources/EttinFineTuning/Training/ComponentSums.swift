@@ -45,9 +45,14 @@ struct ComponentSums {
     }
 
     /// The mean of each part over the microbatches, from which the next entry begins anew.
-    mutating func take() -> [(key: String, value: Double)] {
+    ///
+    /// - Parameter places: The decimal places that are kept; nil for all.
+    mutating func take(places: Int?) -> [(key: String, value: Double)] {
         defer { self = ComponentSums() }
-        return sums.map { ($0.key, ($0.value / Double(max(1, count))).rounded(places: 4)) }
+        return sums.map { part in
+            let mean = part.value / Double(max(1, count))
+            return (part.key, places.map { mean.rounded(places: $0) } ?? mean)
+        }
     }
 
     /// What a checkpoint keeps; nil for nothing.
