@@ -44,9 +44,10 @@ struct ComponentSums {
         }
     }
 
-    /// The mean of each part over the microbatches, from which the next entry begins anew.
+    /// Takes the parts, so that the next entry begins anew.
     ///
     /// - Parameter places: The decimal places that are kept; nil for all.
+    /// - Returns: The mean of each part over the microbatches.
     mutating func take(places: Int?) -> [(key: String, value: Double)] {
         defer { self = ComponentSums() }
         return sums.map { part in

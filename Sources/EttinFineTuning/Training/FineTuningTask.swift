@@ -185,7 +185,9 @@ package final class FineTuningTask: TrainingTask {
     }
 
     /// The means of the parts of the loss since the last entry of the log.
-    package func takeLossComponents() -> [(key: String, value: Double)] { components.take(places: parts.subject.logsPlainComponents ? nil : 4) }
+    package func takeLossComponents() -> [(key: String, value: Double)] {
+        components.take(places: parts.subject.logsPlainComponents ? nil : 4)
+    }
 
     /// What is logged beside the losses.
     package var loggedValues: [(key: String, value: Double)] { parts.subject.loggedSettings }
