@@ -24,7 +24,7 @@ extension FineTuningSession {
 }
 
 /// An embedding model that is fine-tuned.
-final class EmbeddingSubject: FineTuningSubject {
+final class EmbeddingSubject: TextColumnsSubject {
     let kind = "embedding"
     let lossNames: LossNames
     let maxTokens: Int

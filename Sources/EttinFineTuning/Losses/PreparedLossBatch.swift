@@ -15,6 +15,8 @@ package struct PreparedLossBatch: Sendable {
     package var texts: [[String]]
     /// The number of the batch in the run, from 0; of evaluation, in the evaluation.
     package var step: Int
+    /// The label of each token of the texts of the first column, -100 for none; empty for labels of rows.
+    package var targets: [[Int32]] = []
 
     /// Creates a batch.
     ///

@@ -25,7 +25,7 @@ extension FineTuningSession {
 }
 
 /// A multi-vector model that is fine-tuned.
-final class MultiVectorSubject: FineTuningSubject {
+final class MultiVectorSubject: TextColumnsSubject {
     let kind = "multi-vector"
     let lossNames: LossNames
     let notices: [String]

@@ -36,7 +36,7 @@ extension RerankerModel: TextRowsModel {
 }
 
 /// A reranker that is fine-tuned.
-final class RerankerSubject: FineTuningSubject {
+final class RerankerSubject: TextColumnsSubject {
     let kind = "reranker"
     let lossNames: LossNames
     let maxTokens: Int

@@ -23,7 +23,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     private static let reservedNames = ["dataset_name", "return_loss"]
 
     /// The table.
-    package let table: any TextTable
+    package let source: any TextTable
     /// The name of the data set in the recipe; nil for the only one.
     package let dataset: String?
     /// The names of the columns of texts, in order.
@@ -76,7 +76,7 @@ package struct TrainingColumns: SampledRows, Sendable {
         textColumns = names.indices.filter { names[$0] != label }
         comparedColumns = names.indices.filter { !Self.labelNames.contains(names[$0]) }
         columnNames = names.filter { $0 != label }
-        self.table = table
+        source = table
         self.dataset = dataset
         self.emptyTexts = emptyTexts
         self.readsLists = readsLists
@@ -106,8 +106,8 @@ package struct TrainingColumns: SampledRows, Sendable {
         warnings = Self.warnings(columnNames, table.name)
     }
 
-    package var name: String { table.name }
-    package var rowCount: Int { table.rowCount }
+    package var name: String { source.name }
+    package var rowCount: Int { source.rowCount }
 
     private static func kind(
         ofLabels column: Int,
@@ -182,7 +182,7 @@ package struct TrainingColumns: SampledRows, Sendable {
         var columns = Array(repeating: [String](), count: textColumns.count)
         for place in columns.indices { columns[place].reserveCapacity(rows.count) }
         for row in rows {
-            for (place, value) in try table.values(row: row, columns: textColumns).enumerated() {
+            for (place, value) in try source.values(row: row, columns: textColumns).enumerated() {
                 columns[place].append(try text(value, row: row, column: place))
             }
         }
@@ -197,7 +197,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     package func textLists(ofRows rows: [Int]) throws -> [[[String]]] {
         var columns = Array(repeating: [[String]](), count: textColumns.count)
         for row in rows {
-            for (place, value) in try table.values(row: row, columns: textColumns).enumerated() {
+            for (place, value) in try source.values(row: row, columns: textColumns).enumerated() {
                 columns[place].append(try list(value, row: row, column: place))
             }
         }
@@ -214,7 +214,7 @@ package struct TrainingColumns: SampledRows, Sendable {
         var (numbers, counts): ([Double], [Int]) = ([], [])
         numbers.reserveCapacity(rows.count)
         for row in rows {
-            let own = try label(try table.value(row: row, column: labelColumn), row: row)
+            let own = try label(try source.value(row: row, column: labelColumn), row: row)
             numbers += own
             counts.append(own.count)
         }
@@ -234,7 +234,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     ) throws {
         let columns = textColumns + [labelColumn].compactMap { $0 }
         try forEachRow { row in
-            let values = try table.values(row: row, columns: columns)
+            let values = try source.values(row: row, columns: columns)
             let counts = try textColumns.indices.map { try list(values[$0], row: row, column: $0).count }
             let numbers = try labelColumn.flatMap { _ in try values.last.map { try label($0, row: row) } } ?? []
             for number in numbers where labels?.values.contains(number) == false {
@@ -248,7 +248,7 @@ package struct TrainingColumns: SampledRows, Sendable {
 
     /// Calls a body with all rows, in the order of their files.
     private func forEachRow(_ body: (Int) throws -> Void) rethrows {
-        if let order = (table as? TableView)?.rowsInFileOrder {
+        if let order = (source as? TableView)?.rowsInFileOrder {
             for row in order { try body(Int(row)) }
         } else {
             for row in 0..<rowCount { try body(row) }
@@ -325,7 +325,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     private func refused(_ row: Int, _ column: String, _ found: String, _ expected: String) -> TrainingError {
         TrainingError(
             .malformed,
-            "\(table.place(ofRow: row)) column \(quoted(column, limit: 80))",
+            "\(source.place(ofRow: row)) column \(quoted(column, limit: 80))",
             found: found,
             expected: expected
         )
@@ -340,7 +340,7 @@ package struct TrainingColumns: SampledRows, Sendable {
     package func valueHashes() throws -> ValueHashes {
         var hashes = [UInt64](repeating: 0, count: rowCount * comparedColumns.count)
         try forEachRow { row in
-            for (place, value) in try table.values(row: row, columns: comparedColumns).enumerated() {
+            for (place, value) in try source.values(row: row, columns: comparedColumns).enumerated() {
                 var text = value.pythonText
                 hashes[row * comparedColumns.count + place] = text.withUTF8 {
                     XXHash.hash64(UnsafeRawBufferPointer($0))
@@ -366,7 +366,7 @@ package struct TrainingColumns: SampledRows, Sendable {
         var groups: [[Int32]] = []
         var places: [TableValue: Int] = [:]
         for row in 0..<rowCount {
-            let value = try table.value(row: row, column: labelColumn)
+            let value = try source.value(row: row, column: labelColumn)
             let key: TableValue = if case .list = value { value } else { .real(try label(value, row: row)[0]) }
             let place = places[key] ?? groups.count
             if place == groups.count {

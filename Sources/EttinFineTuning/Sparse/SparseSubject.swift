@@ -24,7 +24,7 @@ extension FineTuningSession {
 }
 
 /// A sparse model that is fine-tuned.
-final class SparseSubject: FineTuningSubject {
+final class SparseSubject: TextColumnsSubject {
     let kind = "sparse"
     let lossNames: LossNames
     let maxTokens: Int

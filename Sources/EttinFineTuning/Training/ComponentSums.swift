@@ -44,10 +44,16 @@ struct ComponentSums {
         }
     }
 
-    /// The mean of each part over the microbatches, from which the next entry begins anew.
-    mutating func take() -> [(key: String, value: Double)] {
+    /// Takes the parts, so that the next entry begins anew.
+    ///
+    /// - Parameter places: The decimal places that are kept; nil for all.
+    /// - Returns: The mean of each part over the microbatches.
+    mutating func take(places: Int?) -> [(key: String, value: Double)] {
         defer { self = ComponentSums() }
-        return sums.map { ($0.key, ($0.value / Double(max(1, count))).rounded(places: 4)) }
+        return sums.map { part in
+            let mean = part.value / Double(max(1, count))
+            return (part.key, places.map { mean.rounded(places: $0) } ?? mean)
+        }
     }
 
     /// What a checkpoint keeps; nil for nothing.

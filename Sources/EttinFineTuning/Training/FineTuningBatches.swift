@@ -3,7 +3,7 @@ import EttinTraining
 /// Data sets as batches of token ids.
 struct FineTuningBatches {
     /// The data sets.
-    let sets: [TrainingColumns]
+    let sets: [any TrainingRows]
     /// What makes batches of their rows.
     let sampling: BatchSampling
     private let subject: any FineTuningSubject
@@ -17,7 +17,7 @@ struct FineTuningBatches {
     ///   - isSingle: Whether there is one data set, whose name does not count; nil for one without a name.
     /// - Throws: `TrainingError` for data that makes no batch; what reading it throws.
     init(
-        _ sets: [TrainingColumns],
+        _ sets: [any TrainingRows],
         _ subject: any FineTuningSubject,
         _ options: BatchSampling.Options,
         isSingle: Bool? = nil

@@ -5,9 +5,9 @@ import EttinTraining
 /// The data sets of a recipe, opened and checked.
 struct FineTuningData {
     /// The data sets to train on.
-    let train: [TrainingColumns]
+    let train: [any TrainingRows]
     /// The data sets to evaluate on.
-    let evaluation: [TrainingColumns]
+    let evaluation: [any TrainingRows]
     /// What is odd about them.
     let notices: [String]
 
@@ -24,21 +24,15 @@ struct FineTuningData {
         _ open: (_ references: [String]) throws -> TableView
     ) throws {
         let prompts = try recipe.trainingPrompts()
-        func columns(_ table: TableView, _ set: DatasetRecipe) throws -> TrainingColumns {
+        func rows(_ table: TableView, _ set: DatasetRecipe, isEvaluation: Bool) throws -> any TrainingRows {
             let table = try set.columns.map(table.keeping(columns:)) ?? table
-            return try TrainingColumns(
-                subject.table(table),
-                dataset: set.name,
-                prompts: prompts,
-                emptyTexts: recipe.emptyTexts,
-                readsLists: subject.readsLists
-            )
+            return try subject.rows(table, RowSource(recipe: recipe, dataset: set, isEvaluation: isEvaluation))
         }
         func selected(_ table: TableView, _ set: DatasetRecipe) throws -> TableView {
             try set.select.map { try table.select(0..<$0) } ?? table
         }
-        var train: [TrainingColumns] = []
-        var tests: [TrainingColumns] = []
+        var train: [any TrainingRows] = []
+        var tests: [any TrainingRows] = []
         for set in recipe.trainData {
             var table = try open(set.references)
             if let split = set.split {
@@ -46,17 +40,17 @@ struct FineTuningData {
                     split.testSize < 1 ? .fraction(split.testSize) : .count(Int(split.testSize))
                 table = try split.rows.map { try table.select(0..<$0) } ?? table
                 let parts = try table.trainTestSplit(testSize: size, seed: UInt64(split.seed))
-                tests.append(try columns(parts.test, set))
+                tests.append(try rows(parts.test, set, isEvaluation: true))
                 table = parts.train
             }
-            train.append(try columns(selected(table, set), set))
+            train.append(try rows(selected(table, set), set, isEvaluation: false))
         }
         evaluation =
             recipe.evaluationData.isEmpty
             ? tests
             : try recipe.evaluationData.map { set in
                 let table = try open(set.references)
-                return try columns(selected(table, set), set)
+                return try rows(selected(table, set), set, isEvaluation: true)
             }
         self.train = train
         notices = (train + evaluation).flatMap(\.warnings)

@@ -41,7 +41,10 @@ struct FineTuningEvaluation {
             metrics += speed(prefix, since: begin, samples: dataset.batches.rowCount, batches: batches)
             // The original logs parts of the loss of the only data set alone, and last.
             guard dataset.name == nil else { continue }
-            metrics += loss.components.map { ("\(prefix)_\($0.key)", $0.value.rounded(places: 4)) }
+            metrics += loss.components.map { part in
+                let value = subject.logsPlainComponents ? part.value : part.value.rounded(places: 4)
+                return ("\(prefix)_\(part.key)", value)
+            }
         }
         guard let evaluator else { return metrics }
         let place = EvaluationPlace(folder: folder, epoch: epoch(clock), step: clock.batch)

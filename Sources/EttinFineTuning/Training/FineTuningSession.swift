@@ -90,7 +90,7 @@ public final class FineTuningSession {
         let evaluation = try Self.evaluation(recipe, subject, data, options, strategies: settings.strategies)
         notices += evaluation?.evaluator?.notices ?? []
         if options.device != .cpu { try withRecovery { subject.module.convert(on: options.device) } }
-        subject.module.setRequiresGradient(true)
+        subject.prepareTraining()
         let identity = Self.runIdentity(recipe, subject, batches)
         let start =
             try resumed.map {

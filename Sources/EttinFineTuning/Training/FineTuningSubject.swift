@@ -1,5 +1,6 @@
 package import EttinEvaluation
 import EttinFiles
+package import EttinJSON
 package import EttinModel
 package import EttinTables
 import EttinTraining
@@ -23,8 +24,10 @@ package protocol FineTuningSubject: AnyObject {
     var notices: [String] { get }
     /// What a resumed run must share, beyond what every kind has.
     var identity: [String: String] { get }
-    /// Whether columns may hold lists of texts, and labels lists of numbers of any length.
-    var readsLists: Bool { get }
+    /// What a checkpoint keeps beside the model, and a resumed run begins with.
+    var state: JSONObject { get set }
+    /// Whether parts of the loss are logged as they are, as TRL does; sentence-transformers rounds them to 4 places.
+    var logsPlainComponents: Bool { get }
     /// The layout of the folders that are written; nil for the recipe's.
     var layout: ModuleLayout? { get }
 
@@ -38,16 +41,23 @@ package protocol FineTuningSubject: AnyObject {
     /// How the passes for a loss are cut, for the plan's estimate of memory; nil for one pass.
     func cache(ofDataset name: String?) -> GradientCacheSettings?
 
-    /// The table that is trained on, given the rows that the recipe has selected.
+    /// Reads a data set.
     ///
-    /// - Throws: What reading other tables throws.
-    func table(_ table: TableView) throws -> any TextTable
+    /// - Parameters:
+    ///   - table: The rows that the recipe has selected.
+    ///   - source: What it says of them.
+    /// - Returns: The data set, which the other functions get.
+    /// - Throws: `TableError` and `TrainingError` for data that cannot be trained on.
+    func rows(_ table: TableView, _ source: RowSource) throws -> any TrainingRows
+
+    /// Says which parameters are trained, before there is an optimizer.
+    func prepareTraining()
 
     /// Checks that every row of a data set is one that its loss takes.
     ///
     /// - Returns: What is odd, though possible, a sentence each.
     /// - Throws: `TrainingError` naming the data, or file and row.
-    func check(_ set: TrainingColumns) throws -> [String]
+    func check(_ set: any TrainingRows) throws -> [String]
 
     /// Reads the rows of a microbatch.
     ///
@@ -57,7 +67,7 @@ package protocol FineTuningSubject: AnyObject {
     ///   - step: The number of the microbatch in the run, from 0; of evaluation, in the evaluation.
     /// - Returns: The microbatch.
     /// - Throws: `TrainingError` naming file and row for an invalid text or label; what reading throws.
-    func prepared(_ rows: [Int], of set: TrainingColumns, step: Int) throws -> PreparedLossBatch
+    func prepared(_ rows: [Int], of set: any TrainingRows, step: Int) throws -> PreparedLossBatch
 
     /// Takes note that an update begins: losses may change over the run.
     ///
@@ -65,6 +75,9 @@ package protocol FineTuningSubject: AnyObject {
     ///   - step: The number of the update, from 0.
     ///   - totalSteps: The updates of the run.
     func begin(step: Int, of totalSteps: Int)
+
+    /// The weights of the microbatches of an update, which sum to 1 unless nothing counts; nil for equal ones.
+    func weights(of microbatches: [PreparedLossBatch]) -> [Double]?
 
     /// Adds the gradients of a microbatch to those of the parameters.
     ///
@@ -112,13 +125,18 @@ package protocol FineTuningSubject: AnyObject {
 
 // What a kind need not say.
 extension FineTuningSubject {
-    package var readsLists: Bool { false }
+    package var logsPlainComponents: Bool { false }
+    package var state: JSONObject {
+        get { [:] }
+        set {}
+    }
     package var layout: ModuleLayout? { nil }
     package var library: String? { nil }
     package var loggedSettings: [(key: String, value: Double)] { [] }
     package var rowBytes: Double { 0 }
 
-    package func table(_ table: TableView) throws -> any TextTable { table }
+    package func prepareTraining() { module.setRequiresGradient(true) }
+    package func weights(of microbatches: [PreparedLossBatch]) -> [Double]? { nil }
     package func begin(step: Int, of totalSteps: Int) {}
     package func takeComponents() -> [(key: String, value: Double)] { [] }
 }

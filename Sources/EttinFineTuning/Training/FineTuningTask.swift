@@ -61,6 +61,7 @@ package final class FineTuningTask: TrainingTask {
         components = try ComponentSums(start.task[Self.componentsKey], folder: start.origin ?? "")
         reports = try Self.reports(of: start.task, inFolder: start.origin ?? "")
         runIdentity = parts.runIdentity
+        if start.origin != nil { parts.subject.state = start.task }
         precision = arguments.usesBFloat16 ? .mixedBFloat16 : .full
         // An evaluation that is due first sees the loss as the last update did.
         parts.subject.begin(step: max(0, clock.batch - 1), of: parts.totalSteps)
@@ -137,7 +138,7 @@ package final class FineTuningTask: TrainingTask {
     package func places(ofEpoch number: Int) throws -> [(dataset: String?, rows: [String])] {
         try batches(ofEpoch: number).map { batch in
             let set = parts.batches.sets[batch.dataset]
-            return (set.dataset, batch.rows.map { set.table.place(ofRow: $0) })
+            return (set.dataset, batch.rows.map { set.place(ofRow: $0) })
         }
     }
 
@@ -164,11 +165,12 @@ package final class FineTuningTask: TrainingTask {
         at clock: TrainingClock
     ) throws -> Double {
         let before = batch.microbatches[..<microbatch]
+        let weights = parts.subject.weights(of: batch.microbatches)
         if microbatch == 0 { parts.subject.begin(step: clock.batch, of: parts.totalSteps) }
         let loss = try parts.subject.backward(
             batch.microbatches[microbatch],
             of: batch.datasets[microbatch],
-            weight: weight,
+            weight: weights?[microbatch] ?? weight,
             dropout: DropoutContext(
                 seed: UInt64(arguments.seed),
                 step: clock.batch,
@@ -183,7 +185,9 @@ package final class FineTuningTask: TrainingTask {
     }
 
     /// The means of the parts of the loss since the last entry of the log.
-    package func takeLossComponents() -> [(key: String, value: Double)] { components.take() }
+    package func takeLossComponents() -> [(key: String, value: Double)] {
+        components.take(places: parts.subject.logsPlainComponents ? nil : 4)
+    }
 
     /// What is logged beside the losses.
     package var loggedValues: [(key: String, value: Double)] { parts.subject.loggedSettings }
@@ -228,7 +232,8 @@ package final class FineTuningTask: TrainingTask {
 
     /// What evaluators measured last, for the cards of later folders, and the parts of the loss that are to be logged.
     package var state: JSONObject {
-        var state: JSONObject = reports.isEmpty ? [:] : ["reports": .array(reports.map(\.json))]
+        var state = parts.subject.state
+        if !reports.isEmpty { state["reports"] = .array(reports.map(\.json)) }
         state[Self.componentsKey] = components.json
         return state
     }

@@ -150,7 +150,7 @@ import Testing
     @Test func permutedRowsAreReadInTheOrderOfTheFile() throws {
         let lines = (0..<50).map { "{\"q\": \"\($0)\", \"p\": \"\($0 == 7 || $0 == 31 ? "" : "x")\"}" }
         let found = try columns(lines, emptyTexts: .keep)
-        let table = try TableView(found.table).select((0..<50).map { $0 * 27 % 50 })
+        let table = try TableView(found.source).select((0..<50).map { $0 * 27 % 50 })
         let permuted = try TrainingColumns(table)
         let (hashes, moved) = (try found.valueHashes().hashes, try permuted.valueHashes().hashes)
         #expect((0..<50).allSatisfy { moved[2 * $0] == hashes[2 * ($0 * 27 % 50)] })
