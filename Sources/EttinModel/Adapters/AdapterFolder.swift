@@ -35,6 +35,11 @@ package enum AdapterFolder {
         FilePath.exists(FilePath.joined(folder, LoRAConfiguration.file)) && !hasWeights(folder)
     }
 
+    /// Whether a folder is one that ``opened(_:base:isMerged:resolver:)`` has made.
+    ///
+    /// - Parameter folder: A folder.
+    package static func isOpened(_ folder: String) -> Bool { FilePath.exists(FilePath.joined(folder, Opened.file)) }
+
     private static func hasWeights(_ folder: String) -> Bool {
         TensorStore.Form.allCases.contains { FilePath.exists(FilePath.joined(folder, $0.rawValue)) }
     }

@@ -110,9 +110,9 @@ package struct StoredAdapter {
 
     /// Whether a language model's output matrix differs from its embedding.
     ///
-    /// - Parameter state: The tensors of the model under our own names.
+    /// - Parameter state: The tensors of the model, under our own names or those of files.
     /// - Throws: `TorchError` when reading them fails.
-    func ownsOutputMatrix(in state: StateDictionary) throws -> Bool {
+    package func ownsOutputMatrix(in state: StateDictionary) throws -> Bool {
         guard let output = state.first(where: { $0.key == "decoder.weight" })?.tensor,
             let embedding = state.first(where: { $0.key.hasSuffix(AttachedLoRA.embeddingKey) })?.tensor
         else { return false }
