@@ -57,6 +57,7 @@ enum HubAccess {
 
     /// The folder of an adapter's base on the Hub; nil for what is no name there.
     static func base(_ name: String, revision: String?) throws -> String? {
+        // What is no name on the Hub is a path that leads nowhere.
         guard let reference = try? HubReference(name, kind: .model, revision: revision) else { return nil }
         return try run { try await $0.snapshot(of: reference, files: .model).folder }
     }
