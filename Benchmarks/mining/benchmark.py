@@ -7,6 +7,10 @@ So many anchors have a positive each, and the positives are the corpus. The mode
 as the miner of the suite's reranker recipe is one. Both programs start from nothing and end with the rows in a file;
 sentence-transformers searches without FAISS, which is exact too. `ettin-probe search` measures the search alone, beside
 plain products.
+
+Measured with 100,000 texts of 384 dimensions on two cores of a Zen 5 server part with AVX-512, alone on the machine, medians
+of two rounds: ettin 24.9 s (48.0 s of processors) and 0.85 GB, sentence-transformers 77.1 s (131.9 s) and 7.95 GB: 3.1 times
+as fast in 0.11 of the memory, with 99.994 % of the rows in common.
 """
 
 import argparse

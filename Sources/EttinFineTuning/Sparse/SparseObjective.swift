@@ -63,11 +63,14 @@ package struct SparseObjective {
         precision: Precision = .full
     ) throws -> LossValue {
         var components: [(key: String, value: Double)] = []
+        // The vocabulary's gradients are added in place, in one pass as in slices.
+        var context = dropout
+        context.isSlice = true
         let total = try model.backward(
             batch.columns,
             cache: cache,
             weight: weight,
-            dropout: dropout,
+            dropout: context,
             precision: precision
         ) { columns in
             let base = try loss.backward(lossBatch(batch, columns), weight: weight)
