@@ -21,12 +21,13 @@ do {
     case "search": try runSearch(arguments)
     case "share": try await runSharing(arguments)
     case "tables": try runTables(arguments)
+    case "template": serve(answerTemplateRequest)
     case "tokenizer": try runTokenizer(arguments)
     case "training": try runTraining(arguments)
     default:
         endWithUsage(
             "usage: ettin-probe adapters|attention|bench|bench-finetune|bench-maxsim|bench-splade|corpus|"
-                + "evaluate|files|finetune|hub|losses|model|order|search|share|tables|tokenizer|training ..."
+                + "evaluate|files|finetune|hub|losses|model|order|search|share|tables|template|tokenizer|training ..."
         )
     }
 } catch {
