@@ -32,22 +32,80 @@ extension ModernBERT {
             guard let tensor = others[key] else { continue }
             reference.tensor = tensor
         }
-        model.embeddings.tokens.weight = withoutGradients {
-            guard size > count else { return rows.narrowed(along: 0, from: 0, count: size).copy() }
-            let mean = rows.to(.float32).mean(along: 0, keepingDimensions: true)
-            let centred = rows.to(.float32) - mean
-            let added = size - count
-            let generator = Philox(seed: seed, stream: Self.newRowStream &+ UInt64(count))
-            // Of standard normal weights z, Σ zᵢ (xᵢ - mean) / √n has the covariance of the rows.
-            let weights = Tensor(generator.normals(count: added * count), shape: [added, count]).to(rows.device)
-            let noise = weights.matmul(centred) * (1e-9 / Double(count)).squareRoot()
-            return Tensor.concatenate([rows, (noise + mean).to(rows.dtype)])
-        }
+        model.embeddings.tokens.weight = embeddings.tokens.weight.withVocabularyRows(
+            size,
+            generator: Philox(seed: seed, stream: Self.newRowStream &+ UInt64(count))
+        )
         return model
     }
 
     /// Which numbers new rows are drawn from, apart from those of weights.
     private static var newRowStream: UInt64 { 0x4E65_7752_6F77_0000 }
+}
+
+extension LanguageModel {
+    /// Changes the number of tokens: of the embeddings, of the output matrix and of its bias.
+    ///
+    /// Further rows of a matrix are drawn from a normal distribution with the mean of its others and 10⁻⁹ of their
+    /// covariance, so that they are in effect that mean; an output matrix that is the embedding stays it. Further biases
+    /// have the mean of the others. Fewer tokens keep the first rows. The configuration follows.
+    ///
+    /// Adapters are attached afterwards, and parameters whose gradients were recorded are recorded no more.
+    ///
+    /// - Parameters:
+    ///   - size: The new number of tokens, at least 1; `new_num_tokens`.
+    ///   - seed: The random seed of new rows.
+    ///
+    /// > Source: transformers 5.23, `PreTrainedModel.resize_token_embeddings`.
+    public func resizeTokenEmbeddings(_ size: Int, seed: UInt64 = 0) {
+        requireUsage(size > 0, "a vocabulary of \(size) tokens")
+        requireUsage(!hasUnmergedAdapters, "a model with adapters cannot be resized; attach them afterwards")
+        let count = configuration.vocabularySize
+        guard size != count else { return }
+        model = model.withVocabulary(of: size, seed: seed)
+        let generator = Philox(seed: seed, stream: Self.newOutputStream &+ UInt64(count))
+        let resized = VocabularyProjection(configuration)
+        resized.weight = decoder.weight?.withVocabularyRows(size, generator: generator)
+        resized.bias = decoder.bias?.withVocabularyValues(size)
+        decoder = resized
+    }
+
+    /// Which numbers new rows of an output matrix of its own are drawn from.
+    private static var newOutputStream: UInt64 { 0x4E65_774F_7574_0000 }
+}
+
+extension Tensor {
+    /// A matrix with another number of rows, further ones near the mean of all.
+    ///
+    /// - Parameters:
+    ///   - size: The new number of rows.
+    ///   - generator: The random generator of further ones.
+    /// - Returns: A matrix of its own memory.
+    fileprivate func withVocabularyRows(_ size: Int, generator: Philox) -> Tensor {
+        let count = self.size(0)
+        return withoutGradients {
+            guard size > count else { return narrowed(along: 0, from: 0, count: size).copy() }
+            let mean = self.to(.float32).mean(along: 0, keepingDimensions: true)
+            let centred = self.to(.float32) - mean
+            let added = size - count
+            // Of standard normal weights z, Σ zᵢ (xᵢ - mean) / √n has the covariance of the rows.
+            let weights = Tensor(generator.normals(count: added * count), shape: [added, count]).to(device)
+            let noise = weights.matmul(centred) * (1e-9 / Double(count)).squareRoot()
+            return Tensor.concatenate([self, (noise + mean).to(dtype)])
+        }
+    }
+
+    /// A vector of another length, further values the mean of all.
+    ///
+    /// transformers adds noise of 10⁻⁹ standard deviations, which is below the precision of the mean.
+    fileprivate func withVocabularyValues(_ size: Int) -> Tensor {
+        let count = self.size(0)
+        return withoutGradients {
+            guard size > count else { return narrowed(along: 0, from: 0, count: size).copy() }
+            let mean = self.to(.float32).mean(along: 0, keepingDimensions: true)
+            return Tensor.concatenate([self, (Tensor.zeros([size - count]).to(device) + mean).to(dtype)])
+        }
+    }
 }
 
 extension Philox {
