@@ -308,7 +308,8 @@ final class ArrowTable: TextTable {
             guard index >= 0, index < node.length else {
                 throw ArrowFailure("points at the value \(index) of \(node.length)")
             }
-            return node.nullCount > 0 && !batch.buffers[column.buffer].isEmpty && (try !bit(column.buffer, index))
+            guard node.nullCount > 0, !batch.buffers[column.buffer].isEmpty else { return false }
+            return try !bit(column.buffer, index)
         }
 
         private mutating func list(_ element: ArrowColumn, _ range: Range<Int>) throws -> TableValue {
