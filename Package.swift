@@ -23,6 +23,7 @@ let package = Package(
         .library(name: "EttinPretraining", targets: ["EttinPretraining"]),
         .library(name: "EttinPrimitives", targets: ["EttinPrimitives"]),
         .library(name: "EttinTables", targets: ["EttinTables"]),
+        .library(name: "EttinTemplates", targets: ["EttinTemplates"]),
         .library(name: "EttinTokenizer", targets: ["EttinTokenizer"]),
         .library(name: "EttinTraining", targets: ["EttinTraining"]),
         .library(name: "Torch", targets: ["Torch"]),
@@ -53,6 +54,7 @@ let package = Package(
         .target(name: "EttinFiles", swiftSettings: settings),
         .target(name: "EttinHashing", dependencies: ["Ccrypto"], swiftSettings: settings),
         .target(name: "EttinTokenizer", dependencies: ["EttinJSON"], swiftSettings: settings),
+        .target(name: "EttinTemplates", dependencies: ["EttinFiles", "EttinJSON"], swiftSettings: settings),
         .target(
             name: "EttinHub",
             dependencies: ["Ccurl", "EttinFiles", "EttinHashing", "EttinJSON"],
@@ -141,7 +143,7 @@ let package = Package(
             dependencies: [
                 "Torch", "EttinFiles", "EttinJSON", "EttinTokenizer", "EttinHub", "EttinCorpus", "EttinModel",
                 "EttinInference", "EttinTraining", "EttinConversion", "EttinPretraining", "EttinTables",
-                "EttinEvaluation", "EttinFineTuning", "EttinRecipes", "EttinReports", "CStartup",
+                "EttinEvaluation", "EttinFineTuning", "EttinRecipes", "EttinReports", "EttinTemplates", "CStartup",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -152,7 +154,7 @@ let package = Package(
             dependencies: [
                 "EttinFineTuning", "EttinEvaluation", "EttinTables", "EttinPretraining", "EttinConversion",
                 "EttinTraining", "EttinInference", "EttinHub", "EttinCorpus", "EttinModel", "EttinTokenizer",
-                "EttinJSON", "EttinPrimitives", "Torch",
+                "EttinTemplates", "EttinJSON", "EttinPrimitives", "Torch",
             ],
             path: "Interop/Probe",
             swiftSettings: settings
@@ -162,7 +164,8 @@ let package = Package(
             name: "FuzzReaders",
             dependencies: [
                 "EttinFineTuning", "EttinTables", "EttinPretraining", "EttinConversion", "EttinTraining", "EttinHub",
-                "EttinCorpus", "EttinModel", "EttinTokenizer", "EttinRecipes", "EttinFiles", "EttinJSON", "Torch",
+                "EttinCorpus", "EttinModel", "EttinTokenizer", "EttinTemplates", "EttinRecipes", "EttinFiles", "EttinJSON",
+                "Torch",
             ],
             path: "Fuzz/Readers",
             swiftSettings: settings
@@ -199,6 +202,11 @@ let package = Package(
         .testTarget(
             name: "EttinTokenizerTests",
             dependencies: ["EttinTokenizer", "EttinJSON", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "EttinTemplatesTests",
+            dependencies: ["EttinTemplates", "EttinJSON", "TestSupport"],
             swiftSettings: settings
         ),
         .testTarget(

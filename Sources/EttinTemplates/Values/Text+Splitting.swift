@@ -1,0 +1,139 @@
+// What Python's string methods cut off and apart.
+
+extension Text {
+    /// Without white space, or the characters of a text, at its ends.
+    func stripped(_ characters: Text? = nil, left: Bool = true, right: Bool = true) -> Text {
+        let set = characters.map { Set($0.scalars) }
+        func goes(_ scalar: Unicode.Scalar) -> Bool { set?.contains(scalar) ?? scalar.isPythonSpace }
+        var (start, end) = (0, bytes.count)
+        while left, start < end {
+            let next = endOfCharacter(at: start)
+            guard let scalar = scalar(start..<next), goes(scalar) else { break }
+            start = next
+        }
+        while right, end > start {
+            var previous = end - 1
+            while previous > start, bytes[previous] & 0xC0 == 0x80 { previous -= 1 }
+            guard let scalar = scalar(previous..<end), goes(scalar) else { break }
+            end = previous
+        }
+        return start == 0 && end == bytes.count ? self : Text(bytes[start..<end])
+    }
+
+    private func endOfCharacter(at start: Int) -> Int {
+        var end = start + 1
+        while end < bytes.count, bytes[end] & 0xC0 == 0x80 { end += 1 }
+        return end
+    }
+
+    private func scalar(_ range: Range<Int>) -> Unicode.Scalar? {
+        if range.count == 1 { return Unicode.Scalar(bytes[range.lowerBound]) }
+        return Text(bytes[range]).scalars.first
+    }
+
+    /// Where a character begins, in bytes; the end for one behind it.
+    func byteOffset(ofCharacter position: Int) -> Int {
+        var left = position
+        var offset = 0
+        while left > 0, offset < bytes.count {
+            offset = endOfCharacter(at: offset)
+            left -= 1
+        }
+        return offset
+    }
+
+    /// `split`: between separators, or between stretches of white space without one.
+    func split(_ separator: Text?, _ limit: Int) -> [Text] {
+        var left = limit < 0 ? Int.max : limit
+        var parts: [Text] = []
+        guard let separator else {
+            var rest = stripped(right: false)
+            while !rest.isEmpty {
+                guard left > 0 else { return parts + [rest] }
+                var end = 0
+                while end < rest.bytes.count {
+                    let next = rest.endOfCharacter(at: end)
+                    if rest.scalar(end..<next)?.isPythonSpace == true { break }
+                    end = next
+                }
+                parts.append(Text(rest.bytes[..<end]))
+                rest = Text(rest.bytes[end...]).stripped(right: false)
+                left -= 1
+            }
+            return parts
+        }
+        var position = 0
+        while left > 0, let range = firstRange(of: separator, from: position) {
+            parts.append(Text(bytes[position..<range.lowerBound]))
+            position = range.upperBound
+            left -= 1
+        }
+        return parts + [Text(bytes[position...])]
+    }
+
+    /// `rsplit`: the same from the end, which differs where there is a limit.
+    func splitFromEnd(_ separator: Text?, _ limit: Int) -> [Text] {
+        guard limit >= 0 else { return split(separator, limit) }
+        var left = limit
+        var parts: [Text] = []
+        guard let separator else {
+            var rest = stripped(left: false)
+            while !rest.isEmpty {
+                guard left > 0 else {
+                    parts.append(rest)
+                    break
+                }
+                var start = rest.bytes.count
+                while start > 0 {
+                    var previous = start - 1
+                    while previous > 0, rest.bytes[previous] & 0xC0 == 0x80 { previous -= 1 }
+                    if rest.scalar(previous..<start)?.isPythonSpace == true { break }
+                    start = previous
+                }
+                parts.append(Text(rest.bytes[start...]))
+                rest = Text(rest.bytes[..<start]).stripped(left: false)
+                left -= 1
+            }
+            return parts.reversed()
+        }
+        var end = bytes.count
+        while left > 0, let range = lastRange(of: separator, before: end) {
+            parts.append(Text(bytes[range.upperBound..<end]))
+            end = range.lowerBound
+            left -= 1
+        }
+        parts.append(Text(bytes[..<end]))
+        return parts.reversed()
+    }
+
+    /// `splitlines`.
+    func lines(keepsEnds: Bool = false) -> [Text] {
+        var lines: [Text] = []
+        var line = Text(bytes: [])
+        let scalars = Array(scalars)
+        var index = 0
+        while index < scalars.count {
+            let scalar = scalars[index]
+            index += 1
+            guard Self.endsLine(scalar) else {
+                line.append(scalar)
+                continue
+            }
+            if keepsEnds { line.append(scalar) }
+            if scalar == "\r", index < scalars.count, scalars[index] == "\n" {
+                if keepsEnds { line.append("\n") }
+                index += 1
+            }
+            lines.append(line)
+            line = Text(bytes: [])
+        }
+        return line.isEmpty ? lines : lines + [line]
+    }
+
+    private static func endsLine(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x0A...0x0D, 0x1C...0x1E, 0x85, 0x2028, 0x2029: true
+        default: false
+        }
+    }
+}
