@@ -25,6 +25,13 @@ package enum FilePath {
         return String(cString: home) + path.dropFirst()
     }
 
+    /// The path from the root, with links followed; the path itself where it leads nowhere.
+    package static func absolute(_ path: String) -> String {
+        guard !path.utf8.contains(0), let found = realpath(path, nil) else { return path }
+        defer { free(found) }
+        return String(cString: found)
+    }
+
     /// The path of a name inside a folder.
     package static func joined(_ folder: String, _ name: String) -> String {
         if folder.isEmpty { return name }

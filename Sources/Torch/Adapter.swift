@@ -30,6 +30,59 @@ public protocol Adapter: Module {
     ///
     /// - Returns: `[outputSize, inputSize]`.
     func weightChange() -> Tensor
+
+    /// The output of the layer with what the adapter does to it.
+    ///
+    /// - Parameters:
+    ///   - output: What the layer gives without the adapter, `[…, outputSize]`.
+    ///   - input: The input of the layer, `[…, inputSize]`.
+    ///   - rows: The rows of the layer that the adapter is attached to.
+    ///   - training: The dropout context of a training pass; nil for inference.
+    /// - Returns: `[…, outputSize]`, in the type of the output.
+    func adapting(_ output: Tensor, of input: Tensor, rows: AdaptedRows, training: DropoutContext?) -> Tensor
+
+    /// The rows of the layer's weight with what the adapter does to them, without dropout.
+    ///
+    /// - Parameter weight: `[outputSize, inputSize]`.
+    /// - Returns: `[outputSize, inputSize]`, in the type of the weight.
+    func adapting(weight: Tensor) -> Tensor
+}
+
+/// The rows of a layer that an adapter is attached to.
+public struct AdaptedRows {
+    private let layer: Linear
+    private let rows: Range<Int>
+
+    fileprivate init(_ layer: Linear, _ rows: Range<Int>) { (self.layer, self.rows) = (layer, rows) }
+
+    /// `[rows, in]`.
+    public var weight: Tensor { part(layer.weight) }
+
+    /// `[rows]`; nil for a layer without bias.
+    public var bias: Tensor? { layer.bias.map(part) }
+
+    private func part(_ whole: Tensor) -> Tensor {
+        rows.count == whole.size(0) ? whole : whole.narrowed(along: 0, from: rows.lowerBound, count: rows.count)
+    }
+}
+
+// An adapter that only adds to the output.
+extension Adapter {
+    /// Adds what the adapter gives.
+    public func adapting(
+        _ output: Tensor,
+        of input: Tensor,
+        rows: AdaptedRows,
+        training: DropoutContext?
+    ) -> Tensor {
+        output + self(input, training: training)
+    }
+
+    /// Adds the change of the weight.
+    public func adapting(weight: Tensor) -> Tensor {
+        let change = weightChange()
+        return (weight.to(change.dtype) + change.to(weight.device)).to(weight.dtype)
+    }
 }
 
 /// The adapters of a layer, on ranges of its output rows that do not meet.
@@ -100,10 +153,7 @@ extension Linear {
     package var adaptedWeight: Tensor {
         guard hasAdapters, !adaptersAreMerged else { return weight }
         return withoutGradients {
-            parts(of: weight.detached(), along: 0) { part, adapter in
-                let change = adapter.weightChange()
-                return (part.to(change.dtype) + change.to(part.device)).to(part.dtype)
-            }
+            parts(of: weight.detached(), along: 0) { part, attachment in attachment.adapter.adapting(weight: part) }
         }
     }
 
@@ -113,11 +163,18 @@ extension Linear {
             requireUsage(training == nil, "a layer with merged adapters cannot be trained; unmerge them first")
             return output
         }
-        return parts(of: output, along: output.rank - 1) { $0 + $1(input, training: training) }
+        return parts(of: output, along: output.rank - 1) { part, attachment in
+            let rows = AdaptedRows(self, attachment.rows)
+            return attachment.adapter.adapting(part, of: input, rows: rows, training: training)
+        }
     }
 
     /// A tensor whose ranges that adapters have are replaced.
-    private func parts(of whole: Tensor, along dimension: Int, _ body: (Tensor, any Adapter) -> Tensor) -> Tensor {
+    private func parts(
+        of whole: Tensor,
+        along dimension: Int,
+        _ body: (Tensor, AttachedAdapters.Attachment) -> Tensor
+    ) -> Tensor {
         var parts: [Tensor] = []
         var end = 0
         func part(to bound: Int) -> Tensor {
@@ -127,7 +184,7 @@ extension Linear {
         }
         for attachment in adapters.list {
             if attachment.rows.lowerBound > end { parts.append(part(to: attachment.rows.lowerBound)) }
-            parts.append(body(part(to: attachment.rows.upperBound), attachment.adapter))
+            parts.append(body(part(to: attachment.rows.upperBound), attachment))
         }
         if end < outputSize { parts.append(part(to: outputSize)) }
         return parts.count == 1 ? parts[0] : .concatenate(parts, along: dimension)

@@ -15,15 +15,20 @@ extension TensorStore {
     ///   - head: What the model has besides the trunk.
     ///   - configuration: The configuration; untied where the checkpoint has an output matrix of its own.
     ///   - needsHead: Whether a language model's head must be there.
+    ///   - adapter: An adapter to merge; nil for none.
     /// - Returns: The tensors by the model's own keys.
-    /// - Throws: `CheckpointError` for values that cannot be read, names of a wrapped model, and a missing head.
+    /// - Throws: `CheckpointError` for values that cannot be read, names of a wrapped model, a missing head, and an adapter
+    ///   of another model.
     package func state(
         for head: HeadNaming,
         of configuration: inout ModernBERTConfiguration,
-        needsHead: Bool = true
+        needsHead: Bool = true,
+        adapter: StoredAdapter? = nil
     ) throws -> StateDictionary {
         try requireUnwrappedNames()
-        var state = CheckpointKeyMap.imported(try stateDictionary(), for: head)
+        let stored = try stateDictionary()
+        let adapted = try adapter?.merged(into: stored) ?? stored
+        var state = CheckpointKeyMap.imported(adapted, for: head)
         guard head == .languageModel else {
             if configuration.tiesWordEmbeddings { state.removeAll { $0.key == Self.outputMatrix } }
             return state
@@ -33,7 +38,7 @@ extension TensorStore {
         else { return state }
         if !state.contains(where: { $0.key == "model." + Self.embedding }) {
             state[output].key = "model." + Self.embedding
-        } else if try ownsOutputMatrix() {
+        } else if try adapter?.ownsOutputMatrix(in: state) ?? ownsOutputMatrix() {
             configuration.tiesWordEmbeddings = false
         } else {
             state.remove(at: output)

@@ -27,7 +27,6 @@ extension ModernBERT {
         resized.vocabularySize = size
         let model = ModernBERT(resized, windowRule: windowRule)
         let others = [String: Tensor](parameters.map { ($0.key, $0.tensor) }, uniquingKeysWith: { $1 })
-        let rows = embeddings.tokens.weight
         for (key, reference) in model.parameterReferences {
             guard let tensor = others[key] else { continue }
             reference.tensor = tensor
@@ -36,6 +35,7 @@ extension ModernBERT {
             size,
             generator: Philox(seed: seed, stream: Self.newRowStream &+ UInt64(count))
         )
+        model.hasNewVocabulary = true
         return model
     }
 
@@ -58,8 +58,8 @@ extension LanguageModel {
     ///
     /// > Source: transformers 5.23, `PreTrainedModel.resize_token_embeddings`.
     public func resizeTokenEmbeddings(_ size: Int, seed: UInt64 = 0) {
-        requireUsage(size > 0, "a vocabulary of \(size) tokens")
-        requireUsage(!hasUnmergedAdapters, "a model with adapters cannot be resized; attach them afterwards")
+        precondition(size > 0, "a vocabulary of \(size) tokens")
+        precondition(!hasUnmergedAdapters, "a model with adapters cannot be resized; attach them afterwards")
         let count = configuration.vocabularySize
         guard size != count else { return }
         model = model.withVocabulary(of: size, seed: seed)
@@ -110,7 +110,7 @@ extension Tensor {
 
 extension Philox {
     /// Numbers of the standard normal distribution, by the transformation of Box and Muller.
-    fileprivate func normals(count: Int) -> [Float] {
+    func normals(count: Int) -> [Float] {
         let uniforms = uniforms(count: (count + 1) / 2 * 2)
         return (0..<count).map { index in
             let radius = (-2 * logf(uniforms[index / 2 * 2])).squareRoot()

@@ -27,6 +27,10 @@ public final class ModernBERT: Module, PretrainedModel {
     let windowRule: WindowRule
     /// The same trunk with its weights packed, which inference takes where it is there.
     private(set) var fused: FusedTrunk?
+    /// The adapters in training, which the model is saved as.
+    package var lora: AttachedLoRA?
+    /// Whether the number of tokens is not that of the checkpoint that the model comes from.
+    var hasNewVocabulary = false
 
     /// The dtype of the parameters.
     package var parameterDType: DType { embeddings.tokens.weight.dtype }

@@ -104,6 +104,8 @@ extension PretrainedModel {
                     .joined(separator: " or ")
             )
         }
+        var adapter = try StoredAdapter(openedFolder: folder)
+        adapter?.dtype = dtype
         // A configuration may ask for more memory than there is.
         return try withRecovery {
             let store = try TensorStore.open(folder: folder)
@@ -111,7 +113,8 @@ extension PretrainedModel {
             var state = try store.state(
                 for: headNaming,
                 of: &configuration,
-                needsHead: newHeadSeed == nil
+                needsHead: newHeadSeed == nil,
+                adapter: adapter
             )
             let model = Self(configuration, windowRule: .transformers)
             if headNaming != .none, let newHeadSeed {
@@ -161,7 +164,7 @@ extension PretrainedModel {
     /// Writes `config.json` and safetensors that transformers loads without a missing or unexpected key.
     ///
     /// A checkpoint holds no adapters: those of the model must be merged, and are then part of the weights that are
-    /// written.
+    /// written. Those of an ``AttachedLoRA`` that are not are written in place of the weights.
     ///
     /// - Parameters:
     ///   - folder: An existing folder.
@@ -192,8 +195,12 @@ extension PretrainedModel {
         adjusting adjust: (inout ModernBERTConfiguration) -> Void
     ) throws {
         try requireOwnWeights(of: trunk, toSave: folder)
-        let tensors = checkpointState.map { TensorToWrite(name: $0.key, tensor: $0.tensor) }
-        _ = try ShardedSafetensorsWriter.write(tensors, toFolder: folder, shardSize: shardSize)
+        if let lora = trunk.lora, hasUnmergedAdapters {
+            try lora.save(self, toFolder: folder)
+        } else {
+            let tensors = checkpointState.map { TensorToWrite(name: $0.key, tensor: $0.tensor) }
+            _ = try ShardedSafetensorsWriter.write(tensors, toFolder: folder, shardSize: shardSize)
+        }
         var written = configuration
         written.architectures = Self.architecture(of: configuration.kind).map { [$0] } ?? []
         written.dtype = baseParameters.first?.tensor.dtype.rawValue
@@ -223,7 +230,7 @@ extension Module {
                 expected: "a model loaded for training"
             )
         }
-        guard hasUnmergedAdapters else { return }
+        guard hasUnmergedAdapters, trunk.lora == nil else { return }
         throw CheckpointError(
             .unsupported,
             file: folder,

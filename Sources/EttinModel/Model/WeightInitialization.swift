@@ -82,7 +82,7 @@ extension PretrainedModel {
     func initialize(_ scheme: WeightInitialization, seed: UInt64, where isIncluded: (String) -> Bool) {
         let adapterKeys = adapterKeys
         for (key, reference) in parameterReferences where isIncluded(key) && !adapterKeys.contains(key) {
-            let generator = Philox(seed: seed, stream: Self.stream(of: trunkPrefix + key))
+            let generator = Philox(seed: seed, stream: WeightStream.of(trunkPrefix + key))
             let shape = reference.tensor.shape
             switch scheme.distribution(of: key, configuration) {
             case .constant(let value):
@@ -98,9 +98,12 @@ extension PretrainedModel {
             }
         }
     }
+}
 
+/// The streams of random numbers that parameters are drawn from.
+enum WeightStream {
     /// FNV-1a: a number that stands for a key on every platform and in every release.
-    private static func stream(of key: String) -> UInt64 {
+    static func of(_ key: String) -> UInt64 {
         key.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 }
