@@ -28,7 +28,9 @@ struct Options {
     double zLoss;
     bool isMean;
     int64_t chunkRows;
-    bool isComposed;  // libtorch's operators only
+    bool isComposed;           // libtorch's operators only
+    bool weighsByProbability;  // rows count as much as their label is probable
+    bool wantsStatistics;
 };
 
 // Which gradients are wanted.
@@ -39,6 +41,7 @@ struct Wanted {
 struct Result {
     at::Tensor loss;       // scalar, float32
     at::Tensor rowLosses;  // [rows], zero where ignored
+    at::Tensor entropies, hits;  // likewise, where wanted
     at::Tensor hidden, weight, bias;  // gradients, where wanted
 };
 
@@ -54,15 +57,17 @@ struct Operands {
 };
 
 struct Gradients {
-    at::Tensor losses, hidden, weight, bias;
+    at::Tensor losses, hidden, weight, bias, entropies, hits;
 
     // `isWritten`: what is computed writes every element, and does not add.
-    Gradients(const Operands &operands, Wanted wanted, bool isWritten) {
+    Gradients(const Operands &operands, Wanted wanted, bool wantsStatistics, bool isWritten) {
         const auto options = operands.hidden.options().dtype(operands.accumulation());
         const auto make = [&](at::IntArrayRef shape, const at::TensorOptions &options) {
             return isWritten ? at::empty(shape, options) : at::zeros(shape, options);
         };
         losses = at::empty({operands.hidden.size(0)}, options);
+        if (wantsStatistics) entropies = at::empty_like(losses);
+        if (wantsStatistics) hits = at::empty_like(losses);
         if (wanted.hidden) hidden = make(operands.hidden.sizes(), operands.hidden.options());
         if (wanted.weight || wanted.bias) weight = make(operands.weight.sizes(), options);
         if (wanted.bias) bias = make({operands.weight.size(0)}, options);
@@ -74,11 +79,22 @@ void composedChunk(const Operands &all, int64_t first, int64_t count, const Opti
     at::Tensor logits = at::mm(h, all.weight.t()).to(all.accumulation());
     if (all.bias.defined()) logits.add_(all.bias);
     const at::Tensor logSumExp = logits.logsumexp(1, true);
-    to.losses.narrow(0, first, count)
-        .copy_((logSumExp - logits.gather(1, y) + logSumExp.square() * options.zLoss).squeeze(1));
+    const at::Tensor target = logits.gather(1, y);
+    at::Tensor losses = logSumExp - target + logSumExp.square() * options.zLoss, share;
+    if (options.weighsByProbability) {
+        share = (target - logSumExp).exp_();
+        losses.mul_(share);
+    }
+    to.losses.narrow(0, first, count).copy_(losses.squeeze(1));
+    if (to.entropies.defined()) {
+        const at::Tensor mean = ((logits - logSumExp).exp_() * logits).sum(1, true);
+        to.entropies.narrow(0, first, count).copy_((logSumExp - mean).squeeze(1));
+        to.hits.narrow(0, first, count).copy_(logits.argmax(1, true).eq(y).squeeze(1));
+    }
     if (!to.hidden.defined() && !to.weight.defined()) return;
     logits.sub_(logSumExp).exp_().mul_((logSumExp * (2 * options.zLoss) + 1) * all.scale);
     logits.scatter_add_(1, y, at::full_like(logSumExp, -all.scale));
+    if (share.defined()) logits.mul_(share);
     if (to.bias.defined()) to.bias.add_(logits.sum(0));
     const at::Tensor gradient = logits.to(h.scalar_type());
     if (to.hidden.defined()) to.hidden.narrow(0, first, count).copy_(at::mm(gradient, all.weight));
@@ -107,7 +123,10 @@ void runKernel(const Operands &all, const Options &options, Gradients &to) {
         .labels = all.labels.const_data_ptr<int64_t>(),
         .zLoss = static_cast<float>(options.zLoss),
         .scale = static_cast<float>(all.scale),
+        .weighsByProbability = options.weighsByProbability,
         .losses = data(to.losses),
+        .entropies = data(to.entropies),
+        .hits = data(to.hits),
         .labelGradients = data(labelGradients),
         .hiddenGradient = to.hidden.defined() ? to.hidden.mutable_data_ptr() : nullptr,
         .weightGradient = data(to.weight),
@@ -135,7 +154,7 @@ Result compute(const at::Tensor &hidden, const at::Tensor &weight, const std::op
     if (bias) operands.bias = bias->to(operands.accumulation()).contiguous();
 
     const bool usesKernel = count > 0 && !options.isComposed && suitsKernel(operands);
-    Gradients gradients(operands, wanted, usesKernel);
+    Gradients gradients(operands, wanted, options.wantsStatistics, usesKernel);
     if (usesKernel) {
         runKernel(operands, options, gradients);
     } else {
@@ -153,6 +172,10 @@ Result compute(const at::Tensor &hidden, const at::Tensor &weight, const std::op
     Result result;
     result.loss = gradients.losses.sum() * operands.scale;
     result.rowLosses = spread(gradients.losses);
+    if (options.wantsStatistics) {
+        result.entropies = spread(gradients.entropies);
+        result.hits = spread(gradients.hits);
+    }
     if (wanted.hidden) result.hidden = spread(gradients.hidden.to(hidden.scalar_type()));
     if (wanted.weight) result.weight = gradients.weight.to(weight.scalar_type());
     if (wanted.bias) result.bias = gradients.bias.to(bias->scalar_type());
@@ -168,9 +191,11 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                                  const Options &options) {
         const Wanted wanted = {hidden.requires_grad(), weight.requires_grad(), bias && bias->requires_grad()};
         Result result = compute(hidden, weight, bias, labels, options, wanted);
-        context->mark_non_differentiable({result.rowLosses});
         context->save_for_backward({result.hidden, result.weight, result.bias});
-        return {result.loss, result.rowLosses};
+        variable_list outputs = {result.loss, result.rowLosses};
+        if (options.wantsStatistics) outputs.insert(outputs.end(), {result.entropies, result.hits});
+        context->mark_non_differentiable({outputs.begin() + 1, outputs.end()});
+        return outputs;
     }
 
     static variable_list backward(AutogradContext *context, const variable_list &above) {
@@ -210,15 +235,22 @@ void check(const at::Tensor &hidden, const at::Tensor &weight, const std::option
 
 CTStatus ct_loss_linear_cross_entropy(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias,
                                       const CTTensor *labels, int64_t ignoreIndex, double zLoss, bool isMean,
-                                      int64_t chunkRows, bool isComposed, CTTensor **loss, CTTensor **rowLosses) {
+                                      bool weighsByProbability, int64_t chunkRows, bool isComposed, CTTensor **loss,
+                                      CTTensor **rowLosses, CTTensor **entropies, CTTensor **hits) {
     return guarded([&] {
-        const Options options = {ignoreIndex, zLoss, isMean, chunkRows, isComposed};
+        const bool wantsStatistics = entropies != nullptr && hits != nullptr;
+        const Options options = {ignoreIndex, zLoss,           isMean, chunkRows, isComposed, weighsByProbability,
+                                 wantsStatistics};
         const at::Tensor targets = labels->value.contiguous();
         check(hidden->value, weight->value, optional(bias), targets, options);
         const variable_list results =
             LinearCrossEntropy::apply(hidden->value, weight->value, optional(bias), targets, options);
-        auto first = std::make_unique<CTTensor>(CTTensor{results[0]});
-        *rowLosses = new CTTensor{results[1]};
-        *loss = first.release();
+        std::vector<std::unique_ptr<CTTensor>> outputs;
+        for (const at::Tensor &result : results) outputs.push_back(std::make_unique<CTTensor>(CTTensor{result}));
+        *loss = outputs[0].release();
+        *rowLosses = outputs[1].release();
+        if (!wantsStatistics) return;
+        *entropies = outputs[2].release();
+        *hits = outputs[3].release();
     });
 }

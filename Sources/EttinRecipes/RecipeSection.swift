@@ -83,6 +83,9 @@ package struct RecipeSection {
 
     package func has(_ key: String) -> Bool { node(key) != nil }
 
+    /// Whether a key is there without a value.
+    package func isNull(_ key: String) -> Bool { node[key].map(\.isNull) ?? false }
+
     /// The value, or an error that says that there is none.
     package func require<Value>(_ key: String, _ value: Value?, _ expected: String) throws -> Value {
         guard let value else { throw missing(key, expected) }

@@ -8,6 +8,8 @@ indirect enum ArrowType: Sendable {
     case text(isLarge: Bool)
     case list(isLarge: Bool, ArrowColumn)
     case fixedList(count: Int, ArrowColumn)
+    /// Named parts, which are read as JSON alone.
+    case structure([ArrowColumn])
     /// What is not read.
     case other
 }
@@ -95,7 +97,8 @@ struct ArrowColumn: Sendable {
             let count = try details?.integer(0, default: Int32(0)) ?? 0
             guard count >= 0 else { throw ArrowFailure("has lists of \(count) values in \(shown(name))") }
             type = .fixedList(count: Int(count), try only())
-        case 4, 7...11, 13, 15, 17...19: type = .other
+        case 13: type = .structure(children)
+        case 4, 7...11, 15, 17...19: type = .other
         default:
             throw ArrowFailure(
                 .unsupported,
@@ -114,7 +117,7 @@ struct ArrowColumn: Sendable {
         case .real: .real
         case .text: .text
         case .list, .fixedList: .list
-        case .other: .other
+        case .structure, .other: .other
         }
     }
 }

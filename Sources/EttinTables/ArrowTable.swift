@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinJSON
 
 /// A stream of Arrow's record batches, as `datasets` saves it, read where it lies in the file's map.
 ///
@@ -57,6 +58,18 @@ final class ArrowTable: TextTable {
     func place(ofRow row: Int) -> String { "\(name): row \(row)" }
 
     func values(row: Int, columns: [Int]) throws -> [TableValue] {
+        try read(row: row, columns: columns) { try $0.value($1, $2) }
+    }
+
+    func json(row: Int, columns: [Int]) throws -> [JSONValue] {
+        try read(row: row, columns: columns) { try $0.json($1, $2) }
+    }
+
+    private func read<Value>(
+        row: Int,
+        columns: [Int],
+        _ body: (inout BatchReader, ArrowColumn, _ index: Int) throws -> Value
+    ) throws -> [Value] {
         var (low, high) = (0, batches.count)
         while high - low > 1 {
             let middle = (low + high) / 2
@@ -67,7 +80,7 @@ final class ArrowTable: TextTable {
             return try columns.map { column in
                 do {
                     var reader = BatchReader(bytes: bytes, batch: batch)
-                    return try reader.value(self.columns[column], row - batch.firstRow)
+                    return try body(&reader, self.columns[column], row - batch.firstRow)
                 } catch let failure as ArrowFailure {
                     throw TableError(
                         failure.kind,
@@ -242,7 +255,7 @@ final class ArrowTable: TextTable {
                     throw ArrowFailure("points outside its lists")
                 }
                 return try list(element, start..<end)
-            case .other:
+            case .structure, .other:
                 throw ArrowFailure(
                     .unsupported,
                     "is a structure, bytes or a date",
@@ -251,7 +264,8 @@ final class ArrowTable: TextTable {
             }
         }
 
-        private mutating func list(_ element: ArrowColumn, _ range: Range<Int>) throws -> TableValue {
+        /// That there are so many elements, and that a value may have them.
+        private mutating func take(_ range: Range<Int>, of element: ArrowColumn) throws {
             elementsLeft -= min(range.count, elementsLeft + 1)
             guard elementsLeft >= 0 else {
                 throw ArrowFailure(
@@ -263,6 +277,43 @@ final class ArrowTable: TextTable {
             guard range.upperBound <= batch.nodes[element.node].length else {
                 throw ArrowFailure("points outside its lists")
             }
+        }
+
+        /// A value with the structures in it.
+        mutating func json(_ column: ArrowColumn, _ index: Int) throws -> JSONValue {
+            let elements: (column: ArrowColumn, range: Range<Int>)
+            switch column.type {
+            case .structure(let parts):
+                guard try !isNull(column, index) else { return .null }
+                var object = JSONObject()
+                for part in parts { object[part.name] = try json(part, index) }
+                return .object(object)
+            case .list(let isLarge, let element):
+                guard try !isNull(column, index) else { return .null }
+                elements = (element, try range(column.buffer + 1, index, isLarge))
+            case .fixedList(let count, let element):
+                guard try !isNull(column, index) else { return .null }
+                guard let start = index.multiplied(checked: count), let end = start.adding(checked: count) else {
+                    throw ArrowFailure("points outside its lists")
+                }
+                elements = (element, start..<end)
+            default: return try value(column, index).json
+            }
+            try take(elements.range, of: elements.column)
+            return .array(try elements.range.map { try json(elements.column, $0) })
+        }
+
+        private func isNull(_ column: ArrowColumn, _ index: Int) throws -> Bool {
+            let node = batch.nodes[column.node]
+            guard index >= 0, index < node.length else {
+                throw ArrowFailure("points at the value \(index) of \(node.length)")
+            }
+            guard node.nullCount > 0, !batch.buffers[column.buffer].isEmpty else { return false }
+            return try !bit(column.buffer, index)
+        }
+
+        private mutating func list(_ element: ArrowColumn, _ range: Range<Int>) throws -> TableValue {
+            try take(range, of: element)
             var values: [TableValue] = []
             values.reserveCapacity(range.count)
             for index in range { values.append(try value(element, index)) }

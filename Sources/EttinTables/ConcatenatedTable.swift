@@ -1,3 +1,5 @@
+import EttinJSON
+
 /// Several tables with the same columns, one behind the other.
 final class ConcatenatedTable: TextTable {
     let columnNames: [String]
@@ -82,6 +84,11 @@ final class ConcatenatedTable: TextTable {
             if case .integer(let number) = values[place] { values[place] = .real(Double(number)) }
         }
         return values
+    }
+
+    func json(row: Int, columns: [Int]) throws -> [JSONValue] {
+        let part = part(ofRow: row)
+        return try parts[part].json(row: row - firstRows[part], columns: columns.map { self.columns[part][$0] })
     }
 
     /// The last part that begins at a row or before; empty ones have no rows.

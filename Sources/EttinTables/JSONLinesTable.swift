@@ -81,7 +81,20 @@ final class JSONLinesTable: TextTable {
     }
 
     func values(row: Int, columns: [Int]) throws -> [TableValue] {
-        var values = [TableValue](repeating: .null, count: columns.count)
+        try read(row: row, columns: columns, absent: .null) { try value(&$0, column: $1) }
+    }
+
+    func json(row: Int, columns: [Int]) throws -> [JSONValue] {
+        try read(row: row, columns: columns, absent: .null) { reader, _ in try reader.readValue() }
+    }
+
+    private func read<Value>(
+        row: Int,
+        columns: [Int],
+        absent: Value,
+        _ body: (inout JSONReader, _ column: Int) throws -> Value
+    ) throws -> [Value] {
+        var values = [Value](repeating: absent, count: columns.count)
         try file.withUnsafeBytes { bytes in
             let line = UnsafeRawBufferPointer(rebasing: bytes[starts[row]..<starts[row + 1] - 1])
             var remaining = columns.count
@@ -97,7 +110,7 @@ final class JSONLinesTable: TextTable {
                             continue
                         }
                         remaining -= 1
-                        values[place] = try value(&reader, column: column)
+                        values[place] = try body(&reader, column)
                         for other in columns.indices where other > place && columns[other] == column {
                             values[other] = values[place]
                             remaining -= 1

@@ -1,4 +1,4 @@
-import EttinJSON
+package import EttinJSON
 
 /// A value of a table.
 public enum TableValue: Hashable, Sendable {
@@ -24,6 +24,18 @@ public enum TableValue: Hashable, Sendable {
         case .real: "a number"
         case .boolean: "a Boolean"
         case .list: "a list"
+        }
+    }
+
+    /// The value as JSON; numbers that JSON does not have are null.
+    package var json: JSONValue {
+        switch self {
+        case .null: .null
+        case .text(let text): .string(text)
+        case .integer(let number): JSONValue(number)
+        case .real(let number): number.isFinite ? JSONValue(number) : .null
+        case .boolean(let flag): .bool(flag)
+        case .list(let values): .array(values.map(\.json))
         }
     }
 

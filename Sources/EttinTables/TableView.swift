@@ -1,4 +1,5 @@
 import EttinCorpus
+public import EttinJSON
 
 /// Some rows of a table in any order, with some of its columns.
 ///
@@ -58,6 +59,17 @@ public struct TableView: TextTable {
     /// - Throws: When they cannot be read, or are broken.
     public func values(row: Int, columns: [Int]) throws -> [TableValue] {
         try table.values(row: rows[row], columns: columns.map { self.columns[$0] })
+    }
+
+    /// Some values of a row as JSON.
+    ///
+    /// - Parameters:
+    ///   - row: The number of the row.
+    ///   - columns: The numbers of the columns.
+    /// - Returns: The values in the order of `columns`.
+    /// - Throws: When they cannot be read, or are broken.
+    public func json(row: Int, columns: [Int]) throws -> [JSONValue] {
+        try table.json(row: rows[row], columns: columns.map { self.columns[$0] })
     }
 
     /// What the values of a column are.

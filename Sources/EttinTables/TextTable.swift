@@ -1,3 +1,5 @@
+public import EttinJSON
+
 /// Rows of named columns that stay in their files, or in a memory map of their own, until they are asked for.
 ///
 /// Rows and columns are counted from 0. A table is a value that any number of threads read.
@@ -26,6 +28,15 @@ public protocol TextTable: Sendable {
     /// - Returns: The values in the order of `columns`.
     /// - Throws: When they cannot be read, or are broken.
     func values(row: Int, columns: [Int]) throws -> [TableValue]
+
+    /// Some values of a row as JSON, with the objects that other reading refuses, such as the messages of a conversation.
+    ///
+    /// - Parameters:
+    ///   - row: The number of the row.
+    ///   - columns: The numbers of the columns.
+    /// - Returns: The values in the order of `columns`.
+    /// - Throws: When they cannot be read, or are broken.
+    func json(row: Int, columns: [Int]) throws -> [JSONValue]
 
     /// What the values of a column are.
     ///
@@ -56,6 +67,17 @@ extension TextTable {
     /// - Throws: When it cannot be read, or is broken.
     public func value(row: Int, column: Int) throws -> TableValue { try values(row: row, columns: [column])[0] }
 
+    /// The values without objects.
+    ///
+    /// - Parameters:
+    ///   - row: The number of the row.
+    ///   - columns: The numbers of the columns.
+    /// - Returns: The values in the order of `columns`.
+    /// - Throws: When they cannot be read, are broken, or are objects.
+    public func json(row: Int, columns: [Int]) throws -> [JSONValue] {
+        try values(row: row, columns: columns).map(\.json)
+    }
+
     /// No column has classes.
     public func classNames(ofColumn column: Int) -> [String]? { nil }
 
@@ -82,7 +104,7 @@ public enum TableColumnKind: String, Hashable, Sendable {
     case boolean
     /// Lists.
     case list
-    /// Objects, bytes or dates, which are not read.
+    /// Objects, bytes or dates; objects are read as JSON alone.
     case other
     /// Values that do not go together, such as texts and numbers.
     case mixed

@@ -80,14 +80,62 @@ extension Tensor {
             Int64(options.ignoreIndex),
             options.zLoss,
             options.reduction == .mean,
+            false,
             Int64(chunkRows),
             isComposed,
             &loss,
-            &rowLosses
+            &rowLosses,
+            nil,
+            nil
         )
         guard succeeded(status, "linearCrossEntropy", [self, weight, labels]), let loss, let rowLosses else {
             return (.empty, .empty)
         }
         return (Tensor(owning: loss), Tensor(owning: rowLosses))
+    }
+
+    /// The cross-entropy with what is known of the predicted distributions, as supervised fine-tuning logs it.
+    ///
+    /// - Parameters:
+    ///   - weight: `[classes, width]`.
+    ///   - bias: `[classes]`, or nil.
+    ///   - labels: int64, `[rows]`, on the device of this tensor.
+    ///   - weighsByProbability: Whether the loss and the gradients of a row are multiplied with the probability of its
+    ///     label, which counts as a constant.
+    ///   - isComposed: Whether libtorch's operators alone compute it.
+    /// - Returns: The sum of the losses of rows, and for each row the entropy of its distribution and whether its label
+    ///   is the most probable, 1 or 0; these have no gradient.
+    ///
+    /// > Source: arXiv 2508.05629 (DFT).
+    package func linearCrossEntropyWithStatistics(
+        weight: Tensor,
+        bias: Tensor?,
+        labels: Tensor,
+        weighsByProbability: Bool,
+        isComposed: Bool = false
+    ) -> (loss: Tensor, entropies: Tensor, hits: Tensor) {
+        var (loss, rowLosses, entropies, hits): (OpaquePointer?, OpaquePointer?, OpaquePointer?, OpaquePointer?)
+        let options = CrossEntropyOptions(reduction: .sum)
+        let status = ct_loss_linear_cross_entropy(
+            handle,
+            weight.handle,
+            bias?.handle,
+            labels.handle,
+            Int64(options.ignoreIndex),
+            options.zLoss,
+            options.reduction == .mean,
+            weighsByProbability,
+            Int64(Self.crossEntropyChunkRows),
+            isComposed,
+            &loss,
+            &rowLosses,
+            &entropies,
+            &hits
+        )
+        guard succeeded(status, "linearCrossEntropy", [self, weight, labels]), let loss, let rowLosses, let entropies,
+            let hits
+        else { return (.empty, .empty, .empty) }
+        _ = Tensor(owning: rowLosses)
+        return (Tensor(owning: loss), Tensor(owning: entropies), Tensor(owning: hits))
     }
 }

@@ -264,10 +264,14 @@ CTStatus ct_nn_cross_entropy(const CTTensor *logits, const CTTensor *labels, int
 // Cross-entropy of hidden [N, D] · weightᵀ [D, V] (+ bias [V]) against labels [N] int64, never more than `chunkRows` rows
 // of logits at a time: the mean or sum over rows whose label is not `ignoreIndex` (0 without any), plus zLoss · logsumexp²
 // of each. Products are in the type of `hidden`. Writes the scalar loss, differentiable with respect to hidden, weight
-// and bias, and the losses of all rows [N], which are not. `isComposed` leaves out our kernels.
+// and bias, and the losses of all rows [N], which are not. `weighsByProbability` multiplies the loss and the gradients of
+// a row with the probability of its label, which counts as a constant. Writes the entropies of the predicted
+// distributions [N] and whether the label has the largest logit [N], 1 or 0, where both pointers are given; these are not
+// differentiable either. `isComposed` leaves out our kernels.
 CTStatus ct_loss_linear_cross_entropy(const CTTensor *hidden, const CTTensor *weight, const CTTensor *bias,
                                       const CTTensor *labels, int64_t ignoreIndex, double zLoss, bool isMean,
-                                      int64_t chunkRows, bool isComposed, CTTensor **loss, CTTensor **rowLosses);
+                                      bool weighsByProbability, int64_t chunkRows, bool isComposed, CTTensor **loss,
+                                      CTTensor **rowLosses, CTTensor **entropies, CTTensor **hits);
 
 // MARK: Elementwise steps of a training pass (training.cpp)
 

@@ -145,7 +145,10 @@ struct LinearCrossEntropyArguments {
     const int64_t *labels;         // [rows], each in 0 ..< classes
     float zLoss;                   // coefficient of the squared logarithm of the sum of exponentials
     float scale;                   // of the gradients
+    bool weighsByProbability;      // losses and gradients of a row times the probability of its label
     float *losses;                 // [rows]
+    float *entropies;              // [rows], of the predicted distributions, or null
+    float *hits;                   // [rows], 1 where the label's logit is the largest, else 0; null as entropies
     float *labelGradients;         // [rows], derivative of the loss by the label's logit
     void *hiddenGradient;          // [rows, width] or null
     float *weightGradient;         // [classes, width] or null

@@ -123,6 +123,7 @@ private:
     struct Rows {
         float reference[lossBlockRows], target[lossBlockRows];
         Floats highest[lossBlockRows], total[lossBlockRows];
+        Floats weighted[lossBlockRows];  // Σ E (logit - r), for the entropy
     };
 
     // Calls body(row, sums with bias) for each row of a block and one panel.
@@ -183,7 +184,9 @@ private:
         for (int64_t row = 0; row < count; row++) {
             rows.highest[row] = (Floats)-INFINITY;
             rows.total[row] = (Floats)0.0f;
+            rows.weighted[row] = (Floats)0.0f;
         }
+        const bool wantsEntropy = a.entropies != nullptr;
         const int64_t *labels = a.labels + first + offset;
         for (int64_t panel0 = 0; panel0 < panels; panel0 += lossBlockPanels) {
             const int64_t width = std::min(lossBlockPanels, panels - panel0);
@@ -204,6 +207,7 @@ private:
                         }
                         rows.highest[row] = maximum(rows.highest[row], value);
                         rows.total[row] += e;
+                        if (wantsEntropy) rows.weighted[row] += e * (x[j] - reference);
                         store(to + j * W, e);
                     }
                     const int64_t lane = labels[row] - panel * panelWidth;
@@ -268,9 +272,14 @@ private:
             const float total = sum(rows.total[row]), logSumExp = rows.reference[row] + std::log(total);
             // Differences from the reference: the logarithm of the sum alone has lost the last bits of large logits.
             const float target = rows.target[row] - rows.reference[row];
-            a.losses[row0 + row] = std::log(total) - target + a.zLoss * logSumExp * logSumExp;
-            const float factor = a.scale * (1 + 2 * a.zLoss * logSumExp) / total;
-            const float label = std::exp(target) * factor - a.scale;
+            const float share = a.weighsByProbability ? std::exp(target) / total : 1.0f, scale = a.scale * share;
+            a.losses[row0 + row] = share * (std::log(total) - target + a.zLoss * logSumExp * logSumExp);
+            if (a.entropies) {
+                a.entropies[row0 + row] = std::log(total) - sum(rows.weighted[row]) / total;
+                a.hits[row0 + row] = rows.target[row] >= largest(rows.highest[row]) ? 1.0f : 0.0f;
+            }
+            const float factor = scale * (1 + 2 * a.zLoss * logSumExp) / total;
+            const float label = std::exp(target) * factor - scale;
             a.labelGradients[row0 + row] = label;
             const T *h = hidden + row * a.width;
             if (a.hiddenGradient) {

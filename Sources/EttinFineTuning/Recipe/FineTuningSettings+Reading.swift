@@ -30,6 +30,7 @@ extension FineTuningSettings {
     ///   - overrides: Values that replace those of the file, each `key=value` with YAML for the value.
     ///   - document: What messages call such a recipe.
     ///   - own: The keys of that kind alone.
+    ///   - prepare: Changes what was read, before its keys are looked at.
     ///   - body: Takes the recipe.
     /// - Returns: What `body` makes of it.
     /// - Throws: `TrainingError` naming file, line and key of what is wrong.
@@ -38,6 +39,7 @@ extension FineTuningSettings {
         overrides: [String],
         _ document: String,
         _ own: [String],
+        preparing prepare: (inout RecipeTree) throws -> Void = { _ in },
         _ body: (_ section: RecipeSection, _ settings: FineTuningSettings) throws -> Recipe
     ) throws -> Recipe {
         try TrainingError.translatingRecipe {
@@ -46,6 +48,7 @@ extension FineTuningSettings {
                 ?? RecipeTree(.object([:]), name: "command line", document: document)
             for text in overrides { try tree.override(text) }
             try tree.interpolate()
+            try prepare(&tree)
             let schema = schema(document, own)
             let section = try RecipeSection(tree.root, path: "", name: tree.name, schema: own + keys, of: schema)
             var settings = try FineTuningSettings(section, of: schema)

@@ -97,6 +97,9 @@ package protocol FineTuningSubject: AnyObject {
     /// The parts of the loss of the last microbatch, for the log; none for a loss without parts.
     func takeComponents() -> [(key: String, value: Double)]
 
+    /// Running totals of the run, such as the tokens so far, that each entry of the log ends with.
+    var loggedTotals: [(key: String, value: Double)] { get }
+
     /// What is logged beside the losses, though not kept in the history, such as weights of the parts of a loss.
     var loggedSettings: [(key: String, value: Double)] { get }
 
@@ -133,6 +136,7 @@ extension FineTuningSubject {
     package var layout: ModuleLayout? { nil }
     package var library: String? { nil }
     package var loggedSettings: [(key: String, value: Double)] { [] }
+    package var loggedTotals: [(key: String, value: Double)] { [] }
     package var rowBytes: Double { 0 }
 
     package func prepareTraining() { module.setRequiresGradient(true) }

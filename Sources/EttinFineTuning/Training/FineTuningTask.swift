@@ -188,7 +188,7 @@ package final class FineTuningTask: TrainingTask {
 
     /// The means of the parts of the loss since the last entry of the log.
     package func takeLossComponents() -> [(key: String, value: Double)] {
-        components.take(places: parts.subject.logsPlainComponents ? nil : 4)
+        components.take(places: parts.subject.logsPlainComponents ? nil : 4) + parts.subject.loggedTotals
     }
 
     /// What is logged beside the losses.

@@ -155,6 +155,36 @@ public final class LanguageModel: Module, PretrainedModel {
         return LanguageModelLoss(loss: loss, tokenLosses: rowLosses, labelledCount: places.count)
     }
 
+    /// The loss of supervised fine-tuning: the sum over some places, with what is logged of the predictions.
+    ///
+    /// - Parameters:
+    ///   - batch: Sequences of token ids.
+    ///   - targets: The token to predict at each of the places.
+    ///   - places: Tokens of the batch, rising.
+    ///   - weighsByProbability: Whether a token counts as much as it is probable, as DFT has it.
+    ///   - training: The dropout context of a training pass; nil for inference.
+    ///   - precision: The precision to compute in.
+    /// - Returns: The loss, a float32 scalar that is 0 without places; and of each place the entropy of its prediction and
+    ///   whether the token is the most probable, 1 or 0, without gradients.
+    package func summedLoss(
+        _ batch: PackedBatch,
+        targets: [Int64],
+        at places: [Int64],
+        weighsByProbability: Bool = false,
+        training: DropoutContext? = nil,
+        precision: Precision = .full
+    ) -> (loss: Tensor, entropies: Tensor, hits: Tensor) {
+        precondition(targets.count == places.count, "\(targets.count) targets for \(places.count) places")
+        let hidden = model(batch, training: training, precision: precision)
+        let scored = head(hidden.selecting(distinctRows: Tensor(places).to(hidden.device)), training: training)
+        return scored.linearCrossEntropyWithStatistics(
+            weight: decoder.weight ?? model.embeddings.tokens.weight,
+            bias: decoder.bias,
+            labels: Tensor(targets).to(hidden.device),
+            weighsByProbability: weighsByProbability
+        )
+    }
+
     /// The logits of some hidden states.
     ///
     /// - Parameter hidden: `[rows, hiddenSize]`, from the trunk.

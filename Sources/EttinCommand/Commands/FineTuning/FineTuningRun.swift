@@ -10,6 +10,7 @@ enum FineTuningKind: String, CaseIterable {
     case reranker
     case sparse
     case colBERT = "colbert"
+    case sft
 
     /// Checks a recipe.
     ///
@@ -20,6 +21,7 @@ enum FineTuningKind: String, CaseIterable {
         case .reranker: _ = try RerankerRecipe(path: path, overrides: values)
         case .sparse: _ = try SparseRecipe(path: path, overrides: values)
         case .colBERT: _ = try MultiVectorRecipe(path: path, overrides: values)
+        case .sft: _ = try SFTRecipe(path: path, overrides: values)
         }
     }
 
@@ -48,6 +50,9 @@ enum FineTuningKind: String, CaseIterable {
             let recipe =
                 try path.map { try MultiVectorRecipe(path: $0, overrides: values) } ?? MultiVectorRecipe(values: values)
             return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
+        case .sft:
+            let recipe = try path.map { try SFTRecipe(path: $0, overrides: values) } ?? SFTRecipe(values: values)
+            return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
         }
     }
 
@@ -65,12 +70,27 @@ enum FineTuningKind: String, CaseIterable {
 
 /// A run of fine-tuning with the options of its command.
 struct FineTuningRun {
-    private let arguments: FinetuneArguments
+    private let recipe: String?
+    private let isDry: Bool
+    private let measures: Bool
     private let place: DeviceOptions
     private let json: JSONOption
 
     init(_ arguments: FinetuneArguments, _ place: DeviceOptions, _ json: JSONOption) {
-        (self.arguments, self.place, self.json) = (arguments, place, json)
+        self.init(recipe: arguments.recipe, isDry: arguments.dryRun, measures: arguments.measure, place, json)
+    }
+
+    /// Takes what a command's options say.
+    ///
+    /// - Parameters:
+    ///   - recipe: The recipe; nil where values alone make it.
+    ///   - isDry: Whether the plan is printed in place of training.
+    ///   - measures: Whether a few steps are taken for the plan.
+    ///   - place: Where it is trained.
+    ///   - json: Whether results are JSON.
+    init(recipe: String?, isDry: Bool, measures: Bool, _ place: DeviceOptions, _ json: JSONOption) {
+        (self.recipe, self.isDry, self.measures) = (recipe, isDry, measures)
+        (self.place, self.json) = (place, json)
     }
 
     /// Trains, or prints the plan.
@@ -80,10 +100,10 @@ struct FineTuningRun {
     ///   - values: Values that replace those of the recipe, or make one.
     /// - Throws: Whatever preparing and training throw; `ExitCode` after an interruption.
     func run(_ kind: FineTuningKind, _ values: [String]) throws {
-        let session = try kind.session(recipe: arguments.recipe, values, place)
-        if arguments.dryRun {
+        let session = try kind.session(recipe: recipe, values, place)
+        if isDry {
             for notice in session.notices { Diagnostics.note(notice) }
-            let plan = arguments.measure ? try session.measuredPlan() : session.plan
+            let plan = measures ? try session.measuredPlan() : session.plan
             if json.isOn { return try StandardOutput.write(document: plan.json) }
             return try StandardOutput.write { try $0.line(plan.text) }
         }

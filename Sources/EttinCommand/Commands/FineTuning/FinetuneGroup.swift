@@ -17,8 +17,11 @@ struct FinetuneGroup: ParsableCommand {
                 --train labeled.jsonl --output output/reranker
               ettin finetune sparse --model jhu-clsp/ettin-encoder-17m --train pairs.jsonl
               ettin finetune colbert Recipes/finetune/colbert-laptop.yaml --dry-run
+              ettin finetune sft Recipes/finetune/sft-laptop.yaml --dry-run
             """,
-        subcommands: [FinetuneEmbedding.self, FinetuneColBERT.self, FinetuneSparse.self, FinetuneReranker.self]
+        subcommands: [
+            FinetuneEmbedding.self, FinetuneColBERT.self, FinetuneSparse.self, FinetuneReranker.self, FinetuneSFT.self,
+        ]
     )
 }
 
