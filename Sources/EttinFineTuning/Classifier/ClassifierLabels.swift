@@ -1,6 +1,6 @@
 import EttinFiles
 package import EttinModel
-package import EttinTables
+import EttinTables
 import EttinTraining
 
 /// What the labels of rows are, and the numbers that the loss reads.

@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinJSON
 import EttinModel
 import EttinTraining
 import Torch

@@ -31,8 +31,7 @@ struct ClassifierObjective: Hashable {
     func callAsFunction(_ logits: Tensor, _ values: [Double]) -> Tensor {
         switch problem {
         case .singleLabelClassification: classes(logits, values.map { Int64($0) })
-        case .multiLabelClassification:
-            indicators(logits.reshaped(-1), Tensor(values.map(Float.init)).to(logits.device))
+        case .multiLabelClassification: indicators(logits.reshaped(-1), values.map(Float.init))
         case .regression: squares(logits.reshaped(-1) - Tensor(values.map(Float.init)).to(logits.device))
         }
     }
@@ -47,8 +46,10 @@ struct ClassifierObjective: Hashable {
         return -(weights * logits.logSoftmax(along: 1)).sum() / Double(labels.count)
     }
 
-    private func indicators(_ logits: Tensor, _ labels: Tensor) -> Tensor {
-        -(labels * logits.logSigmoid() + (1 - labels) * (-logits).logSigmoid()).mean()
+    private func indicators(_ logits: Tensor, _ labels: [Float]) -> Tensor {
+        let positives = Tensor(labels).to(logits.device) * logits.logSigmoid()
+        let negatives = Tensor(labels.map { 1 - $0 }).to(logits.device) * (-logits).logSigmoid()
+        return -(positives + negatives).mean()
     }
 
     private func squares(_ differences: Tensor) -> Tensor { (differences * differences).mean() }

@@ -31,7 +31,7 @@ extension ClassifierRecipe {
 
     private init(_ section: RecipeSection, _ settings: FineTuningSettings) throws {
         self.settings = settings
-        try section.refuseKeysOfOtherKinds(loss: "problem_type, which chooses the loss")
+        try section.refuseKeysOfOtherKinds(loss: "problem_type, which chooses the loss", evaluator: "metrics")
         labelCount = try section.int("num_labels", in: 1...100_000)
         labels = try section.labelNames(count: labelCount)
         problemType = try section.choice("problem_type", ProblemType.self)
@@ -62,10 +62,11 @@ extension ClassifierRecipe {
     }
 
     private func checkSmoothing(_ section: RecipeSection) throws {
-        guard arguments.labelSmoothing > 0, let problemType, problemType != .singleLabelClassification else { return }
+        let smoothing = settings.arguments.labelSmoothing
+        guard smoothing > 0, let problemType, problemType != .singleLabelClassification else { return }
         throw section.problem(
             TrainingArguments.smoothingKey,
-            "is \(arguments.labelSmoothing) beside problem_type \(problemType.rawValue)",
+            "is \(smoothing) beside problem_type \(problemType.rawValue)",
             "0: labels are smoothed where each row has one class"
         )
     }
@@ -73,9 +74,9 @@ extension ClassifierRecipe {
 
 extension RecipeSection {
     /// Refuses keys that every recipe may have, but that classifiers and taggers have no use for.
-    func refuseKeysOfOtherKinds(loss: String) throws {
+    func refuseKeysOfOtherKinds(loss: String, evaluator: String) throws {
         let refused = [
-            ("loss", loss), ("evaluator", "metrics"),
+            ("loss", loss), ("evaluator", evaluator),
             ("layout", "nothing: the folder is that of transformers"),
             ("prompts", "texts with their prompt in them"),
         ]

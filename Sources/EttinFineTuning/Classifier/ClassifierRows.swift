@@ -1,5 +1,5 @@
 import EttinFiles
-package import EttinTables
+import EttinTables
 import EttinTraining
 
 /// Where the texts and the labels of a table of classified texts are.
