@@ -52,8 +52,14 @@ struct ClassifierLoading {
             let present = configuration.labels ?? LabelRequirement.generic(configuration.labelCount)
             if renewsClassifier {
                 notices = ["the classifier is new; the rest of the model is that of \(folder)"]
-            } else if let labels = requirement.labels(ofModel: present) {
+            } else if let labels = requirement.labels(ofModel: present, mustEqual: ignoresMismatch) {
                 (names, isTrained) = (labels, true)
+                if labels.count > requirement.names.count {
+                    notices = [
+                        "\(name) has \(LabelRequirement.text(labels)) labels, of which the data has "
+                            + LabelRequirement.text(requirement.names)
+                    ]
+                }
             } else {
                 guard ignoresMismatch else { throw mismatch(present) }
                 notices = ["the classifier is new: \(name) has \(LabelRequirement.text(present)) labels"]

@@ -169,6 +169,7 @@ final class ClassifierSubject: FineTuningSubject {
     var lossNames: LossNames { LossNames([[objective.name]]) }
     var maxTokens: Int { preparer.limit }
     var library: String? { "transformers" }
+    var evaluatesInOrder: Bool { true }
 
     var identity: [String: String] {
         [
