@@ -85,7 +85,7 @@ public final class CrossEncoderClassificationEvaluator: Evaluator {
             )
         }
         let scores = try pairs.scores(of: model)
-        let values = labelCount == 1 ? thresholdMetrics(scores.map { Float($0[0]) }) : classMetrics(scores)
+        let values = labelCount == 1 ? thresholdMetrics(scores.map { Float($0[0]) }) : try classMetrics(scores)
         if writesTable {
             let table = EvaluationTable(
                 file: "\(Self.typeName)\(name.isEmpty ? "" : "_" + name)_results.csv",
@@ -121,26 +121,11 @@ public final class CrossEncoderClassificationEvaluator: Evaluator {
         ].map { key, header in (key == "ap" ? "average_precision" : key, header, found.value(key)) }
     }
 
-    /// > Source: scikit-learn, `f1_score`: classes that are neither predicted nor there do not count.
-    private func classMetrics(_ scores: [[Double]]) -> [Value] {
-        var (right, predicted, actual) = ([Int: Int](), [Int: Int](), [Int: Int]())
-        for (row, label) in zip(scores, labels) {
-            // The first of equal scores, as NumPy's argmax takes it.
-            let best = row.indices.max { row[$0] < row[$1] || (row[$0] == row[$1] && $0 > $1) } ?? 0
-            predicted[best, default: 0] += 1
-            actual[label, default: 0] += 1
-            if best == label { right[label, default: 0] += 1 }
-        }
-        let classes = Set(predicted.keys).union(actual.keys).sorted()
-        let figures = classes.map { label in
-            let both = (predicted[label] ?? 0) + (actual[label] ?? 0)
-            return (f1: 2 * Double(right[label] ?? 0) / Double(both), weight: Double(actual[label] ?? 0))
-        }
-        let count = Double(labels.count)
+    private func classMetrics(_ scores: [[Double]]) throws -> [Value] {
+        let found = try ClassificationScores(predictions: scores.map { largest($0).label }, labels: labels)
         return [
-            ("f1_macro", "Macro_F1", figures.reduce(0) { $0 + $1.f1 } / Double(classes.count)),
-            ("f1_micro", "Micro_F1", Double(right.values.reduce(0, +)) / count),
-            ("f1_weighted", "Weighted_F1", figures.reduce(0) { $0 + $1.f1 * $1.weight } / count),
+            ("f1_macro", "Macro_F1", found.macro.f1), ("f1_micro", "Micro_F1", found.micro.f1),
+            ("f1_weighted", "Weighted_F1", found.weighted.f1),
         ]
     }
 }

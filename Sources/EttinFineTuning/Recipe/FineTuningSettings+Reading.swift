@@ -51,13 +51,13 @@ extension FineTuningSettings {
             try prepare(&tree)
             let schema = schema(document, own)
             let section = try RecipeSection(tree.root, path: "", name: tree.name, schema: own + keys, of: schema)
-            var settings = try FineTuningSettings(section, of: schema)
+            var settings = try FineTuningSettings(section, of: schema, own: own)
             settings.resolved = tree.root.json
             return try body(section, settings)
         }
     }
 
-    private init(_ section: RecipeSection, of schema: RecipeSchema) throws {
+    private init(_ section: RecipeSection, of schema: RecipeSchema, own: [String]) throws {
         let data = DatasetReader(section, of: schema)
         model = try section.require(
             "model_name_or_path",
@@ -66,7 +66,7 @@ extension FineTuningSettings {
         )
         trainData = try data.train()
         evaluationData = try data.evaluation(trainData)
-        arguments = try TrainingArguments(section)
+        arguments = try TrainingArguments(section, own: own)
         batchSampler = try section.choice("batch_sampler", BatchSampler.self) ?? batchSampler
         multiDatasetSampler =
             try section.choice("multi_dataset_batch_sampler", MultiDatasetBatchSampler.self) ?? multiDatasetSampler

@@ -31,6 +31,7 @@ public struct FineTuningPlan: Sendable {
     private let layout: ModuleLayout
     private let lossNames: LossNames
     private let library: String?
+    private let notes: [(key: String, value: String)]
 
     /// Rows whose tokens are counted.
     private static let sampleRows = 256
@@ -50,6 +51,7 @@ public struct FineTuningPlan: Sendable {
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
         lossNames = subject.lossNames
         library = subject.library
+        notes = subject.planNotes
         parameters = subject.module.parameterCount
         trainedParameters = subject.module.trainedParameters.reduce(0) { $0 + $1.tensor.elementCount }
         let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows, batchSize: arguments.trainBatchSize)
@@ -133,6 +135,7 @@ extension FineTuningPlan {
             lines.add("trained", "\(NumberText.grouped(trainedParameters)) parameters, \(share) %")
         }
         lines.add("texts", "at most \(NumberText.grouped(maxTokens)) tokens")
+        for note in notes { lines.add(note.key, note.value) }
         lines.add("loss", lossNames.text)
         lines.heading("data")
         for set in recipe.trainData {
@@ -188,7 +191,7 @@ extension FineTuningPlan {
 
     /// The plan for programs.
     public var json: JSONValue {
-        [
+        var object: JSONObject = [
             "model": .string(recipe.model),
             "parameters": JSONValue(parameters),
             "trainable_parameters": JSONValue(trainedParameters),
@@ -211,5 +214,7 @@ extension FineTuningPlan {
             "peak_bytes": measurement.map { JSONValue($0.peakBytes) } ?? .null,
             "output_dir": .string(recipe.arguments.outputFolder),
         ]
+        for note in notes { object[note.key.replacing(" ", with: "_")] = .string(note.value) }
+        return .object(object)
     }
 }

@@ -10,7 +10,7 @@ package import Torch
 ///
 /// The session and its task know nothing of what is learned; a subject knows nothing of steps, rates, logs and checkpoints.
 package protocol FineTuningSubject: AnyObject {
-    /// The kind of model, as `run.json` says it: `embedding`, `multi-vector`, `sparse` or `reranker`.
+    /// The kind of model, as `run.json` says it, such as `embedding` or `reranker`.
     var kind: String { get }
     /// The model, whose parameters are trained.
     var module: Module { get }
@@ -100,6 +100,18 @@ package protocol FineTuningSubject: AnyObject {
     /// Running totals of the run, such as the tokens so far, that each entry of the log ends with.
     var loggedTotals: [(key: String, value: Double)] { get }
 
+    /// What was measured on the batches whose ``value(_:of:precision:)`` was taken since the last call, beside their losses.
+    ///
+    /// - Throws: `EvaluationError` for what cannot be measured.
+    func takeMetrics() throws -> [(key: String, value: Double)]
+
+    /// Whether the rows to evaluate on are taken in their order, as transformers' trainer takes them; that of
+    /// sentence-transformers draws them.
+    var evaluatesInOrder: Bool { get }
+
+    /// What the plan says beside what it says of every kind.
+    var planNotes: [(key: String, value: String)] { get }
+
     /// What is logged beside the losses, though not kept in the history, such as weights of the parts of a loss.
     var loggedSettings: [(key: String, value: Double)] { get }
 
@@ -143,6 +155,9 @@ extension FineTuningSubject {
     package func weights(of microbatches: [PreparedLossBatch]) -> [Double]? { nil }
     package func begin(step: Int, of totalSteps: Int) {}
     package func takeComponents() -> [(key: String, value: Double)] { [] }
+    package func takeMetrics() throws -> [(key: String, value: Double)] { [] }
+    package var evaluatesInOrder: Bool { false }
+    package var planNotes: [(key: String, value: String)] { [] }
 }
 
 /// The loss of a batch, and the parts that it is the sum of.

@@ -206,7 +206,7 @@ struct EntityAggregation {
 }
 
 /// The largest of some scores and its place, the first of equal ones.
-private func largest(_ scores: [Double]) -> (label: Int, score: Double) {
+package func largest(_ scores: [Double]) -> (label: Int, score: Double) {
     var best = (label: 0, score: scores.first ?? 0)
     for (label, score) in scores.enumerated() where score > best.score { best = (label, score) }
     return best

@@ -11,6 +11,8 @@ enum FineTuningKind: String, CaseIterable {
     case sparse
     case colBERT = "colbert"
     case sft
+    case classifier
+    case tagger
 
     /// Checks a recipe.
     ///
@@ -22,6 +24,8 @@ enum FineTuningKind: String, CaseIterable {
         case .sparse: _ = try SparseRecipe(path: path, overrides: values)
         case .colBERT: _ = try MultiVectorRecipe(path: path, overrides: values)
         case .sft: _ = try SFTRecipe(path: path, overrides: values)
+        case .classifier: _ = try ClassifierRecipe(path: path, overrides: values)
+        case .tagger: _ = try TaggerRecipe(path: path, overrides: values)
         }
     }
 
@@ -52,6 +56,13 @@ enum FineTuningKind: String, CaseIterable {
             return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
         case .sft:
             let recipe = try path.map { try SFTRecipe(path: $0, overrides: values) } ?? SFTRecipe(values: values)
+            return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
+        case .classifier:
+            let recipe =
+                try path.map { try ClassifierRecipe(path: $0, overrides: values) } ?? ClassifierRecipe(values: values)
+            return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
+        case .tagger:
+            let recipe = try path.map { try TaggerRecipe(path: $0, overrides: values) } ?? TaggerRecipe(values: values)
             return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
         }
     }

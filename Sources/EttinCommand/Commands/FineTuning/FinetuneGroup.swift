@@ -18,9 +18,12 @@ struct FinetuneGroup: ParsableCommand {
               ettin finetune sparse --model jhu-clsp/ettin-encoder-17m --train pairs.jsonl
               ettin finetune colbert Recipes/finetune/colbert-laptop.yaml --dry-run
               ettin finetune sft Recipes/finetune/sft-laptop.yaml --dry-run
+              ettin finetune classifier --model jhu-clsp/ettin-encoder-17m --train reviews.jsonl
+              ettin finetune tagger --model jhu-clsp/ettin-encoder-17m --train ner.jsonl
             """,
         subcommands: [
-            FinetuneEmbedding.self, FinetuneColBERT.self, FinetuneSparse.self, FinetuneReranker.self, FinetuneSFT.self,
+            FinetuneEmbedding.self, FinetuneColBERT.self, FinetuneSparse.self, FinetuneReranker.self,
+            FinetuneClassifier.self, FinetuneTagger.self, FinetuneSFT.self,
         ]
     )
 }
