@@ -16,7 +16,7 @@ public enum OverlongTextRule: String, Sendable, Hashable, CaseIterable {
 struct TextPreparation: Sendable {
     let tokenizer: Tokenizer
     /// Maximum number of tokens per text, including special tokens.
-    let limit: Int
+    private(set) var limit: Int
     private let isOpenEnded: Bool
     private let addsSpecialTokens: Bool
     /// The process's setting, which other threads than this one may not see.
@@ -44,6 +44,13 @@ struct TextPreparation: Sendable {
     /// The lower of what tokenizer and configuration allow.
     static func limit(_ tokenizer: Tokenizer, _ configuration: ModernBERTConfiguration) -> Int {
         min(tokenizer.modelMaxLength ?? .max, configuration.maxPositionEmbeddings)
+    }
+
+    /// The same for texts of fewer tokens.
+    func limited(to count: Int) -> TextPreparation {
+        var other = self
+        other.limit = min(limit, count)
+        return other
     }
 
     /// The token ids of one text, of any length.

@@ -44,7 +44,7 @@ struct Sweep: ParsableCommand {
         let file = try SweepFile(path: sweep, overrides: values.overrides, commands: commands)
         guard let command = SweptCommand.allCases.first(where: { $0.command == file.command }) else { return }
         let session = try SweepSession(file, acceptsChanges: changes.acceptChanges) { run in
-            try command.state(recipe: file.recipePath, run)
+            try command.state(recipe: run.recipe.path, run)
         }
         let wanted = (file.runCap ?? 0) * max(1, file.seeds.count)
         if file.method == .random, session.runCount < wanted {
@@ -56,7 +56,7 @@ struct Sweep: ParsableCommand {
                 keepsGoing: !failFast,
                 shouldStop: { Interruption.isRequested },
                 say: Diagnostics.note,
-                train: { try command.train(recipe: file.recipePath, $0, place: place, changes) }
+                train: { try command.train(recipe: $0.recipe.path, $0, place: place, changes) }
             )
         }
         try show(session.results)

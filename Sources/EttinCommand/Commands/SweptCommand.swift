@@ -14,9 +14,14 @@ enum SweptCommand: CaseIterable {
     var command: SweepCommand {
         switch self {
         case .pretraining:
-            SweepCommand(name: "pretrain", outputKey: "save_folder", overrides: ["autoresume=true"])
+            SweepCommand(name: "pretrain", outputKey: "save_folder", modelFolder: "latest", overrides: ["autoresume=true"])
         case .fineTuning(let kind):
-            SweepCommand(name: "finetune \(kind.rawValue)", outputKey: "output_dir", overrides: ["autoresume=true"])
+            SweepCommand(
+                name: "finetune \(kind.rawValue)",
+                outputKey: "output_dir",
+                modelFolder: "final",
+                overrides: ["autoresume=true"]
+            )
         }
     }
 

@@ -33,7 +33,11 @@ public struct SpanScores: Sendable, Hashable {
         var (equal, total) = (0, 0)
         for (row, (predicted, actual)) in zip(predictions, labels).enumerated() {
             guard predicted.count == actual.count else {
-                throw refused(row, "has \(predicted.count) predicted tags and \(actual.count) labels", "as many of each")
+                throw refused(
+                    row,
+                    "has \(predicted.count) predicted tags and \(actual.count) labels",
+                    "as many of each"
+                )
             }
             guard !(predicted + actual).contains("") else {
                 throw refused(row, "has an empty tag", "a tag such as O or B-PER")

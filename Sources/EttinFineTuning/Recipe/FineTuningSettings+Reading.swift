@@ -1,3 +1,4 @@
+import EttinEvaluation
 import EttinFiles
 import EttinJSON
 import EttinModel
@@ -66,6 +67,9 @@ extension FineTuningSettings {
         )
         trainData = try data.train()
         evaluationData = try data.evaluation(trainData)
+        // Only recipes of classifiers have the key.
+        task = try section.choice("task_name", GLUETask.self)
+        if let task, evaluationData.isEmpty { evaluationData = task.evaluationData(trainData) }
         arguments = try TrainingArguments(section, own: own)
         batchSampler = try section.choice("batch_sampler", BatchSampler.self) ?? batchSampler
         multiDatasetSampler =

@@ -1,3 +1,4 @@
+public import EttinEvaluation
 package import EttinJSON
 public import EttinModel
 import EttinTraining
@@ -10,6 +11,8 @@ public struct FineTuningSettings: Sendable {
     public var trainData: [DatasetRecipe]
     /// The data to evaluate on; `eval_dataset`.
     public var evaluationData: [DatasetRecipe] = []
+    /// The task of GLUE that the data are of; nil for others; `task_name`.
+    public var task: GLUETask?
     /// What is put before the texts; `prompts`.
     package var prompts: RecipeValue?
     /// How rows make batches; `batch_sampler`.

@@ -12,7 +12,7 @@ struct FineTuningFiles {
     /// The name of the folder of the finished model.
     static let finalFolder = "final"
     /// The name of the file that says what a run is.
-    private static let descriptionFile = "run.json"
+    static let descriptionFile = "run.json"
 
     let recipe: FineTuningSettings
     /// The kind of model.

@@ -14,6 +14,12 @@ extension TextClassificationPipeline {
         /// Maximum number of tokens per input, including special tokens.
         public var limit: Int { preparation.limit }
 
+        /// The same for inputs of fewer tokens.
+        ///
+        /// - Parameter count: Maximum number of tokens per input, including special tokens.
+        /// - Returns: A preparer whose ``limit`` is that, or the model's where it is lower.
+        package func limited(to count: Int) -> Preparer { Preparer(preparation.limited(to: count)) }
+
         /// Prepares texts and pairs of texts, on all threads.
         ///
         /// - Parameters:

@@ -7,15 +7,17 @@ package struct SweepCommand: Hashable, Sendable {
     package let name: String
     /// The key of its recipes for the folder of the run.
     package let outputKey: String
+    /// The name of the folder of the finished model in that of the run.
+    package let modelFolder: String
     /// What a sweep sets in every recipe, as `key=value`, so that a run is resumed.
     package let overrides: [String]
 
-    package init(name: String, outputKey: String, overrides: [String]) {
-        (self.name, self.outputKey, self.overrides) = (name, outputKey, overrides)
+    package init(name: String, outputKey: String, modelFolder: String, overrides: [String]) {
+        (self.name, self.outputKey, self.modelFolder, self.overrides) = (name, outputKey, modelFolder, overrides)
     }
 }
 
-/// One recipe with several values for some of its keys, each run with several seeds.
+/// One recipe, or several, with several values for some of its keys, each run with several seeds.
 ///
 /// ```yaml
 /// command: pretrain                   # what `ettin` is called with
@@ -27,6 +29,14 @@ package struct SweepCommand: Hashable, Sendable {
 ///   optimizer.lr: {values: [1e-3, 3e-3]}
 /// seeds: [1, 2, 3]                    # each setting is run with each
 /// set: [max_duration=100ba]           # for all runs, as on the command line
+/// ```
+/// In place of `recipe`, `recipes` names several, each of which is run with each setting; one may take the finished model of
+/// another that stands before:
+///
+/// ```yaml
+/// recipes:
+///   mnli: glue-mnli.yaml
+///   rte: {recipe: glue-rte.yaml, uses: {transfer_from: mnli}}
 /// ```
 /// The keys, and those of a parameter, are those of Weights & Biases where it has one.
 package struct SweepFile: Hashable, Sendable {
@@ -70,7 +80,8 @@ package struct SweepFile: Hashable, Sendable {
     /// The file.
     package let path: String
     package let command: SweepCommand
-    package let recipePath: String
+    /// The recipes; one without a name, or those of `recipes`.
+    package let recipes: [SweepRecipe]
     /// The folder of the runs' folders.
     package let outputFolder: String
     package let method: Method
@@ -88,7 +99,7 @@ package struct SweepFile: Hashable, Sendable {
 
     /// The keys of a sweep file.
     package static let keys = [
-        "command", "recipe", "output", "method", "metric", "parameters", "run_cap", "seeds", "seed", "set",
+        "command", "recipe", "recipes", "output", "method", "metric", "parameters", "run_cap", "seeds", "seed", "set",
     ]
     private static let metricKeys = ["name", "goal", "summary"]
     private static let schema = RecipeSchema(
@@ -120,8 +131,7 @@ package struct SweepFile: Hashable, Sendable {
         try tree.interpolate()
         let top = try RecipeSection(tree.root, path: "", name: path, schema: Self.keys, of: Self.schema)
         command = try Self.command(top, commands)
-        let recipe = try top.require("recipe", try top.string("recipe"), "a recipe file")
-        recipePath = recipe.hasPrefix("/") ? recipe : FilePath.joined(FilePath.folder(of: path), recipe)
+        recipes = try SweepRecipe.recipes(of: top, in: FilePath.folder(of: path), Self.schema)
         outputFolder = try top.require("output", try top.string("output"), "the folder of the runs' folders")
         method = try top.choice("method", Method.self) ?? .grid
         metric = try Self.metric(top)
@@ -168,8 +178,15 @@ package struct SweepFile: Hashable, Sendable {
     }
 
     private func check(_ top: RecipeSection) throws {
-        guard !parameters.isEmpty || !seeds.isEmpty else {
-            throw top.missing("parameters", "keys of the recipe with their values; or seeds")
+        guard !parameters.isEmpty || !seeds.isEmpty || recipes.count > 1 else {
+            throw top.missing("parameters", "keys of the recipe with their values; or seeds, or several recipes")
+        }
+        guard metric == nil || recipes[0].name == nil else {
+            throw top.problem("metric", "stands beside recipes", "recipe: runs of different recipes are not compared")
+        }
+        for (key, name) in recipes.flatMap(\.uses).map({ ($0.key, $0.text) }) {
+            guard parameters.contains(where: { $0.key == key }) else { continue }
+            throw top.problem("parameters", "have \(key)", "no key that takes the model of \(name)")
         }
         for (key, what) in [(command.outputKey, "output")] + (seeds.isEmpty ? [] : [(Self.seedKey, "seeds")]) {
             if parameters.contains(where: { $0.key == key }) {
@@ -200,7 +217,7 @@ package struct SweepFile: Hashable, Sendable {
                 )
             }
         }
-        let count = settingCount?.multiplied(checked: max(1, seeds.count))
+        let count = settingCount?.multiplied(checked: max(1, seeds.count))?.multiplied(checked: recipes.count)
         guard let count, count <= Self.runLimit else {
             let found = "make \(count.map { "\($0)" } ?? "too many") runs"
             throw top.problem("parameters", found, "at most \(Self.runLimit); run_cap takes the first settings alone")

@@ -21,16 +21,19 @@ package struct SweepRecord {
         path = FilePath.joined(run.outputFolder, Self.fileName)
         self.run = run
         let recipe = try TrainingError.translatingRecipe {
-            var tree = try RecipeTree(path: sweep.recipePath)
+            var tree = try RecipeTree(path: run.recipe.path)
             for text in run.overrides { try tree.override(text) }
             try tree.interpolate()
             return tree.root.json
         }
         // Where the run lies is no part of what it is: the folder of a sweep may be moved.
-        let values = (recipe.objectValue ?? [:]).filter { $0.key != sweep.command.outputKey }
+        var values = (recipe.objectValue ?? [:]).filter { $0.key != sweep.command.outputKey }
+        for use in run.recipe.uses {
+            for index in values.indices where values[index].key == use.key { values[index].value = .string(use.text) }
+        }
         document = [
             "command": .string(sweep.command.name),
-            "recipe_file": .string(sweep.recipePath),
+            "recipe_file": .string(run.recipe.path),
             "parameters": .object(JSONObject(run.setting.map { ($0.key, .string($0.text)) })),
             "seed": run.seed.map { JSONValue($0) } ?? .null,
             "recipe": .object(JSONObject(values.map { ($0.key, $0.value) })),

@@ -17,8 +17,12 @@ extension SweepResults {
         return parts.joined(separator: "\n\n")
     }
 
+    private var settingKeys: [String] {
+        (sweep.recipes[0].name == nil ? [] : ["recipe"]) + sweep.parameters.map(\.key)
+    }
+
     private var runCells: [[String]] {
-        let names = sweep.parameters.map(\.key) + (sweep.seeds.isEmpty ? [] : ["seed"])
+        let names = settingKeys + (sweep.seeds.isEmpty ? [] : ["seed"])
         let heading = names + ["state", "batches", "time"] + (sweep.metric.map { [$0.name] } ?? [])
         return [heading]
             + rows.map { row in
@@ -35,7 +39,7 @@ extension SweepResults {
     }
 
     private func settingCells(_ metric: SweepFile.Metric) -> [[String]] {
-        let heading = sweep.parameters.map(\.key) + ["finished", metric.name]
+        let heading = settingKeys + ["finished", metric.name]
         return [heading]
             + settings.map { setting in
                 let count = "\(setting.results.count) of \(setting.runCount)"
@@ -69,7 +73,7 @@ extension SweepResults {
         [
             "sweep": .string(sweep.path),
             "command": .string(sweep.command.name),
-            "recipe": .string(sweep.recipePath),
+            "recipe": sweep.recipes[0].name == nil ? .string(sweep.recipes[0].path) : .null,
             "output": .string(sweep.outputFolder),
             "metric": sweep.metric.map {
                 [

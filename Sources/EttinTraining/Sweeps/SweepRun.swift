@@ -12,7 +12,9 @@ package struct SweepRun: QueuedRun, Hashable, Sendable {
 
     /// The name of its folder, such as `optimizer.lr=1e-3,seed=1`.
     package let name: String
-    /// What distinguishes it from others of the sweep, its seed excepted.
+    /// Its recipe.
+    package let recipe: SweepRecipe
+    /// What distinguishes it from others of the sweep, its seed excepted: `recipe` where there are several, parameters.
     package let setting: [Value]
     /// Its seed; nil for that of the recipe.
     package let seed: Int?
@@ -20,20 +22,24 @@ package struct SweepRun: QueuedRun, Hashable, Sendable {
     package let outputFolder: String
     /// What is set in the recipe.
     package let overrides: [String]
-
-    /// Runs of a sweep do not depend on each other.
-    package var dependencies: [String] { [] }
+    /// The folders of the runs whose finished models it takes.
+    package let dependencies: [String]
 }
 
 extension SweepFile {
-    /// All runs: setting by setting, each with every seed.
+    /// All runs: recipe by recipe, setting by setting, each with every seed.
+    ///
+    /// A recipe that uses the model of another takes that of the same setting with the first seed.
     ///
     /// The first parameter of a grid changes slowest. A draw is a function of ``seed``, the parameter's key and the number
     /// of the draw: a larger `run_cap` adds settings to those that were there. Settings that were drawn before are drawn
     /// again, as they would train to the same bits; with few possible settings there may be fewer than `run_cap`.
     package var runs: [SweepRun] {
-        settings.flatMap { setting in
-            seeds.isEmpty ? [run(setting, seed: nil)] : seeds.map { run(setting, seed: $0) }
+        let settings = settings
+        return recipes.flatMap { recipe in
+            settings.flatMap { setting in
+                seeds.isEmpty ? [run(recipe, setting, seed: nil)] : seeds.map { run(recipe, setting, seed: $0) }
+            }
         }
     }
 
@@ -73,17 +79,26 @@ extension SweepFile {
         }
     }
 
-    private func run(_ setting: [SweepRun.Value], seed: Int?) -> SweepRun {
-        let name = Self.folderName(setting, seed)
+    private func run(_ recipe: SweepRecipe, _ values: [SweepRun.Value], seed: Int?) -> SweepRun {
+        func named(_ recipe: String?) -> [SweepRun.Value] {
+            (recipe.map { [SweepRun.Value(key: "recipe", text: $0)] } ?? []) + values
+        }
+        let name = Self.folderName(named(recipe.name), seed)
         let folder = FilePath.joined(outputFolder, name)
-        let own = setting.map { "\($0.key)=\($0.text)" } + (seed.map { ["\(Self.seedKey)=\($0)"] } ?? [])
+        let own = values.map { "\($0.key)=\($0.text)" } + (seed.map { ["\(Self.seedKey)=\($0)"] } ?? [])
         let place = "\(command.outputKey)=\(YAMLNode.quotedText(folder))"
+        let used = recipe.uses.map { FilePath.joined(outputFolder, Self.folderName(named($0.text), seeds.first)) }
+        let models = zip(recipe.uses, used).map { use, folder in
+            "\(use.key)=\(YAMLNode.quotedText(FilePath.joined(folder, command.modelFolder)))"
+        }
         return SweepRun(
             name: name,
-            setting: setting,
+            recipe: recipe,
+            setting: named(recipe.name),
             seed: seed,
             outputFolder: folder,
-            overrides: overrides + own + command.overrides + [place]
+            overrides: recipe.overrides + overrides + own + models + command.overrides + [place],
+            dependencies: used
         )
     }
 

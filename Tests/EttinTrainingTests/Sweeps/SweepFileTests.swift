@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Sweep files")
 struct SweepFileTests {
-    static let command = SweepCommand(name: "train", outputKey: "save_folder", overrides: ["autoresume=true"])
+    static let command = SweepCommand(name: "train", outputKey: "save_folder", modelFolder: "latest", overrides: ["autoresume=true"])
 
     static let grid = """
         command: train
@@ -28,7 +28,7 @@ struct SweepFileTests {
     @Test("a grid has every combination, each with every seed, the first parameter slowest")
     func grid() throws {
         let sweep = try sweep(Self.grid, ["device=cuda", "seed=9"])
-        #expect(sweep.recipePath.hasSuffix("/recipes/a.yaml"))
+        #expect(sweep.recipes[0].path.hasSuffix("/recipes/a.yaml"))
         #expect(sweep.seed == 9)
         let runs = sweep.runs
         #expect(runs.count == 2 * 3 * 2)

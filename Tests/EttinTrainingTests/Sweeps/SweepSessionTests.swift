@@ -33,7 +33,7 @@ private final class FakeRuns {
     }
 
     func session(_ overrides: [String] = [], acceptsChanges: Bool = false) throws -> SweepSession {
-        let command = SweepCommand(name: "train", outputKey: "save_folder", overrides: [])
+        let command = SweepCommand(name: "train", outputKey: "save_folder", modelFolder: "latest", overrides: [])
         let sweep = try SweepFile(path: folder.file("sweep.yaml"), overrides: overrides, commands: [command])
         return try SweepSession(sweep, acceptsChanges: acceptsChanges) { self.states[$0.outputFolder] ?? .new }
     }

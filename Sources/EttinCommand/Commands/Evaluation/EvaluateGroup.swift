@@ -6,10 +6,11 @@ struct EvaluateGroup: ParsableCommand {
         commandName: "evaluate",
         abstract: "Measure models on data with known answers.",
         discussion: """
-            Example:
+            Examples:
 
               ettin evaluate retrieval embedder beir/scifact
+              ettin evaluate glue output/glue
             """,
-        subcommands: [EvaluateRetrieval.self]
+        subcommands: [EvaluateRetrieval.self, EvaluateGLUE.self]
     )
 }

@@ -3,13 +3,16 @@ import EttinTables
 
 /// Data sets for commands of fine-tuning: files, folders, and names on the Hub.
 enum FineTuningData {
+    /// Opens files, and downloads those of data sets on the Hub.
+    static let opening = TableOpening(download: { try HubAccess.files(of: $0) })
+
     /// Opens what recipes and options name as one table.
     ///
     /// - Parameter references: Each a file, a folder, a pattern, or `owner/name[:config][:split]`.
     /// - Returns: The table.
     /// - Throws: `TableError` for what is not there or broken; `HubError`.
     static func table(_ references: [String]) throws -> TableView {
-        try TableOpening(download: { try HubAccess.files(of: $0) }).open(references)
+        try opening.open(references)
     }
 
     /// The folder of a data set: one of this machine, or its files on the Hub.

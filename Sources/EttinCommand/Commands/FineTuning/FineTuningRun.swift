@@ -68,7 +68,7 @@ enum FineTuningKind: String, CaseIterable {
     }
 
     private static func options(_ place: DeviceOptions, device: String) throws -> FineTuningSession.Options {
-        var options = FineTuningSession.Options(table: FineTuningData.table)
+        var options = FineTuningSession.Options(opening: FineTuningData.opening)
         options.dataFolder = FineTuningData.folder
         options.modelFolder = { try HubAccess.modelFolder($0, revision: nil) }
         options.device = try place.prepare(orElse: device)
