@@ -95,7 +95,8 @@ package struct FuzzReader: Sendable {
 
     /// All of them.
     package static let all: [FuzzReader] =
-        [json, tokenizer, text, template] + weights + models + [recipe, mixture, suite, sweep] + corpus + rowTables + runs
+        [json, tokenizer, text, template] + weights + models + [recipe, mixture, suite, sweep] + corpus + rowTables
+        + runs
         + [hubCache, hubListing]
 
     package static func named(_ name: String) -> FuzzReader? { all.first { $0.name == name } }

@@ -67,7 +67,10 @@ struct BuiltInTemplateTests {
     func folders() throws {
         try withTemporaryFolder { folder in
             #expect(try ChatTemplate(folder: folder.path) == nil)
-            try folder.write("{\"chat_template\": \"one{{ eos_token }}\", \"eos_token\": {\"content\": \"</s>\"}}", "tokenizer_config.json")
+            try folder.write(
+                "{\"chat_template\": \"one{{ eos_token }}\", \"eos_token\": {\"content\": \"</s>\"}}",
+                "tokenizer_config.json"
+            )
             let template = try #require(try ChatTemplate(folder: folder.path))
             let tokens = try ChatTemplate.specialTokens(folder: folder.path)
             #expect(try template.render(ChatTemplate.variables(messages: [], specialTokens: tokens)) == "one</s>")

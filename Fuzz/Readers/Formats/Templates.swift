@@ -20,7 +20,9 @@ extension FuzzReader {
         """,
     ]
     private static let templateVariables: JSONObject = [
-        "messages": [["role": "user", "content": "a\u{e9} b"], ["role": "assistant", "content": "<think>x</think>y"]],
+        "messages": [
+            ["role": "user", "content": "a\u{e9} b"], ["role": "assistant", "content": "<think>x</think>y"],
+        ],
         "d": ["b": 1, "A": [1.5, nil, "x"], "c": nil], "add_generation_prompt": true, "tools": [["name": "f"]],
     ]
 
@@ -37,7 +39,10 @@ extension FuzzReader {
                 rendered.generationByteSpans.allSatisfy { $0.upperBound <= rendered.text.utf8.count },
                 "a span lies outside of the text"
             )
-            let harness = try ChatTemplate(String(decoding: input.first, as: UTF8.self), environment: .evaluationHarness)
+            let harness = try ChatTemplate(
+                String(decoding: input.first, as: UTF8.self),
+                environment: .evaluationHarness
+            )
             _ = try harness.render(templateVariables)
         },
         usesFiles: false

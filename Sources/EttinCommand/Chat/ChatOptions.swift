@@ -2,6 +2,7 @@ import ArgumentParser
 import EttinInference
 import EttinJSON
 import EttinTemplates
+import EttinTokenizer
 
 /// How a conversation becomes the text that a model reads.
 struct ChatOptions: ParsableArguments {
@@ -36,7 +37,9 @@ struct ChatOptions: ParsableArguments {
         for argument in templateArg {
             let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2, !parts[0].isEmpty else {
-                throw ValidationError("--template-arg is \"\(argument)\"; expected key=JSON, such as enable_thinking=false")
+                throw ValidationError(
+                    "--template-arg is \"\(argument)\"; expected key=JSON, such as enable_thinking=false"
+                )
             }
             do {
                 result[String(parts[0])] = try JSONValue(parsing: String(parts[1]))

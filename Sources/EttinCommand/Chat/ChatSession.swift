@@ -116,7 +116,8 @@ final class ChatSession {
             Diagnostics.note("saved \(conversation.messages.count) messages to \(argument)")
         case "/help":
             Diagnostics.note("/reset, /system TEXT, /save FILE, /help, /exit; Ctrl-C stops an answer")
-        default: throw ChatCommandError(text: "unknown command \(quoted(String(parts.first ?? ""))); /help lists commands")
+        default:
+            throw ChatCommandError(text: "unknown command \(quoted(String(parts.first ?? ""))); /help lists commands")
         }
         return false
     }

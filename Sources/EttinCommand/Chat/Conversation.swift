@@ -25,14 +25,19 @@ struct Conversation {
             throw error("is not JSON: column \(problem.column): \(problem.reason)", Self.shape)
         }
         guard let list = value.arrayValue ?? value["messages"]?.arrayValue else {
-            throw error(value.objectValue == nil ? "is a JSON \(value.kind.rawValue)" : "has no list \"messages\"", Self.shape)
+            throw error(
+                value.objectValue == nil ? "is a JSON \(value.kind.rawValue)" : "has no list \"messages\"",
+                Self.shape
+            )
         }
         guard !list.isEmpty else { throw error("has no messages", "at least one message") }
         for (index, message) in list.enumerated() where message["role"]?.stringValue == nil {
             throw error("message \(index + 1) has no \"role\"", "an object with \"role\" and \"content\"")
         }
         if let tools = value["tools"], !tools.isNull {
-            guard let tools = tools.arrayValue else { throw error("\"tools\" is a JSON \(tools.kind.rawValue)", "a list") }
+            guard let tools = tools.arrayValue else {
+                throw error("\"tools\" is a JSON \(tools.kind.rawValue)", "a list")
+            }
             self.tools = tools
         }
         messages = list

@@ -2,7 +2,8 @@
 enum TemplateFilters {
     static let names: Set<String> = [
         "abs", "attr", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e", "escape", "first",
-        "float", "forceescape", "format", "groupby", "indent", "int", "items", "join", "last", "length", "list", "lower",
+        "float", "forceescape", "format", "groupby", "indent", "int", "items", "join", "last", "length", "list",
+        "lower",
         "map", "max", "min", "regex_replace", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
         "selectattr", "slice", "sort", "string", "sum", "title", "tojson", "trim", "truncate", "unique", "upper",
         "wordcount",
@@ -22,7 +23,7 @@ extension Interpreter {
         case "tojson": return .string(try json(of: value, arguments))
         case "string", "safe": return .string(try string(of: value))
         case "length", "count":
-            guard let length = try length(of: value) else { throw fail("a value of type \(value.typeName) has no length") }
+            guard let length = try length(of: value) else { throw hasNo("length", value) }
             return .int(length)
         case "abs":
             guard let number = value.number else { throw wrongOperand("abs", value) }
@@ -108,10 +109,11 @@ extension Interpreter {
     }
 
     private func rounded(_ value: Value, _ arguments: CallArguments) throws -> Value {
-        let places = try arguments.value(0, "precision").map { value in
-            guard let places = value.integer else { throw fail("round: the precision is no integer") }
-            return max(-400, min(400, places))
-        } ?? 0
+        let places =
+            try arguments.value(0, "precision").map { value in
+                guard let places = value.integer else { throw fail("round: the precision is no integer") }
+                return max(-400, min(400, places))
+            } ?? 0
         let method: Text =
             switch arguments.value(1, "method") {
             case nil: Text("common")
@@ -241,7 +243,9 @@ extension Interpreter {
         let cutsWords = try arguments.value(1, "killwords").map(isTrue) ?? false
         let end: Text = if case .string(let text)? = arguments.value(2, "end") { text } else { Text("...") }
         let leeway = try arguments.value(3, "leeway").map { try size($0, "truncate: the leeway") } ?? 5
-        guard length >= end.count else { throw fail("truncate: the length is \(length); expected \(end.count) or more") }
+        guard length >= end.count else {
+            throw fail("truncate: the length is \(length); expected \(end.count) or more")
+        }
         guard let count = try self.length(of: value) else { throw wrongOperand("truncate", value) }
         guard count > length + leeway else { return value }
         guard case .string(let text) = value else { throw wrongOperand("truncate", value) }
