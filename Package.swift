@@ -164,7 +164,8 @@ let package = Package(
             name: "FuzzReaders",
             dependencies: [
                 "EttinFineTuning", "EttinTables", "EttinPretraining", "EttinConversion", "EttinTraining", "EttinHub",
-                "EttinCorpus", "EttinModel", "EttinTokenizer", "EttinTemplates", "EttinRecipes", "EttinFiles", "EttinJSON",
+                "EttinCorpus", "EttinModel", "EttinTokenizer", "EttinTemplates", "EttinRecipes", "EttinFiles",
+                "EttinJSON",
                 "Torch",
             ],
             path: "Fuzz/Readers",

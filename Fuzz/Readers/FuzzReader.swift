@@ -5,6 +5,7 @@ import EttinJSON
 import EttinModel
 import EttinRecipes
 import EttinTables
+import EttinTemplates
 import EttinTokenizer
 import EttinTraining
 import Torch
@@ -68,7 +69,7 @@ package struct FuzzReader: Sendable {
 
     private static func isRefusal(_ error: any Error) -> Bool {
         error is CheckpointError || error is TrainingError || error is CorpusError || error is TableError
-            || error is TokenizerError
+            || error is TokenizerError || error is TemplateError
             || error is JSONError || error is HubError || error is RecipeError || error is FileError
             || error is TorchError || error is StateDictionaryError
     }
@@ -94,7 +95,8 @@ package struct FuzzReader: Sendable {
 
     /// All of them.
     package static let all: [FuzzReader] =
-        [json, tokenizer, text] + weights + models + [recipe, mixture, suite, sweep] + corpus + rowTables + runs
+        [json, tokenizer, text, template] + weights + models + [recipe, mixture, suite, sweep] + corpus + rowTables
+        + runs
         + [hubCache, hubListing]
 
     package static func named(_ name: String) -> FuzzReader? { all.first { $0.name == name } }

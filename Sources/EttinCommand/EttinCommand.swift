@@ -22,7 +22,7 @@ struct EttinCommand: ParsableCommand {
         version: version,
         subcommands: [
             FillMaskCommand.self, Embed.self, Rerank.self, Classify.self, Tag.self, Answer.self, Choose.self,
-            Sparse.self, Generate.self, Tokenize.self, TokenizerGroup.self, DataGroup.self,
+            Sparse.self, Generate.self, Chat.self, Tokenize.self, TokenizerGroup.self, DataGroup.self,
             Pretrain.self, FinetuneGroup.self, MineNegatives.self, Score.self, SuiteGroup.self, Sweep.self, Report.self,
             PairGroup.self, Initialize.self, Convert.self, Average.self, Merge.self,
             Info.self,

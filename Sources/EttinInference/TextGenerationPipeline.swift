@@ -47,7 +47,8 @@ public final class TextGenerationPipeline {
     public let notices: [String]
     /// What ``defaultOptions`` were made of; nil when the file is ignored.
     package let configuration: GenerationConfiguration?
-    private let endTokenIDs: [Int]
+    /// The tokens that end generation where options name none.
+    package let endTokenIDs: [Int]
     let divergence: Divergence
 
     /// Loads a decoder.

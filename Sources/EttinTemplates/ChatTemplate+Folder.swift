@@ -12,8 +12,9 @@ extension ChatTemplate {
     /// `chat_template.jinja` comes first, then `chat_template` of `tokenizer_config.json`: a text, or a list of named
     /// ones, of which `default` is taken.
     ///
+    /// Nil where the model has none.
+    ///
     /// - Parameter folder: The folder of the model or its tokenizer.
-    /// - Returns: The template, or nil where the model has none.
     /// - Throws: ``TemplateError`` for a file that cannot be read or holds no template.
     public init?(folder: String) throws {
         let file = FilePath.joined(folder, "chat_template.jinja")
@@ -22,7 +23,8 @@ extension ChatTemplate {
             return
         }
         let place = FilePath.joined(folder, "tokenizer_config.json")
-        guard let value = try Self.tokenizerConfiguration(folder: folder)["chat_template"], !value.isNull else { return nil }
+        let configuration = try Self.tokenizerConfiguration(folder: folder)
+        guard let value = configuration["chat_template"], !value.isNull else { return nil }
         let source: String?
         switch value {
         case .string(let text): source = text
@@ -33,7 +35,9 @@ extension ChatTemplate {
         }
         guard let source else {
             let names = (value.arrayValue ?? []).compactMap { $0["name"]?.stringValue }.map { quoted($0) }
-            let found = names.isEmpty ? "is a JSON \(value.kind.rawValue)" : "has the templates \(names.joined(separator: ", "))"
+            let found =
+                names.isEmpty
+                ? "is a JSON \(value.kind.rawValue)" : "has the templates \(names.joined(separator: ", "))"
             throw TemplateError(
                 .file,
                 template: place,
@@ -50,7 +54,7 @@ extension ChatTemplate {
     public init(file: String) throws {
         let bytes = try Self.contents(of: file)
         guard let source = String(validating: bytes, as: UTF8.self) else {
-            throw TemplateError(.file, template: file, reason: "is not UTF-8 text; expected a template of Jinja's language")
+            throw TemplateError(.file, template: file, reason: "is not UTF-8; expected a Jinja template")
         }
         try self.init(source, name: file)
     }
@@ -131,9 +135,14 @@ extension ChatTemplate {
     private static func object(inFile file: String) throws -> JSONObject {
         guard FilePath.kind(of: file) == .file else { return [:] }
         do {
-            let value = try JSONValue(parsing: try contents(of: file), options: JSONParsingOptions(allowsNonFiniteNumbers: true))
+            let options = JSONParsingOptions(allowsNonFiniteNumbers: true)
+            let value = try JSONValue(parsing: contents(of: file), options: options)
             guard let object = value.objectValue else {
-                throw TemplateError(.file, template: file, reason: "is a JSON \(value.kind.rawValue); expected an object")
+                throw TemplateError(
+                    .file,
+                    template: file,
+                    reason: "is a JSON \(value.kind.rawValue); expected an object"
+                )
             }
             return object
         } catch let error as JSONError {

@@ -20,6 +20,7 @@ struct Generate: ParsableCommand {
               ettin generate decoder "Once upon a time" --stream \\
                 --temperature 0.8 --top-p 0.95 --seed 7
               ettin generate decoder --input prompts.txt --json --stop "."
+              ettin generate assistant --messages conversations.jsonl
             """
     )
 
@@ -28,6 +29,18 @@ struct Generate: ParsableCommand {
 
     @Option(name: .shortAndLong, help: ArgumentHelp("Text to continue, in place of an argument.", valueName: "text"))
     var prompt: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Conversations to answer, {\"messages\": [{\"role\": …, \"content\": …}]} or the list alone per line; prints "
+                + "JSON Lines.",
+            valueName: "file"
+        ),
+        completion: .file()
+    )
+    var messages: String?
+
+    @OptionGroup var chat: ChatOptions
 
     @OptionGroup var sampling: SamplingOptions
 
@@ -45,11 +58,17 @@ struct Generate: ParsableCommand {
         if prompt != nil, !input.texts.isEmpty || input.input != nil {
             throw ValidationError("--prompt cannot be combined with texts as arguments or --input")
         }
+        if messages != nil, prompt != nil || !input.texts.isEmpty || input.input != nil {
+            throw ValidationError("--messages cannot be combined with texts, --prompt or --input")
+        }
+        if messages != nil, stream { throw ValidationError("--messages cannot be combined with --stream") }
+        if messages == nil, let option = chat.given { throw ValidationError("\(option) needs --messages") }
         if batchSize < 1 { throw ValidationError("--batch-size is \(batchSize); expected 1 or more") }
     }
 
     func run() throws {
         let folder = try model.folder()
+        if let messages { return try answer(messages, folder) }
         let prompts = try prompt.map { [$0] } ?? input.all()
         if stream, !json.isOn, prompts.count > 1 {
             throw ValidationError("--stream is for one text, and there are \(prompts.count); --json tells them apart")
@@ -81,6 +100,37 @@ struct Generate: ParsableCommand {
                 try json.isOn
                     ? output.line(document(of: result, prompt))
                     : output.line(stream ? "" : result.text)
+            }
+        }
+    }
+
+    /// Answers the conversations of a file.
+    private func answer(_ file: String, _ folder: String) throws {
+        let format = try chat.format(folder: folder)
+        let texts = try Conversation.all(file).map { try format.text(of: $0) }
+        let generator = try TextGenerationPipeline(
+            folder: folder,
+            options: compute.prepare(),
+            usesGenerationConfiguration: sampling.generationConfig
+        )
+        generator.notices.forEach(Diagnostics.note)
+        let options = format.ending(sampling.applied(to: generator.defaultOptions), generator)
+        Diagnostics.note(sampling.summary(of: options, generator.configuration))
+        let overlong = truncation.rule(for: generator.tokenizer)
+        let results = try Interruption.draining {
+            try generator.generate(
+                from: generator.preparer.prepare(rendered: texts, overlong: overlong),
+                options: options,
+                batchSize: batchSize,
+                shouldStop: { Interruption.isRequested }
+            )
+        }
+        truncation.report(results.map(\.isTruncated))
+        try StandardOutput.write { output in
+            for (text, result) in zip(texts, results) {
+                var line = document(of: result, text).objectValue ?? [:]
+                line["message"] = ["role": "assistant", "content": .string(result.text)]
+                try output.line(.object(line))
             }
         }
     }

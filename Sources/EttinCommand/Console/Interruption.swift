@@ -30,6 +30,14 @@ enum Interruption {
     /// Whether a signal has asked the program to stop.
     static var isRequested: Bool { state.withLock(\.isRequested) }
 
+    /// Whether a signal has asked to stop, which is forgotten: for work whose interruption does not end the program.
+    static func takeRequest() -> Bool {
+        state.withLock { state in
+            defer { state.isRequested = false }
+            return state.isRequested
+        }
+    }
+
     /// Runs work that asks ``isRequested`` where it can stop.
     ///
     /// The first signal meanwhile is a request; the next ends the program at once, as does every signal afterwards.

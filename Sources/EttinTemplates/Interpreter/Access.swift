@@ -61,7 +61,10 @@ extension Interpreter {
         guard !name.hasPrefix("_") else {
             if case .dict(let dictionary) = value, dictionary[name] != nil { return nil }
             return .undefined(
-                Undefined(reason: "access to attribute '\(name)' of \(Self.shownType(value)) is unsafe", isForbidden: true)
+                Undefined(
+                    reason: "access to attribute '\(name)' of \(Self.shownType(value)) is unsafe",
+                    isForbidden: true
+                )
             )
         }
         switch value {
@@ -86,7 +89,10 @@ extension Interpreter {
         case .allowed: return .method(BoundMethod(value, name))
         case .forbidden:
             return .undefined(
-                Undefined(reason: "the method '\(name)' of \(Self.shownType(value)) is not allowed here", isForbidden: true)
+                Undefined(
+                    reason: "the method '\(name)' of \(Self.shownType(value)) is not allowed here",
+                    isForbidden: true
+                )
             )
         case .absent: return nil
         }

@@ -70,7 +70,9 @@ extension Interpreter {
                 } else {
                     for pair in try elements(of: first) {
                         let parts = try elements(of: pair)
-                        guard parts.count == 2 else { throw fail("\(function.rawValue): expected pairs of key and value") }
+                        guard parts.count == 2 else {
+                            throw fail("\(function.rawValue): expected pairs of key and value")
+                        }
                         try requireHashable(parts[0])
                         dictionary[parts[0]] = parts[1]
                     }
@@ -103,7 +105,9 @@ extension Interpreter {
             guard number.magnitude < 1 << 40 else { throw fail("range: \(number) is too large") }
             return number
         }
-        guard (1...3).contains(numbers.count), arguments.named.isEmpty else { throw fail("range takes 1 to 3 integers") }
+        guard (1...3).contains(numbers.count), arguments.named.isEmpty else {
+            throw fail("range takes 1 to 3 integers")
+        }
         let step = numbers.count > 2 ? numbers[2] : 1
         guard step != 0 else { throw fail("range cannot have step 0") }
         let range = PythonRange(

@@ -2,7 +2,8 @@
 enum TemplateFilters {
     static let names: Set<String> = [
         "abs", "attr", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e", "escape", "first",
-        "float", "forceescape", "format", "groupby", "indent", "int", "items", "join", "last", "length", "list", "lower",
+        "float", "forceescape", "format", "groupby", "indent", "int", "items", "join", "last", "length", "list",
+        "lower",
         "map", "max", "min", "regex_replace", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
         "selectattr", "slice", "sort", "string", "sum", "title", "tojson", "trim", "truncate", "unique", "upper",
         "wordcount",
@@ -22,7 +23,7 @@ extension Interpreter {
         case "tojson": return .string(try json(of: value, arguments))
         case "string", "safe": return .string(try string(of: value))
         case "length", "count":
-            guard let length = try length(of: value) else { throw fail("a value of type \(value.typeName) has no length") }
+            guard let length = try length(of: value) else { throw hasNo("length", value) }
             return .int(length)
         case "abs":
             guard let number = value.number else { throw wrongOperand("abs", value) }
@@ -108,10 +109,11 @@ extension Interpreter {
     }
 
     private func rounded(_ value: Value, _ arguments: CallArguments) throws -> Value {
-        let places = try arguments.value(0, "precision").map { value in
-            guard let places = value.integer else { throw fail("round: the precision is no integer") }
-            return max(-400, min(400, places))
-        } ?? 0
+        let places =
+            try arguments.value(0, "precision").map { value in
+                guard let places = value.integer else { throw fail("round: the precision is no integer") }
+                return max(-400, min(400, places))
+            } ?? 0
         let method: Text =
             switch arguments.value(1, "method") {
             case nil: Text("common")
@@ -159,7 +161,9 @@ extension Interpreter {
                 limit = integer
             }
             return .string(try replaced(string(of: value), string(of: old), by: string(of: new), limit: limit))
-        case "indent": return .string(try indented(string(of: value), arguments))
+        case "indent":
+            guard case .string(let text) = value else { throw wrongOperand("indent", value) }
+            return .string(try indented(text, arguments))
         case "center":
             let width = try arguments.value(0, "width").map { try size($0, "center: the width") } ?? 80
             return .string(try padded(string(of: value), "center", width, fill: Text(" ")))
@@ -172,7 +176,7 @@ extension Interpreter {
                 return .string(try formatted(string(of: value), percent: .dict(dictionary)))
             }
             return .string(try formatted(string(of: value), percent: .tuple(arguments.positional)))
-        case "truncate": return .string(try truncated(string(of: value), arguments))
+        case "truncate": return try truncated(value, arguments)
         case "wordcount":
             var (count, isInside) = (0, false)
             for scalar in try string(of: value).scalars {
@@ -233,16 +237,21 @@ extension Interpreter {
         return try joined(lines, by: Text("\n"))
     }
 
-    private func truncated(_ text: Text, _ arguments: CallArguments) throws -> Text {
+    /// What is short enough comes back as it is, whatever it is.
+    private func truncated(_ value: Value, _ arguments: CallArguments) throws -> Value {
         let length = try arguments.value(0, "length").map { try size($0, "truncate: the length") } ?? 255
         let cutsWords = try arguments.value(1, "killwords").map(isTrue) ?? false
         let end: Text = if case .string(let text)? = arguments.value(2, "end") { text } else { Text("...") }
         let leeway = try arguments.value(3, "leeway").map { try size($0, "truncate: the leeway") } ?? 5
-        guard length >= end.count else { throw fail("truncate: the length is \(length); expected \(end.count) or more") }
-        guard text.count > length + leeway else { return text }
+        guard length >= end.count else {
+            throw fail("truncate: the length is \(length); expected \(end.count) or more")
+        }
+        guard let count = try self.length(of: value) else { throw wrongOperand("truncate", value) }
+        guard count > length + leeway else { return value }
+        guard case .string(let text) = value else { throw wrongOperand("truncate", value) }
         let kept = Text(text.bytes[..<text.byteOffset(ofCharacter: length - end.count)])
-        if cutsWords { return kept + end }
+        if cutsWords { return .string(kept + end) }
         let space = kept.lastRange(of: Text(" "))
-        return (space.map { Text(kept.bytes[..<$0.lowerBound]) } ?? kept) + end
+        return .string((space.map { Text(kept.bytes[..<$0.lowerBound]) } ?? kept) + end)
     }
 }

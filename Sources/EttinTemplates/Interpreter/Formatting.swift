@@ -95,7 +95,9 @@ extension Interpreter {
         case "d", "i", "u":
             guard let number = value.number, number.isFinite else { throw fail("%d needs a number") }
             let digits =
-                if case .float = value { Self.wholeDigits(number.rounded(.towardZero)) } else { try string(of: .int(value.integer ?? 0)).string }
+                if case .float = value { Self.wholeDigits(number.rounded(.towardZero)) } else {
+                    try string(of: .int(value.integer ?? 0)).string
+                }
             form.precision = nil
             return try aligned(signed(digits, form), form)
         case "x", "X", "o":
@@ -143,7 +145,12 @@ extension Interpreter {
         guard method == "center" else { return try padded(text, method, form.width, fill: form.fill) }
         // Other than the method, a format leaves the odd one to the right.
         let missing = max(0, form.width - text.count)
-        return try padded(padded(text, "rjust", text.count + missing / 2, fill: form.fill), "ljust", form.width, fill: form.fill)
+        return try padded(
+            padded(text, "rjust", text.count + missing / 2, fill: form.fill),
+            "ljust",
+            form.width,
+            fill: form.fill
+        )
     }
 
     // MARK: - text.format(…)
@@ -168,7 +175,11 @@ extension Interpreter {
             guard scalar == "{", let end = scalars[position...].firstIndex(of: "}") else {
                 throw fail("format: single '\(scalar)' in the text")
             }
-            let parts = Array(scalars[position..<end]).split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            let parts = Array(scalars[position..<end]).split(
+                separator: ":",
+                maxSplits: 1,
+                omittingEmptySubsequences: false
+            )
             position = end + 1
             let head = parts[0].split(separator: "!", maxSplits: 1, omittingEmptySubsequences: false)
             let name = head.first.map { String(String.UnicodeScalarView($0)) } ?? ""
@@ -176,7 +187,11 @@ extension Interpreter {
             let form = try specification(parts.count > 1 ? Array(parts[1]) : [])
             if head.count > 1 {
                 var text = Text(bytes: [])
-                if head[1].elementsEqual(["r"]) { try appendRepresentation(of: value, to: &text) } else { text = try string(of: value) }
+                if head[1].elementsEqual(["r"]) {
+                    try appendRepresentation(of: value, to: &text)
+                } else {
+                    text = try string(of: value)
+                }
                 result.bytes += try formatPiece(.string(text), form).bytes
             } else {
                 result.bytes += try formatPiece(value, form).bytes
@@ -215,7 +230,9 @@ extension Interpreter {
     private func specification(_ scalars: [Unicode.Scalar]) throws -> FormatSpecification {
         var form = FormatSpecification()
         var position = 0
-        func isAlignment(_ index: Int) -> Bool { index < scalars.count && ["<", ">", "^", "="].contains(scalars[index]) }
+        func isAlignment(_ index: Int) -> Bool {
+            index < scalars.count && ["<", ">", "^", "="].contains(scalars[index])
+        }
         if isAlignment(1) {
             (form.fill, form.alignment, position) = (Text([scalars[0]]), scalars[1], 2)
         } else if isAlignment(0) {
@@ -252,11 +269,13 @@ extension Interpreter {
             if form.alignment != ">" { form.padsZeros = false }
             let digits: String
             switch form.type {
-            case nil where value.integer != nil && form.precision == nil, "d": digits = try string(of: .int(value.integer ?? 0)).string
+            case nil where value.integer != nil && form.precision == nil, "d":
+                digits = try string(of: .int(value.integer ?? 0)).string
             case nil:
                 guard form.precision == nil else { throw fail("format: a precision needs a type, such as .2f") }
                 digits = Self.spelling(of: number)
-            case "f", "F", "e", "E", "g", "G": digits = FloatFormatting.text(number, form.type ?? "f", form.precision ?? 6)
+            case "f", "F", "e", "E", "g", "G":
+                digits = FloatFormatting.text(number, form.type ?? "f", form.precision ?? 6)
             case "%": digits = FloatFormatting.text(number * 100, "f", form.precision ?? 6) + "%"
             case "x", "X", "o", "b":
                 guard let integer = value.integer else { throw fail("format: this type needs an integer") }
@@ -264,7 +283,10 @@ extension Interpreter {
                 digits = String(integer, radix: radix, uppercase: form.type == "X")
             default: throw fail("format: this type is not supported for numbers")
             }
-            return try aligned(signed(form.grouping.map { FloatFormatting.grouped(digits, by: $0) } ?? digits, form), form)
+            return try aligned(
+                signed(form.grouping.map { FloatFormatting.grouped(digits, by: $0) } ?? digits, form),
+                form
+            )
         default: break
         }
         guard form.type == nil || form.type == "s" else { throw fail("format: this type needs a number") }

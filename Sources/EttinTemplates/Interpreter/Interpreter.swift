@@ -57,22 +57,29 @@ final class Interpreter {
 
     func fail(_ reason: String) -> TemplateFault { TemplateFault(.evaluation, at: offset, reason) }
 
+    private static func tooMuch(_ what: String) -> String {
+        "the template \(what) than is allowed for this conversation"
+    }
+
     /// Takes steps for looking at elements.
     func take(steps: Int) throws {
         if !budget.takeSteps(steps) {
-            throw TemplateFault(.limit, at: offset, "the template does more work than is allowed for this conversation")
+            throw TemplateFault(.limit, at: offset, Self.tooMuch("does more work"))
         }
     }
 
     /// Takes memory before a value is made.
     func take(bytes: Int) throws {
         if !budget.takeMemory(bytes) {
-            throw TemplateFault(.limit, at: offset, "the template takes more memory than is allowed for this conversation")
+            throw TemplateFault(.limit, at: offset, Self.tooMuch("takes more memory"))
         }
     }
 
     /// Takes memory before a list is made.
-    func take(elements: Int) throws { try take(bytes: elements.multipliedReportingOverflow(by: 64).overflow ? .max : elements * 64) }
+    func take(elements: Int) throws {
+        let (bytes, overflows) = elements.multipliedReportingOverflow(by: 64)
+        try take(bytes: overflows ? .max : bytes)
+    }
 
     /// Evaluates a level deeper.
     func deeper<Result>(_ body: () throws -> Result) throws -> Result {
@@ -89,7 +96,7 @@ final class Interpreter {
     private func write(_ bytes: [UInt8]) throws {
         let isAllowed = outerCount == nil ? budget.takeOutput(bytes.count) : budget.takeMemory(bytes.count)
         if !isAllowed {
-            throw TemplateFault(.limit, at: offset, "the template renders more text than is allowed for this conversation")
+            throw TemplateFault(.limit, at: offset, Self.tooMuch("renders more text"))
         }
         output += bytes
     }

@@ -32,6 +32,10 @@ extension Interpreter {
         return fail("\(symbol) cannot be applied to a value of type \(value.typeName)")
     }
 
+    func hasNo(_ what: String, _ value: Value) -> TemplateFault {
+        fail("a value of type \(value.typeName) has no \(what)")
+    }
+
     private func wrongOperands(_ symbol: String, _ left: Value, _ right: Value) -> TemplateFault {
         for value in [left, right] {
             if case .undefined(let undefined) = value { return fail(undefined.reason) }
@@ -66,7 +70,9 @@ extension Interpreter {
         if let first = left.integer, let second = right.integer { return try integers(symbol, first, second) }
         if case .bigInt = left { throw tooLarge }
         if case .bigInt = right { throw tooLarge }
-        guard let first = left.number, let second = right.number else { throw wrongOperands(symbol.rawValue, left, right) }
+        guard let first = left.number, let second = right.number else {
+            throw wrongOperands(symbol.rawValue, left, right)
+        }
         switch symbol {
         case .plus: return .float(first + second)
         case .minus: return .float(first - second)
@@ -255,7 +261,9 @@ extension Interpreter {
         descending: Bool = false,
         by key: (Element) throws -> Value
     ) throws -> [Element] {
-        let keyed = try elements.enumerated().map { (position: $0.offset, key: try key($0.element), element: $0.element) }
+        let keyed = try elements.enumerated().map {
+            (position: $0.offset, key: try key($0.element), element: $0.element)
+        }
         try take(elements: keyed.count)
         return try keyed.sorted { first, second in
             let order = try order(first.key, second.key, "<") ?? 0

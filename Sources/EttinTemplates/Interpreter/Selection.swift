@@ -27,7 +27,9 @@ extension Interpreter {
                 try source.next().map { element in try item(at: attribute, of: element, default: fallback) }
             }
         }
-        guard case .string(let name)? = arguments.positional.first else { throw fail("map needs a filter or an attribute") }
+        guard case .string(let name)? = arguments.positional.first else {
+            throw fail("map needs a filter or an attribute")
+        }
         let filterName = name.string
         guard TemplateFilters.names.contains(filterName) else { throw fail("unknown filter \"\(filterName)\"") }
         var rest = arguments

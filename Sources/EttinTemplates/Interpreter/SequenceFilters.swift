@@ -10,7 +10,7 @@ extension Interpreter {
             return try elements(of: value).first
                 ?? .undefined(Undefined(reason: "there is no first item, as there are none"))
         case "last":
-            if case .iterator = value { throw fail("a value of type \(value.typeName) has no last item") }
+            if case .iterator = value { throw hasNo("last item", value) }
             return try elements(of: value).last
                 ?? .undefined(Undefined(reason: "there is no last item, as there are none"))
         case "join":
@@ -138,7 +138,9 @@ extension Interpreter {
 
     /// `batch` and `slice`: lists of a size, or a number of lists.
     private func grouped(_ name: String, _ value: Value, _ arguments: CallArguments) throws -> Value {
-        guard let first = arguments.positional.first ?? arguments.named.first?.value else { throw fail("\(name) needs a count") }
+        guard let first = arguments.positional.first ?? arguments.named.first?.value else {
+            throw fail("\(name) needs a count")
+        }
         let count = try size(first, name, limit: 100_000)
         guard count > 0 else { throw fail("\(name): the count is 0; expected 1 or more") }
         let fill = arguments.value(1, "fill_with").flatMap { isNone($0) ? nil : $0 }
@@ -149,7 +151,9 @@ extension Interpreter {
             for start in stride(from: 0, to: values.count, by: count) {
                 lists.append(Array(values[start..<min(values.count, start + count)]))
             }
-            if let fill, let last = lists.last { lists[lists.count - 1] += Array(repeating: fill, count: count - last.count) }
+            if let fill, let last = lists.last {
+                lists[lists.count - 1] += Array(repeating: fill, count: count - last.count)
+            }
         } else {
             let (size, longer) = (values.count / count, values.count % count)
             var start = 0

@@ -4,7 +4,9 @@ extension Interpreter {
     private func text(_ value: Value?, _ method: String) throws -> Text {
         guard case .string(let text)? = value else {
             if case .undefined(let undefined)? = value { throw fail(undefined.reason) }
-            throw fail("\(method): expected a string, found \(value.map { "a value of type \($0.typeName)" } ?? "nothing")")
+            throw fail(
+                "\(method): expected a string, found \(value.map { "a value of type \($0.typeName)" } ?? "nothing")"
+            )
         }
         return text
     }
@@ -45,7 +47,8 @@ extension Interpreter {
         case "partition", "rpartition":
             let separator = try self.text(first, name)
             guard !separator.isEmpty else { throw fail("\(name): the separator is empty") }
-            guard let range = name == "partition" ? text.firstRange(of: separator) : text.lastRange(of: separator) else {
+            guard let range = name == "partition" ? text.firstRange(of: separator) : text.lastRange(of: separator)
+            else {
                 let empty = Value.text("")
                 return .tuple(name == "partition" ? [.string(text), empty, empty] : [empty, empty, .string(text)])
             }
@@ -55,7 +58,12 @@ extension Interpreter {
             ])
         case "startswith", "endswith":
             let candidates: [Value] = if case .tuple(let values)? = first { values } else { [first ?? .none] }
-            let part = try stretch(of: text, second, arguments.positional.count > 2 ? arguments.positional[2] : nil, name)
+            let part = try stretch(
+                of: text,
+                second,
+                arguments.positional.count > 2 ? arguments.positional[2] : nil,
+                name
+            )
             for candidate in candidates {
                 let affix = try self.text(candidate, name)
                 guard let part else { continue }
@@ -83,7 +91,12 @@ extension Interpreter {
             let width = try size(first ?? .none, "\(name): the width")
             return .string(try padded(text, name, width, fill: try second.map { try self.text($0, name) } ?? Text(" ")))
         case "expandtabs":
-            return .string(try tabsExpanded(text, size: try arguments.value(0, "tabsize").map { try size($0, name, limit: 1000) } ?? 8))
+            return .string(
+                try tabsExpanded(
+                    text,
+                    size: try arguments.value(0, "tabsize").map { try size($0, name, limit: 1000) } ?? 8
+                )
+            )
         case "format": return .string(try formatted(text, arguments))
         default:
             if let result = text.recased(name) { return .string(result) }
@@ -121,7 +134,9 @@ extension Interpreter {
         if name == "count" {
             guard !needle.isEmpty else { return slice.count + 1 }
             var (count, position) = (0, 0)
-            while let range = slice.firstRange(of: needle, from: position) { (count, position) = (count + 1, range.upperBound) }
+            while let range = slice.firstRange(of: needle, from: position) {
+                (count, position) = (count + 1, range.upperBound)
+            }
             return count
         }
         guard let range = name.hasPrefix("r") ? slice.lastRange(of: needle) : slice.firstRange(of: needle) else {

@@ -2,8 +2,10 @@
 enum TemplateTests {
     static let names: Set<String> = [
         "boolean", "callable", "defined", "divisibleby", "eq", "equalto", "escaped", "even", "false", "filter", "float",
-        "ge", "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping", "ne", "none",
-        "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper", "==", "!=", "<", "<=", ">",
+        "ge", "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping", "ne",
+        "none",
+        "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper", "==", "!=", "<", "<=",
+        ">",
         ">=",
     ]
 }
@@ -19,7 +21,9 @@ extension Interpreter {
         }
         switch name {
         case "defined", "undefined":
-            guard arguments.positional.isEmpty, arguments.named.isEmpty else { throw fail("the test \"\(name)\" takes no value") }
+            guard arguments.positional.isEmpty, arguments.named.isEmpty else {
+                throw fail("the test \"\(name)\" takes no value")
+            }
             if case .undefined = value { return name == "undefined" }
             return name == "defined"
         case "none": if case .none = value { return true }

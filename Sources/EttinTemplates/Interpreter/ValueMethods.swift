@@ -61,7 +61,9 @@ extension Interpreter {
             let values = try elements(of: method.receiver)
             let places = try values.indices.filter { try isEqual(values[$0], wanted) }
             if method.name == "count" { return .int(places.count) }
-            guard let first = places.first else { throw fail("index: the value is not in the \(method.receiver.typeName)") }
+            guard let first = places.first else {
+                throw fail("index: the value is not in the \(method.receiver.typeName)")
+            }
             return .int(first)
         case .float(let number): return .bool(number.isFinite && number == number.rounded())
         case .loop(let loop):

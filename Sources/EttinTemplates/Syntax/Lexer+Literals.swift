@@ -6,14 +6,17 @@ extension Lexer {
         func byte(_ offset: Int) -> UInt8 { offset < source.count ? source[offset] : 0 }
         func digits(from start: Int, _ isDigit: (UInt8) -> Bool) -> Int {
             var end = start
-            while isDigit(byte(end)) || (byte(end) == UInt8(ascii: "_") && end > start && isDigit(byte(end + 1))) { end += 1 }
+            while isDigit(byte(end)) || (byte(end) == UInt8(ascii: "_") && end > start && isDigit(byte(end + 1))) {
+                end += 1
+            }
             return end
         }
         func isDecimal(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
         func text(_ range: Range<Int>) -> String {
             String(decoding: source[range].filter { $0 != UInt8(ascii: "_") }, as: UTF8.self)
         }
-        if byte(start) == UInt8(ascii: "0"), let radix = [UInt8(ascii: "x"): 16, UInt8(ascii: "o"): 8, UInt8(ascii: "b"): 2][byte(start + 1) | 0x20] {
+        let radixes = [UInt8(ascii: "x"): 16, UInt8(ascii: "o"): 8, UInt8(ascii: "b"): 2]
+        if byte(start) == UInt8(ascii: "0"), let radix = radixes[byte(start + 1) | 0x20] {
             let end = digits(from: start + 2) { Int(String(UnicodeScalar($0)), radix: radix) != nil }
             if end > start + 2 {
                 guard let value = Int(text(start + 2..<end), radix: radix) else { throw tooLarge(start) }
@@ -78,7 +81,7 @@ extension Lexer {
                 }
                 if let scalar = Unicode.Scalar(value) { text.append(scalar) }
             case UInt8(ascii: "N"):
-                throw TemplateFault(.syntax, at: position - 2, "characters by their names are not supported; write \\u and digits")
+                throw TemplateFault(.syntax, at: position - 2, "characters cannot be named; write \\u and digits")
             default: text.bytes.append(contentsOf: source[position - 2..<position])
             }
         }
@@ -93,10 +96,10 @@ extension Lexer {
         to text: inout Text
     ) throws(TemplateFault) {
         let spelling = String(decoding: source[position..<min(source.count, position + digits)], as: UTF8.self)
-        guard spelling.utf8.count == digits, spelling.utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }),
+        guard spelling.utf8.count == digits, !spelling.hasPrefix("+"), !spelling.hasPrefix("-"),
             let value = UInt32(spelling, radix: 16), let scalar = Unicode.Scalar(value)
         else {
-            throw TemplateFault(.syntax, at: position - 2, "this escape needs \(digits) hexadecimal digits of a character")
+            throw TemplateFault(.syntax, at: position - 2, "expected \(digits) hexadecimal digits of a character")
         }
         text.append(scalar)
         position += digits

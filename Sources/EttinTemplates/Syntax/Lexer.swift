@@ -16,6 +16,8 @@ struct Lexer {
     /// - Parameters:
     ///   - source: UTF-8 with line feeds alone at the ends of lines.
     ///   - trims: Whether newlines behind block tags and blanks before them go.
+    /// - Returns: The tokens, the end among them.
+    /// - Throws: `TemplateFault` for a tag, string or bracket that is not closed, and for what is no token.
     static func tokens(of source: [UInt8], trims: Bool) throws(TemplateFault) -> [Token] {
         var lexer = Lexer(source: source, trims: trims)
         try lexer.run()

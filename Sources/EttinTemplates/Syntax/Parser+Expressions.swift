@@ -36,7 +36,11 @@ extension Parser {
     ) throws(TemplateFault) -> Expression {
         let depth = 1 + max(children.map(\.depth).max() ?? 0, arguments?.depth ?? 0)
         guard depth <= Self.maximumExpressionDepth else {
-            throw TemplateFault(.limit, at: offset, "this expression has more than \(Self.maximumExpressionDepth) levels")
+            throw TemplateFault(
+                .limit,
+                at: offset,
+                "this expression has more than \(Self.maximumExpressionDepth) levels"
+            )
         }
         return Expression(kind, at: offset, depth: depth)
     }
@@ -347,7 +351,12 @@ extension Parser {
                 throw TemplateFault(.syntax, at: offset, "unknown filter \"\(name)\"")
             }
             let arguments = isSymbol(.leftParenthesis) ? try arguments() : Arguments()
-            result = try node(.filter(result, name, arguments), at: offset, above: [result].compactMap(\.self), arguments)
+            result = try node(
+                .filter(result, name, arguments),
+                at: offset,
+                above: [result].compactMap(\.self),
+                arguments
+            )
         }
         guard let result else { throw fault("expected a filter") }
         return result

@@ -145,7 +145,9 @@ struct Parser {
     }
 
     private mutating func statement() throws(TemplateFault) -> Statement.Kind {
-        guard case .name(let tag) = current.kind else { throw fault("found \(shown(current)); expected the name of a tag") }
+        guard case .name(let tag) = current.kind else {
+            throw fault("found \(shown(current)); expected the name of a tag")
+        }
         let start = current
         advance()
         switch tag {
@@ -208,7 +210,11 @@ struct Parser {
         if !hasElse { try endTag() }
         return .loop(
             Loop(
-                target: target, iterable: iterable, filter: filter, isRecursive: isRecursive, body: body,
+                target: target,
+                iterable: iterable,
+                filter: filter,
+                isRecursive: isRecursive,
+                body: body,
                 otherwise: otherwise
             )
         )

@@ -12,6 +12,7 @@ enum FloatFormatting {
     ///   - value: The number.
     ///   - type: `f`, `e` or `g`, or one of them in upper case.
     ///   - precision: Digits behind the point; for `g` all digits.
+    /// - Returns: The digits, or `nan`, `inf` or `-inf`.
     static func text(_ value: Double, _ type: Unicode.Scalar, _ precision: Int) -> String {
         guard value.isFinite else { return value.isNaN ? "nan" : value < 0 ? "-inf" : "inf" }
         var buffer = [CChar](repeating: 0, count: 400 + min(precision, 100_000))

@@ -52,7 +52,9 @@ extension Interpreter {
             (UInt8(ascii: "<"), "\\u003c"), (UInt8(ascii: ">"), "\\u003e"), (UInt8(ascii: "&"), "\\u0026"),
             (UInt8(ascii: "'"), "\\u0027"),
         ]
-        return Text(bytes: text.bytes.flatMap { byte in escapes.first { $0.0 == byte }.map { Array($0.1.utf8) } ?? [byte] })
+        return Text(
+            bytes: text.bytes.flatMap { byte in escapes.first { $0.0 == byte }.map { Array($0.1.utf8) } ?? [byte] }
+        )
     }
 
     private func append(_ value: Value, _ form: JSONForm, level: Int, to text: inout Text) throws {

@@ -43,7 +43,8 @@ struct Text: Hashable, Sendable {
     var characters: [Text] {
         var result: [Text] = []
         var start = 0
-        for end in 1...max(1, bytes.count) where end <= bytes.count && (end == bytes.count || bytes[end] & 0xC0 != 0x80) {
+        for end in 1...max(1, bytes.count) where end <= bytes.count && (end == bytes.count || bytes[end] & 0xC0 != 0x80)
+        {
             result.append(Text(bytes[start..<end]))
             start = end
         }
