@@ -15,7 +15,7 @@ enum ModelDownload {
     ///   - onEvent: Told everything that the client tells.
     ///   - environment: Variables with the Hub's settings.
     /// - Returns: A folder, in the cache unless the name is that of one.
-    /// - Throws: `HubError` when the model cannot be had.
+    /// - Throws: `HubError` when the model cannot be had, `CheckpointError` for an adapter that is broken.
     static func folder(
         _ name: String,
         revision: String?,
@@ -29,7 +29,22 @@ enum ModelDownload {
             meter.take(event)
         }
         let reference = try ModelReference(name, revision: revision) { EttinSuite.model(named: $0)?.repository }
-        return URL(filePath: try await hub.modelFolder(reference), directoryHint: .isDirectory)
+        let folder = try await hub.modelFolder(reference)
+        return URL(filePath: try await opened(folder, hub), directoryHint: .isDirectory)
+    }
+
+    /// Opens an adapter with its base, which is downloaded where it is no folder; other folders are what they are.
+    private static func opened(_ folder: String, _ hub: HubClient) async throws -> String {
+        guard AdapterFolder.isAdapter(folder) else { return folder }
+        let configuration = try LoRAConfiguration(folder: folder)
+        do {
+            return try AdapterFolder.opened(folder)
+        } catch let error as CheckpointError where error.problems.first?.kind == .missing {
+            guard let name = configuration.baseModel,
+                let reference = try? HubReference(name, kind: .model, revision: configuration.revision)
+            else { throw error }
+            return try AdapterFolder.opened(folder, base: await hub.modelFolder(.hub(reference)))
+        }
     }
 }
 

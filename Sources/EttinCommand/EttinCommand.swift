@@ -24,7 +24,7 @@ struct EttinCommand: ParsableCommand {
             FillMaskCommand.self, Embed.self, Rerank.self, Classify.self, Tag.self, Answer.self, Choose.self,
             Sparse.self, Generate.self, Tokenize.self, TokenizerGroup.self, DataGroup.self,
             Pretrain.self, FinetuneGroup.self, MineNegatives.self, Score.self, SuiteGroup.self, Sweep.self, Report.self,
-            PairGroup.self, Initialize.self, Convert.self, Average.self,
+            PairGroup.self, Initialize.self, Convert.self, Average.self, Merge.self,
             Info.self,
             EvaluateGroup.self, Bench.self, Models.self, Download.self, Revisions.self, Push.self, CacheGroup.self,
             Environment.self,

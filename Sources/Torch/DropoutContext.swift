@@ -41,6 +41,22 @@ public struct DropoutContext: Sendable, Hashable {
         self.precedingSequences = precedingSequences
         self.recomputesActivations = recomputesActivations
     }
+
+    /// The context of later rows of the same pass.
+    ///
+    /// - Parameter tokens: The rows before them.
+    /// - Returns: A context whose masks are those that the whole pass has for these rows.
+    package func advanced(byTokens tokens: Int) -> DropoutContext {
+        var context = DropoutContext(
+            seed: seed,
+            step: step,
+            precedingTokens: precedingTokens + tokens,
+            precedingSequences: precedingSequences,
+            recomputesActivations: recomputesActivations
+        )
+        context.isSlice = isSlice
+        return context
+    }
 }
 
 extension Tensor {

@@ -50,6 +50,18 @@ enum HubAccess {
         }
     }
 
+    /// The folder of a model; an adapter is opened with the model that it changes.
+    static func modelFolder(_ text: String, revision: String?, files: FileSelection = .model) throws -> String {
+        try AdapterFolder.opened(folder(text, revision: revision, files: files), resolver: base)
+    }
+
+    /// The folder of an adapter's base on the Hub; nil for what is no name there.
+    static func base(_ name: String, revision: String?) throws -> String? {
+        // What is no name on the Hub is a path that leads nowhere.
+        guard let reference = try? HubReference(name, kind: .model, revision: revision) else { return nil }
+        return try run { try await $0.snapshot(of: reference, files: .model).folder }
+    }
+
     /// Waits for asynchronous work; the main thread has nothing else to do.
     private static func wait<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) throws -> Result {
         let done = DispatchSemaphore(value: 0)

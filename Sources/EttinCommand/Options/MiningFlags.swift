@@ -153,7 +153,7 @@ struct MiningCandidateOptions: ParsableArguments {
         var options = MiningOptions()
         set(&options)
         guard options.hasThresholds else { return nil }
-        return try crossEncoder.map { try HubAccess.folder($0, revision: nil) }
+        return try crossEncoder.map { try HubAccess.modelFolder($0, revision: nil) }
     }
 }
 

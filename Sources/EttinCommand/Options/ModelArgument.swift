@@ -4,7 +4,7 @@ import EttinHub
 /// A model: a folder here, or a name on the Hub.
 struct ModelArgument: ParsableArguments {
     @Argument(
-        help: "Model folder, Hub repository (owner/name or owner/name@revision), or suite model name.",
+        help: "Model or adapter folder, Hub repository (owner/name or owner/name@revision), or suite model name.",
         completion: .directory
     )
     var model: String
@@ -18,7 +18,7 @@ struct ModelArgument: ParsableArguments {
     /// - Returns: A folder that exists.
     /// - Throws: `CheckpointError` or `HubError`.
     func folder(files: FileSelection = .model) throws -> String {
-        try HubAccess.folder(model, revision: revision, files: files)
+        try HubAccess.modelFolder(model, revision: revision, files: files)
     }
 }
 

@@ -11,7 +11,7 @@ extension FineTuningSettings {
             "model_name_or_path", "train_dataset", "eval_dataset", "columns", "train_test_split", "train_select",
             "eval_select", "prompts", "batch_sampler", "multi_dataset_batch_sampler", "loss", "evaluator", "layout",
             "language", "license", "model_name", "empty_texts",
-        ] + TrainingArguments.keys
+        ] + adapterKeys + TrainingArguments.keys
 
     /// Every key of a kind of recipes.
     ///
@@ -81,6 +81,7 @@ extension FineTuningSettings {
             }
             self.layout = known
         }
+        (adapters, adapterNotices) = try Self.adapters(section)
         languages = try section.texts("language") ?? []
         license = try section.string("license")
         title = try section.string("model_name")

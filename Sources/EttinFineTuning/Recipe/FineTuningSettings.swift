@@ -22,6 +22,9 @@ public struct FineTuningSettings: Sendable {
     package var loss: RecipeValue?
     /// What measures the model; `evaluator`.
     package var evaluator: RecipeValue?
+    /// The adapters that are trained in place of the model's weights; nil for all weights; `use_peft`, `lora_r` and so on.
+    package var adapters: LoRAConfiguration?
+    var adapterNotices: [String] = []
     /// The layout of the folders that are written; `layout`.
     public var layout = ModuleLayout.version5
     /// The languages that the model's card names; `language`.
@@ -33,7 +36,7 @@ public struct FineTuningSettings: Sendable {
     /// How the model is trained.
     public var arguments: TrainingArguments
     /// What has no effect, a sentence each.
-    public var notices: [String] { arguments.notices }
+    public var notices: [String] { arguments.notices + adapterNotices }
     /// The recipe with every reference resolved.
     package var resolved: JSONValue = .null
 }

@@ -32,6 +32,11 @@ struct FineTuningCard {
         card.usageLanguage = "python"
         subject.describe(&card)
         if let title = recipe.title { card.title = title }
+        if recipe.adapters != nil {
+            // What sentence-transformers loads, adapters included, is its.
+            if card.libraryName == "transformers" { card.libraryName = "peft" }
+            card.tags += ["peft", "lora"]
+        }
         card.tags += ["generated_from_trainer", "dataset_size:\(rowCount)"] + lossNames.all.map { "loss:\($0)" }
         card.datasets = recipe.trainData.flatMap(\.references).compactMap(Self.hubName)
         // A folder of this machine is no name on the Hub.

@@ -17,6 +17,8 @@ public struct FineTuningPlan: Sendable {
     public let tokensPerRow: Double
     /// The weights of the model.
     public let parameters: Int
+    /// The weights that are trained.
+    public let trainedParameters: Int
     /// Maximum number of tokens of a text.
     public let maxTokens: Int
     /// Bytes that weights, gradients and moments take.
@@ -49,10 +51,11 @@ public struct FineTuningPlan: Sendable {
         lossNames = subject.lossNames
         library = subject.library
         parameters = subject.module.parameterCount
+        trainedParameters = subject.module.trainedParameters.reduce(0) { $0 + $1.tensor.elementCount }
         let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows, batchSize: arguments.trainBatchSize)
         tokensPerRow = tokens
-        // Weights, gradients and two moments, all in float32.
-        stateBytes = 16 * Double(parameters)
+        // Weights, and gradients and two moments of those that are trained, all in float32.
+        stateBytes = 4 * Double(parameters) + 12 * Double(trainedParameters)
         let size = min(batch.rows, rows)
         let tokensPerText = tokens / max(1, texts)
         var held = 0.0
@@ -125,6 +128,10 @@ extension FineTuningPlan {
         var lines = PlanLines()
         lines.heading(arguments.runName ?? arguments.outputFolder)
         lines.add("model", "\(recipe.model), \(NumberText.grouped(parameters)) parameters")
+        if trainedParameters < parameters {
+            let share = NumberText.fixed(100 * Double(trainedParameters) / Double(max(1, parameters)), places: 2)
+            lines.add("trained", "\(NumberText.grouped(trainedParameters)) parameters, \(share) %")
+        }
         lines.add("texts", "at most \(NumberText.grouped(maxTokens)) tokens")
         lines.add("loss", lossNames.text)
         lines.heading("data")
@@ -184,6 +191,7 @@ extension FineTuningPlan {
         [
             "model": .string(recipe.model),
             "parameters": JSONValue(parameters),
+            "trainable_parameters": JSONValue(trainedParameters),
             "max_seq_length": JSONValue(maxTokens),
             "loss": .array(lossNames.all.map { .string($0) }),
             "rows": JSONValue(rows),

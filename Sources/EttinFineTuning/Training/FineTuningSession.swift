@@ -70,7 +70,10 @@ public final class FineTuningSession {
         recipe.arguments.outputFolder = FilePath.expandingHome(recipe.arguments.outputFolder)
         let arguments = recipe.arguments
         let resumed = try FineTuningFolder(arguments).resumed()
-        let subject = try subject(resumed?.path ?? options.modelFolder(recipe.model), resumed != nil)
+        let base = resumed == nil || recipe.adapters != nil ? try options.modelFolder(recipe.model) : ""
+        let subject = try subject(Self.folder(recipe, base: base, resumed: resumed?.path), resumed != nil)
+        let adapters = try recipe.adapters.map { try AdapterTraining($0, to: subject, recipe, base: base) }
+        if let resumed { try adapters?.load(folder: resumed.path) }
         self.subject = subject
         let data = try FineTuningData(recipe, subject, options.table)
         var notices = recipe.notices + subject.notices + data.notices
@@ -91,7 +94,10 @@ public final class FineTuningSession {
         notices += evaluation?.evaluator?.notices ?? []
         if options.device != .cpu { try withRecovery { subject.module.convert(on: options.device) } }
         subject.prepareTraining()
-        let identity = Self.runIdentity(recipe, subject, batches)
+        adapters?.freeze()
+        var identity = Self.runIdentity(recipe, subject, batches)
+        // Runs without adapters have no such entry.
+        if let adapters { identity["use_peft"] = adapters.identity }
         let start =
             try resumed.map {
                 try InitialTrainerState(
@@ -107,6 +113,7 @@ public final class FineTuningSession {
         let task = try FineTuningTask(
             FineTuningTask.Parts(
                 subject: subject,
+                adapters: adapters,
                 grouping: try ParameterGrouping(subject.module, arguments.rateRules),
                 batches: batches,
                 evaluation: evaluation,
@@ -174,6 +181,14 @@ public final class FineTuningSession {
     public func newestCheckpoint() throws -> String? { try trainer.store.newest()?.path }
 
     // MARK: Preparing
+
+    /// The folder that the model is read from: of the recipe, or of the checkpoint that the run resumes from.
+    private static func folder(_ recipe: FineTuningSettings, base: String, resumed: String?) throws -> String {
+        guard let resumed else { return base }
+        guard recipe.adapters == nil else { return try AdapterTraining.opened(resumed, base: base) }
+        try AdapterTraining.requireNone(resumed)
+        return resumed
+    }
 
     /// What measures the model during training; nil for nothing.
     private static func evaluation(

@@ -190,13 +190,13 @@ extension FineTuningSubject {
     /// - Throws: `TrainingError` for a parameter that is missing or has another shape.
     package func assign(_ saved: Module, fromFolder folder: String) throws {
         let tensors = [String: Tensor](saved.parameters.map { ($0.key, $0.tensor) }, uniquingKeysWith: { $1 })
-        for (key, tensor) in module.parameters {
+        for (key, tensor) in module.baseParameters {
             guard let other = tensors[key], other.shape == tensor.shape else {
                 throw TrainingError(.malformed, folder, found: "has no \(quoted(key)) of shape \(tensor.shape)")
             }
         }
         withoutGradients {
-            for (key, tensor) in module.parameters { tensors[key].map { tensor.assign($0) } }
+            for (key, tensor) in module.baseParameters { tensors[key].map { tensor.assign($0) } }
         }
     }
 }

@@ -23,6 +23,8 @@ package final class FineTuningTask: TrainingTask {
     /// What a task is made of.
     struct Parts {
         let subject: any FineTuningSubject
+        /// The adapters that are trained; nil where the model's weights are.
+        var adapters: AdapterTraining?
         let grouping: ParameterGrouping
         let batches: FineTuningBatches
         let evaluation: FineTuningEvaluation?
@@ -223,7 +225,11 @@ package final class FineTuningTask: TrainingTask {
 
     /// Takes the weights of a checkpoint, and what was measured of them.
     package func loadModel(fromFolder folder: String) throws {
-        try parts.subject.load(fromFolder: folder)
+        if let adapters = parts.adapters {
+            try adapters.load(parts.subject, fromFolder: folder)
+        } else {
+            try parts.subject.load(fromFolder: folder)
+        }
         let state = try TrainerState(folder: folder, name: TrainerState.strategiesFileName)
         reports = try Self.reports(of: state.task, inFolder: folder)
     }

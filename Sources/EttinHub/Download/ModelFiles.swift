@@ -35,12 +35,17 @@ struct ModelFiles: Sendable, Hashable {
         }
     }
 
-    /// Whether something can be loaded: a model at the top, or modules in folders that have the weights.
-    var isModel: Bool { companions.contains("config.json") || companions.contains("modules.json") }
+    /// Whether something can be loaded: a model at the top, modules in folders that have the weights, or an adapter.
+    var isModel: Bool {
+        companions.contains("config.json") || companions.contains("modules.json") || isAdapter
+    }
+
+    /// Whether there are changes to the weights of another model alone.
+    private var isAdapter: Bool { weights == nil && companions.contains("adapter_config.json") }
 
     /// Whether there are weights, at the top or in the folder of a module.
     var hasWeights: Bool {
-        weights != nil || (companions.contains("modules.json") && companions.contains(where: Self.isModuleWeights))
+        weights != nil || isAdapter || (companions.contains("modules.json") && companions.contains(where: Self.isModuleWeights))
     }
 
     /// The files of sentence-transformers modules, in folders such as `1_Pooling` and, of a Router,

@@ -35,6 +35,11 @@ package enum AdapterFolder {
         FilePath.exists(FilePath.joined(folder, LoRAConfiguration.file)) && !hasWeights(folder)
     }
 
+    /// Whether a folder is one that ``opened(_:base:isMerged:resolver:)`` has made.
+    ///
+    /// - Parameter folder: A folder.
+    package static func isOpened(_ folder: String) -> Bool { FilePath.exists(FilePath.joined(folder, Opened.file)) }
+
     private static func hasWeights(_ folder: String) -> Bool {
         TensorStore.Form.allCases.contains { FilePath.exists(FilePath.joined(folder, $0.rawValue)) }
     }
@@ -119,13 +124,20 @@ package enum AdapterFolder {
         places.append(FilePath.joined(parent, FilePath.lastComponent(of: path)))
         let own = absolute(folder)
         if let found = places.first(where: { FilePath.kind(of: $0) == .folder && absolute($0) != own }) { return found }
-        if let found = try resolver(name, configuration.revision) { return found }
-        throw CheckpointError(
-            .missing,
-            file: folder,
-            found: "is an adapter of \(quoted(name, limit: 160)), which is neither a folder here nor beside it",
-            expected: "that model; `ettin merge --base` names another"
-        )
+        func missing(_ reason: String) -> CheckpointError {
+            CheckpointError(
+                .missing,
+                file: folder,
+                found: "is an adapter of \(quoted(name, limit: 160)), \(reason)",
+                expected: "that model; `ettin merge --base` names another"
+            )
+        }
+        do {
+            if let found = try resolver(name, configuration.revision) { return found }
+        } catch {
+            throw missing("which could not be had: \(error)")
+        }
+        throw missing("which is neither a folder here nor beside it")
     }
 
     private static func absolute(_ path: String) -> String { FilePath.absolute(path) }

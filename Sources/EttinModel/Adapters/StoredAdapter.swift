@@ -57,16 +57,27 @@ package struct StoredAdapter {
             products[number].product[keyPath: part] = tensor
         }
         keepOutput(of: stored, in: &result, places)
-        guard isMerged else { return result }
+        let hasOwnHead = places["classifier.weight"] == nil && result.contains { $0.key == "classifier.weight" }
+        if isMerged { try merge(products, into: &result, places) }
+        // Last, as places are counted from the first tensor.
+        if hasOwnHead { Self.removeOutput(from: &result) }
+        return result
+    }
+
+    /// Adds products to the weights that they change.
+    private func merge(
+        _ products: [(module: String, product: Product)],
+        into state: inout StateDictionary,
+        _ places: [String: Int]
+    ) throws {
         let ranks = try PatternValues(configuration.rankPattern, key: "rank_pattern", file: folder)
         let alphas = try PatternValues(configuration.alphaPattern, key: "alpha_pattern", file: folder)
         for (module, product) in products {
             let rank = ranks[module] ?? configuration.rank
             let scale = configuration.scale(rank: rank, alpha: alphas[module] ?? configuration.alpha)
             let place = try place(of: module + ".weight", places)
-            result[place].tensor = try merged(product, into: result[place].tensor, module, rank: rank, scale: scale)
+            state[place].tensor = try merged(product, into: state[place].tensor, module, rank: rank, scale: scale)
         }
-        return result
     }
 
     private func merged(
@@ -110,9 +121,9 @@ package struct StoredAdapter {
 
     /// Whether a language model's output matrix differs from its embedding.
     ///
-    /// - Parameter state: The tensors of the model under our own names.
+    /// - Parameter state: The tensors of the model, under our own names or those of files.
     /// - Throws: `TorchError` when reading them fails.
-    func ownsOutputMatrix(in state: StateDictionary) throws -> Bool {
+    package func ownsOutputMatrix(in state: StateDictionary) throws -> Bool {
         guard let output = state.first(where: { $0.key == "decoder.weight" })?.tensor,
             let embedding = state.first(where: { $0.key.hasSuffix(AttachedLoRA.embeddingKey) })?.tensor
         else { return false }
@@ -183,6 +194,11 @@ package struct StoredAdapter {
             state[place].tensor.shape == stored[place].tensor.shape
         else { return }
         state.append((output, stored[place].tensor.to(state[place].tensor.dtype)))
+    }
+
+    /// Drops the output layer of a language model that the adapter makes a classifier of.
+    private static func removeOutput(from state: inout StateDictionary) {
+        state.removeAll { $0.key.hasPrefix("decoder.") || $0.key.hasPrefix("lm_head.") }
     }
 
     // MARK: Errors

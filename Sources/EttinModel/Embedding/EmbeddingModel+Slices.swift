@@ -21,9 +21,8 @@ extension EmbeddingModel {
 extension ModuleChain {
     /// Whether a training pass drops activations anywhere, so that it differs from inference.
     package var dropsActivations: Bool {
-        let trunks = transformers.map(\.trunk)
-        return allModules.contains { $0 is DropoutModule }
-            || trunks.contains { $0.configuration.dropsActivations || $0.hasAdapters }
+        allModules.contains { $0 is DropoutModule }
+            || transformers.contains { $0.trunk.configuration.dropsActivations || $0.hasAdaptedLayers }
     }
 
     /// Computes with weights that are prepacked for inference on the CPU, which are given up afterwards.
@@ -53,7 +52,7 @@ extension ModernBERTConfiguration {
     }
 }
 
-extension ModernBERT {
+extension Module {
     /// Whether a layer has an adapter, which may have dropout of its own.
-    fileprivate var hasAdapters: Bool { modules().contains { ($0.module as? Linear)?.hasAdapters == true } }
+    var hasAdaptedLayers: Bool { modules().contains { ($0.module as? Linear)?.hasAdapters == true } }
 }

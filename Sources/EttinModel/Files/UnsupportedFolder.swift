@@ -65,7 +65,7 @@ package enum UnsupportedFolder {
             file: folder,
             found: "is an adapter\(type) for \(model), without that model (adapter_config.json is there, and no "
                 + "weights)",
-            expected: "the two merged, as PEFT's `merge_and_unload()` and then `save_pretrained()` write them"
+            expected: "the two merged, by `ettin merge` or PEFT's `merge_and_unload()`"
         )
     }
 

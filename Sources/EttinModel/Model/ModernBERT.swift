@@ -335,7 +335,10 @@ final class ModernBERTLayer: Module {
     ) -> (residual: Tensor, delta: Tensor) {
         let attendedTD = attention(normedTD, training: training, mixing: mixing)
         let (residualTD, mlpInputTD) = mlpNorm(adding: attendedTD, to: xTD)
-        return (residualTD, mlp(mlpInputTD, training: training))
+        guard let training, training.recomputesActivations, training.isSlice else {
+            return (residualTD, mlp(mlpInputTD, training: training))
+        }
+        return (residualTD, mlp.inParts(mlpInputTD, training: training))
     }
 }
 
@@ -394,6 +397,27 @@ final class ModernBERTMLP: Module {
         let gatedTI = input(xTD, training: training).gated(by: gate).dropout(dropout, training, place: place)
         return output(gatedTI, training: training)
     }
+
+    /// The same, part by part, so that the activations of one part at a time are in memory for its gradients.
+    ///
+    /// The gradients of weights are then summed in another order.
+    func inParts(_ xTD: Tensor, training: DropoutContext) -> Tensor {
+        let tokens = xTD.size(0)
+        guard tokens > Self.partTokens else { return self(xTD, training: training) }
+        let isTrained = !trainedParameters.isEmpty
+        return .concatenate(
+            stride(from: 0, to: tokens, by: Self.partTokens).map { start in
+                let count = min(Self.partTokens, tokens - start)
+                return recomputed(
+                    xTD.narrowed(along: 0, from: start, count: count),
+                    hasTrainedParameters: isTrained
+                ) { self($0, training: training.advanced(byTokens: start)) }
+            }
+        )
+    }
+
+    /// Tokens whose activations of an MLP take less than those of attention for a batch of many texts.
+    private static let partTokens = 1024
 }
 
 /// The numbers of the places where activations are dropped, which masks depend on.

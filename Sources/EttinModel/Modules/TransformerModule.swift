@@ -68,6 +68,15 @@ package final class TransformerModule: Module, FeatureModule {
         }
     }
 
+    /// The model, whatever it gives.
+    package var pretrained: any PretrainedModel {
+        switch model {
+        case .trunk(let model): model
+        case .languageModel(let model): model
+        case .classifier(let model): model
+        }
+    }
+
     package static func read(_ folder: FeatureModuleFolder) throws -> TransformerModule {
         let settings = try TransformerSettings(folder)
         let (path, dtype, device) = (folder.path, folder.dtype, folder.device)

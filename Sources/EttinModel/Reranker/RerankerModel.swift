@@ -122,7 +122,7 @@ package final class RerankerModel: Module {
     package var dropsActivations: Bool {
         let configuration = transformer.trunk.configuration
         return configuration.dropsActivations || head == .classification && configuration.classifierDropout > 0
-            || chain.modules.contains { $0 is DropoutModule }
+            || chain.modules.contains { $0 is DropoutModule } || transformer.hasAdaptedLayers
     }
 
     /// Computes with a transformer whose weights are prepacked for inference on the CPU, and given up afterwards.

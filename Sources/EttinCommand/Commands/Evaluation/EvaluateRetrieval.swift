@@ -157,7 +157,7 @@ struct EvaluateRetrieval: ParsableCommand {
     ) throws -> RetrievalReport.Row {
         let begin = ContinuousClock.now
         let model = try RetrievalModel(
-            folder: HubAccess.folder(name, revision: nil),
+            folder: HubAccess.modelFolder(name, revision: nil),
             options: options,
             maxBatchTokens: batches.maxBatchTokens
         )

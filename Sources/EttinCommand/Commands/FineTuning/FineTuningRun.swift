@@ -59,7 +59,7 @@ enum FineTuningKind: String, CaseIterable {
     private static func options(_ place: DeviceOptions, device: String) throws -> FineTuningSession.Options {
         var options = FineTuningSession.Options(table: FineTuningData.table)
         options.dataFolder = FineTuningData.folder
-        options.modelFolder = { try HubAccess.folder($0, revision: nil) }
+        options.modelFolder = { try HubAccess.modelFolder($0, revision: nil) }
         options.device = try place.prepare(orElse: device)
         options.onLine = Diagnostics.note
         options.shouldStop = { Interruption.isRequested }
