@@ -16,7 +16,7 @@ import Testing
             bias = Tensor(values(classes, 3))
             // Every third label is the most probable class.
             let logits = hidden.to(.float32).linear(weight.to(type).to(.float32), bias: bias)
-            let best = (try? logits.floats()) ?? []
+            let best: [Float] = (try? logits.array()) ?? []
             labels = (0..<rows).map { row in
                 guard row % 3 == 0 else { return Int64(row * 31 % classes) }
                 let own = best[row * classes..<(row + 1) * classes]
@@ -52,8 +52,9 @@ import Testing
             let expected = (probabilities * logProbabilities).sum(along: 1) * -1
             let tolerance = type == .float32 ? 1e-4 : 2e-2
             #expect(try (entropies - expected.detached()).absolute().max().scalar() < tolerance)
-            let rows = try logits.detached().floats()
-            for (row, hit) in try hits.floats().enumerated() {
+            let rows: [Float] = try logits.detached().array()
+            let found: [Float] = try hits.array()
+            for (row, hit) in found.enumerated() {
                 let own = rows[row * 301..<(row + 1) * 301]
                 #expect((own[own.startIndex + Int(operands.labels[row])] == own.max()) == (hit == 1), "row \(row)")
             }
@@ -62,7 +63,7 @@ import Testing
                     .narrowed(along: 1, from: Int(operands.labels[row]), count: 1)
             }
             var losses = Tensor.concatenate(picked) * -1
-            if weighs { losses = losses * (losses * -1).detached().exp() }
+            if weighs { losses = losses * (losses * -1).exp().detached() }
             losses.sum().backward()
             #expect(abs(try loss.scalar() - losses.detached().sum().scalar()) < tolerance * 37)
             for (tensor, gradient) in zip([operands.hidden, operands.weight, operands.bias], gradients) {
