@@ -125,7 +125,7 @@ let package = Package(
             name: "EttinFineTuning",
             dependencies: [
                 "EttinEvaluation", "EttinTraining", "EttinInference", "EttinTables", "EttinCorpus", "EttinModel",
-                "EttinTokenizer", "EttinRecipes", "EttinReports", "EttinFiles", "EttinJSON", "Torch",
+                "EttinTemplates", "EttinTokenizer", "EttinRecipes", "EttinReports", "EttinFiles", "EttinJSON", "Torch",
             ],
             swiftSettings: settings
         ),

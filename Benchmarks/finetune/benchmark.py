@@ -30,15 +30,15 @@ WANTED, GOAL, WANTED_MEMORY = 2.0, 3.0, 1 / 3
 class Task:
     """What is trained: its batches, its model, and the library that it is compared with."""
 
-    def __init__(self, name, original, rows, model=None, checked=None):
-        self.name, self.original, self.rows, self.model = name, original, rows, model
+    def __init__(self, name, original, rows, model=None, checked=None, kind="encoder"):
+        self.name, self.original, self.rows, self.model, self.kind = name, original, rows, model, kind
         # How many rows of the batch the first step has, where the original needs much memory in float64; all for None.
         self.checked = checked
 
     def folder(self, options):
         """The folder of the model with random weights, made if it is not there."""
         ettin = ROOT / ".build/release/ettin"
-        plain = checkpoint(ettin, options.work, "encoder", options.size)
+        plain = checkpoint(ettin, options.work, self.kind, options.size)
         if not self.model:
             return plain
         return model_folder(self.model, options.size, plain, texts_folder(ettin, options.work, texts_of_rows()))
@@ -83,12 +83,24 @@ def reranker(options):
     yield f"{pairs} pairs", {"columns": [sequences(pairs, 16, 512, 150)], "labels": [index % 4 // 3 for index in range(pairs)]}
 
 
+def sft(options):
+    # Conversations as a laptop's recipe packs them: two rows of 1024 tokens at most.
+    parts, total = [], 0
+    for ids in sequences(64, 16, 512, 150, SEED + 2):
+        if total + len(ids) > 2048:
+            break
+        parts.append(ids)
+        total += len(ids)
+    yield f"{len(parts)} parts", {"columns": [parts]}
+
+
 TASKS = {
     task.name: task
     for task in [
         Task("contrastive", "sentence-transformers", contrastive), Task("colbert", "PyLate", colbert, "late"),
         Task("sparse", "sentence-transformers", sparse, "sparse", checked=4),
         Task("reranker", "sentence-transformers", reranker, "rerank"),
+        Task("sft", "transformers", sft, kind="decoder"), Task("sft-lora", "PEFT", sft, kind="decoder"),
     ]
 }
 

@@ -1,7 +1,8 @@
 """A training step of the original library in one process; benchmark.py starts it and sends it requests.
 
     original.py TASK FOLDER DTYPE THREADS
-        TASK: contrastive, sparse, reranker (sentence-transformers), colbert (PyLate, in its own environment)
+        TASK: contrastive, sparse, reranker (sentence-transformers), colbert (PyLate, in its own environment),
+            sft, sft-lora (transformers and PEFT)
         DTYPE: float32, bfloat16 (autocast over the forward passes, as the trainers have it), float64 (to check against)
 
 Loads the model and prints {"operations": [...]}; then answers each line of standard input with one line, as
@@ -15,6 +16,7 @@ Loads the model and prints {"operations": [...]}; then answers each line of stan
             colbert       "labels": [[x]], "query_length": n, "document_length": n
                                                    Distillation: queries, then the documents of all queries; texts are padded
                                                    to these lengths, as the collator pads them
+            sft, sft-lora                          next-token loss of packed parts, of all weights or of adapters
             sparse                                 SpladeLoss with SparseMultipleNegativesRankingLoss, with the weights below
             reranker      "labels": [x]            BinaryCrossEntropyLoss: one column of pairs as token ids
     {"op": "memory"}    {"peak_memory_bytes": n}, the peak since the last such line
@@ -131,7 +133,37 @@ class Reranker(Trainer):
         return loss.bce_with_logits_loss(loss.activation_fn(logits), torch.tensor(request["labels"], dtype=logits.dtype))
 
 
-TASKS = {"contrastive": Contrastive, "colbert": ColBERT, "sparse": Sparse, "reranker": Reranker}
+class SFT(Trainer):
+    """Rows flattened into one, as TRL's packing collates them; the loss is that of the model's own logits."""
+
+    def load(self, folder, options):
+        from transformers import AutoModelForCausalLM
+
+        return AutoModelForCausalLM.from_pretrained(folder, **options)
+
+    def loss(self, request):
+        parts = [torch.tensor(ids) for ids in request["columns"][0]]
+        places = torch.cat([torch.arange(len(part)) for part in parts])[None]
+        ids = torch.cat(parts)[None]
+        logits = self.model(input_ids=ids, position_ids=places, use_cache=False).logits
+        targets = torch.where(places[:, 1:] == 0, -100, ids[:, 1:])
+        return torch.nn.functional.cross_entropy(logits[0, :-1].to(torch.promote_types(logits.dtype, torch.float32)), targets[0])
+
+
+class SFTLoRA(SFT):
+    def load(self, folder, options):
+        from peft import LoraConfig, get_peft_model
+
+        model = get_peft_model(super().load(folder, options), LoraConfig(
+            r=16, lora_alpha=32, target_modules=["q_proj", "k_proj", "v_proj", "Wo", "Wi"], task_type="CAUSAL_LM"))
+        for name, parameter in model.named_parameters():
+            if "lora_A" in name:
+                parameter.data = torch.linspace(-0.05, 0.05, parameter.numel()).view_as(parameter)
+        return model
+
+
+TASKS = {
+    "contrastive": Contrastive, "colbert": ColBERT, "sparse": Sparse, "reranker": Reranker, "sft": SFT, "sft-lora": SFTLoRA}
 
 
 def answer(trainer, request):

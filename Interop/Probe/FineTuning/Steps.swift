@@ -23,7 +23,8 @@ final class StepLoop {
         precision = dtype == "float32" ? .full : .mixedBFloat16
         self.task = task
         task.module.setRequiresGradient(true)
-        optimizer = AdamW(task.module.parameters.map(\.tensor), learningRate: 0, weightDecay: 0)
+        task.prepare()
+        optimizer = AdamW(task.module.trainedParameters.map(\.tensor), learningRate: 0, weightDecay: 0)
     }
 
     func serve() {
@@ -70,8 +71,15 @@ typealias StepBatch = (DropoutContext, Precision) throws -> Double
 protocol StepTask {
     var module: Module { get }
 
+    /// Says which parameters stay as they are.
+    func prepare()
+
     /// Reads a batch of a request.
     func batch(_ request: JSONValue) throws -> StepBatch
+}
+
+extension StepTask {
+    func prepare() {}
 }
 
 /// The token ids of a column.
@@ -188,12 +196,62 @@ private struct ColBERTTask: StepTask {
     }
 }
 
+/// The mean loss of the next tokens of packed rows, of all weights or of adapters on the projections.
+private struct SFTTask: StepTask {
+    private let model: LanguageModel
+    private let adapters: AttachedLoRA?
+
+    init(folder: String, usesAdapters: Bool) throws {
+        model = try LanguageModel.loadForTraining(folder: folder)
+        guard usesAdapters else {
+            adapters = nil
+            return
+        }
+        var configuration = LoRAConfiguration(targets: LoRAConfiguration.defaultTargets(of: .decoder))
+        (configuration.rank, configuration.alpha) = (16, 32)
+        adapters = try AttachedLoRA(configuration, to: model, seed: 1)
+        // As original.py has them.
+        for (key, tensor) in model.parameters where key.hasSuffix("lora_A.weight") {
+            let last = Float(tensor.elementCount - 1)
+            let values = (0..<tensor.elementCount).map { 0.1 * Float($0) / last - 0.05 }
+            withoutGradients { tensor.assign(Tensor(values, shape: tensor.shape)) }
+        }
+    }
+
+    var module: Module { model }
+
+    func prepare() { adapters?.freeze(model) }
+
+    func batch(_ request: JSONValue) throws -> StepBatch {
+        let parts = tokenIDs(request["columns"]?[0])
+        let batch = PackedBatch(parts)
+        let targets = parts.flatMap { $0.dropFirst() }.map(Int64.init)
+        let places = (0..<parts.count).flatMap { batch.range(of: $0).dropLast() }.map(Int64.init)
+        return { dropout, precision in
+            try withRecovery {
+                let (sum, _, _) = model.summedLoss(
+                    batch,
+                    targets: targets,
+                    at: places,
+                    training: dropout,
+                    precision: precision
+                )
+                let loss = sum * (1 / Double(places.count))
+                loss.backward()
+                return try loss.scalar()
+            }
+        }
+    }
+}
+
 /// What can be asked for by name.
 private enum StepTasks: String, CaseIterable {
     case contrastive
     case colBERT = "colbert"
     case sparse
     case reranker
+    case sft
+    case sftLoRA = "sft-lora"
 
     func load(_ folder: String) throws -> any StepTask {
         switch self {
@@ -201,6 +259,7 @@ private enum StepTasks: String, CaseIterable {
         case .colBERT: try ColBERTTask(folder: folder)
         case .sparse: try SparseTask(folder: folder)
         case .reranker: try RerankerTask(folder: folder)
+        case .sft, .sftLoRA: try SFTTask(folder: folder, usesAdapters: self == .sftLoRA)
         }
     }
 }

@@ -51,13 +51,13 @@ final class SFTSubject: FineTuningSubject {
     let kind = "sft"
     let lossNames: LossNames
     let maxTokens: Int
-    private(set) var notices: [String]
+    let notices: [String]
     private let recipe: SFTRecipe
     private let model: LanguageModel
-    private let tokenizer: Tokenizer
+    let tokenizer: Tokenizer
     /// The source of the chat template; nil for a tokenizer without.
     private let template: String?
-    private let reading: SFTReading
+    let reading: SFTReading
     private let generation: GenerationConfiguration
     /// The tokens of the run so far.
     private var tokenCount = 0
@@ -80,7 +80,7 @@ final class SFTSubject: FineTuningSubject {
         tokenizerFolder: (String) throws -> String
     ) throws {
         self.recipe = recipe
-        notices = recipe.notices
+        var notices = recipe.notices
         let model = try Self.loadedModel(folder, name: recipe.model)
         var tokenizer = try Tokenizer(folder: folder)
         notices += tokenizer.notices
@@ -108,6 +108,7 @@ final class SFTSubject: FineTuningSubject {
             }
             try Self.setPadding(recipe.padToken, of: &tokenizer, &generation)
         }
+        self.notices = notices
         self.model = model
         self.template = template
         self.generation = generation
