@@ -98,7 +98,8 @@ struct ClassifierLoading {
         TrainingError(
             .invalidOption,
             "model_name_or_path",
-            found: "is \(name), whose classifier has \(LabelRequirement.text(present)) labels, but the data and the recipe "
+            found:
+                "is \(name), whose classifier has \(LabelRequirement.text(present)) labels, but the data and the recipe "
                 + "ask for \(LabelRequirement.text(requirement.names))",
             expected: "a model with these labels, or ignore_mismatched_sizes: true for a new classifier"
         )

@@ -36,7 +36,8 @@ package struct PairTemplate: Hashable, Sendable {
             throw TrainingError(
                 .missing,
                 "pair_template",
-                found: "is not there, and the tokenizer has neither cls_token and sep_token nor bos_token and eos_token",
+                found:
+                    "is not there, and the tokenizer has neither cls_token and sep_token nor bos_token and eos_token",
                 expected: "a template such as \"<s> A </s> B </s>\""
             )
         }
