@@ -8,10 +8,9 @@ package struct PairTemplate: Hashable, Sendable {
     /// The parts in order.
     package let parts: [PairTemplatePart]
 
-    /// Reads a template.
+    /// Reads a template; nil unless each text is there once, the first one first.
     ///
     /// - Parameter text: Parts with blanks between them: `A` and `B` (or `$A` and `$B`) for the texts, all others tokens.
-    /// - Returns: Nil unless each text is there once, the first one first.
     package init?(_ text: String) {
         parts = text.split(separator: " ").map { part in
             switch part {
