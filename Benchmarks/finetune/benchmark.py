@@ -94,6 +94,12 @@ def sft(options):
     yield f"{len(parts)} parts", {"columns": [parts]}
 
 
+def classifier(options):
+    # RTE: half of the pairs have fewer than 57 tokens, the mean is 72.
+    rows = 16
+    yield f"{rows} pairs", {"columns": [sequences(rows, 16, 256, 72)], "labels": [index % 2 for index in range(rows)]}
+
+
 TASKS = {
     task.name: task
     for task in [
@@ -101,6 +107,7 @@ TASKS = {
         Task("sparse", "sentence-transformers", sparse, "sparse", checked=4),
         Task("reranker", "sentence-transformers", reranker, "rerank"),
         Task("sft", "transformers", sft, kind="decoder"), Task("sft-lora", "PEFT", sft, kind="decoder"),
+        Task("classifier", "transformers", classifier, "classify"),
     ]
 }
 

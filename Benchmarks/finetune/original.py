@@ -2,7 +2,7 @@
 
     original.py TASK FOLDER DTYPE THREADS
         TASK: contrastive, sparse, reranker (sentence-transformers), colbert (PyLate, in its own environment),
-            sft, sft-lora (transformers and PEFT)
+            classifier (transformers), sft, sft-lora (transformers and PEFT)
         DTYPE: float32, bfloat16 (autocast over the forward passes, as the trainers have it), float64 (to check against)
 
 Loads the model and prints {"operations": [...]}; then answers each line of standard input with one line, as
@@ -19,6 +19,7 @@ Loads the model and prints {"operations": [...]}; then answers each line of stan
             sft, sft-lora                          next-token loss of packed parts, of all weights or of adapters
             sparse                                 SpladeLoss with SparseMultipleNegativesRankingLoss, with the weights below
             reranker      "labels": [x]            BinaryCrossEntropyLoss: one column of pairs as token ids
+            classifier    "labels": [n]            cross-entropy of transformers' class: one column of pairs as token ids
     {"op": "memory"}    {"peak_memory_bytes": n}, the peak since the last such line
 """
 
@@ -162,8 +163,20 @@ class SFTLoRA(SFT):
         return model
 
 
+class Classifier(Trainer):
+    def load(self, folder, options):
+        from transformers import AutoModelForSequenceClassification
+
+        return AutoModelForSequenceClassification.from_pretrained(folder, **options)
+
+    def loss(self, request):
+        return self.model(**features(request["columns"][0]), labels=torch.tensor(request["labels"])).loss
+
+
 TASKS = {
-    "contrastive": Contrastive, "colbert": ColBERT, "sparse": Sparse, "reranker": Reranker, "sft": SFT, "sft-lora": SFTLoRA}
+    "contrastive": Contrastive, "colbert": ColBERT, "sparse": Sparse, "reranker": Reranker, "classifier": Classifier,
+    "sft": SFT, "sft-lora": SFTLoRA,
+}
 
 
 def answer(trainer, request):

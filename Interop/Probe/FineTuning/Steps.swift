@@ -148,6 +148,26 @@ private struct RerankerTask: StepTask {
     }
 }
 
+/// Cross-entropy of one column of texts, by "labels".
+private struct ClassifierTask: StepTask {
+    private let model: SequenceClassificationModel
+
+    init(folder: String) throws { model = try SequenceClassificationModel.loadForTraining(folder: folder) }
+
+    var module: Module { model }
+
+    func batch(_ request: JSONValue) throws -> StepBatch {
+        let batch = PackedBatch(tokenIDs(request["columns"]?[0]))
+        let labels = (request["labels"]?.arrayValue ?? []).compactMap(\.doubleValue)
+        let objective = ClassifierObjective(problem: .singleLabelClassification)
+        return { dropout, precision in
+            try withRecovery {
+                try objective(model(batch, training: dropout, precision: precision), labels).addGradients(weight: 1)
+            }
+        }
+    }
+}
+
 /// Distillation from a teacher's scores: queries, then the documents of all queries, "labels" for those of each query;
 /// "query_length" and "document_length" are those that the original pads to.
 private struct ColBERTTask: StepTask {
@@ -252,6 +272,7 @@ private enum StepTasks: String, CaseIterable {
     case reranker
     case sft
     case sftLoRA = "sft-lora"
+    case classifier
 
     func load(_ folder: String) throws -> any StepTask {
         switch self {
@@ -260,6 +281,7 @@ private enum StepTasks: String, CaseIterable {
         case .sparse: try SparseTask(folder: folder)
         case .reranker: try RerankerTask(folder: folder)
         case .sft, .sftLoRA: try SFTTask(folder: folder, usesAdapters: self == .sftLoRA)
+        case .classifier: try ClassifierTask(folder: folder)
         }
     }
 }

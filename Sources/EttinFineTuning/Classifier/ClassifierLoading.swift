@@ -29,6 +29,7 @@ struct ClassifierLoading {
     /// language-model head is not, and what a checkpoint lacks is drawn as transformers draws it.
     ///
     /// - Parameters:
+    ///   - type: The class of the model.
     ///   - folder: The folder of the model.
     ///   - kind: The kind of folder that such a model has.
     ///   - expected: What such a folder is called in messages.
@@ -36,7 +37,7 @@ struct ClassifierLoading {
     /// - Throws: `CheckpointError` for a folder of another kind; `TrainingError` for a classifier of other labels; what
     ///   loading throws.
     func load<Model: ClassifierModel>(
-        _: Model.Type,
+        _ type: Model.Type,
         folder: String,
         kind: FolderKind,
         expected: String
@@ -98,7 +99,8 @@ struct ClassifierLoading {
         TrainingError(
             .invalidOption,
             "model_name_or_path",
-            found: "is \(name), whose classifier has \(LabelRequirement.text(present)) labels, but the data and the recipe "
+            found:
+                "is \(name), whose classifier has \(LabelRequirement.text(present)) labels, but the data and the recipe "
                 + "ask for \(LabelRequirement.text(requirement.names))",
             expected: "a model with these labels, or ignore_mismatched_sizes: true for a new classifier"
         )

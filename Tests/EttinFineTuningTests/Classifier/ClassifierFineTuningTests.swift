@@ -2,6 +2,7 @@ import EttinFiles
 import EttinInference
 import EttinJSON
 import EttinModel
+import EttinTokenizer
 import EttinTraining
 import Foundation
 import TestSupport
@@ -12,10 +13,15 @@ import Torch
 
 @Suite("Fine-tuning a classifier")
 struct ClassifierFineTuningTests {
-    @Test("A run learns named classes, measures, and ends in a folder that inference loads", arguments: ModelKind.allCases)
+    @Test(
+        "A run learns named classes, measures, and ends in a folder that inference loads",
+        arguments: ModelKind.allCases
+    )
     func named(kind: ModelKind) throws {
         let run = try TinyClassifier(kind: kind)
-        let session = try run.train(run.recipe("named.jsonl", "run", "num_train_epochs=12", "metrics=[accuracy, f1_macro]"))
+        let session = try run.train(
+            run.recipe("named.jsonl", "run", "num_train_epochs=12", "metrics=[accuracy, f1_macro]")
+        )
         let evaluations = session.progress.history.filter { $0["eval_accuracy"] != nil }
         #expect(evaluations.count == 12)
         #expect(Array(evaluations[0].keys.prefix(3)) == ["eval_loss", "eval_accuracy", "eval_f1_macro"])
@@ -34,7 +40,9 @@ struct ClassifierFineTuningTests {
     @Test("Pairs of a decoder are put together as the template says, also in the folder that is written")
     func decoderPairs() throws {
         let run = try TinyClassifier(kind: .decoder)
-        let session = try run.train(run.recipe("pairs.jsonl", "run", "max_steps=2", "metrics=[f1, matthews_correlation]"))
+        let session = try run.train(
+            run.recipe("pairs.jsonl", "run", "max_steps=2", "metrics=[f1, matthews_correlation]")
+        )
         #expect(session.plan.text.contains("[CLS] A [SEP] B [SEP]"))
         #expect(session.notices.contains { $0.contains("\"idx\" is not read") })
         let classifier = try TextClassificationPipeline(folder: session.finalFolder)
@@ -70,9 +78,18 @@ struct ClassifierFineTuningTests {
         let run = try TinyClassifier(dropout: 0.1)
         func recipe(_ output: String) throws -> ClassifierRecipe {
             try run.recipe(
-                "pairs.jsonl", output, "save_strategy=steps", "save_steps=4", "bf16=\(bf16)", "autoresume=true",
-                "num_train_epochs=2", "metric_for_best_model=accuracy", "early_stopping_patience=5", "optim=decoupled_adamw",
-                "weight_decay=1e-3")
+                "pairs.jsonl",
+                output,
+                "save_strategy=steps",
+                "save_steps=4",
+                "bf16=\(bf16)",
+                "autoresume=true",
+                "num_train_epochs=2",
+                "metric_for_best_model=accuracy",
+                "early_stopping_patience=5",
+                "optim=decoupled_adamw",
+                "weight_decay=1e-3"
+            )
         }
         let whole = try run.train(recipe("whole"))
         try run.train(recipe("cut"), steps: 5)
@@ -88,16 +105,33 @@ struct ClassifierFineTuningTests {
         var options = FineTuningSession.Options()
         options.onLine = { lines.append($0) }
         let recipe = try run.recipe(
-            "named.jsonl", "run", "learning_rate=1e-12", "num_train_epochs=9", "save_strategy=epoch",
-            "metric_for_best_model=accuracy", "early_stopping_patience=2", "load_best_model_at_end=true")
+            "named.jsonl",
+            "run",
+            "learning_rate=1e-12",
+            "num_train_epochs=9",
+            "save_strategy=epoch",
+            "metric_for_best_model=accuracy",
+            "early_stopping_patience=2",
+            "load_best_model_at_end=true"
+        )
         let session = try FineTuningSession(recipe, options)
         #expect(try session.run() == .finished)
         #expect(session.progress.clock.batch == 9 && lines.contains { $0.contains("training ends after step 9") })
         #expect(FilePath.exists(session.finalFolder))
         // What is finished stays so.
-        let again = try run.train(run.recipe(
-            "named.jsonl", "run", "learning_rate=1e-12", "num_train_epochs=9", "save_strategy=epoch", "autoresume=true",
-            "metric_for_best_model=accuracy", "early_stopping_patience=2", "load_best_model_at_end=true"))
+        let again = try run.train(
+            run.recipe(
+                "named.jsonl",
+                "run",
+                "learning_rate=1e-12",
+                "num_train_epochs=9",
+                "save_strategy=epoch",
+                "autoresume=true",
+                "metric_for_best_model=accuracy",
+                "early_stopping_patience=2",
+                "load_best_model_at_end=true"
+            )
+        )
         #expect(again.progress.clock.batch == 9)
     }
 
@@ -106,7 +140,9 @@ struct ClassifierFineTuningTests {
         let run = try TinyClassifier()
         let three = try run.train(run.recipe("named.jsonl", "three", "max_steps=2"))
         let error = #expect(throws: (any Error).self) {
-            try run.train(run.recipe("numbered.jsonl", "two", "model_name_or_path=\(three.finalFolder)", "num_labels=2"))
+            try run.train(
+                run.recipe("numbered.jsonl", "two", "model_name_or_path=\(three.finalFolder)", "num_labels=2")
+            )
         }
         #expect("\(try #require(error))".contains("ignore_mismatched_sizes: true"))
         func head(_ folder: String) throws -> [String: [Float]] {
@@ -114,14 +150,19 @@ struct ClassifierFineTuningTests {
             return try Dictionary(uniqueKeysWithValues: state.map { ($0.key, try $0.tensor.array()) })
         }
         let before = try head(three.finalFolder)
-        for values in [["transfer_from=\(three.finalFolder)"],
-            ["model_name_or_path=\(three.finalFolder)", "ignore_mismatched_sizes=true"]]
-        {
-            let changed = try ClassifierRecipe(values: [
-                "model_name_or_path=\(run.folder.file("model"))", "train_dataset=\(run.folder.file("numbered.jsonl"))",
-                "output_dir=\(run.folder.file("two"))", "learning_rate=1e-12", "max_steps=1", "overwrite_output_dir=true",
-                "per_device_train_batch_size=4", "report_to=none", "save_strategy=no",
-            ] + values)
+        for values in [
+            ["transfer_from=\(three.finalFolder)"],
+            ["model_name_or_path=\(three.finalFolder)", "ignore_mismatched_sizes=true"],
+        ] {
+            let changed = try ClassifierRecipe(
+                values: [
+                    "model_name_or_path=\(run.folder.file("model"))",
+                    "train_dataset=\(run.folder.file("numbered.jsonl"))",
+                    "output_dir=\(run.folder.file("two"))", "learning_rate=1e-12", "max_steps=1",
+                    "overwrite_output_dir=true",
+                    "per_device_train_batch_size=4", "report_to=none", "save_strategy=no",
+                ] + values
+            )
             let after = try head(run.train(changed).finalFolder)
             #expect(after["classifier.weight"]?.count == 64 && before["classifier.weight"]?.count == 96)
             let dense = try #require(before["head.dense.weight"])
@@ -129,7 +170,9 @@ struct ClassifierFineTuningTests {
             #expect(zip(dense, kept).allSatisfy { abs($0 - $1) < 1e-6 })
         }
         // One that has all labels is trained further, under its own names.
-        let further = try run.train(run.recipe("numbered.jsonl", "further", "model_name_or_path=\(three.finalFolder)", "max_steps=1"))
+        let further = try run.train(
+            run.recipe("numbered.jsonl", "further", "model_name_or_path=\(three.finalFolder)", "max_steps=1")
+        )
         #expect(try run.json("further/final/config.json")["id2label"]?["2"] == "question")
         #expect(further.notices.contains { $0.contains("of which the data has 2") })
     }
@@ -141,38 +184,80 @@ struct ClassifierFineTuningTests {
         var description: String { message }
     }
 
-    @Test("Bad input is refused in one sentence, before anything is written", arguments: [
-        BadInput(data: "named.jsonl", values: ["labels=[animal, bread]"], message: "is \"question\"; expected a label of the map"),
-        BadInput(data: "numbered.jsonl", values: ["num_labels=3", "metrics=f1"], message: "has f1, which single_label_classification with 3 labels"),
-        BadInput(data: "named.jsonl", values: ["metrics=pearson"], message: "has pearson, which"),
-        BadInput(data: "named.jsonl", values: ["text_column_names=sentence"], message: "text_column_names: has \"sentence\", which"),
-        BadInput(data: "named.jsonl", values: ["label_column_name=class"], message: "label_column_name: has \"class\", which"),
-        BadInput(data: "named.jsonl", values: ["num_labels=2"], message: "num_labels: is 2, but the data has 3"),
-        BadInput(data: "scored.jsonl", values: ["problem_type=single_label_classification"], message: "is 0.25; expected a class"),
-        BadInput(data: "scored.jsonl", values: ["label_smoothing_factor=0.1"], message: "label_smoothing_factor: is 0.1, but"),
-        BadInput(data: "pairs.jsonl", values: ["pair_template=[CLS] A <x> B"], message: "has \"<x>\", which the vocabulary lacks"),
-        BadInput(data: "several.jsonl", values: ["label_column_name=text"], message: "has no column of texts"),
-        BadInput(data: "train.jsonl", values: [], message: "has no column of labels"),
-        BadInput(data: "numbered.jsonl", values: ["problem_type=multi_label_classification", "num_labels=2"], message: "a list of labels"),
-    ])
+    @Test(
+        "Bad input is refused in one sentence, before anything is written",
+        arguments: [
+            BadInput(
+                data: "named.jsonl",
+                values: ["labels=[animal, bread]"],
+                message: "is \"question\"; expected a label of the map"
+            ),
+            BadInput(
+                data: "numbered.jsonl",
+                values: ["num_labels=3", "metrics=f1"],
+                message: "has f1, which single_label_classification with 3 labels"
+            ),
+            BadInput(data: "named.jsonl", values: ["metrics=pearson"], message: "has pearson, which"),
+            BadInput(
+                data: "named.jsonl",
+                values: ["text_column_names=sentence"],
+                message: "text_column_names: has \"sentence\", which"
+            ),
+            BadInput(
+                data: "named.jsonl",
+                values: ["label_column_name=class"],
+                message: "label_column_name: has \"class\", which"
+            ),
+            BadInput(data: "named.jsonl", values: ["num_labels=2"], message: "num_labels: is 2, but the data has 3"),
+            BadInput(
+                data: "scored.jsonl",
+                values: ["problem_type=single_label_classification"],
+                message: "is 0.25; expected a class"
+            ),
+            BadInput(
+                data: "scored.jsonl",
+                values: ["label_smoothing_factor=0.1"],
+                message: "label_smoothing_factor: is 0.1, but"
+            ),
+            BadInput(
+                data: "pairs.jsonl",
+                values: ["pair_template=[CLS] A <x> B"],
+                message: "has \"<x>\", which the vocabulary lacks"
+            ),
+            BadInput(data: "several.jsonl", values: ["label_column_name=text"], message: "has no column of texts"),
+            BadInput(data: "train.jsonl", values: [], message: "has no column of labels"),
+            BadInput(
+                data: "numbered.jsonl",
+                values: ["problem_type=multi_label_classification", "num_labels=2"],
+                message: "a list of labels"
+            ),
+        ]
+    )
     func badInput(bad: BadInput) throws {
         let run = try TinyClassifier()
         let error = #expect(throws: (any Error).self) {
-            var recipe = try ClassifierRecipe(values: [
-                "model_name_or_path=\(run.folder.file("model"))", "train_dataset=\(run.folder.file(bad.data))",
-                "output_dir=\(run.folder.file("run"))", "per_device_train_batch_size=4",
-            ] + bad.values)
+            var recipe = try ClassifierRecipe(
+                values: [
+                    "model_name_or_path=\(run.folder.file("model"))", "train_dataset=\(run.folder.file(bad.data))",
+                    "output_dir=\(run.folder.file("run"))", "per_device_train_batch_size=4",
+                ] + bad.values
+            )
             recipe.arguments.writesTensorBoard = false
             try run.train(recipe)
         }
-        #expect("\(try #require(error))".contains(bad.message), "\(try #require(error))")
+        let text = "\(try #require(error))"
+        #expect(text.contains(bad.message), "\(text)")
         #expect(!FilePath.exists(run.folder.file("run")))
     }
 
-    @Test("Keys that other kinds have are refused", arguments: [
-        "loss=MSELoss", "evaluator=TripletEvaluator", "prompts=x", "layout=6", "pair_template=B A", "metrics=acuracy",
-        "labels=[a, a]", "optim=lion", "early_stopping_patience=2", "early_stopping_threshold=0.1",
-    ])
+    @Test(
+        "Keys that other kinds have are refused",
+        arguments: [
+            "loss=MSELoss", "evaluator=TripletEvaluator", "prompts=x", "layout=6", "pair_template=B A",
+            "metrics=acuracy",
+            "labels=[a, a]", "optim=lion", "early_stopping_patience=2", "early_stopping_threshold=0.1",
+        ]
+    )
     func badKeys(value: String) throws {
         #expect(throws: TrainingError.self) {
             try ClassifierRecipe(values: ["model_name_or_path=m", "train_dataset=d", value])
@@ -186,9 +271,9 @@ struct ClassifierFineTuningTests {
             try ClassifierObjective(problem: problem, smoothing: smoothing)(logits, values).scalar()
         }
         // By torch: cross_entropy(labels 2, 1), with label_smoothing 0.1; BCEWithLogits; MSE.
-        expectClose(try loss(.singleLabelClassification, [2, 1]), 0.5508591, relative: 1e-6)
-        expectClose(try loss(.singleLabelClassification, [2, 1], smoothing: 0.1), 0.6300257, relative: 1e-6)
-        expectClose(try loss(.multiLabelClassification, [0, 1, 1, 0, 0, 1]), 0.6661025, relative: 1e-6)
-        expectClose(try loss(.regression, [0, 1, 1, 0, 0, 1]), 0.8020833, relative: 1e-6)
+        #expect(abs(try loss(.singleLabelClassification, [2, 1]) - 0.5508591) < 1e-6)
+        #expect(abs(try loss(.singleLabelClassification, [2, 1], smoothing: 0.1) - 0.6300257) < 1e-6)
+        #expect(abs(try loss(.multiLabelClassification, [0, 1, 1, 0, 0, 1]) - 0.6661025) < 1e-6)
+        #expect(abs(try loss(.regression, [0, 1, 1, 0, 0, 1]) - 0.8020833) < 1e-6)
     }
 }

@@ -20,7 +20,10 @@ struct TinyClassifier {
         run = try TinyRun(kind: kind, dropout: dropout)
         let rows = TinyRun.rows
         let names = ["question", "animal", "bread"]
-        try write(rows.enumerated().map { ["text": .string($1[0]), "label": .string(names[$0 % 3])] }, to: "named.jsonl")
+        try write(
+            rows.enumerated().map { ["text": .string($1[0]), "label": .string(names[$0 % 3])] },
+            to: "named.jsonl"
+        )
         try write(rows.enumerated().map { ["text": .string($1[0]), "label": JSONValue($0 % 2)] }, to: "numbered.jsonl")
         try write(
             rows.flatMap {
