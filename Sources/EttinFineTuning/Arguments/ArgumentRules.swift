@@ -148,11 +148,14 @@ enum ArgumentRule {
 
     /// Applies the rules to a recipe.
     ///
+    /// - Parameters:
+    ///   - section: The recipe.
+    ///   - own: Keys that its kind reads itself.
     /// - Returns: What to say of arguments without an effect.
     /// - Throws: `RecipeError` for the first that is refused.
-    static func notices(_ section: RecipeSection) throws -> [String] {
+    static func notices(_ section: RecipeSection, except own: [String] = []) throws -> [String] {
         var reasons: [(reason: String, names: [String])] = []
-        for key in section.keys {
+        for key in section.keys where !own.contains(key) {
             guard let rule = all[key], let node = section.node(key) else { continue }
             var text = node.json.text()
             if case .scalar(let scalar, _) = node.content { text = scalar.lowercased() }

@@ -6,6 +6,9 @@ extension TrainingArguments {
     /// Every key that a recipe may have for its arguments.
     package static let keys: [String] = own + ArgumentRule.all.keys.sorted()
 
+    /// The key of an argument that few kinds have.
+    package static let smoothingKey = "label_smoothing_factor"
+
     private static let own = [
         "output_dir", "overwrite_output_dir", "run_name", "per_device_train_batch_size", "per_device_eval_batch_size",
         "gradient_accumulation_steps", "num_train_epochs", "max_steps", "learning_rate", "learning_rate_mapping",
@@ -15,16 +18,22 @@ extension TrainingArguments {
         "logging_strategy", "logging_steps", "logging_first_step", "report_to", "disable_tqdm", "eval_strategy",
         "evaluation_strategy", "eval_steps", "eval_delay", "eval_on_start", "save_strategy", "save_steps",
         "save_total_limit", "load_best_model_at_end", "metric_for_best_model", "greater_is_better",
+        "early_stopping_patience", "early_stopping_threshold",
         "resume_from_checkpoint", "autoresume", "device", "use_cpu",
     ]
 
     /// Reads the arguments of a recipe.
     ///
-    /// - Parameter section: The recipe, whose schema has ``keys`` among others.
+    /// - Parameters:
+    ///   - section: The recipe, whose schema has ``keys`` among others.
+    ///   - own: The keys of its kind alone, which may be arguments that other kinds refuse.
     /// - Throws: `RecipeError` for the first value that is wrong, or asks for what is not done here.
-    package init(_ section: RecipeSection) throws {
+    package init(_ section: RecipeSection, own: [String] = []) throws {
         self.init()
-        notices = try ArgumentRule.notices(section)
+        notices = try ArgumentRule.notices(section, except: own)
+        if own.contains(Self.smoothingKey) {
+            labelSmoothing = try section.double(Self.smoothingKey, "from 0 to below 1") { 0 <= $0 && $0 < 1 } ?? 0
+        }
         if let folder = try section.string("output_dir") { outputFolder = FilePath.expandingHome(folder) }
         overwritesOutput = try section.bool("overwrite_output_dir") ?? false
         runName = try section.string("run_name")
@@ -57,9 +66,17 @@ extension TrainingArguments {
 
     private mutating func readOptimizer(_ section: RecipeSection) throws {
         if let name = try section.string("optim") {
-            let known = ["adamw_torch", "adamw_torch_fused"]
-            guard known.contains(name) else {
-                throw section.problem("optim", "is \(quoted(name))", "adamw_torch or adamw_torch_fused, which are one")
+            switch name {
+            case "adamw_torch", "adamw_torch_fused": break
+            case OptimizerSettings.Name.decoupledAdamW.rawValue:
+                // What ModernBERT was evaluated with.
+                (optimizerName, beta2, epsilon) = (.decoupledAdamW, 0.98, 1e-6)
+            default:
+                throw section.problem(
+                    "optim",
+                    "is \(quoted(name))",
+                    "adamw_torch or adamw_torch_fused, which are one, or decoupled_adamw"
+                )
             }
         }
         let atLeastZero: (Double) -> Bool = { $0 >= 0 }
@@ -107,6 +124,15 @@ extension TrainingArguments {
             let name = try section.string("lr_scheduler_type") ?? ""
             notices.append("no effect of the warm-up: \(name) has none")
         }
+    }
+
+    /// Computes in float32, and says so where the recipe asks for another precision.
+    ///
+    /// - Parameter reason: Why.
+    mutating func keepFloat32(because reason: String) {
+        if usesBFloat16 { notices.append("no effect of bf16: \(reason)") }
+        if evaluatesInBFloat16 { notices.append("no effect of bf16_full_eval: \(reason)") }
+        (usesBFloat16, evaluatesInBFloat16) = (false, false)
     }
 
     private mutating func readPrecision(_ section: RecipeSection) throws {
@@ -174,6 +200,12 @@ extension TrainingArguments {
         loadsBestAtEnd = try section.bool("load_best_model_at_end") ?? false
         bestMetric = try section.string("metric_for_best_model")
         greaterIsBetter = try section.bool("greater_is_better")
+        let threshold = try section.double("early_stopping_threshold", "a number of 0 or more") { $0 >= 0 }
+        if let patience = try section.int("early_stopping_patience", in: 1...1_000_000) {
+            earlyStopping = RunStrategies.EarlyStopping(patience: patience, threshold: threshold ?? 0)
+        } else if threshold != nil {
+            throw section.missing("early_stopping_patience", "a number of evaluations, as early_stopping_threshold is given")
+        }
     }
 
     private mutating func readResumption(_ section: RecipeSection) throws {
@@ -206,6 +238,22 @@ extension TrainingArguments {
                 throw section.problem(
                     "save_strategy",
                     "is best, but no metric says which",
+                    "metric_for_best_model, such as loss"
+                )
+            }
+        }
+        if earlyStopping != nil {
+            guard evaluation != .no else {
+                throw section.problem(
+                    "early_stopping_patience",
+                    "is given, but eval_strategy is no",
+                    "an eval_strategy: steps or epoch"
+                )
+            }
+            guard bestMetricKey != nil else {
+                throw section.problem(
+                    "early_stopping_patience",
+                    "is given, but no metric says what is better",
                     "metric_for_best_model, such as loss"
                 )
             }

@@ -98,6 +98,8 @@ public struct TrainingArguments: Sendable {
     public var schedule = TransformersSchedule.Shape.linear
     /// The warm-up; `warmup_steps` or `warmup_ratio`.
     public var warmup = StepCount.count(0)
+    /// The optimizer: AdamW, or one whose weight decay follows the course of the learning rate; `optim`.
+    public var optimizerName = OptimizerSettings.Name.adamW
     /// The weight decay; `weight_decay`.
     public var weightDecay = 0.0
     /// β₁; `adam_beta1`.
@@ -152,6 +154,10 @@ public struct TrainingArguments: Sendable {
     public var bestMetric: String?
     /// Whether more of it is better; nil for what its name suggests; `greater_is_better`.
     public var greaterIsBetter: Bool?
+    /// When the run ends before its length; `early_stopping_patience` and `early_stopping_threshold`.
+    public var earlyStopping: RunStrategies.EarlyStopping?
+    /// What part of the right class is spread over all; `label_smoothing_factor`, of classifiers and taggers alone.
+    public var labelSmoothing = 0.0
     /// What the run begins with; `resume_from_checkpoint` and `autoresume`.
     public var resumption = Resumption.never
     /// Where the model is trained; `device`, or `use_cpu`.
@@ -233,7 +239,7 @@ extension TrainingArguments {
     /// The optimizer.
     package var optimizer: OptimizerSettings {
         OptimizerSettings(
-            name: .adamW,
+            name: optimizerName,
             learningRate: learningRate,
             beta1: beta1,
             beta2: beta2,
@@ -285,6 +291,7 @@ extension TrainingArguments {
             }
         strategies.totalLimit = totalLimit
         strategies.loadsBestAtEnd = loadsBestAtEnd
+        strategies.earlyStopping = earlyStopping
         strategies.plateauMetric = heedsPlateau ? bestMetricKey : nil
         settings.strategies = strategies
         settings.best = bestMetricKey.map { key in

@@ -49,13 +49,13 @@ extension FineTuningSettings {
             try tree.interpolate()
             let schema = schema(document, own)
             let section = try RecipeSection(tree.root, path: "", name: tree.name, schema: own + keys, of: schema)
-            var settings = try FineTuningSettings(section, of: schema)
+            var settings = try FineTuningSettings(section, of: schema, own: own)
             settings.resolved = tree.root.json
             return try body(section, settings)
         }
     }
 
-    private init(_ section: RecipeSection, of schema: RecipeSchema) throws {
+    private init(_ section: RecipeSection, of schema: RecipeSchema, own: [String]) throws {
         let data = DatasetReader(section, of: schema)
         model = try section.require(
             "model_name_or_path",
@@ -66,8 +66,8 @@ extension FineTuningSettings {
         evaluationData = try data.evaluation(trainData)
         // Only recipes of classifiers have the key.
         task = try section.choice("task_name", GLUETask.self)
-        if let task, evaluationData.isEmpty { evaluationData = task.evaluationData(trainData) }
-        arguments = try TrainingArguments(section)
+        if let task { task.assign(&trainData, evaluation: &evaluationData) }
+        arguments = try TrainingArguments(section, own: own)
         batchSampler = try section.choice("batch_sampler", BatchSampler.self) ?? batchSampler
         multiDatasetSampler =
             try section.choice("multi_dataset_batch_sampler", MultiDatasetBatchSampler.self) ?? multiDatasetSampler

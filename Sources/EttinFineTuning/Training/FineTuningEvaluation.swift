@@ -38,6 +38,7 @@ struct FineTuningEvaluation {
             let begin = ContinuousClock.now
             let (loss, batches) = try loss(of: dataset, subject)
             metrics.append(("\(prefix)_loss", loss.total))
+            metrics += try subject.takeMetrics().map { ("\(prefix)_\($0.key)", $0.value) }
             metrics += speed(prefix, since: begin, samples: dataset.batches.rowCount, batches: batches)
             // The original logs parts of the loss of the only data set alone, and last.
             guard dataset.name == nil else { continue }

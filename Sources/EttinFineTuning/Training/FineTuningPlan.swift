@@ -29,6 +29,7 @@ public struct FineTuningPlan: Sendable {
     private let layout: ModuleLayout
     private let lossNames: LossNames
     private let library: String?
+    private let notes: [(key: String, value: String)]
 
     /// Rows whose tokens are counted.
     private static let sampleRows = 256
@@ -48,6 +49,7 @@ public struct FineTuningPlan: Sendable {
         batch = (arguments.trainBatchSize, arguments.accumulationSteps)
         lossNames = subject.lossNames
         library = subject.library
+        notes = subject.planNotes
         parameters = subject.module.parameterCount
         let (tokens, texts) = try batches.sampledTokens(rows: Self.sampleRows, batchSize: arguments.trainBatchSize)
         tokensPerRow = tokens
@@ -126,6 +128,7 @@ extension FineTuningPlan {
         lines.heading(arguments.runName ?? arguments.outputFolder)
         lines.add("model", "\(recipe.model), \(NumberText.grouped(parameters)) parameters")
         lines.add("texts", "at most \(NumberText.grouped(maxTokens)) tokens")
+        for note in notes { lines.add(note.key, note.value) }
         lines.add("loss", lossNames.text)
         lines.heading("data")
         for set in recipe.trainData {
@@ -181,7 +184,7 @@ extension FineTuningPlan {
 
     /// The plan for programs.
     public var json: JSONValue {
-        [
+        var object: JSONObject = [
             "model": .string(recipe.model),
             "parameters": JSONValue(parameters),
             "max_seq_length": JSONValue(maxTokens),
@@ -203,5 +206,7 @@ extension FineTuningPlan {
             "peak_bytes": measurement.map { JSONValue($0.peakBytes) } ?? .null,
             "output_dir": .string(recipe.arguments.outputFolder),
         ]
+        for note in notes { object[note.key.replacing(" ", with: "_")] = .string(note.value) }
+        return .object(object)
     }
 }

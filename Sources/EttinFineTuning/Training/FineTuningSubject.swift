@@ -10,7 +10,7 @@ package import Torch
 ///
 /// The session and its task know nothing of what is learned; a subject knows nothing of steps, rates, logs and checkpoints.
 package protocol FineTuningSubject: AnyObject {
-    /// The kind of model, as `run.json` says it: `embedding`, `multi-vector`, `sparse` or `reranker`.
+    /// The kind of model, as `run.json` says it, such as `embedding` or `reranker`.
     var kind: String { get }
     /// The model, whose parameters are trained.
     var module: Module { get }
@@ -97,6 +97,14 @@ package protocol FineTuningSubject: AnyObject {
     /// The parts of the loss of the last microbatch, for the log; none for a loss without parts.
     func takeComponents() -> [(key: String, value: Double)]
 
+    /// What was measured on the batches whose ``value(_:of:precision:)`` was taken since the last call, beside their losses.
+    ///
+    /// - Throws: `EvaluationError` for what cannot be measured.
+    func takeMetrics() throws -> [(key: String, value: Double)]
+
+    /// What the plan says beside what it says of every kind.
+    var planNotes: [(key: String, value: String)] { get }
+
     /// What is logged beside the losses, though not kept in the history, such as weights of the parts of a loss.
     var loggedSettings: [(key: String, value: Double)] { get }
 
@@ -139,6 +147,8 @@ extension FineTuningSubject {
     package func weights(of microbatches: [PreparedLossBatch]) -> [Double]? { nil }
     package func begin(step: Int, of totalSteps: Int) {}
     package func takeComponents() -> [(key: String, value: Double)] { [] }
+    package func takeMetrics() throws -> [(key: String, value: Double)] { [] }
+    package var planNotes: [(key: String, value: String)] { [] }
 }
 
 /// The loss of a batch, and the parts that it is the sum of.

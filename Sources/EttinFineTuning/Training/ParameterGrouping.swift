@@ -4,7 +4,8 @@ import Torch
 
 /// The groups of a model's parameters: those that decay, those that do not, and those with rates of their own.
 ///
-/// Biases and the weights of norms do not decay. A parameter that several patterns match has the rate of the last one.
+/// Biases and the weights of norms do not decay, but with Composer's decoupled AdamW, which makes no difference between
+/// parameters. A parameter that several patterns match has the rate of the last one.
 ///
 /// > Source: transformers 5.23, `Trainer.get_decay_parameter_names`; sentence-transformers 6.2,
 /// > `BaseTrainer.get_optimizer_cls_and_kwargs`.
@@ -69,7 +70,7 @@ struct ParameterGrouping {
             groups: kinds.map { kind in
                 settings.group(
                     rateFactor: kind.rate.map { $0 / settings.learningRate } ?? 1,
-                    weightDecay: kind.decays ? settings.weightDecay : 0
+                    weightDecay: kind.decays || settings.name.isDecoupled ? settings.weightDecay : 0
                 )
             },
             membership: parameters.map { membership[$0.key] ?? 0 }

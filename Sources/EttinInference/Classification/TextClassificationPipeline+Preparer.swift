@@ -46,6 +46,17 @@ extension TextClassificationPipeline {
             return prepared.compactMap(\.self)
         }
 
+        /// Prepares pairs of texts, empty ones among them, on all threads.
+        ///
+        /// - Parameters:
+        ///   - pairs: The pairs.
+        ///   - overlong: What to do with pairs that are too long: the longer text gives tokens up first.
+        /// - Returns: One value for each pair, in order.
+        /// - Throws: ``InferenceError`` for a pair that is too long.
+        package func prepare(pairs: [TextPair], overlong: OverlongTextRule) throws -> [PreparedText] {
+            try self.pairs.prepare(pairs, overlong: overlong)
+        }
+
         /// Prepares the hypotheses that texts are about labels, on all threads.
         ///
         /// - Parameters:

@@ -81,6 +81,7 @@ extension PretrainedModel {
     ///   - device: Where the parameters go.
     ///   - allowingUnknown: Whether tensors that the model does not have are passed over.
     ///   - newHeadSeed: When given, parameters of the head that the folder lacks are drawn with this seed.
+    ///   - renews: Whether a parameter of the head, by its key, is drawn although the folder has it.
     ///   - adjust: Changes the configuration of the folder.
     /// - Returns: The model, every parameter loaded or drawn.
     /// - Throws: As ``load(folder:dtype:device:allowingUnknown:newHeadSeed:)``.
@@ -90,6 +91,7 @@ extension PretrainedModel {
         device: Device = .cpu,
         allowingUnknown: Bool = false,
         newHeadSeed: UInt64? = nil,
+        renewing renews: (_ key: String) -> Bool = { _ in false },
         adjusting adjust: (inout ModernBERTConfiguration) -> Void
     ) throws -> Self {
         var configuration = try ModernBERTConfiguration(folder: folder)
@@ -115,6 +117,7 @@ extension PretrainedModel {
             )
             let model = Self(configuration, windowRule: .transformers)
             if headNaming != .none, let newHeadSeed {
+                state.removeAll { renews($0.key) }
                 let given = Set(state.map(\.key))
                 model.initialize(.transformers, seed: newHeadSeed) { !$0.hasPrefix("model.") && !given.contains($0) }
                 let known = Set(model.parameters.map(\.key))

@@ -20,6 +20,8 @@ package struct RunHistory {
     var isEvaluationPending = false
     /// The step of the best checkpoint that was saved.
     var bestCheckpoint: Int?
+    /// How many evaluations in a row have brought no gain; counted where a run may end early.
+    var evaluationsWithoutGain = 0
 
     init() {}
 
@@ -77,12 +79,16 @@ package struct RunHistory {
 
     /// What is kept besides the entries.
     var state: JSONObject {
-        [
+        var state: JSONObject = [
             "loss_sum": JSONValue(lossSum), "logged_step": JSONValue(loggedStep),
             "earlier_loss_sum": JSONValue(earlierLossSum), "evaluation_pending": .bool(isEvaluationPending),
             "best_checkpoint": bestCheckpoint.map { JSONValue($0) } ?? .null,
         ]
+        if evaluationsWithoutGain > 0 { state[Self.patienceKey] = JSONValue(evaluationsWithoutGain) }
+        return state
     }
+
+    private static let patienceKey = "evaluations_without_gain"
 
     /// Resumes what a checkpoint holds.
     ///
@@ -103,6 +109,9 @@ package struct RunHistory {
         isEvaluationPending = state["evaluation_pending"]?.boolValue ?? false
         bestCheckpoint =
             state["best_checkpoint"]?.isNull == false ? try fields.count("history", "best_checkpoint") : nil
+        if state[Self.patienceKey] != nil {
+            evaluationsWithoutGain = try fields.count("history", Self.patienceKey)
+        }
         let path = FilePath.joined(folder, Self.fileName)
         let file = try TrainingError.translating { try MappedFile(path: path) }
         let value: JSONValue

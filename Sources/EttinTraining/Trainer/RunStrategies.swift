@@ -16,6 +16,23 @@ public struct RunStrategies: Hashable, Sendable {
         case best
     }
 
+    /// How long a run goes on without a better evaluation, by the metric that names the best model.
+    ///
+    /// > Source: transformers 5.23, `EarlyStoppingCallback`.
+    public struct EarlyStopping: Hashable, Sendable {
+        /// How many evaluations in a row may bring no gain; `early_stopping_patience`.
+        public var patience: Int
+        /// How much better than the best a gain must be; `early_stopping_threshold`.
+        public var threshold: Double
+
+        /// Creates a rule.
+        ///
+        /// - Parameters:
+        ///   - patience: How many evaluations in a row may bring no gain.
+        ///   - threshold: How much better than the best a gain must be.
+        public init(patience: Int, threshold: Double = 0) { (self.patience, self.threshold) = (patience, threshold) }
+    }
+
     /// When an entry of the history is made; `logging_strategy` and `logging_steps`.
     public var logging = Strategy.steps(500)
     /// Whether the first step makes one; `logging_first_step`.
@@ -32,6 +49,8 @@ public struct RunStrategies: Hashable, Sendable {
     public var totalLimit: Int?
     /// Whether the model ends as the best checkpoint; `load_best_model_at_end`.
     public var loadsBestAtEnd = false
+    /// When the run ends before its length; nil for never.
+    public var earlyStopping: EarlyStopping?
     /// The metric that the rate of a plateau heeds; `metric_for_best_model`.
     public var plateauMetric: String?
     /// The microbatches of a pass over the data.

@@ -165,8 +165,27 @@ public final class Trainer<Task: TrainingTask> {
         return settings.strategies == nil || origin.map(store.holds) ?? true
     }
 
-    /// Whether the run has reached its length.
-    public var isFinished: Bool { clock.count(in: settings.length.maximum.unit) >= settings.length.maximum.value }
+    /// Whether the run has reached its length, or ends before it.
+    public var isFinished: Bool {
+        clock.count(in: settings.length.maximum.unit) >= settings.length.maximum.value || endsEarly
+    }
+
+    private var endsEarly: Bool {
+        settings.strategies?.earlyStopping.map { history.evaluationsWithoutGain >= $0.patience } ?? false
+    }
+
+    /// Takes note of an evaluation that brought a gain over the best one, or did not.
+    private func countGain(_ value: Double, by sought: BestModelSettings) {
+        guard let rule = settings.strategies?.earlyStopping else { return }
+        let isGain = best.map { $0.isSurpassed(by: value) && abs(value - $0.value) > rule.threshold } ?? value.isFinite
+        history.evaluationsWithoutGain = isGain ? 0 : history.evaluationsWithoutGain + 1
+        guard endsEarly else { return }
+        let count = history.evaluationsWithoutGain
+        settings.onLine?(
+            "training ends after step \(clock.batch): \(sought.metric) has not improved in \(count) "
+                + "evaluation\(count == 1 ? "" : "s")"
+        )
+    }
 
     // MARK: Steps
 
@@ -261,6 +280,7 @@ public final class Trainer<Task: TrainingTask> {
         // An evaluation before the first step is no checkpoint's.
         guard let sought = settings.best, settings.strategies == nil || clock.batch > 0 else { return false }
         let value = try value(of: sought.metric, in: metrics)
+        countGain(value, by: sought)
         guard value.isFinite, best?.isSurpassed(by: value) ?? true else { return false }
         best = BestEvaluation(sought, value: value, batch: clock.batch)
         return true

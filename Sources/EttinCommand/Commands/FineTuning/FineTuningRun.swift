@@ -10,6 +10,8 @@ enum FineTuningKind: String, CaseIterable {
     case reranker
     case sparse
     case colBERT = "colbert"
+    case classifier
+    case tagger
 
     /// Checks a recipe.
     ///
@@ -20,6 +22,8 @@ enum FineTuningKind: String, CaseIterable {
         case .reranker: _ = try RerankerRecipe(path: path, overrides: values)
         case .sparse: _ = try SparseRecipe(path: path, overrides: values)
         case .colBERT: _ = try MultiVectorRecipe(path: path, overrides: values)
+        case .classifier: _ = try ClassifierRecipe(path: path, overrides: values)
+        case .tagger: _ = try TaggerRecipe(path: path, overrides: values)
         }
     }
 
@@ -47,6 +51,13 @@ enum FineTuningKind: String, CaseIterable {
         case .colBERT:
             let recipe =
                 try path.map { try MultiVectorRecipe(path: $0, overrides: values) } ?? MultiVectorRecipe(values: values)
+            return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
+        case .classifier:
+            let recipe =
+                try path.map { try ClassifierRecipe(path: $0, overrides: values) } ?? ClassifierRecipe(values: values)
+            return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
+        case .tagger:
+            let recipe = try path.map { try TaggerRecipe(path: $0, overrides: values) } ?? TaggerRecipe(values: values)
             return try FineTuningSession(recipe, Self.options(place, device: recipe.arguments.device))
         }
     }

@@ -17,8 +17,13 @@ struct FinetuneGroup: ParsableCommand {
                 --train labeled.jsonl --output output/reranker
               ettin finetune sparse --model jhu-clsp/ettin-encoder-17m --train pairs.jsonl
               ettin finetune colbert Recipes/finetune/colbert-laptop.yaml --dry-run
+              ettin finetune classifier --model jhu-clsp/ettin-encoder-17m --train reviews.jsonl
+              ettin finetune tagger --model jhu-clsp/ettin-encoder-17m --train ner.jsonl
             """,
-        subcommands: [FinetuneEmbedding.self, FinetuneColBERT.self, FinetuneSparse.self, FinetuneReranker.self]
+        subcommands: [
+            FinetuneEmbedding.self, FinetuneColBERT.self, FinetuneSparse.self, FinetuneReranker.self,
+            FinetuneClassifier.self, FinetuneTagger.self,
+        ]
     )
 }
 
