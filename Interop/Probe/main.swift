@@ -18,6 +18,7 @@ do {
     case "losses": serve(answerLossRequest)
     case "model": try runModel(arguments)
     case "order": runOrder()
+    case "scores": serve(answerScoreRequest)
     case "search": try runSearch(arguments)
     case "share": try await runSharing(arguments)
     case "tables": try runTables(arguments)
@@ -27,7 +28,7 @@ do {
     default:
         endWithUsage(
             "usage: ettin-probe adapters|attention|bench|bench-finetune|bench-maxsim|bench-splade|corpus|"
-                + "evaluate|files|finetune|hub|losses|model|order|search|share|tables|template|tokenizer|training ..."
+                + "evaluate|files|finetune|hub|losses|model|order|scores|search|share|tables|template|tokenizer|training ..."
         )
     }
 } catch {

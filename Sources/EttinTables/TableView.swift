@@ -30,6 +30,9 @@ public struct TableView: TextTable {
     /// The names of the columns, in the order that was asked for.
     public private(set) var columnNames: [String]
 
+    /// What the rows are of.
+    package var source: any TextTable { table }
+
     /// All of a table.
     ///
     /// - Parameter table: The table.

@@ -15,9 +15,12 @@ package final class TemporaryFolder {
 
     package func file(_ name: String) -> String { path + "/" + name }
 
+    /// Writes a file, and makes the folders in its name.
     @discardableResult
     package func write(_ bytes: [UInt8], _ name: String) throws -> String {
-        try Data(bytes).write(to: URL(fileURLWithPath: file(name)))
+        let place = URL(fileURLWithPath: file(name))
+        try FileManager.default.createDirectory(at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(bytes).write(to: place)
         return file(name)
     }
 

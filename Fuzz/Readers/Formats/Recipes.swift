@@ -199,7 +199,7 @@ extension FuzzReader {
             return FuzzInput("sweep.yaml", LineMutation(values: values).mutated(dice.pick(seeds), &dice))
         },
         read: { _, folder in
-            let command = SweepCommand(name: "pretrain", outputKey: "save_folder", overrides: [])
+            let command = SweepCommand(name: "pretrain", outputKey: "save_folder", modelFolder: "latest", overrides: [])
             let runs = try SweepFile(path: folder + "/sweep.yaml", commands: [command]).runs
             guard Set(runs.map(\.outputFolder)).count == runs.count else {
                 throw BrokenPromise("two runs of a sweep have one folder")

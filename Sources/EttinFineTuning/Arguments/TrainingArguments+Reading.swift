@@ -126,6 +126,15 @@ extension TrainingArguments {
         }
     }
 
+    /// Computes in float32, and says so where the recipe asks for another precision.
+    ///
+    /// - Parameter reason: Why.
+    mutating func keepFloat32(because reason: String) {
+        if usesBFloat16 { notices.append("no effect of bf16: \(reason)") }
+        if evaluatesInBFloat16 { notices.append("no effect of bf16_full_eval: \(reason)") }
+        (usesBFloat16, evaluatesInBFloat16) = (false, false)
+    }
+
     private mutating func readPrecision(_ section: RecipeSection) throws {
         usesBFloat16 = try section.bool("bf16") ?? false
         evaluatesInBFloat16 = try section.bool("bf16_full_eval") ?? false

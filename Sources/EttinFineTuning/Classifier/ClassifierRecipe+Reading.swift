@@ -1,3 +1,4 @@
+import EttinEvaluation
 import EttinFiles
 import EttinModel
 import EttinRecipes
@@ -8,7 +9,7 @@ extension ClassifierRecipe {
     private static let ownKeys = [
         "num_labels", "labels", "problem_type", "max_length", "text_column_names", "label_column_name",
         "classifier_pooling", "classifier_dropout", "pair_template", "ignore_mismatched_sizes", "transfer_from",
-        "metrics",
+        "metrics", "task_name",
         TrainingArguments.smoothingKey,
     ]
 
@@ -59,7 +60,18 @@ extension ClassifierRecipe {
             let near = SpellingSuggestion.nearest(name, known).map { "; did you mean \($0)?" } ?? ""
             throw section.problem("metrics", "has \(quoted(name))", "some of \(known.joined(separator: ", "))\(near)")
         }
+        if let task = settings.task { apply(task) }
         try checkSmoothing(section)
+    }
+
+    /// Takes from a task of GLUE what the recipe does not say, and the precision in any case.
+    private mutating func apply(_ task: GLUETask) {
+        if metrics == nil {
+            // Pearson's correlation is no part of the means, but is reported with Spearman's.
+            let names = task.metrics + (task.isRegression ? [.pearson] : [])
+            metrics = names.compactMap { ClassifierMetric(rawValue: $0.rawValue) }
+        }
+        if task.isRegression { settings.arguments.keepFloat32(because: "\(task.title) is trained in float32") }
     }
 
     private func checkSmoothing(_ section: RecipeSection) throws {

@@ -20,8 +20,8 @@ extension FineTuningSession {
     ///   `TokenizerError` and `InferenceError` for the model.
     public convenience init(_ recipe: ClassifierRecipe, _ options: Options = Options()) throws {
         var options = options
-        options.table = OpenedTables(options.table).open
-        let survey = try ClassifierSurvey(recipe, options.table)
+        options.dataset = OpenedTables(options.dataset).open
+        let survey = try ClassifierSurvey(recipe, options.dataset)
         let modelFolder = options.modelFolder
         try self.init(recipe.settings, options) { folder, isResumed in
             let transferred = try isResumed ? nil : recipe.transferFrom.map(modelFolder)
@@ -32,17 +32,17 @@ extension FineTuningSession {
 
 /// Tables that were opened before: labels are looked at before there is a model, and rows afterwards.
 final class OpenedTables {
-    private let make: (_ references: [String]) throws -> TableView
-    private var tables: [[String]: TableView] = [:]
+    private let make: (DatasetRecipe) throws -> TableView
+    private var tables: [DatasetRecipe: TableView] = [:]
 
     /// Takes what opens tables.
-    init(_ make: @escaping (_ references: [String]) throws -> TableView) { self.make = make }
+    init(_ make: @escaping (DatasetRecipe) throws -> TableView) { self.make = make }
 
     /// A table, opened once.
-    func open(_ references: [String]) throws -> TableView {
-        if let table = tables[references] { return table }
-        let table = try make(references)
-        tables[references] = table
+    func open(_ set: DatasetRecipe) throws -> TableView {
+        if let table = tables[set] { return table }
+        let table = try make(set)
+        tables[set] = table
         return table
     }
 }
@@ -57,13 +57,13 @@ struct ClassifierSurvey {
     ///
     /// - Parameters:
     ///   - recipe: What the recipe says.
-    ///   - open: Opens what it names as one table.
+    ///   - open: Opens a data set of it.
     /// - Throws: `TrainingError` and `TableError` for data without what is needed.
-    init(_ recipe: ClassifierRecipe, _ open: (_ references: [String]) throws -> TableView) throws {
+    init(_ recipe: ClassifierRecipe, _ open: (DatasetRecipe) throws -> TableView) throws {
         var survey = LabelSurvey()
         var counts: Set<Int> = []
         for set in recipe.trainData {
-            let opened = try open(set.references)
+            let opened = try open(set)
             let table = try set.columns.map(opened.keeping(columns:)) ?? opened
             let columns = try ClassifierColumns(table, recipe)
             counts.insert(columns.texts.count)

@@ -4,12 +4,30 @@ import EttinTables
 import EttinTraining
 
 extension GLUETask {
+    /// Says of the data sets of a recipe that they are of this task.
+    ///
+    /// Data sets to evaluate on are of the validation set; of those of MNLI, the one that is called so is `mismatched`.
+    /// Where there are none, the validation data of what is trained on are meant.
+    ///
+    /// - Parameters:
+    ///   - train: The data sets to train on.
+    ///   - evaluation: The data sets to evaluate on.
+    func assign(_ train: inout [DatasetRecipe], evaluation: inout [DatasetRecipe]) {
+        if evaluation.isEmpty { evaluation = evaluationData(train) }
+        for index in train.indices { train[index].task = DatasetRecipe.Task(task: self, part: .train) }
+        for index in evaluation.indices {
+            let named = evaluation[index].name.flatMap(GLUEPart.init)
+            let part = validationParts.first { $0 == named } ?? validationParts[0]
+            evaluation[index].task = DatasetRecipe.Task(task: self, part: part)
+        }
+    }
+
     /// The validation data of a recipe that names none: those of what it trains on.
     ///
     /// - Parameter train: What the recipe trains on.
     /// - Returns: The data sets, for MNLI one for each of its two parts; none where rows are set aside, or where what is
     ///   named has a split or is a file, so that nothing says where the others are.
-    func evaluationData(_ train: [DatasetRecipe]) -> [DatasetRecipe] {
+    private func evaluationData(_ train: [DatasetRecipe]) -> [DatasetRecipe] {
         guard train.count == 1, let set = train.first, set.split == nil, set.references.count == 1,
             let reference = try? DatasetReference(set.references[0]), reference.qualifiers.isEmpty
         else { return [] }
@@ -20,35 +38,33 @@ extension GLUETask {
             return other
         }
     }
+}
 
-    /// Opens a data set of a recipe.
+extension DatasetRecipe {
+    /// Opens the data set.
     ///
-    /// - Parameters:
-    ///   - set: The data set; of MNLI's parts `mismatched` is meant where it is called so.
-    ///   - isEvaluation: Whether it is one to evaluate on.
-    ///   - opening: Opens its files.
-    ///   - notices: Gets what is odd about the rows.
-    /// - Returns: The rows.
-    /// - Throws: `TrainingError` for several references; `TableError` and `EvaluationError` for what is not there, is broken,
-    ///   or has other labels.
-    func rows(
-        _ set: DatasetRecipe,
-        isEvaluation: Bool,
-        _ opening: TableOpening,
-        notices: inout [String]
-    ) throws -> TableView {
-        guard set.references.count == 1 else {
+    /// - Parameter opening: Opens its files.
+    /// - Returns: All of its rows.
+    /// - Throws: `TrainingError` for a task's data in several places; `TableError` and `EvaluationError` for what is not
+    ///   there, is broken, or has labels that the task does not have.
+    func table(_ opening: TableOpening) throws -> TableView {
+        guard let task else { return try opening.open(references) }
+        guard references.count == 1 else {
             throw TrainingError(
                 .invalidOption,
-                isEvaluation ? "eval_dataset" : "train_dataset",
-                found: "names \(set.references.count) places",
-                expected: "one, which has the data of task_name \(rawValue)"
+                task.part == .train ? "train_dataset" : "eval_dataset",
+                found: "names \(references.count) places",
+                expected: "one, which has the data of task_name \(task.task.rawValue)"
             )
         }
-        let named = set.name.flatMap(GLUEPart.init)
-        let part = !isEvaluation ? .train : validationParts.first { $0 == named } ?? validationParts[0]
-        let table = try table(set.references[0], part, with: opening)
-        notices += table.notices(as: part)
-        return TableView(table)
+        return TableView(try task.task.table(references[0], task.part, with: opening))
+    }
+
+    /// What is odd about the rows of a task, a sentence each.
+    ///
+    /// - Parameter table: What ``table(_:)`` opened.
+    func notices(of table: TableView) -> [String] {
+        guard let task, let rows = table.source as? GLUETable else { return [] }
+        return rows.notices(as: task.part)
     }
 }

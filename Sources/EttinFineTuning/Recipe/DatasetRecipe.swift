@@ -1,3 +1,5 @@
+public import EttinEvaluation
+
 /// A data set of a recipe.
 public struct DatasetRecipe: Sendable, Hashable {
     /// A part of the rows for tests.
@@ -20,6 +22,17 @@ public struct DatasetRecipe: Sendable, Hashable {
     public var split: Split?
     /// The first rows that are taken, after the split; nil for all.
     public var select: Int?
+
+    /// The task of GLUE whose rows they are, and the part of its data; nil for others.
+    public var task: Task?
+
+    /// A part of the data of a task of GLUE.
+    public struct Task: Sendable, Hashable {
+        /// The task.
+        public var task: GLUETask
+        /// The part.
+        public var part: GLUEPart
+    }
 
     /// Names a data set.
     ///

@@ -69,7 +69,7 @@ extension FineTuningSettings {
         evaluationData = try data.evaluation(trainData)
         // Only recipes of classifiers have the key.
         task = try section.choice("task_name", GLUETask.self)
-        if let task, evaluationData.isEmpty { evaluationData = task.evaluationData(trainData) }
+        if let task { task.assign(&trainData, evaluation: &evaluationData) }
         arguments = try TrainingArguments(section, own: own)
         batchSampler = try section.choice("batch_sampler", BatchSampler.self) ?? batchSampler
         multiDatasetSampler =

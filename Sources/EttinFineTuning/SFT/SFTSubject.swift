@@ -19,19 +19,11 @@ extension FineTuningSession {
     /// - Throws: `TrainingError` for a recipe or data that do not fit, `TableError` for data, `CheckpointError`,
     ///   `TokenizerError` and `TemplateError` for the model.
     public convenience init(_ recipe: SFTRecipe, _ options: Options = Options()) throws {
-        // Whether there are conversations decides what the tokenizer needs, before data are read.
-        var tables: [[String]: TableView] = [:]
         var options = options
-        let open = options.table
-        options.table = { references in
-            if let table = tables[references] { return table }
-            let table = try open(references)
-            tables[references] = table
-            return table
-        }
-        let sets = recipe.trainData + recipe.evaluationData
-        let isConversational = try sets.contains { set in
-            let table = try options.table(set.references)
+        options.dataset = OpenedTables(options.dataset).open
+        // Whether there are conversations decides what the tokenizer needs, before data are read.
+        let isConversational = try (recipe.trainData + recipe.evaluationData).contains { set in
+            let table = try options.dataset(set)
             return SFTReading.isConversational(try set.columns.map(table.keeping(columns:)) ?? table, recipe)
         }
         try self.init(recipe.settings, options) { folder, isResumed in

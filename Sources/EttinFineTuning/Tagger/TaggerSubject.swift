@@ -21,10 +21,10 @@ extension FineTuningSession {
     ///   `TokenizerError` and `InferenceError` for the model.
     public convenience init(_ recipe: TaggerRecipe, _ options: Options = Options()) throws {
         var options = options
-        options.table = OpenedTables(options.table).open
+        options.dataset = OpenedTables(options.dataset).open
         var survey = TaggerSurvey()
         for set in recipe.trainData {
-            let opened = try options.table(set.references)
+            let opened = try options.dataset(set)
             let table = try set.columns.map(opened.keeping(columns:)) ?? opened
             try TaggerReading(table, recipe).survey(into: &survey)
         }

@@ -16,16 +16,16 @@ struct FineTuningData {
     /// - Parameters:
     ///   - recipe: What the recipe says of data.
     ///   - subject: What is trained on them.
-    ///   - opening: Opens the files that a recipe names.
+    ///   - open: Opens a data set of the recipe.
     /// - Throws: `TableError`, `EvaluationError` and `TrainingError` for data that is missing, broken, or cannot be trained
     ///   on.
-    init(_ recipe: FineTuningSettings, _ subject: any FineTuningSubject, _ opening: TableOpening) throws {
+    init(
+        _ recipe: FineTuningSettings,
+        _ subject: any FineTuningSubject,
+        _ open: (DatasetRecipe) throws -> TableView
+    ) throws {
         let prompts = try recipe.trainingPrompts()
         var notices: [String] = []
-        func open(_ set: DatasetRecipe, isEvaluation: Bool) throws -> TableView {
-            guard let task = recipe.task else { return try opening.open(set.references) }
-            return try task.rows(set, isEvaluation: isEvaluation, opening, notices: &notices)
-        }
         func rows(_ table: TableView, _ set: DatasetRecipe, isEvaluation: Bool) throws -> any TrainingRows {
             let table = try set.columns.map(table.keeping(columns:)) ?? table
             return try subject.rows(table, RowSource(recipe: recipe, dataset: set, isEvaluation: isEvaluation))
@@ -36,7 +36,8 @@ struct FineTuningData {
         var train: [any TrainingRows] = []
         var tests: [any TrainingRows] = []
         for set in recipe.trainData {
-            var table = try open(set, isEvaluation: false)
+            var table = try open(set)
+            notices += set.notices(of: table)
             if let split = set.split {
                 let size: TableView.TestSize =
                     split.testSize < 1 ? .fraction(split.testSize) : .count(Int(split.testSize))
@@ -51,7 +52,8 @@ struct FineTuningData {
             recipe.evaluationData.isEmpty
             ? tests
             : try recipe.evaluationData.map { set in
-                let table = try open(set, isEvaluation: true)
+                let table = try open(set)
+                notices += set.notices(of: table)
                 return try rows(selected(table, set), set, isEvaluation: true)
             }
         self.train = train

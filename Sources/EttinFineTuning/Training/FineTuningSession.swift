@@ -20,8 +20,8 @@ public final class FineTuningSession {
         public var modelFolder: (String) throws -> String = { $0 }
         /// Finds the folder of a data set by what a recipe names it, with files by patterns.
         public var dataFolder: (_ name: String, _ patterns: [String]) throws -> String = { name, _ in name }
-        /// Opens the files that a recipe names, and downloads those of data sets on the Hub.
-        public var opening: TableOpening
+        /// Opens a data set of a recipe, all of its rows.
+        package var dataset: (DatasetRecipe) throws -> TableView
         /// Where the model is trained.
         public var device = Device.cpu
         /// Receives lines of progress and notices; nil for silence.
@@ -31,11 +31,16 @@ public final class FineTuningSession {
 
         /// Creates options without a network, silent.
         ///
-        /// - Parameter opening: Opens the files that a recipe names; those of this machine by default.
-        public init(opening: TableOpening = TableOpening()) { self.opening = opening }
+        /// - Parameter opening: Opens files, and downloads those of data sets on the Hub; files of this machine by default.
+        public init(opening: TableOpening = TableOpening()) {
+            self.opening = opening
+            dataset = { try $0.table(opening) }
+        }
 
         /// Opens what a recipe names as one table.
         package func table(_ references: [String]) throws -> TableView { try opening.open(references) }
+
+        private let opening: TableOpening
     }
 
     /// The plan of the run.
@@ -76,7 +81,7 @@ public final class FineTuningSession {
         let adapters = try recipe.adapters.map { try AdapterTraining($0, to: subject, recipe, base: base) }
         if let resumed { try adapters?.load(folder: resumed.path) }
         self.subject = subject
-        let data = try FineTuningData(recipe, subject, options.opening)
+        let data = try FineTuningData(recipe, subject, options.dataset)
         var notices = recipe.notices + subject.notices + data.notices
         notices += try data.check(subject)
         let batches = try FineTuningBatches(data.train, subject, recipe.sampling(isEvaluation: false))

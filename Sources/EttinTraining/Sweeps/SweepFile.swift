@@ -188,6 +188,7 @@ package struct SweepFile: Hashable, Sendable {
             guard parameters.contains(where: { $0.key == key }) else { continue }
             throw top.problem("parameters", "have \(key)", "no key that takes the model of \(name)")
         }
+        let overrides = overrides + recipes.flatMap(\.overrides)
         for (key, what) in [(command.outputKey, "output")] + (seeds.isEmpty ? [] : [(Self.seedKey, "seeds")]) {
             if parameters.contains(where: { $0.key == key }) {
                 throw top.problem("parameters", "have \(key)", "\(what) to say what it is in each run")

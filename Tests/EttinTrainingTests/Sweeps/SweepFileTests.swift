@@ -59,6 +59,54 @@ struct SweepFileTests {
         #expect(!unseeded[0].overrides.contains { $0.hasPrefix("seed=") })
     }
 
+    @Test("several recipes run one after the other, and one takes the finished model of another's first run")
+    func recipes() throws {
+        let text = """
+            command: train
+            output: o
+            recipes:
+              large: recipes/large.yaml
+              small: {recipe: recipes/small.yaml, uses: {start: large}, set: [size=1]}
+            parameters: {lr: {values: [1, 2]}}
+            seeds: [7, 8]
+            set: [steps=5]
+            """
+        let runs = try sweep(text).runs
+        #expect(runs.count == 8 && Set(runs.map(\.outputFolder)).count == 8)
+        #expect(runs[0].name == "recipe=large,lr=1,seed=7" && runs[0].dependencies == [])
+        #expect(runs[0].recipe.path.hasSuffix("/recipes/large.yaml"))
+        #expect(runs[7].setting.map(\.text) == ["small", "2"])
+        #expect(runs[7].dependencies == ["o/recipe=large,lr=2,seed=7"])
+        #expect(
+            runs[7].overrides == [
+                "size=1", "steps=5", "lr=2", "seed=8", "start=o/recipe=large,lr=2,seed=7/latest", "autoresume=true",
+                "save_folder=o/recipe=small,lr=2,seed=8",
+            ]
+        )
+        #expect(try sweep(text, ["recipes.small.uses="]).runs[7].dependencies == [])
+    }
+
+    @Test(
+        "recipes that cannot be run are refused",
+        arguments: [
+            ("recipe: a.yaml", "stands beside recipes"), ("metric: {name: loss}", "stands beside recipes"),
+            ("recipes: {a: {recipe: a, uses: {start: b}}, b: b}", "a recipe that stands before"),
+            ("recipes: {a: {uses: {}}}", "recipes.a.recipe"), ("recipes: {a/b: c}", "names that folders can have"),
+            ("recipes: []", "a mapping of names to recipe files"), ("recipes: {a: {file: c}}", "file"),
+            ("recipes: {a: a, b: {recipe: b, uses: {lr: a}}}", "no key that takes the model of a"),
+        ]
+    )
+    func recipesRefused(line: String, part: String) throws {
+        let recipes = line.hasPrefix("recipes") ? "" : "recipes: {a: a.yaml, b: b.yaml}\n"
+        let text = "command: train\noutput: o\nparameters: {lr: {values: [1]}}\n\(recipes)\(line)\n"
+        do {
+            _ = try sweep(text)
+            Issue.record("\(line) was taken")
+        } catch {
+            #expect("\(error)".contains(part), "\(error)")
+        }
+    }
+
     @Test("nested parameters have dotted names")
     func nested() throws {
         let optimizer = "{parameters: {lr: {value: 1}, betas: {values: [[0.9, 0.98]]}}}"

@@ -1,5 +1,5 @@
-import ArgumentParser
-import EttinEvaluation
+public import ArgumentParser
+public import EttinEvaluation
 import EttinFiles
 import EttinFineTuning
 import EttinInference
