@@ -47,7 +47,8 @@ func answerScoreRequest(_ request: JSONValue) throws -> JSONValue {
         )
         func number(_ value: Double) -> JSONValue { value.isNaN ? .null : JSONValue(value) }
         return [
-            "pearson": number(scores.pearson), "spearman": number(scores.spearman), "mse": number(scores.meanSquaredError),
+            "pearson": number(scores.pearson), "spearman": number(scores.spearman),
+            "mse": number(scores.meanSquaredError),
         ]
     case "spans":
         let scores = try SpanScores(
@@ -75,7 +76,8 @@ private func classes(_ classes: [ClassCounts]) -> JSONValue {
     .array(
         classes.map {
             [
-                .string($0.name), JSONValue($0.precision), JSONValue($0.recall), JSONValue($0.f1), JSONValue($0.support),
+                .string($0.name), JSONValue($0.precision), JSONValue($0.recall), JSONValue($0.f1),
+                JSONValue($0.support),
             ]
         }
     )

@@ -19,7 +19,8 @@ package final class TemporaryFolder {
     @discardableResult
     package func write(_ bytes: [UInt8], _ name: String) throws -> String {
         let place = URL(fileURLWithPath: file(name))
-        try FileManager.default.createDirectory(at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
+        let folder = place.deletingLastPathComponent()
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try Data(bytes).write(to: place)
         return file(name)
     }

@@ -14,7 +14,12 @@ enum SweptCommand: CaseIterable {
     var command: SweepCommand {
         switch self {
         case .pretraining:
-            SweepCommand(name: "pretrain", outputKey: "save_folder", modelFolder: "latest", overrides: ["autoresume=true"])
+            SweepCommand(
+                name: "pretrain",
+                outputKey: "save_folder",
+                modelFolder: "latest",
+                overrides: ["autoresume=true"]
+            )
         case .fineTuning(let kind):
             SweepCommand(
                 name: "finetune \(kind.rawValue)",

@@ -102,9 +102,10 @@ public struct GLUEMeasurement: Sendable {
 }
 
 extension GLUETable {
-    /// What is odd about the rows of a part, a sentence each: rows that were left out, another number than GLUE has.
+    /// What is odd about the rows of a part: rows that were left out, another number than GLUE has.
     ///
     /// - Parameter part: The part that they are.
+    /// - Returns: A sentence each.
     package func notices(as part: GLUEPart) -> [String] {
         var notices: [String] = []
         if incompleteCount > 0 {

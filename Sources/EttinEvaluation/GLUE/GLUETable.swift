@@ -94,7 +94,12 @@ public struct GLUETable: TextTable {
     /// - Returns: The file and the line, or the row of a file without lines.
     public func place(ofRow row: Int) -> String { rows.place(ofRow: row) }
 
-    private static func label(_ value: TableValue, _ task: GLUETask, _ table: TableView, _ row: Int) throws -> TableValue {
+    private static func label(
+        _ value: TableValue,
+        _ task: GLUETask,
+        _ table: TableView,
+        _ row: Int
+    ) throws -> TableValue {
         switch value {
         case .integer(let number) where task.isRegression && 0...5 ~= number: return .real(Double(number))
         case .real(let number) where task.isRegression && 0...5 ~= number: return .real(number)

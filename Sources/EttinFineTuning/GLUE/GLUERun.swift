@@ -30,17 +30,16 @@ package struct GLUERun {
         return (runs, others)
     }
 
-    /// Reads a run.
+    /// Reads a run; nil for one on something else.
     ///
     /// - Parameter folder: The folder of the run.
-    /// - Returns: Nil for a run on something else.
     /// - Throws: `TrainingError` for files that cannot be read.
     private init?(folder: String) throws {
         let path = FilePath.joined(folder, FineTuningFiles.descriptionFile)
         let description = try Self.document(path)
-        guard let recipe = description["recipe"], let task = recipe["task_name"]?.stringValue.flatMap(GLUETask.init) else {
-            return nil
-        }
+        guard let recipe = description["recipe"],
+            let task = recipe["task_name"]?.stringValue.flatMap(GLUETask.init)
+        else { return nil }
         let loadsBest = recipe["load_best_model_at_end"]?.boolValue ?? false
         self.folder = folder
         isFinished = try RunState(ofFineTuning: folder).isFinished

@@ -60,9 +60,10 @@ extension DatasetRecipe {
         return TableView(try task.task.table(references[0], task.part, with: opening))
     }
 
-    /// What is odd about the rows of a task, a sentence each.
+    /// What is odd about the rows of a task.
     ///
     /// - Parameter table: What ``table(_:)`` opened.
+    /// - Returns: A sentence each.
     func notices(of table: TableView) -> [String] {
         guard let task, let rows = table.source as? GLUETable else { return [] }
         return rows.notices(as: task.part)

@@ -48,13 +48,15 @@ struct GLUEDataTests {
                 let table = try task.table(folder.file(place), part, with: TableOpening())
                 #expect(table.columnNames == task.textColumns + ["label"] && table.rowCount == 2)
                 let found = try rows(table)
-                #expect(found.map { $0[table.columnNames.count - 1] }
-                    == (task == .stsb ? [.real(4), .real(2.5)] : [.integer(0), .integer(1)]))
-                #expect(found.allSatisfy { $0.dropLast().allSatisfy { if case .text = $0 { true } else { false } } })
-                #expect(found.joined().contains { if case .text(let text) = $0 { text.contains("\"") } else { false } }
-                    || task == .wnli)
-                #expect(table.classNames(ofColumn: task.textColumns.count) == (task == .stsb ? nil : task.labelNames))
-                #expect(table.kind(ofColumn: task.textColumns.count) == (task == .stsb ? .real : .integer))
+                let label = task.textColumns.count
+                let labels: [TableValue] = task == .stsb ? [.real(4), .real(2.5)] : [.integer(0), .integer(1)]
+                #expect(found.map { $0[label] } == labels)
+                let texts = found.flatMap { $0.dropLast() }.compactMap { value -> String? in
+                    if case .text(let text) = value { text } else { nil }
+                }
+                #expect(texts.count == 2 * label && (texts.contains { $0.contains("\"") } || task == .wnli))
+                #expect(table.classNames(ofColumn: label) == (task == .stsb ? nil : task.labelNames))
+                #expect(table.kind(ofColumn: label) == (task == .stsb ? .real : .integer))
             }
         }
     }

@@ -78,7 +78,8 @@ struct GLUERecipeTests {
     @Test("runs are found below a folder, with the scores of their finished models")
     func runs() throws {
         try withTemporaryFolder { folder in
-            let history = #"{"step": 2, "eval_accuracy": 0.6, "eval_f1": 0.7}, {"step": 4, "eval_accuracy": 0.5, "eval_f1": NaN}"#
+            let first = #"{"step": 2, "eval_accuracy": 0.6, "eval_f1": 0.7}"#
+            let history = first + #", {"step": 4, "eval_accuracy": 0.5, "eval_f1": NaN}"#
             let mrpc = #""task_name": "mrpc", "model_name_or_path": "e", "seed": 42"#
             try write(folder, "glue/recipe=mrpc,seed=42", mrpc, history)
             try write(folder, "best", mrpc + #", "load_best_model_at_end": true"#, history, best: 2)

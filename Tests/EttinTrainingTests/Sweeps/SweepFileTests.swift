@@ -5,7 +5,12 @@ import Testing
 
 @Suite("Sweep files")
 struct SweepFileTests {
-    static let command = SweepCommand(name: "train", outputKey: "save_folder", modelFolder: "latest", overrides: ["autoresume=true"])
+    static let command = SweepCommand(
+        name: "train",
+        outputKey: "save_folder",
+        modelFolder: "latest",
+        overrides: ["autoresume=true"]
+    )
 
     static let grid = """
         command: train

@@ -146,7 +146,9 @@ struct EvaluateGLUE: ParsableCommand {
             maxLength: maxLength,
             maxBatchTokens: batches.maxBatchTokens
         )
-        if truncatedCount > 0 { Diagnostics.note("\(folder): truncated \(truncatedCount) texts to \(maxLength) tokens") }
+        if truncatedCount > 0 {
+            Diagnostics.note("\(folder): truncated \(truncatedCount) texts to \(maxLength) tokens")
+        }
         return scores
     }
 }

@@ -59,7 +59,10 @@ struct GLUEReport {
         func number(_ value: Double?) -> JSONValue { value.flatMap { $0.isFinite ? JSONValue($0) : nil } ?? .null }
         let jobs = summaries.flatMap(\.jobs).map { job -> JSONValue in
             let scores = job.scores.map { score -> JSONValue in
-                ["part": .string(score.part.rawValue), "metric": .string(score.metric.rawValue), "value": number(score.value)]
+                [
+                    "part": .string(score.part.rawValue), "metric": .string(score.metric.rawValue),
+                    "value": number(score.value),
+                ]
             }
             return [
                 "job": .string(job.name), "model": .string(job.model), "task": .string(job.task.rawValue),
@@ -77,7 +80,8 @@ struct GLUEReport {
                     JSONObject(
                         summary.tasks(by: average).map { mean in
                             let value: JSONValue = [
-                                "mean": number(mean.mean), "std": number(mean.deviation), "runs": JSONValue(mean.jobCount),
+                                "mean": number(mean.mean), "std": number(mean.deviation),
+                                "runs": JSONValue(mean.jobCount),
                             ]
                             return (mean.task.rawValue, value)
                         }
