@@ -66,6 +66,7 @@ struct ChatTemplateTests {
             Case("{% for i in range(5) if i % 2 %}{{ i }}{{ ',' if not loop.last }}{% endfor %}", "1,3"),
             Case("{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% endfor %}", "13"),
             Case("{% macro m() %}({{ caller(2) }}){% endmacro %}{% call(x) m() %}{{ x }}{% endcall %}", "(2)"),
+            Case("{% for i in [1] %}{% break %}{% else %}no{% endfor %}", "no"),
             Case("{% for x in [[1, [2]]] recursive %}{{ loop(x) if x is iterable else x }}{% endfor %}", "12"),
         ]
     )

@@ -54,8 +54,9 @@ struct Chat: ParsableCommand {
             usesGenerationConfiguration: sampling.generationConfig
         )
         generator.notices.forEach(Diagnostics.note)
-        let options = format.ending(sampling.applied(to: generator.defaultOptions), generator)
-        Diagnostics.note(sampling.summary(of: options, generator.configuration))
+        let asked = sampling.applied(to: generator.defaultOptions)
+        Diagnostics.note(sampling.summary(of: asked, generator.configuration))
+        let options = format.ending(asked, generator)
         let session = ChatSession(generator: generator, format: format, options: options, system: system)
         try StandardOutput.write { output in
             try isatty(0) == 1 ? session.talk(output) : session.answerLines(output)

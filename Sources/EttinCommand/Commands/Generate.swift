@@ -114,8 +114,9 @@ struct Generate: ParsableCommand {
             usesGenerationConfiguration: sampling.generationConfig
         )
         generator.notices.forEach(Diagnostics.note)
-        let options = format.ending(sampling.applied(to: generator.defaultOptions), generator)
-        Diagnostics.note(sampling.summary(of: options, generator.configuration))
+        let asked = sampling.applied(to: generator.defaultOptions)
+        Diagnostics.note(sampling.summary(of: asked, generator.configuration))
+        let options = format.ending(asked, generator)
         let overlong = truncation.rule(for: generator.tokenizer)
         let results = try Interruption.draining {
             try generator.generate(

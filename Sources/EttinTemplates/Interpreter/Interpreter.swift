@@ -193,16 +193,20 @@ final class Interpreter {
                 return try isTrue(evaluate(filter, in: inner))
             }
         }
-        guard !values.isEmpty else { return try run(loop.otherwise, in: Scope(inside: scope)) }
         let state = LoopState(values, depth: depth, recursion: loop.isRecursive ? (loop, scope) : nil)
+        var hasEndedRound = false
         for (index, value) in values.enumerated() {
             try take(steps: 1)
             state.index = index
             let inner = Scope(inside: scope)
             inner.set("loop", .loop(state))
             try assign(value, to: loop.target, in: inner, at: loop.iterable.offset)
-            if try execute(loop.body, in: inner) == .breakLoop { return }
+            let flow = try execute(loop.body, in: inner)
+            if flow == .next { hasEndedRound = true }
+            if flow == .breakLoop { break }
         }
+        // As in Jinja, rounds that "break" and "continue" end count as none.
+        if !hasEndedRound { try run(loop.otherwise, in: Scope(inside: scope)) }
     }
 
     private func assign(_ value: Value, to target: Target, in scope: Scope, at place: Int) throws {
