@@ -132,6 +132,9 @@ package final class FineTuningTask: TrainingTask {
         return batches
     }
 
+    /// The data sets that the model is trained on, for checks.
+    package var trainingRows: [any TrainingRows] { parts.batches.sets }
+
     /// The batches of a pass, for checks.
     ///
     /// - Parameter number: The number of the pass, from 0.

@@ -111,7 +111,7 @@ struct RecipeArguments {
                 continue
             }
             let parts = word.drop { $0 == "-" }.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            var key = parts.first.map { $0.replacing("-", with: "_") } ?? ""
+            var key = parts.first.map { String($0.map { $0 == "-" ? "_" : $0 }) } ?? ""
             key = word.hasPrefix("--") ? Self.shortNames[key] ?? key : key == "o" ? "output_dir" : ""
             var flag: String?
             if !known.contains(key), key.hasPrefix("no_"), known.contains(String(key.dropFirst(3))) {
