@@ -20,7 +20,11 @@ struct SFTFineTuningTests {
     @Test("Texts get special tokens and the end token, and every token counts")
     func texts() throws {
         let chat = try TinyChat()
-        let recipe = try chat.recipe("run", "train_dataset=\(chat.folder.file("text.jsonl"))", "chat_template_path=null")
+        let recipe = try chat.recipe(
+            "run",
+            "train_dataset=\(chat.folder.file("text.jsonl"))",
+            "chat_template_path=null"
+        )
         let (rows, subject) = try chat.rows(recipe, of: "text.jsonl")
         let tokenizer = subject.tokenizer
         let text = "\(TinyChat.turns[0].0) \(TinyChat.turns[0].1)[SEP]"
@@ -100,7 +104,10 @@ struct SFTFineTuningTests {
     func tokens() throws {
         let chat = try TinyChat()
         try chat.write(
-            [["input_ids": [5, 6, 7, 8], "labels": [-100, 6, 9, 8]], ["input_ids": [5, 6], "labels": [-100, -100]]],
+            [
+                ["input_ids": [5, 6, 7, 8], "labels": [-100, 6, 9, 8]],
+                ["input_ids": [5, 6], "labels": [-100, -100]],
+            ],
             to: "ids.jsonl"
         )
         let recipe = try chat.recipe("run", "train_dataset=\(chat.folder.file("ids.jsonl"))", "chat_template_path=null")
@@ -130,7 +137,10 @@ struct SFTFineTuningTests {
         let chat = try TinyChat()
         func first(_ values: String...) throws -> JSONObject {
             let session = try chat.train(
-                chat.recipe("run\(values.count)", overriding: ["max_length=32", "max_steps=1", "loss_type=\(loss)"] + values)
+                chat.recipe(
+                    "run\(values.count)",
+                    overriding: ["max_length=32", "max_steps=1", "loss_type=\(loss)"] + values
+                )
             )
             return try #require(session.progress.history.first?.objectValue)
         }
@@ -173,7 +183,9 @@ struct SFTFineTuningTests {
         )
         #expect(FilePath.exists(FilePath.joined(final, "chat_template.jinja")))
         let evaluation = try #require(session.progress.history.last { $0["eval_loss"] != nil })
-        for key in ["eval_entropy", "eval_mean_token_accuracy", "eval_num_tokens"] { #expect(evaluation[key] != nil, "\(key)") }
+        for key in ["eval_entropy", "eval_mean_token_accuracy", "eval_num_tokens"] {
+            #expect(evaluation[key] != nil, "\(key)")
+        }
         let card = try String(contentsOfFile: FilePath.joined(final, "README.md"), encoding: .utf8)
         #expect(card.contains("- trl") && card.contains("- sft") && card.contains("library_name: transformers"))
     }
@@ -187,7 +199,9 @@ struct SFTFineTuningTests {
         try chat.train(recipe("whole"))
         try chat.train(recipe("parts"), steps: steps)
         try chat.train(recipe("parts"))
-        for file in ["model.safetensors", "tokenizer.json", "chat_template.jinja", "generation_config.json", "config.json"] {
+        for file in [
+            "model.safetensors", "tokenizer.json", "chat_template.jinja", "generation_config.json", "config.json",
+        ] {
             let bytes = try ["whole", "parts"].map { try chat.run.bytes("\($0)/final/\(file)") }
             #expect(bytes[0] == bytes[1], "\(file)")
         }
@@ -201,14 +215,17 @@ struct SFTFineTuningTests {
     @Test("TRL's defaults hold where a recipe says nothing, and names of data sets are taken apart")
     func defaults() throws {
         let recipe = try SFTRecipe(values: [
-            "model_name_or_path=m", "dataset_name=owner/chat", "dataset_config=all", "eval_strategy=steps", "eval_steps=5",
+            "model_name_or_path=m", "dataset_name=owner/chat", "dataset_config=all", "eval_strategy=steps",
+            "eval_steps=5",
         ])
         #expect(recipe.arguments.learningRate == 2e-5 && recipe.arguments.loggingSteps == .count(10))
         #expect(recipe.arguments.usesBFloat16 && recipe.arguments.recomputesLayers)
         #expect(recipe.trainData.map(\.references) == [["owner/chat:all:train"]])
         #expect(recipe.evaluationData.map(\.references) == [["owner/chat:all:test"]])
         #expect(recipe.packing == nil && recipe.loss == .negativeLogLikelihood)
-        let other = try SFTRecipe(values: ["model_name_or_path=m", "train_dataset=x.jsonl", "packing=true", "fp16=true"])
+        let other = try SFTRecipe(values: [
+            "model_name_or_path=m", "train_dataset=x.jsonl", "packing=true", "fp16=true",
+        ])
         #expect(other.packing == .bestFit && other.evaluationPacking == .bestFit && other.evaluationData.isEmpty)
     }
 

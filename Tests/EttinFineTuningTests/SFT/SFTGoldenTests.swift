@@ -12,7 +12,10 @@ import Torch
 @testable import EttinFineTuning
 @testable import EttinModel
 
-@Suite("Supervised fine-tuning beside TRL and transformers", .enabled(if: SharedData.isAvailable, "needs shared/golden"))
+@Suite(
+    "Supervised fine-tuning beside TRL and transformers",
+    .enabled(if: SharedData.isAvailable, "needs shared/golden")
+)
 struct SFTGoldenTests {
     private var golden: String { get throws { try #require(SharedData.folder) + "/golden/finetune" } }
 
@@ -172,7 +175,9 @@ struct SFTGoldenTests {
     @Test("The loss of an update is the mean over all its tokens")
     func tokenLoss() throws {
         let golden = try #require(try json("sft.json")["token_loss"])
-        let rows = try #require(golden["logits"]?[0]?.arrayValue).map { ($0.arrayValue ?? []).map { Float($0.doubleValue ?? 0) } }
+        let rows = try #require(golden["logits"]?[0]?.arrayValue).map {
+            ($0.arrayValue ?? []).map { Float($0.doubleValue ?? 0) }
+        }
         let labels = try ints(golden["labels"]?[0])
         // Logits at a place are for the next label.
         let targets = labels.dropFirst() + [-100]

@@ -30,7 +30,9 @@ struct TinyChat {
         )
     }
 
-    static func message(_ role: String, _ text: String) -> JSONValue { ["role": .string(role), "content": .string(text)] }
+    static func message(_ role: String, _ text: String) -> JSONValue {
+        ["role": .string(role), "content": .string(text)]
+    }
 
     /// Writes rows as JSON Lines.
     func write(_ rows: [JSONObject], to name: String) throws {
