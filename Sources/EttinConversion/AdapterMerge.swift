@@ -1,6 +1,6 @@
-public import EttinModel
 import EttinFiles
 import EttinJSON
+public import EttinModel
 import Torch
 
 /// Makes a model of an adapter and the model that it changes, whatever it gives.

@@ -92,7 +92,21 @@ struct AdapterTraining {
     func freeze() { adapters.freeze(model) }
 
     /// Takes the adapters of a folder of the run.
-    func load(folder: String) throws { try adapters.load(folder: folder, into: model) }
+    ///
+    /// - Parameter folder: A folder that the run has written.
+    /// - Throws: `TrainingError` for a folder with other adapters; `CheckpointError` for one that is broken.
+    func load(folder: String) throws {
+        let saved = Self.identity(of: try LoRAConfiguration(folder: folder))
+        guard saved == identity else {
+            throw TrainingError(
+                .invalidOption,
+                "use_peft",
+                found: "makes the adapters \(identity), but \(folder) has \(saved)",
+                expected: "the recipe that the run began with, or another output_dir"
+            )
+        }
+        try adapters.load(folder: folder, into: model)
+    }
 
     /// Takes the model and adapters of a folder of the run.
     func load(_ subject: any FineTuningSubject, fromFolder folder: String) throws {
@@ -101,8 +115,10 @@ struct AdapterTraining {
     }
 
     /// What a run that is resumed must share.
-    var identity: String {
-        var configuration = adapters.configuration
+    var identity: String { Self.identity(of: adapters.configuration) }
+
+    private static func identity(of configuration: LoRAConfiguration) -> String {
+        var configuration = configuration
         configuration.baseModel = nil
         return configuration.json.filter { !$0.value.isNull }.map { "\($0.key)=\($0.value.text())" }
             .joined(separator: " ")

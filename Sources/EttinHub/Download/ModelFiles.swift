@@ -45,7 +45,8 @@ struct ModelFiles: Sendable, Hashable {
 
     /// Whether there are weights, at the top or in the folder of a module.
     var hasWeights: Bool {
-        weights != nil || isAdapter || (companions.contains("modules.json") && companions.contains(where: Self.isModuleWeights))
+        weights != nil || isAdapter
+            || (companions.contains("modules.json") && companions.contains(where: Self.isModuleWeights))
     }
 
     /// The files of sentence-transformers modules, in folders such as `1_Pooling` and, of a Router,

@@ -23,7 +23,9 @@ package enum AdapterFolder {
             let path = FilePath.joined(folder, Self.file)
             guard FilePath.exists(path) else { return nil }
             let object = try JSONFile.object(path: path, name: path, sizeLimit: JSONFile.settingsSizeLimit)
-            guard let adapter = object["adapter"]?.stringValue, let base = object["base"]?.stringValue else { return nil }
+            guard let adapter = object["adapter"]?.stringValue, let base = object["base"]?.stringValue else {
+                return nil
+            }
             self.init(adapter: adapter, base: base, isMerged: object["merged"]?.boolValue ?? true)
         }
     }
@@ -31,6 +33,7 @@ package enum AdapterFolder {
     /// Whether a folder holds an adapter and no model.
     ///
     /// - Parameter folder: A folder.
+    /// - Returns: Whether it does.
     package static func isAdapter(_ folder: String) -> Bool {
         FilePath.exists(FilePath.joined(folder, LoRAConfiguration.file)) && !hasWeights(folder)
     }
@@ -38,6 +41,7 @@ package enum AdapterFolder {
     /// Whether a folder is one that ``opened(_:base:isMerged:resolver:)`` has made.
     ///
     /// - Parameter folder: A folder.
+    /// - Returns: Whether it is.
     package static func isOpened(_ folder: String) -> Bool { FilePath.exists(FilePath.joined(folder, Opened.file)) }
 
     private static func hasWeights(_ folder: String) -> Bool {
@@ -146,8 +150,9 @@ package enum AdapterFolder {
 
     /// Files that belong together, so that the adapter's or the base's are taken.
     private static let tokenizerFiles: Set<String> = [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json",
-        "merges.txt", "spiece.model", "chat_template.jinja", "chat_template.json", "additional_chat_templates",
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+        "vocab.json", "merges.txt", "spiece.model", "chat_template.jinja", "chat_template.json",
+        "additional_chat_templates",
     ]
 
     /// Links the files of the adapter, and those of the base that the adapter does not have.
@@ -198,7 +203,7 @@ package enum AdapterFolder {
             weights.names.first { $0.hasSuffix(ending) }.flatMap { weights.descriptor($0)?.shape.first }
         }
         if let count = rows(AttachedLoRA.embeddingKey) { object["vocab_size"] = JSONValue(count) }
-        guard let count = rows("." + "classifier.weight") else { return }
+        guard let count = rows(".classifier.weight") else { return }
         let kind = object["model_type"]?.stringValue.flatMap(ModelKind.init(rawValue:)) ?? .encoder
         let architecture: String? =
             switch configuration.taskType {

@@ -123,14 +123,16 @@ struct LoRATargets {
         let parameters = model.baseParameters.map(\.key)
         for name in configuration.modulesToSave {
             let met = modules.entries.filter { $0.name.hasSuffix(name) }
-            if met.isEmpty, classifierNames.contains(name), configuration.taskType?.hasSuffix("_CLS") == true { continue }
+            let isClassifier = classifierNames.contains(name) && configuration.taskType?.hasSuffix("_CLS") == true
+            if met.isEmpty, isClassifier { continue }
             guard !met.isEmpty, !name.isEmpty, met.allSatisfy({ $0.rows == nil }) else {
                 throw CheckpointError(
                     .unsupported,
                     file: place,
                     item: "modules_to_save",
                     found: "has \(quoted(name, limit: 80)), which is "
-                        + (met.isEmpty ? "no module of the model" : "one of three projections that are one matrix here"),
+                        + (met.isEmpty
+                            ? "no module of the model" : "one of three projections that are one matrix here"),
                     expected: "names such as \(listing(["head", "final_norm", "Wo"]))"
                 )
             }
@@ -155,8 +157,8 @@ struct LoRATargets {
             .unsupported,
             file: place,
             item: "modules_to_save",
-            found: "has \(hasEmbedding ? "tok_embeddings without decoder" : "decoder without tok_embeddings"), which are "
-                + "one matrix in this model",
+            found: "has \(hasEmbedding ? "tok_embeddings without decoder" : "decoder without tok_embeddings"), which "
+                + "are one matrix in this model",
             expected: "both, which stay one, or neither"
         )
     }

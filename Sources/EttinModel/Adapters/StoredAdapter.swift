@@ -122,6 +122,7 @@ package struct StoredAdapter {
     /// Whether a language model's output matrix differs from its embedding.
     ///
     /// - Parameter state: The tensors of the model, under our own names or those of files.
+    /// - Returns: Whether it does.
     /// - Throws: `TorchError` when reading them fails.
     package func ownsOutputMatrix(in state: StateDictionary) throws -> Bool {
         guard let output = state.first(where: { $0.key == "decoder.weight" })?.tensor,
@@ -138,7 +139,10 @@ package struct StoredAdapter {
         }
         let name = String(key.dropFirst(AttachedLoRA.prefix.count))
         guard !name.contains(".lora_embedding_") else {
-            throw problem("has the tensor \(quoted(key))", "adapters of linear layers; those of embeddings are not read")
+            throw problem(
+                "has the tensor \(quoted(key))",
+                "adapters of linear layers; those of embeddings are not read"
+            )
         }
         return name
     }
@@ -204,7 +208,12 @@ package struct StoredAdapter {
     // MARK: Errors
 
     private func problem(_ found: String, _ expected: String) -> CheckpointError {
-        CheckpointError(.malformed, file: FilePath.joined(folder, AttachedLoRA.weightsFile), found: found, expected: expected)
+        CheckpointError(
+            .malformed,
+            file: FilePath.joined(folder, AttachedLoRA.weightsFile),
+            found: found,
+            expected: expected
+        )
     }
 
     /// The refusal of a base that is not the adapter's.

@@ -1,5 +1,6 @@
 import EttinFiles
 import EttinInference
+import EttinJSON
 import EttinModel
 import EttinTraining
 import Foundation
@@ -44,7 +45,8 @@ import Testing
     func resuming(values: [String]) throws {
         let run = try TinyRun()
         func recipe(_ output: String) throws -> EmbeddingRecipe {
-            try run.recipe(output, overriding: Self.values + values + ["autoresume=true", "load_best_model_at_end=true"])
+            let resumable = ["autoresume=true", "load_best_model_at_end=true"]
+            return try run.recipe(output, overriding: Self.values + values + resumable)
         }
         let whole = try run.train(recipe("whole"))
         try run.train(recipe("parts"), steps: 3)
