@@ -46,7 +46,10 @@ struct ChatTemplateTests {
             Case("{{ '%s-%03d-%.2f' % ('a', 7, 1.005) }} {{ '{:>4}|{}'.format('x', 1) }}", "a-007-1.00    x|1"),
             Case("{{ {'é': '<>', 'n': [1, 2.0]} | tojson }}", "{\"é\": \"<>\", \"n\": [1, 2.0]}"),
             Case("{{ {'a': [1, {}]} | tojson(indent=2) }}", "{\n  \"a\": [\n    1,\n    {}\n  ]\n}"),
-            Case("{{ 2.5 | round }} {{ 3.5 | round | int }} {{ '12x' | int(5) }} {{ ' 7 ' | int }}", "2.0 4 5 7"),
+            Case(
+                "{{ 2.5 | round }} {{ -0.0 | round(1, 'ceil') }} {{ '12x' | int(5) }} {{ ' 7 ' | int }}",
+                "2.0 0.0 5 7"
+            ),
             Case("{{ [3, 1, 2] | sort | join('-') }} {{ 'hello world' | title }}", "1-2-3 Hello World"),
             Case("{{ [{'a': 1}, {'b': 2}] | selectattr('a', 'defined') | list }}", "[{'a': 1}]"),
             Case("{{ 'a\\u00e9\\x41\\101' }}", "aéAA"),

@@ -130,7 +130,8 @@ extension Interpreter {
             var factor = 1.0
             for _ in 0..<abs(places) { factor *= 10 }
             let scaled = places < 0 ? number / factor : number * factor
-            let whole = scaled.rounded(method.string == "ceil" ? .up : .down)
+            // Python rounds to an integer here, which has no negative zero.
+            let whole = scaled.rounded(method.string == "ceil" ? .up : .down) + 0
             guard whole.isFinite else { throw fail("round: the result is not finite") }
             return .float(places < 0 ? whole * factor : whole / factor)
         default: throw fail("round: the method is \"\(method.string)\"; expected common, ceil or floor")
