@@ -3,7 +3,8 @@ import EttinJSON
 extension Tokenizer {
     /// The special tokens by role, as `special_tokens_map` of transformers and chat templates have them.
     package var specialTokens: [(role: String, token: String)] {
-        ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"].compactMap { role in
+        ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"].compactMap {
+            role in
             settings.specialToken(role).map { (role, $0) }
         }
     }

@@ -18,10 +18,11 @@ package struct ChatTemplateSource {
         (self.template, self.tokens, self.endToken) = (template, tokens, endToken)
     }
 
-    /// The template and the tokens of Qwen3, which the script of the model card takes for a tokenizer without a template.
+    /// The template and the tokens of Qwen3, which a tokenizer without a template gets.
     package static var qwen3: ChatTemplateSource {
         let special = [
-            "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
+            "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>",
+            "<|box_start|>",
             "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
             "<|image_pad|>", "<|video_pad|>",
         ]

@@ -40,6 +40,7 @@ struct SFTReading {
     /// - Parameters:
     ///   - table: The table.
     ///   - recipe: What the recipe says of it.
+    /// - Returns: Whether they are.
     static func isConversational(_ table: some TextTable, _ recipe: SFTRecipe) -> Bool {
         guard recipe.formatting == nil, table.column("input_ids") == nil else { return false }
         if let prompt = table.column("prompt"), table.column("completion") != nil {
@@ -94,7 +95,8 @@ struct SFTReading {
             )
         }
         var rows =
-            packing?.rows(lengths: lengths, maxLength: maxLength) ?? lengths.indices.map { [starts[$0]..<starts[$0 + 1]] }
+            packing?.rows(lengths: lengths, maxLength: maxLength)
+            ?? lengths.indices.map { [starts[$0]..<starts[$0 + 1]] }
         if let order = permutation(rows.count) { rows = order.map { rows[Int($0)] } }
         var warnings: [String] = []
         if dropped > 0 {

@@ -102,7 +102,10 @@ enum SFTArgumentRules {
         ("dataset_streaming", ["false"], "data stay in their files until they are read"),
         ("attn_implementation", [], "attention is the package's own"),
         ("dtype", ["float32", "auto"], "weights are trained in float32; bf16 decides what products are computed in"),
-        ("torch_dtype", ["float32", "auto"], "weights are trained in float32; bf16 decides what products are computed in"),
+        (
+            "torch_dtype", ["float32", "auto"],
+            "weights are trained in float32; bf16 decides what products are computed in"
+        ),
         ("trust_remote_code", ["false"], "no code of a model is run"),
         ("ignore_bias_buffers", ["false"], "one process trains"),
     ]
@@ -130,7 +133,9 @@ enum SFTArgumentRules {
     /// Takes the names of data sets, and TRL's defaults.
     static func prepare(_ tree: inout RecipeTree) throws {
         func text(_ key: String) -> String? {
-            guard let value = tree.root[key], !value.isNull, case .scalar(let text, _) = value.content else { return nil }
+            guard let value = tree.root[key], !value.isNull, case .scalar(let text, _) = value.content else {
+                return nil
+            }
             return text
         }
         for (key, value) in defaults where tree.root[key].map(\.isNull) ?? true {

@@ -123,7 +123,9 @@ struct RecipeArguments {
             } else if parts.count == 2 {
                 values.append("\(key)=\(Self.yaml(String(parts[1])))")
             } else {
-                let following = words[place...].prefix { !$0.hasPrefix("--") && ($0 == "-" || !Self.isAssignment($0, known)) }
+                let following = words[place...].prefix {
+                    !$0.hasPrefix("--") && ($0 == "-" || !Self.isAssignment($0, known))
+                }
                 let taken = following.prefix(Self.lists.contains(key) ? following.count : 1)
                 let isFlag = taken.first.map { ["yaml", "yml"].contains($0.split(separator: ".").last ?? "") } ?? true
                 guard !isFlag else {
