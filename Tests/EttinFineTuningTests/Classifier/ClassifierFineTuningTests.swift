@@ -221,7 +221,7 @@ struct ClassifierFineTuningTests {
             ),
             BadInput(
                 data: "pairs.jsonl",
-                values: ["pair_template=[CLS] A <x> B"],
+                values: ["pair_template='[CLS] A <x> B'"],
                 message: "has \"<x>\", which the vocabulary lacks"
             ),
             BadInput(data: "several.jsonl", values: ["label_column_name=text"], message: "has no column of texts"),
