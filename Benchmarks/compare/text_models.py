@@ -80,6 +80,12 @@ def write_model(task, base, tokenizer, folder):
 
         modules = [Transformer(base, transformer_task="fill-mask"), SpladePooling()]
         SparseEncoder(modules=modules, device="cpu").save_pretrained(folder)
+    elif task == "classify":
+        import transformers
+
+        transformers.AutoModelForSequenceClassification.from_pretrained(base).save_pretrained(folder)
+        for file in Path(tokenizer).iterdir():
+            shutil.copy(file, folder)
     else:
         import transformers
 

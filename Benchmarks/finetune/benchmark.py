@@ -83,12 +83,19 @@ def reranker(options):
     yield f"{pairs} pairs", {"columns": [sequences(pairs, 16, 512, 150)], "labels": [index % 4 // 3 for index in range(pairs)]}
 
 
+def classifier(options):
+    # RTE: half of the pairs have fewer than 57 tokens, the mean is 72.
+    rows = 16
+    yield f"{rows} pairs", {"columns": [sequences(rows, 16, 256, 72)], "labels": [index % 2 for index in range(rows)]}
+
+
 TASKS = {
     task.name: task
     for task in [
         Task("contrastive", "sentence-transformers", contrastive), Task("colbert", "PyLate", colbert, "late"),
         Task("sparse", "sentence-transformers", sparse, "sparse", checked=4),
         Task("reranker", "sentence-transformers", reranker, "rerank"),
+        Task("classifier", "transformers", classifier, "classify"),
     ]
 }
 

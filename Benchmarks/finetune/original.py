@@ -1,7 +1,7 @@
 """A training step of the original library in one process; benchmark.py starts it and sends it requests.
 
     original.py TASK FOLDER DTYPE THREADS
-        TASK: contrastive, sparse, reranker (sentence-transformers), colbert (PyLate, in its own environment)
+        TASK: contrastive, sparse, reranker (sentence-transformers), classifier (transformers), colbert (PyLate, in its own environment)
         DTYPE: float32, bfloat16 (autocast over the forward passes, as the trainers have it), float64 (to check against)
 
 Loads the model and prints {"operations": [...]}; then answers each line of standard input with one line, as
@@ -17,6 +17,7 @@ Loads the model and prints {"operations": [...]}; then answers each line of stan
                                                    to these lengths, as the collator pads them
             sparse                                 SpladeLoss with SparseMultipleNegativesRankingLoss, with the weights below
             reranker      "labels": [x]            BinaryCrossEntropyLoss: one column of pairs as token ids
+            classifier    "labels": [n]            cross-entropy of transformers' class: one column of pairs as token ids
     {"op": "memory"}    {"peak_memory_bytes": n}, the peak since the last such line
 """
 
@@ -131,7 +132,19 @@ class Reranker(Trainer):
         return loss.bce_with_logits_loss(loss.activation_fn(logits), torch.tensor(request["labels"], dtype=logits.dtype))
 
 
-TASKS = {"contrastive": Contrastive, "colbert": ColBERT, "sparse": Sparse, "reranker": Reranker}
+class Classifier(Trainer):
+    def load(self, folder, options):
+        from transformers import AutoModelForSequenceClassification
+
+        return AutoModelForSequenceClassification.from_pretrained(folder, **options)
+
+    def loss(self, request):
+        return self.model(**features(request["columns"][0]), labels=torch.tensor(request["labels"])).loss
+
+
+TASKS = {
+    "contrastive": Contrastive, "colbert": ColBERT, "sparse": Sparse, "reranker": Reranker, "classifier": Classifier,
+}
 
 
 def answer(trainer, request):

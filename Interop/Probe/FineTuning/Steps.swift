@@ -140,6 +140,26 @@ private struct RerankerTask: StepTask {
     }
 }
 
+/// Cross-entropy of one column of texts, by "labels".
+private struct ClassifierTask: StepTask {
+    private let model: SequenceClassificationModel
+
+    init(folder: String) throws { model = try SequenceClassificationModel.loadForTraining(folder: folder) }
+
+    var module: Module { model }
+
+    func batch(_ request: JSONValue) throws -> StepBatch {
+        let batch = PackedBatch(tokenIDs(request["columns"]?[0]))
+        let labels = (request["labels"]?.arrayValue ?? []).compactMap(\.doubleValue)
+        let objective = ClassifierObjective(problem: .singleLabelClassification)
+        return { dropout, precision in
+            try withRecovery {
+                try objective(model(batch, training: dropout, precision: precision), labels).addGradients(weight: 1)
+            }
+        }
+    }
+}
+
 /// Distillation from a teacher's scores: queries, then the documents of all queries, "labels" for those of each query;
 /// "query_length" and "document_length" are those that the original pads to.
 private struct ColBERTTask: StepTask {
@@ -194,6 +214,7 @@ private enum StepTasks: String, CaseIterable {
     case colBERT = "colbert"
     case sparse
     case reranker
+    case classifier
 
     func load(_ folder: String) throws -> any StepTask {
         switch self {
@@ -201,6 +222,7 @@ private enum StepTasks: String, CaseIterable {
         case .colBERT: try ColBERTTask(folder: folder)
         case .sparse: try SparseTask(folder: folder)
         case .reranker: try RerankerTask(folder: folder)
+        case .classifier: try ClassifierTask(folder: folder)
         }
     }
 }

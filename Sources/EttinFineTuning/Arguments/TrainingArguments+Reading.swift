@@ -204,7 +204,10 @@ extension TrainingArguments {
         if let patience = try section.int("early_stopping_patience", in: 1...1_000_000) {
             earlyStopping = RunStrategies.EarlyStopping(patience: patience, threshold: threshold ?? 0)
         } else if threshold != nil {
-            throw section.missing("early_stopping_patience", "a number of evaluations, as early_stopping_threshold is given")
+            throw section.missing(
+                "early_stopping_patience",
+                "a number of evaluations, as early_stopping_threshold is given"
+            )
         }
     }
 

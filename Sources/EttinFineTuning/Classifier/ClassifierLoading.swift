@@ -29,6 +29,7 @@ struct ClassifierLoading {
     /// language-model head is not, and what a checkpoint lacks is drawn as transformers draws it.
     ///
     /// - Parameters:
+    ///   - type: The class of the model.
     ///   - folder: The folder of the model.
     ///   - kind: The kind of folder that such a model has.
     ///   - expected: What such a folder is called in messages.
@@ -36,7 +37,7 @@ struct ClassifierLoading {
     /// - Throws: `CheckpointError` for a folder of another kind; `TrainingError` for a classifier of other labels; what
     ///   loading throws.
     func load<Model: ClassifierModel>(
-        _: Model.Type,
+        _ type: Model.Type,
         folder: String,
         kind: FolderKind,
         expected: String
@@ -52,8 +53,14 @@ struct ClassifierLoading {
             let present = configuration.labels ?? LabelRequirement.generic(configuration.labelCount)
             if renewsClassifier {
                 notices = ["the classifier is new; the rest of the model is that of \(folder)"]
-            } else if let labels = requirement.labels(ofModel: present) {
+            } else if let labels = requirement.labels(ofModel: present, mustEqual: ignoresMismatch) {
                 (names, isTrained) = (labels, true)
+                if labels.count > requirement.names.count {
+                    notices = [
+                        "\(name) has \(LabelRequirement.text(labels)) labels, of which the data has "
+                            + LabelRequirement.text(requirement.names)
+                    ]
+                }
             } else {
                 guard ignoresMismatch else { throw mismatch(present) }
                 notices = ["the classifier is new: \(name) has \(LabelRequirement.text(present)) labels"]
@@ -92,7 +99,8 @@ struct ClassifierLoading {
         TrainingError(
             .invalidOption,
             "model_name_or_path",
-            found: "is \(name), whose classifier has \(LabelRequirement.text(present)) labels, but the data and the recipe "
+            found:
+                "is \(name), whose classifier has \(LabelRequirement.text(present)) labels, but the data and the recipe "
                 + "ask for \(LabelRequirement.text(requirement.names))",
             expected: "a model with these labels, or ignore_mismatched_sizes: true for a new classifier"
         )

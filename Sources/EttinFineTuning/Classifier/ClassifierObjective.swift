@@ -1,5 +1,5 @@
-import EttinModel
-import Torch
+package import EttinModel
+package import Torch
 
 /// The loss of logits, as transformers chooses it by `problem_type`.
 ///
@@ -7,11 +7,18 @@ import Torch
 /// `−(y · log σ(x) + (1 − y) · log(1 − σ(x)))`, the mean over rows and labels. Numbers: the mean squared error.
 ///
 /// > Source: transformers 5.23, `ModernBertForSequenceClassification.forward`, `trainer_pt_utils.LabelSmoother`.
-struct ClassifierObjective: Hashable {
+package struct ClassifierObjective: Hashable {
     /// What the labels mean.
     let problem: ProblemType
     /// What part of the right class is spread over all.
     let smoothing: Double
+
+    /// Chooses a loss.
+    ///
+    /// - Parameters:
+    ///   - problem: What the labels mean.
+    ///   - smoothing: What part of the right class is spread over all.
+    package init(problem: ProblemType, smoothing: Double = 0) { (self.problem, self.smoothing) = (problem, smoothing) }
 
     /// The class of torch.nn.
     var name: String {
@@ -28,7 +35,7 @@ struct ClassifierObjective: Hashable {
     ///   - logits: `[rows, labels]` in float32.
     ///   - values: The numbers of the labels, row by row, as ``ClassifierLabels/values(_:)`` gives them.
     /// - Returns: A scalar.
-    func callAsFunction(_ logits: Tensor, _ values: [Double]) -> Tensor {
+    package func callAsFunction(_ logits: Tensor, _ values: [Double]) -> Tensor {
         switch problem {
         case .singleLabelClassification: classes(logits, values.map { Int64($0) })
         case .multiLabelClassification: indicators(logits.reshaped(-1), values.map(Float.init))

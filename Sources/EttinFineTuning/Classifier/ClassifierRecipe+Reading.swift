@@ -8,8 +8,8 @@ extension ClassifierRecipe {
     private static let document = "a recipe of classifiers"
     private static let ownKeys = [
         "num_labels", "labels", "problem_type", "max_length", "text_column_names", "label_column_name",
-        "classifier_pooling", "classifier_dropout", "pair_template", "ignore_mismatched_sizes", "transfer_from", "metrics",
-        "task_name",
+        "classifier_pooling", "classifier_dropout", "pair_template", "ignore_mismatched_sizes", "transfer_from",
+        "metrics", "task_name",
         TrainingArguments.smoothingKey,
     ]
 

@@ -6,7 +6,7 @@ import EttinModel
 import EttinTables
 import EttinTokenizer
 import EttinTraining
-import Torch
+package import Torch
 
 extension FineTuningSession {
     /// Prepares the fine-tuning of a classifier of texts.
@@ -169,6 +169,7 @@ final class ClassifierSubject: FineTuningSubject {
     var lossNames: LossNames { LossNames([[objective.name]]) }
     var maxTokens: Int { preparer.limit }
     var library: String? { "transformers" }
+    var evaluatesInOrder: Bool { true }
 
     var identity: [String: String] {
         [
@@ -314,7 +315,7 @@ extension Tensor {
     /// - Parameter weight: What loss and gradients are multiplied by.
     /// - Returns: The loss times the weight; no gradients are added where it is NaN or infinite.
     /// - Throws: `TorchError` when memory or the device fails.
-    func addGradients(weight: Double) throws -> Double {
+    package func addGradients(weight: Double) throws -> Double {
         let value = try scalar()
         if value.isFinite { (weight == 1 ? self : self * weight).backward() }
         return value * weight

@@ -30,9 +30,12 @@ package struct LabelRequirement: Hashable, Sendable {
 
     /// The labels of a model that has some already.
     ///
-    /// - Parameter present: The labels of the model.
+    /// - Parameters:
+    ///   - present: The labels of the model.
+    ///   - mustEqual: Whether a model with more labels than the data needs another classifier, too.
     /// - Returns: What the model's labels are called; nil where it needs another classifier.
-    func labels(ofModel present: [String]) -> [String]? {
+    func labels(ofModel present: [String], mustEqual: Bool) -> [String]? {
+        let isExact = isExact || (mustEqual && names.count != present.count)
         guard areNamed else {
             let fits = isExact ? names.count == present.count : names.count <= present.count
             return fits ? present : nil

@@ -124,7 +124,10 @@ struct LabelSurvey {
                 )
             }
             guard problem == .multiLabelClassification || sorted.count > 1 else {
-                throw unsuitable("has one label alone, \(quoted(sorted[0]))", "two or more, or labels: with their names")
+                throw unsuitable(
+                    "has one label alone, \(quoted(sorted[0]))",
+                    "two or more, or labels: with their names"
+                )
             }
             return LabelRequirement(names: sorted, isExact: false)
         }

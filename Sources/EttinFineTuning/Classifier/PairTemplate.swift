@@ -8,10 +8,9 @@ package struct PairTemplate: Hashable, Sendable {
     /// The parts in order.
     package let parts: [PairTemplatePart]
 
-    /// Reads a template.
+    /// Reads a template; nil unless each text is there once, the first one first.
     ///
     /// - Parameter text: Parts with blanks between them: `A` and `B` (or `$A` and `$B`) for the texts, all others tokens.
-    /// - Returns: Nil unless each text is there once, the first one first.
     package init?(_ text: String) {
         parts = text.split(separator: " ").map { part in
             switch part {
@@ -36,7 +35,8 @@ package struct PairTemplate: Hashable, Sendable {
             throw TrainingError(
                 .missing,
                 "pair_template",
-                found: "is not there, and the tokenizer has neither cls_token and sep_token nor bos_token and eos_token",
+                found:
+                    "is not there, and the tokenizer has neither cls_token and sep_token nor bos_token and eos_token",
                 expected: "a template such as \"<s> A </s> B </s>\""
             )
         }

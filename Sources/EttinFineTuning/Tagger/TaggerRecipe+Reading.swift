@@ -6,7 +6,8 @@ extension TaggerRecipe {
     private static let document = "a recipe of taggers"
     private static let ownKeys = [
         "num_labels", "labels", "max_length", "text_column_name", "label_column_name", "label_all_tokens",
-        "tagging_scheme", "classifier_dropout", "ignore_mismatched_sizes", "transfer_from", "return_entity_level_metrics",
+        "tagging_scheme", "classifier_dropout", "ignore_mismatched_sizes", "transfer_from",
+        "return_entity_level_metrics",
         TrainingArguments.smoothingKey,
     ]
 
@@ -32,7 +33,8 @@ extension TaggerRecipe {
         self.settings = settings
         try section.refuseKeysOfOtherKinds(
             loss: "nothing: the loss is cross-entropy over the tokens with a label",
-            evaluator: "nothing: precision, recall, F1 and accuracy are measured, with return_entity_level_metrics by type"
+            evaluator:
+                "nothing: precision, recall, F1 and accuracy are measured, with return_entity_level_metrics by type"
         )
         guard settings.batchSampler != .groupByLabel else {
             throw section.problem("batch_sampler", "is group_by_label, but rows have several labels", "batch_sampler")

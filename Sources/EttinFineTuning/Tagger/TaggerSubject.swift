@@ -142,6 +142,7 @@ final class TaggerSubject: FineTuningSubject {
     var lossNames: LossNames { LossNames([[objective.name]]) }
     var maxTokens: Int { preparer.limit }
     var library: String? { "transformers" }
+    var evaluatesInOrder: Bool { true }
 
     var identity: [String: String] {
         [

@@ -7,6 +7,7 @@ struct FineTuningBatches {
     /// What makes batches of their rows.
     let sampling: BatchSampling
     private let subject: any FineTuningSubject
+    private let dropsLast: Bool
 
     /// Takes data sets.
     ///
@@ -24,6 +25,7 @@ struct FineTuningBatches {
     ) throws {
         self.sets = sets
         self.subject = subject
+        dropsLast = options.dropsLast
         sampling = try BatchSampling(
             sets,
             isSingle: isSingle ?? (sets.count == 1 && sets[0].dataset == nil),
@@ -33,6 +35,14 @@ struct FineTuningBatches {
 
     /// The number of rows.
     var rowCount: Int { sets.reduce(0) { $0 + $1.rowCount } }
+
+    /// The number of batches of the only data set in the order of its rows.
+    func orderedCount(_ size: Int) -> Int { dropsLast ? rowCount / size : (rowCount + size - 1) / size }
+
+    /// A batch of the only data set in the order of its rows.
+    func ordered(_ number: Int, _ size: Int) -> EpochBatch {
+        EpochBatch(dataset: 0, rows: Array(number * size..<min(rowCount, (number + 1) * size)))
+    }
 
     /// Reads the rows of a batch.
     ///

@@ -65,17 +65,18 @@ struct FineTuningEvaluation {
         _ subject: any FineTuningSubject
     ) throws -> (loss: LossValue, batches: Int) {
         let data = dataset.batches
-        let batches = data.sampling.allBatches(epoch: 0)
+        let batches = subject.evaluatesInOrder ? nil : data.sampling.allBatches(epoch: 0)
+        let count = batches?.count ?? data.orderedCount(batchSize)
         let rest = data.rowCount % batchSize
         var (sum, weight) = (0.0, 0.0)
         var components: [(key: String, value: Double)] = []
-        for (place, batch) in batches.enumerated() {
+        for place in 0..<count {
             let value = try subject.value(
-                data.prepared(batch, step: place),
+                data.prepared(batches?[place] ?? data.ordered(place, batchSize), step: place),
                 of: dataset.name,
                 precision: precision
             )
-            let share = Double(place == batches.count - 1 && rest > 0 ? rest : batchSize)
+            let share = Double(place == count - 1 && rest > 0 ? rest : batchSize)
             sum += value.total * share
             weight += share
             for (key, value) in value.components {
@@ -86,8 +87,8 @@ struct FineTuningEvaluation {
                 }
             }
         }
-        let means = components.map { (key: $0.key, value: $0.value / Double(max(1, batches.count))) }
-        return (LossValue(sum / weight, components: means), batches.count)
+        let means = components.map { (key: $0.key, value: $0.value / Double(max(1, count))) }
+        return (LossValue(sum / weight, components: means), count)
     }
 
     private func speed(

@@ -102,6 +102,10 @@ package protocol FineTuningSubject: AnyObject {
     /// - Throws: `EvaluationError` for what cannot be measured.
     func takeMetrics() throws -> [(key: String, value: Double)]
 
+    /// Whether the rows to evaluate on are taken in their order, as transformers' trainer takes them; that of
+    /// sentence-transformers draws them.
+    var evaluatesInOrder: Bool { get }
+
     /// What the plan says beside what it says of every kind.
     var planNotes: [(key: String, value: String)] { get }
 
@@ -148,6 +152,7 @@ extension FineTuningSubject {
     package func begin(step: Int, of totalSteps: Int) {}
     package func takeComponents() -> [(key: String, value: Double)] { [] }
     package func takeMetrics() throws -> [(key: String, value: Double)] { [] }
+    package var evaluatesInOrder: Bool { false }
     package var planNotes: [(key: String, value: String)] { [] }
 }
 

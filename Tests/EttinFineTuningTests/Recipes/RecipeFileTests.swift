@@ -39,6 +39,18 @@ struct RecipeFileTests {
         #expect(recipe.arguments.outputFolder.hasPrefix("output/"))
     }
 
+    @Test("recipes of classifiers and taggers parse, without notices", arguments: try names.get())
+    func parseClassifier(file: String) throws {
+        let path = "\(Self.folder)/\(file)"
+        guard file.hasPrefix("classifier-") || file.hasPrefix("tagger-") else { return }
+        let settings =
+            try file.hasPrefix("tagger-") ? TaggerRecipe(path: path).settings : ClassifierRecipe(path: path).settings
+        #expect(settings.notices == [] && settings.arguments.loadsBestAtEnd)
+        #expect(settings.arguments.outputFolder.hasPrefix("output/"))
+        guard settings.arguments.optimizerName == .decoupledAdamW else { return }
+        #expect(settings.arguments.beta2 == 0.98 && settings.arguments.epsilon == 1e-6)
+    }
+
     @Test("the model cards' script of sparse models has the arguments of the script")
     func sparseCard() throws {
         let recipe = try SparseRecipe(path: "\(Self.folder)/sparse-nq.yaml")
