@@ -142,7 +142,7 @@ struct SFTFineTuningTests {
                     overriding: ["max_length=32", "max_steps=1", "loss_type=\(loss)"] + values
                 )
             )
-            return try #require(session.progress.history.first?.objectValue)
+            return try #require(session.progress.history.first)
         }
         let count = TinyChat.turns.count
         let plain = try first("per_device_train_batch_size=\(count)", "gradient_accumulation_steps=1")

@@ -4,6 +4,7 @@ import EttinJSON
 import EttinTables
 import EttinTemplates
 import EttinTokenizer
+import EttinTraining
 import Foundation
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import EttinJSON
+import EttinModel
 import EttinTables
 import Foundation
 import TestSupport
