@@ -1,3 +1,5 @@
+import EttinFiles
+
 /// Why a chat template cannot be read or rendered.
 public struct TemplateError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The families of problems.
@@ -31,8 +33,9 @@ public struct TemplateError: Error, Sendable, Hashable, CustomStringConvertible 
 
     /// Template, place and reason in one line.
     public var description: String {
-        let place = line > 0 ? "\(template): line \(line), column \(column): " : "\(template): "
-        return place + (kind == .raised ? "the template refuses this conversation: \(reason)" : reason)
+        let place = line > 0 ? "\(template): line \(line), column \(column)" : template
+        let found = kind == .raised ? "the template refuses this conversation: \(reason)" : reason
+        return problemText(place, found: found, expected: nil)
     }
 }
 
