@@ -84,7 +84,7 @@ import Testing
         Refusal(values: ["lora_r=0"], text: "lora_r"), Refusal(values: ["lora_dropout=1"], text: "0 to below 1"),
         Refusal(values: ["lora_bias=all"], text: "not supported"),
         Refusal(values: ["init_lora_weights=pissa"], text: "true, false or gaussian"),
-        Refusal(values: ["lora_target_modules=[q_proj]"], text: "some of Wqkv"),
+        Refusal(values: ["lora_target_modules=[q_proj]"], text: "some of \"Wqkv\""),
         Refusal(values: ["lora_target_modules=Wo"], text: "meets no linear layer"),
         Refusal(values: ["lora_modules_to_save=[lm_head]"], text: "no module of the model"),
         Refusal(values: ["rank_pattern={Wo: x}"], text: "an integer from 1"),

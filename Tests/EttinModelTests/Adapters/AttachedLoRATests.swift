@@ -145,7 +145,7 @@ import Torch
             }
         }
         try LanguageModelLossTests.model(.encoder).save(folder: other)
-        refused(other, "q_proj", "has no such tensor")
+        refused(other, "_proj", "has no such tensor")
         var narrow = WeightInitializationTests.configuration(.decoder)
         narrow.intermediateSize *= 2
         let wide = LanguageModel(narrow)

@@ -107,7 +107,7 @@ import Torch
     }
 
     @Test(arguments: [
-        Refusal(targets: ["query"], message: "\"query\", which is no module of the model; expected some of q_proj"),
+        Refusal(targets: ["query"], message: "which is no module of the model; expected some of \"q_proj\""),
         Refusal(targets: ["Wqkv"], message: "\"Wqkv\", which is no module"),
         Refusal(targets: ["tok_embeddings"], message: "\"tok_embeddings\", which is no linear layer"),
         Refusal(targets: ["decoder"], message: "\"decoder\", which is no linear layer"),
