@@ -1,5 +1,4 @@
 import EttinFiles
-import EttinInference
 import EttinJSON
 import EttinTables
 import EttinTraining
@@ -8,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import EttinFineTuning
+@testable import EttinInference
 
 @Suite("Fine-tuning a tagger")
 struct TaggerFineTuningTests {
