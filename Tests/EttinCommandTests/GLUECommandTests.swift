@@ -40,11 +40,11 @@ struct GLUECommandTests {
                     MRPC              –  85.00 ± 7.07 (2 runs)
 
                     Score of GLUE, the mean over tasks
-                    average               decoder               encoder
-                    mean     -5.00 (1 of 8 tasks)  77.50 (1 of 8 tasks)
-                    last     -5.00 (1 of 8 tasks)  85.00 (1 of 8 tasks)
-                    accuracy -5.00 (1 of 8 tasks)  70.00 (1 of 8 tasks)
-                    f1       -5.00 (1 of 8 tasks)  85.00 (1 of 8 tasks)
+                    average                decoder               encoder
+                    mean      -5.00 (1 of 8 tasks)  77.50 (1 of 8 tasks)
+                    last      -5.00 (1 of 8 tasks)  85.00 (1 of 8 tasks)
+                    accuracy  -5.00 (1 of 8 tasks)  70.00 (1 of 8 tasks)
+                    f1        -5.00 (1 of 8 tasks)  85.00 (1 of 8 tasks)
 
                     """
             )

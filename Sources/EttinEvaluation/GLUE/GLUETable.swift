@@ -104,9 +104,12 @@ public struct GLUETable: TextTable {
         case .integer(let number) where task.isRegression && 0...5 ~= number: return .real(Double(number))
         case .real(let number) where task.isRegression && 0...5 ~= number: return .real(number)
         case .integer(let number) where task.labelNames.indices.contains(number): return .integer(number)
+        case .real(let number):
+            // Whole numbers are read as reals where the column lacks some, as in QQP's training set.
+            if let number = Int(exactly: number), task.labelNames.indices.contains(number) { return .integer(number) }
         case .text(let name):
             if let number = task.labelNames.firstIndex(of: name) { return .integer(number) }
-        case .null, .integer, .real, .boolean, .list: break
+        case .null, .integer, .boolean, .list: break
         }
         let isHidden = value == .integer(-1) || value == .real(-1)
         throw EvaluationError(

@@ -56,7 +56,7 @@ struct SweepFileTests {
     func caps() throws {
         let runs = try sweep().runs
         let capped = try sweep(Self.grid, ["run_cap=4"]).runs
-        #expect(capped == Array(runs.prefix(8)))
+        #expect(capped.map(\.overrides) == runs.prefix(8).map(\.overrides))
         let seeds = try sweep(Self.grid, ["parameters=", "seeds=[3, 4]"]).runs
         #expect(seeds.map(\.name) == ["seed=3", "seed=4"])
         let unseeded = try sweep(Self.grid, ["seeds="]).runs
@@ -84,8 +84,8 @@ struct SweepFileTests {
         #expect(runs[7].dependencies == ["o/recipe=large,lr=2,seed=7"])
         #expect(
             runs[7].overrides == [
-                "size=1", "steps=5", "lr=2", "seed=8", "start=o/recipe=large,lr=2,seed=7/latest", "autoresume=true",
-                "save_folder=o/recipe=small,lr=2,seed=8",
+                "size=1", "steps=5", "lr=2", "seed=8", "start='o/recipe=large,lr=2,seed=7/latest'", "autoresume=true",
+                "save_folder='o/recipe=small,lr=2,seed=8'",
             ]
         )
         #expect(try sweep(text, ["recipes.small.uses="]).runs[7].dependencies == [])
