@@ -278,7 +278,7 @@ def test_runs_of_the_command_train_adapters(tmp_path, place):
                 "{type: SpladeLoss, loss: SparseMultipleNegativesRankingLoss, query_regularizer_weight: 5e-5, "
                 "document_regularizer_weight: 3e-5}")
         if kind == "colbert":
-            own["loss"] = "Contrastive"
+            own |= dict(loss="Contrastive", document_length=60, query_length=16)
         if kind == "reranker":
             own |= dict(loss="BinaryCrossEntropyLoss", train_dataset=place.folder / "classes.jsonl")
         values = [f"{key}={str(value).lower() if value is True else value}" for key, value in (recipe | own).items()]

@@ -42,9 +42,8 @@ struct AdapterTraining {
         let kind = model.configuration.kind
         configuration.targets = configuration.targets ?? LoRAConfiguration.defaultTargets(of: kind)
         configuration.taskType = configuration.taskType ?? Self.taskType(of: model)
-        let names = configuration.modulesToSave
         let added = try Self.modulesOfTask(configuration.taskType) + Self.newModules(of: model, base: base)
-        for name in added where !names.contains(name) { configuration.modulesToSave.append(name) }
+        for name in added where !configuration.modulesToSave.contains(name) { configuration.modulesToSave.append(name) }
         do {
             adapters = try AttachedLoRA(
                 configuration,
