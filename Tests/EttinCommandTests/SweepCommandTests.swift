@@ -100,7 +100,10 @@ struct SweepCommandTests {
         }
     }
 
-    @Test("Our own sweeps have runs whose recipes can be read", arguments: ["nano-sweep", "finetune/sweep-snli"])
+    @Test(
+        "Our own sweeps have runs whose recipes can be read",
+        arguments: ["nano-sweep", "finetune/sweep-snli", "finetune/glue"]
+    )
     func ours(name: String) throws {
         let recipes = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "Recipes").path

@@ -68,7 +68,7 @@ extension FineTuningSettings {
         trainData = try data.train()
         evaluationData = try data.evaluation(trainData)
         // Only recipes of classifiers have the key.
-        task = own.contains("task_name") ? try section.choice("task_name", GLUETask.self) : nil
+        if own.contains("task_name") { task = try section.choice("task_name", GLUETask.self) }
         if let task { task.assign(&trainData, evaluation: &evaluationData) }
         arguments = try TrainingArguments(section, own: own)
         batchSampler = try section.choice("batch_sampler", BatchSampler.self) ?? batchSampler
