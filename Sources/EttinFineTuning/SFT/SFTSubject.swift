@@ -107,7 +107,10 @@ final class SFTSubject: FineTuningSubject {
         maxTokens = try recipe.maxTokens(model.trunk.configuration)
         lossNames = LossNames([[recipe.loss.rawValue]])
         let renderer = try template.map { source in
-            try ConversationRenderer(ChatTemplate(try Self.training(source, recipe)), tokenizer)
+            try ConversationRenderer(
+                ChatTemplate(needsTemplate ? Self.training(source, recipe) : source),
+                tokenizer
+            )
         }
         self.tokenizer = tokenizer.removingSetting("chat_template")
         reading = SFTReading(
