@@ -41,6 +41,7 @@ extension FineTuningSession {
 /// A decoder that is fine-tuned on what it is to say.
 final class SFTSubject: FineTuningSubject {
     let kind = "sft"
+    let evaluatesInOrder = true
     let lossNames: LossNames
     let maxTokens: Int
     let notices: [String]
