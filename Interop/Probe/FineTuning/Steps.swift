@@ -231,7 +231,7 @@ private struct SFTTask: StepTask {
         (configuration.rank, configuration.alpha) = (16, 32)
         adapters = try AttachedLoRA(configuration, to: model, seed: 1)
         // As original.py has them.
-        for (key, tensor) in model.parameters where key.hasSuffix("lora_A.weight") {
+        for (key, tensor) in model.parameters where key.hasSuffix(".A") {
             let last = Float(tensor.elementCount - 1)
             let values = (0..<tensor.elementCount).map { 0.1 * Float($0) / last - 0.05 }
             withoutGradients { tensor.assign(Tensor(values, shape: tensor.shape)) }
