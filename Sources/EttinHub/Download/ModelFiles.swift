@@ -20,6 +20,7 @@ struct ModelFiles: Sendable, Hashable {
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
         "added_tokens.json", "chat_template.jinja", "modules.json", "config_sentence_transformers.json",
         "sentence_bert_config.json", "router_config.json", "adapter_config.json", "adapter_model.safetensors",
+        "adapted_config.json",
     ]
     private static let weightForms: [(name: String, isIndex: Bool)] = [
         ("model.safetensors", false), ("model.safetensors.index.json", true),

@@ -30,6 +30,23 @@ package enum AdapterFolder {
         }
     }
 
+    /// The configuration of the model with its adapter, such as the labels of a classifier, which PEFT has no place for.
+    ///
+    /// Beside a `config.json` transformers and sentence-transformers look for weights, and not for the base.
+    package static let configurationFile = "adapted_config.json"
+
+    /// Writes the configuration of a model beside its adapter.
+    static func write(
+        _ configuration: ModernBERTConfiguration,
+        toFolder folder: String,
+        format: ModernBERTConfiguration.Format
+    ) throws {
+        let bytes = try configuration.serialized(format)
+        try CheckpointError.translating {
+            try AtomicFile.write(bytes, to: FilePath.joined(folder, configurationFile))
+        }
+    }
+
     /// Whether a folder holds an adapter and no model.
     ///
     /// - Parameter folder: A folder.
@@ -157,11 +174,11 @@ package enum AdapterFolder {
 
     /// Links the files of the adapter, and those of the base that the adapter does not have.
     ///
-    /// An adapter that says what the model is, by its own `modules.json` or `config.json`, takes weights, tokenizer and
-    /// generation settings of the base alone.
+    /// An adapter that says what the model is, by its own modules or configuration, takes weights, tokenizer and generation
+    /// settings of the base alone.
     private static func link(_ folder: String, _ base: String, into opened: String) throws {
         let own = try FilePath.names(inFolder: folder)
-        let describesItself = own.contains(FeatureModules.file) || own.contains("config.json")
+        let describesItself = [FeatureModules.file, configurationFile, "config.json"].contains { own.contains($0) }
         let hasTokenizer = own.contains("tokenizer.json") || own.contains("tokenizer_config.json")
         for name in try FilePath.names(inFolder: base) where !own.contains(name) && !name.hasPrefix(".") {
             let isTokenizer = tokenizerFiles.contains(name)
@@ -172,7 +189,8 @@ package enum AdapterFolder {
             try FilePath.replaceLink(FilePath.joined(opened, name), to: absolute(FilePath.joined(base, name)))
         }
         for name in own where !name.hasPrefix(".") {
-            try FilePath.replaceLink(FilePath.joined(opened, name), to: absolute(FilePath.joined(folder, name)))
+            let link = name == configurationFile ? "config.json" : name
+            try FilePath.replaceLink(FilePath.joined(opened, link), to: absolute(FilePath.joined(folder, name)))
         }
     }
 
@@ -188,7 +206,8 @@ package enum AdapterFolder {
         ]
         try JSONFile.write(description, toFolder: folder, name: Opened.file)
         let path = FilePath.joined(folder, "config.json")
-        guard !FilePath.exists(FilePath.joined(opened.adapter, "config.json")) else { return }
+        let own = ["config.json", configurationFile].contains { FilePath.exists(FilePath.joined(opened.adapter, $0)) }
+        guard !own else { return }
         var object = try JSONFile.object(path: path, name: path, sizeLimit: JSONFile.settingsSizeLimit)
         let before = object
         change(&object, configuration, weights)

@@ -208,6 +208,9 @@ extension PretrainedModel {
         written.architectures = Self.architecture(of: configuration.kind).map { [$0] } ?? []
         written.dtype = baseParameters.first?.tensor.dtype.rawValue
         adjust(&written)
+        guard trunk.lora == nil || !hasUnmergedAdapters else {
+            return try AdapterFolder.write(written, toFolder: folder, format: format)
+        }
         try written.write(toFolder: folder, format: format)
     }
 

@@ -69,7 +69,7 @@ import Torch
         try FilePath.makeFolder(adapter)
         try model.save(folder: adapter)
         let names = try FilePath.names(inFolder: adapter)
-        #expect(names == ["adapter_config.json", "adapter_model.safetensors", "config.json"])
+        #expect(names == ["adapted_config.json", "adapter_config.json", "adapter_model.safetensors"])
 
         let opened = try AdapterFolder.opened(adapter)
         let merged = try LanguageModel.load(folder: opened)
@@ -136,7 +136,7 @@ import Torch
         let (adapter, other) = (folder.file("adapter"), folder.file("other"))
         for path in [adapter, other] { try FilePath.makeFolder(path) }
         try model.save(folder: adapter)
-        try FilePath.remove(adapter + "/config.json")
+        try FilePath.remove(adapter + "/adapted_config.json")
         func refused(_ base: String, _ texts: String...) {
             #expect {
                 try LanguageModel.load(folder: AdapterFolder.opened(adapter, base: base))
