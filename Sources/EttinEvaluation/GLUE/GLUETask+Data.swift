@@ -30,9 +30,13 @@ extension GLUETask {
     /// Opens files with tabs as the originals are: without quoting, and those of CoLA without names of columns.
     private func open(_ references: [String], _ opening: TableOpening) throws -> TableView {
         var opening = opening
-        opening.options.quoting = .none
-        opening.options.readsMissingValues = false
-        if self == .cola, let first = references.first, first.lowercased().hasSuffix(".tsv") {
+        var name = (references.first ?? "").lowercased()[...]
+        for packing in [".gz", ".zst"] where name.hasSuffix(packing) { name = name.dropLast(packing.count) }
+        if !name.hasSuffix(".csv") {
+            opening.options.quoting = .none
+            opening.options.readsMissingValues = false
+        }
+        if self == .cola, name.hasSuffix(".tsv") {
             opening.options.columnNames = ["source", "label", "mark", "sentence"]
         }
         return try opening.open(references)

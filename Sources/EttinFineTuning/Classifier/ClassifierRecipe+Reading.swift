@@ -43,6 +43,7 @@ extension ClassifierRecipe {
         classifierDropout = try section.double("classifier_dropout", "from 0 to below 1") { 0 <= $0 && $0 < 1 }
         ignoresMismatchedSizes = try section.bool("ignore_mismatched_sizes") ?? false
         transferFrom = try section.string("transfer_from")
+        try FineTuningSettings.refuseTransferredAdapters(section)
         textColumns = try section.textColumns()
         if let text = try section.string("pair_template") {
             guard let template = PairTemplate(text) else {

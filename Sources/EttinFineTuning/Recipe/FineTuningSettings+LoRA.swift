@@ -34,9 +34,10 @@ extension FineTuningSettings {
         configuration.modulesToSave = try section.texts("lora_modules_to_save") ?? []
         configuration.usesRankStabilization = try section.bool("use_rslora") ?? false
         configuration.usesDecomposition = try section.bool("use_dora") ?? false
-        configuration.taskType = try section.string("lora_task_type")
+        configuration.taskType = try section.choice("lora_task_type", AdapterTaskType.self)?.rawValue
         configuration.layersPattern = try section.texts("layers_pattern") ?? []
         configuration.layers = try layers(section)
+        try refuseLayers(of: &configuration, section)
         configuration.rankPattern = try patterns("rank_pattern", "an integer from 1 to 65,536", section) {
             RecipeSection.integer($0).flatMap { (1...65536).contains($0) ? $0 : nil }
         }
@@ -92,4 +93,45 @@ extension FineTuningSettings {
         guard text == "gaussian" else { throw section.problem(key, "is \(quoted(text))", "true, false or gaussian") }
         return .gaussian
     }
+
+    /// Refuses what PEFT refuses, and gives layers the name of their list, without which it finds none in a trunk alone.
+    private static func refuseLayers(of configuration: inout LoRAConfiguration, _ section: RecipeSection) throws {
+        guard configuration.layers != nil else {
+            guard !configuration.layersPattern.isEmpty else { return }
+            throw section.problem("layers_pattern", "is set without layers_to_transform", "both, or neither")
+        }
+        switch configuration.targets {
+        case .allLinear, .expression:
+            throw section.problem(
+                "layers_to_transform",
+                "is set beside lora_target_modules that are not a list of names",
+                "a list of names, or an expression that says which layers"
+            )
+        case .names, nil: break
+        }
+        if configuration.layersPattern.isEmpty { configuration.layersPattern = ["layers"] }
+    }
+
+    /// Refuses adapters on a model that takes its trunk from another one: they would name the wrong base.
+    ///
+    /// - Parameter section: A recipe with the key `transfer_from`.
+    /// - Throws: `RecipeError` naming the key.
+    static func refuseTransferredAdapters(_ section: RecipeSection) throws {
+        guard section.has("transfer_from"), try section.bool("use_peft") ?? false else { return }
+        throw section.problem(
+            "transfer_from",
+            "is set beside use_peft: true",
+            "model_name_or_path with that model and ignore_mismatched_sizes: true, as an adapter belongs to one base"
+        )
+    }
+}
+
+/// The tasks that PEFT knows of adapters.
+private enum AdapterTaskType: String, CaseIterable {
+    case sequenceClassification = "SEQ_CLS"
+    case sequenceToSequence = "SEQ_2_SEQ_LM"
+    case causalLanguageModel = "CAUSAL_LM"
+    case tokenClassification = "TOKEN_CLS"
+    case questionAnswering = "QUESTION_ANS"
+    case featureExtraction = "FEATURE_EXTRACTION"
 }

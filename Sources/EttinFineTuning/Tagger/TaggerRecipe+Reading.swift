@@ -49,6 +49,7 @@ extension TaggerRecipe {
         classifierDropout = try section.double("classifier_dropout", "from 0 to below 1") { 0 <= $0 && $0 < 1 }
         ignoresMismatchedSizes = try section.bool("ignore_mismatched_sizes") ?? false
         transferFrom = try section.string("transfer_from")
+        try FineTuningSettings.refuseTransferredAdapters(section)
         measuresTypes = try section.bool("return_entity_level_metrics") ?? false
     }
 }

@@ -77,7 +77,8 @@ struct EvaluateGLUE: ParsableCommand {
                     continue
                 }
                 if data != nil {
-                    let scores = try scores(of: run.modelFolder, run.job.task, &measurements)
+                    let folder = try HubAccess.modelFolder(run.modelFolder, revision: nil)
+                    let scores = try scores(of: folder, run.job.task, &measurements)
                     let job = run.job
                     jobs.append(
                         GLUEJob(name: job.name, model: job.model, task: job.task, seed: job.seed, scores: scores)
@@ -112,7 +113,8 @@ struct EvaluateGLUE: ParsableCommand {
         guard let task = try task ?? configuredTask(folder) else {
             throw ValidationError("\(folder): nothing says which task of GLUE the model is for; pass --task")
         }
-        let scores = try scores(of: folder, task, &measurements)
+        let opened = try HubAccess.modelFolder(folder, revision: nil)
+        let scores = try scores(of: opened, task, &measurements)
         let name = FilePath.lastComponent(of: folder) + "_task=\(task.rawValue)"
         return GLUEJob(name: name, model: folder, task: task, seed: nil, scores: scores)
     }
