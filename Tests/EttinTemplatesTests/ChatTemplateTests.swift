@@ -149,6 +149,16 @@ struct ChatTemplateTests {
             String(repeating: "{% if 1 %}", count: 50_000),
             "{% set " + String(repeating: "(", count: 100_000) + "x",
             "{% for " + String(repeating: "(", count: 100_000) + "x",
+            "{{ (-9223372036854775807 - 1) ** 2 }}",
+            "{% set n = namespace(x=1) %}{% for i in range(60000) %}{% set n.x = [n.x] %}{% endfor %}",
+            "{% set n = namespace(x=1) %}{% for i in range(60000) %}{% set n.x = (n.x,) %}{% endfor %}{{ {n.x: 1} }}",
+            "{% set n = namespace(x=1) %}{% for i in range(60000) %}{% set n.x = {'a': n.x} %}{% endfor %}",
+            "{% set n = namespace(x=1) %}{% for i in range(60000) %}{% set n.x = dict(a=n.x) %}{% endfor %}",
+            "{% set n = namespace(x=[1]) %}{% for i in range(60000) %}{% set n.x = n.x | batch(1) | list %}{% endfor %}",
+            "{% set n = namespace(x=['a']) %}{% for i in range(50000) %}{% set n.x = n.x | map('string') %}{% endfor %}"
+                + "{{ n.x | list }}",
+            "{% set n = namespace(x=1) %}{% for i in range(50000) %}{% for j in [n.x] %}{% set n.x = loop %}{% endfor %}"
+                + "{% endfor %}",
         ]
     )
     func hostile(_ source: String) throws {

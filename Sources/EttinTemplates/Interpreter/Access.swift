@@ -124,7 +124,9 @@ extension Interpreter {
         case .undefined(let undefined):
             guard !undefined.isForbidden, environment == .chat else { throw fail(undefined.reason) }
             return []
-        case .loop(let loop): return loop.values.suffix(from: loop.index).map { .tuple([$0, value]) }
+        case .loop(let loop):
+            try requireShallow([value])
+            return loop.values.suffix(from: loop.index).map { .tuple([$0, value]) }
         default: throw fail("a value of type \(value.typeName) has no elements to go through")
         }
     }

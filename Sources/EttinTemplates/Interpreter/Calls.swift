@@ -46,10 +46,14 @@ extension Interpreter {
         if let first = named.first, !definition.readsExtraNames {
             throw fail("macro '\(definition.name)' has no parameter '\(first.name)'")
         }
-        if definition.readsExtraArguments { scope.set("varargs", .tuple(extra)) }
+        if definition.readsExtraArguments {
+            try requireShallow(extra)
+            scope.set("varargs", .tuple(extra))
+        }
         if definition.readsExtraNames {
             var dictionary = PythonDictionary()
             for (name, value) in named { dictionary[.text(name)] = value }
+            try requireShallow(dictionary.values)
             scope.set("kwargs", .dict(dictionary))
         }
         scope.set(
@@ -79,6 +83,8 @@ extension Interpreter {
                 }
             }
             for (name, value) in arguments.named { dictionary[.text(name)] = value }
+            try requireShallow(dictionary.keys)
+            try requireShallow(dictionary.values)
             guard function == .namespace else { return .dict(dictionary) }
             for case .string(let name) in dictionary.keys where name.string.hasPrefix("_") {
                 throw fail("the attribute \"\(name.string)\" begins with an underscore, which is not allowed")

@@ -91,10 +91,14 @@ extension Interpreter {
                 ?? .undefined(Undefined(reason: "the condition is false, and there is no \"else\""))
         case .list(let elements):
             try take(elements: elements.count)
-            return .list(try elements.map { try evaluate($0, in: scope) })
+            let values = try elements.map { try evaluate($0, in: scope) }
+            try requireShallow(values)
+            return .list(values)
         case .tuple(let elements):
             try take(elements: elements.count)
-            return .tuple(try elements.map { try evaluate($0, in: scope) })
+            let values = try elements.map { try evaluate($0, in: scope) }
+            try requireShallow(values)
+            return .tuple(values)
         case .dict(let members):
             try take(elements: 2 * members.count)
             var dictionary = PythonDictionary()
@@ -104,6 +108,8 @@ extension Interpreter {
                 try requireHashable(key)
                 dictionary[key] = value
             }
+            try requireShallow(dictionary.keys)
+            try requireShallow(dictionary.values)
             return .dict(dictionary)
         }
     }

@@ -25,6 +25,8 @@ final class Interpreter {
     /// Scopes that hold macros, which hold them, and namespaces, which can hold themselves: emptied at the end.
     private var heldScopes: [Scope] = []
     private var heldNamespaces: [Namespace] = []
+    /// Loops that were asked whether something changed: what they saw last can hold them.
+    private var heldLoops: [LoopState] = []
 
     init(environment: ChatTemplate.Environment, budget: Budget) {
         (self.environment, self.budget) = (environment, budget)
@@ -37,6 +39,7 @@ final class Interpreter {
         defer {
             heldScopes.forEach { $0.removeAll() }
             heldNamespaces.forEach { $0.attributes = PythonDictionary() }
+            heldLoops.forEach { $0.lastSeen = nil }
         }
         _ = try execute(statements, in: Scope(inside: variables))
         return (output, generationSpans)
@@ -44,6 +47,9 @@ final class Interpreter {
 
     /// Empties a scope at the end of the rendering, as it may hold itself.
     func hold(_ scope: Scope) { heldScopes.append(scope) }
+
+    /// Empties what a loop saw last at the end of the rendering.
+    func hold(_ loop: LoopState) { heldLoops.append(loop) }
 
     /// Makes a namespace.
     func namespace(_ attributes: PythonDictionary) -> Value {
@@ -86,9 +92,29 @@ final class Interpreter {
         depth += 1
         defer { depth -= 1 }
         guard depth <= Self.maximumDepth else {
-            throw TemplateFault(.limit, at: offset, "macros call themselves too deeply")
+            throw TemplateFault(.limit, at: offset, "macros or values nest too deeply")
         }
         return try body()
+    }
+
+    /// Refuses elements for a container that nest deeper than the stack allows, on which values are released, compared
+    /// and hashed.
+    func requireShallow(_ values: [Value]) throws {
+        try take(steps: 1 + values.count / 16)
+        for value in values {
+            switch value {
+            case .list(let inner), .tuple(let inner): try deeper { try requireShallow(inner) }
+            case .dict(let dictionary), .view(_, let dictionary):
+                try deeper {
+                    try requireShallow(dictionary.keys)
+                    try requireShallow(dictionary.values)
+                }
+            case .method(let method): try deeper { try requireShallow([method.receiver]) }
+            case .loop(let loop): try deeper { try requireShallow(loop.values) }
+            case .iterator(let iterator): try deeper { try requireShallow(iterator.heldValues) }
+            default: break
+            }
+        }
     }
 
     // MARK: - Output
@@ -194,6 +220,8 @@ final class Interpreter {
             }
         }
         let state = LoopState(values, depth: depth, recursion: loop.isRecursive ? (loop, scope) : nil)
+        // A value that holds the loop holds its scope, and that the values of earlier loops.
+        if loop.isRecursive { hold(scope) }
         var hasEndedRound = false
         for (index, value) in values.enumerated() {
             try take(steps: 1)

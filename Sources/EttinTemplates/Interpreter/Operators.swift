@@ -110,7 +110,7 @@ extension Interpreter {
             guard right >= 0 else { return try power(Double(left), Double(right)) }
             var value = 1
             // More factors than this overflow, or change nothing but a sign.
-            for _ in 0..<(abs(left) <= 1 || left == .min ? min(right, 2 + right % 2) : right) {
+            for _ in 0..<(left.magnitude <= 1 ? min(right, 2 + right % 2) : right) {
                 let (product, overflows) = value.multipliedReportingOverflow(by: left)
                 guard !overflows else { throw tooLarge }
                 value = product

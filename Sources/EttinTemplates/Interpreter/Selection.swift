@@ -16,15 +16,23 @@ extension Interpreter {
         return ValueIterator("iterator", over: try elements(of: value))
     }
 
+    /// What a generator holds, none of it too deep for the stack.
+    private func held(_ value: Value, _ arguments: CallArguments) throws -> [Value] {
+        let values = [value] + arguments.positional + arguments.named.map(\.value)
+        try requireShallow(values)
+        return values
+    }
+
     private func mapped(_ value: Value, _ arguments: CallArguments) throws -> ValueIterator {
+        let held = try held(value, arguments)
         let source = try isTrue(value) ? iterator(over: value) : ValueIterator("iterator", over: [])
         if arguments.positional.isEmpty, let attribute = arguments.value(0, "attribute") {
             let fallback = arguments.named.first { $0.name == "default" }?.value
             if let other = arguments.named.first(where: { $0.name != "attribute" && $0.name != "default" }) {
                 throw fail("map: unexpected argument '\(other.name)'")
             }
-            return ValueIterator("generator") { [unowned self] in
-                try source.next().map { element in try item(at: attribute, of: element, default: fallback) }
+            return ValueIterator("generator", holding: held) { [unowned self] in
+                try deeper { try source.next() }.map { try item(at: attribute, of: $0, default: fallback) }
             }
         }
         guard case .string(let name)? = arguments.positional.first else {
@@ -34,8 +42,8 @@ extension Interpreter {
         guard TemplateFilters.names.contains(filterName) else { throw fail("unknown filter \"\(filterName)\"") }
         var rest = arguments
         rest.positional.removeFirst()
-        return ValueIterator("generator") { [unowned self] in
-            try source.next().map { element in
+        return ValueIterator("generator", holding: held) { [unowned self] in
+            try deeper { try source.next() }.map { element in
                 try take(steps: 1)
                 return try filter(filterName, element, rest)
             }
@@ -43,6 +51,7 @@ extension Interpreter {
     }
 
     private func selected(_ name: String, _ value: Value, _ arguments: CallArguments) throws -> ValueIterator {
+        let held = try held(value, arguments)
         var rest = arguments
         var attribute: Value?
         if name.hasSuffix("attr") {
@@ -60,8 +69,8 @@ extension Interpreter {
         }
         let keeps = name.hasPrefix("select")
         let source = try isTrue(value) ? iterator(over: value) : ValueIterator("iterator", over: [])
-        return ValueIterator("generator") { [unowned self] in
-            while let element = try source.next() {
+        return ValueIterator("generator", holding: held) { [unowned self] in
+            while let element = try deeper({ try source.next() }) {
                 try take(steps: 1)
                 let subject = try attribute.map { try item(at: $0, of: element) } ?? element
                 let isPassed = try test.map { try passes(subject, test: $0, rest) } ?? isTrue(subject)

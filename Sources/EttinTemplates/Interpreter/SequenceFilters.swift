@@ -145,6 +145,7 @@ extension Interpreter {
         guard count > 0 else { throw fail("\(name): the count is 0; expected 1 or more") }
         let fill = arguments.value(1, "fill_with").flatMap { isNone($0) ? nil : $0 }
         let values = try elements(of: value)
+        try requireShallow(values)
         try take(elements: values.count + count)
         var lists: [[Value]] = []
         if name == "batch" {
@@ -171,7 +172,9 @@ extension Interpreter {
     private func grouped(_ value: Value, by attribute: Value, _ arguments: CallArguments) throws -> Value {
         let keepsCase = try arguments.value(2, "case_sensitive").map(isTrue) ?? false
         let fallback = arguments.value(1, "default")
-        let keyed = try elements(of: value).map { element in
+        let values = try elements(of: value)
+        try requireShallow(values)
+        let keyed = try values.map { element in
             let key = try item(at: attribute, of: element, default: fallback)
             return (key: key, folded: folded(key, keepsCase), element: element)
         }

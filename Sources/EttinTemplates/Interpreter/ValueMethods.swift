@@ -71,6 +71,8 @@ extension Interpreter {
                 guard !positional.isEmpty else { throw fail("cycle needs values") }
                 return positional[loop.index % positional.count]
             }
+            try requireShallow(positional)
+            if loop.lastSeen == nil { hold(loop) }
             let isChanged = loop.lastSeen.map { $0 != positional } ?? true
             loop.lastSeen = positional
             return .bool(isChanged)

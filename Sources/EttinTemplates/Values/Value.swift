@@ -54,15 +54,17 @@ final class Namespace {
 /// A generator: each element is made when it is asked for, once.
 final class ValueIterator {
     let typeName: String
+    /// What the generator holds: its source, and what it was called with.
+    let heldValues: [Value]
     private let produce: () throws -> Value?
 
-    init(_ typeName: String, _ produce: @escaping () throws -> Value?) {
-        (self.typeName, self.produce) = (typeName, produce)
+    init(_ typeName: String, holding values: [Value], _ produce: @escaping () throws -> Value?) {
+        (self.typeName, heldValues, self.produce) = (typeName, values, produce)
     }
 
     convenience init(_ typeName: String, over values: [Value]) {
         var rest = values[...]
-        self.init(typeName) { rest.popFirst() }
+        self.init(typeName, holding: values) { rest.popFirst() }
     }
 
     func next() throws -> Value? { try produce() }
