@@ -73,7 +73,7 @@ final class SpooledTable: TextTable {
                         file: name,
                         item: "row \(row) column \(shown(columnNames[column]))",
                         found: "is a structure, bytes or a date",
-                        expected: "texts, numbers, Booleans or lists of those"
+                        expected: "texts, numbers, Booleans or lists of those; JSON Lines may hold objects, too"
                     )
                 }
                 if case .integer(let number) = value, kinds[column] == .real { return .real(Double(number)) }
