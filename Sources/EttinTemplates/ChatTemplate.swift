@@ -18,6 +18,8 @@ public struct ChatTemplate: Sendable {
         /// transformers' chat templates: `trim_blocks`, `lstrip_blocks`, undefined values are empty and false.
         case chat
         /// The evaluation harness's prompts: undefined values are errors, white space stays, `regex_replace` exists.
+        ///
+        /// For trusted templates alone: limits do not bound the time of a regular expression.
         case evaluationHarness
 
         var functions: Set<TemplateFunction> {
@@ -155,9 +157,16 @@ public struct RenderedTemplate: Sendable, Hashable {
         text = String(decoding: bytes, as: UTF8.self)
         // A marker inside of a macro's text counts from where the text before the macro ends, as in transformers.
         generationByteSpans = spans.map { $0.clamped(to: 0..<bytes.count) }
+        var characters: [Int: Int] = [:]
+        var (position, count) = (0, 0)
+        for bound in Set(generationByteSpans.flatMap { [$0.lowerBound, $0.upperBound] }).sorted() {
+            count += Text(bytes[position..<bound]).count
+            position = bound
+            characters[bound] = count
+        }
         generationSpans = generationByteSpans.map { span in
-            let start = Text(bytes[..<span.lowerBound]).count
-            return start..<start + Text(bytes[span]).count
+            let start = characters[span.lowerBound] ?? 0
+            return start..<max(start, characters[span.upperBound] ?? 0)
         }
     }
 }

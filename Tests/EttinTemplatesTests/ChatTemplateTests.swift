@@ -159,6 +159,22 @@ struct ChatTemplateTests {
                 + "{{ n.x | list }}",
             "{% set n = namespace(x=1) %}{% for i in range(50000) %}{% for j in [n.x] %}{% set n.x = loop %}{% endfor %}"
                 + "{% endfor %}",
+            "{{ ('%(a)s' * 20000) % {'a': 'x' * 1000000} }}",
+            "{{ ('{0}' * 20000).format('x' * 1000000) }}",
+            "{% set x = 'x' * 1000000 %}{{ x" + String(repeating: "~x", count: 100) + " }}",
+            "{{ ([1] * 100000) | tojson(separators=('x' * 1000000, ':')) }}",
+            "{{ ([{'x' * 1000000: 1}] * 20000) | tojson }}",
+            "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}"
+                + "{{ n.x == n.x }}",
+            "{% set n = namespace(x=1) %}{% for i in range(60) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1} }}",
+            "{% set l = range(99999) | list %}{% for i in range(25000) %}{% if -1 in l %}{% endif %}{% endfor %}",
+            "{% set l = range(99999) | list %}{% for i in range(25000) %}{% set x = l.count(0) %}{% endfor %}",
+            "{% set l = range(99999) | list %}{% for i in range(25000) %}{% set x = l | sum %}{% endfor %}",
+            "{% set l = range(99999) | list %}{% for i in range(25000) %}{% set x = l | reverse %}{% endfor %}",
+            "{% set x = 'a' * 8000000 %}{% for i in range(60000) %}{% set y = x | upper %}{% endfor %}",
+            "{% set x = 'a' * 8000000 %}{% for i in range(60000) %}{% set y = x is lower %}{% endfor %}",
+            "{% set n = namespace(l=[], b='x' * 8000000) %}{% for i in range(60000) %}"
+                + "{% set n.l = n.l + [{}[n.b]] %}{% endfor %}",
         ]
     )
     func hostile(_ source: String) throws {
@@ -171,6 +187,46 @@ struct ChatTemplateTests {
         #expect(error is TemplateError || !source.contains("{"))
         // Generous, as tests run side by side.
         #expect(time < .seconds(1), "\(time)")
+    }
+
+    @Test(
+        "work that looks quadratic is linear",
+        arguments: [
+            Case("{{ ('a' * 1000000 ~ 'b') in ('a' * 2500000) }}", "False"),
+            Case("{{ ('a' * 2000000).rfind('b' ~ 'a' * 500000) }}", "-1"),
+            Case("{{ ('a ' * 100000).split() | length }} {{ ('a ' * 100000).rsplit(none, 9) | length }}", "100000 10"),
+            Case("{{ (['nan' | float] * 100000) | unique | list | length }}", "1"),
+        ]
+    )
+    func linear(_ test: Case) throws {
+        var text = ""
+        let time = try ContinuousClock().measure { text = try render(test.source) }
+        #expect(text == test.expected)
+        #expect(time < .seconds(5), "\(time)")
+    }
+
+    @Test("long needles are found where they stand")
+    func longNeedles() throws {
+        let needle = String(repeating: "ab", count: 20) + "c"
+        let variables: JSONObject = ["n": .string(needle), "t": .string("abab" + needle + "é" + needle + "ab")]
+        #expect(try render("{{ t.find(n) }} {{ t.rfind(n) }} {{ t.count(n) }}", variables) == "4 46 2")
+        #expect(try render("{{ t.split(n) }} {{ t.rsplit(n, 1)[1] }}", variables) == "['abab', 'é', 'ab'] ab")
+    }
+
+    @Test("words stand between white space")
+    func words() throws {
+        #expect(
+            try render("{{ ' a  é b ' .split() }}{{ ' a b c '.split(none, 1) }}{{ ' a b c '.rsplit(none, 1) }}")
+                == "['a', 'é', 'b']['a', 'b c '][' a b', 'c']"
+        )
+    }
+
+    @Test("many spans are told in one pass")
+    func manySpans() throws {
+        let source = "{% for i in range(50000) %}é{% generation %}x{% endgeneration %}{% endfor %}"
+        let rendered = try ChatTemplate(source).rendering([:])
+        #expect(rendered.generationSpans.count == 50_000)
+        #expect(rendered.generationSpans.last == 99_999..<100_000)
     }
 
     @Test("the harness's environment is strict")

@@ -12,6 +12,7 @@ extension Interpreter {
     func item(_ key: Value, of value: Value) throws -> Value {
         switch value {
         case .dict(let dictionary):
+            try walk(key)
             if key.isHashable, let found = dictionary[key] { return found }
         case .list(let values), .tuple(let values):
             if let index = key.integer, let position = Self.position(index, values.count) { return values[position] }
@@ -35,8 +36,8 @@ extension Interpreter {
         }
         guard case .string(let name) = key else {
             if case .undefined(let undefined) = value { throw fail(undefined.reason) }
-            let shown = try? string(of: key).string
-            return .undefined(Undefined(reason: "\(Self.shownType(value)) has no element \(shown ?? key.typeName)"))
+            let shown = (try? string(of: key).string).map(Undefined.shortened) ?? key.typeName
+            return .undefined(Undefined(reason: "\(Self.shownType(value)) has no element \(shown)"))
         }
         return try member(name.string, of: value) ?? missing(name.string, of: value)
     }
@@ -52,7 +53,7 @@ extension Interpreter {
 
     private func missing(_ name: String, of value: Value) throws -> Value {
         if case .undefined(let undefined) = value { throw fail(undefined.reason) }
-        return .undefined(Undefined(reason: "\(Self.shownType(value)) has no attribute '\(name)'"))
+        return .undefined(Undefined(reason: "\(Self.shownType(value)) has no attribute '\(Undefined.shortened(name))'"))
     }
 
     /// What Python calls an attribute; nil where there is none.
@@ -62,7 +63,7 @@ extension Interpreter {
             if case .dict(let dictionary) = value, dictionary[name] != nil { return nil }
             return .undefined(
                 Undefined(
-                    reason: "access to attribute '\(name)' of \(Self.shownType(value)) is unsafe",
+                    reason: "access to attribute '\(Undefined.shortened(name))' of \(Self.shownType(value)) is unsafe",
                     isForbidden: true
                 )
             )
@@ -126,6 +127,7 @@ extension Interpreter {
             return []
         case .loop(let loop):
             try requireShallow([value])
+            try take(elements: loop.values.count - loop.index)
             return loop.values.suffix(from: loop.index).map { .tuple([$0, value]) }
         default: throw fail("a value of type \(value.typeName) has no elements to go through")
         }
@@ -171,7 +173,7 @@ extension Interpreter {
         case .list(let values): return .list(try Self.sliced(values, indices(numbers, values.count)))
         case .tuple(let values): return .tuple(try Self.sliced(values, indices(numbers, values.count)))
         case .range(let range):
-            return .list(try Self.sliced(range.values, indices(numbers, range.count)))
+            return .range(try sliced(range, by: indices(numbers, range.count)))
         case .string(let text):
             if text.isASCII {
                 return .string(Text(bytes: try Self.sliced(text.bytes, indices(numbers, text.bytes.count))))
@@ -198,6 +200,18 @@ extension Interpreter {
         let range = PythonRange(start: start, stop: stop, step: bounded)
         try take(bytes: 16 * range.count)
         return range
+    }
+
+    private func sliced(_ range: PythonRange, by places: PythonRange) throws -> PythonRange {
+        func place(_ index: Int) throws -> Int {
+            let (distance, isFar) = index.multipliedReportingOverflow(by: range.step)
+            let (place, isBeyond) = range.start.addingReportingOverflow(distance)
+            guard !isFar, !isBeyond else { throw tooLarge }
+            return place
+        }
+        let (step, overflows) = range.step.multipliedReportingOverflow(by: places.step)
+        guard !overflows, step != .min else { throw tooLarge }
+        return PythonRange(start: try place(places.start), stop: try place(places.stop), step: step)
     }
 
     private static func sliced<Element>(_ elements: [Element], _ range: PythonRange) -> [Element] {

@@ -24,6 +24,8 @@ extension Interpreter {
         let place = offset
         var named = arguments.named
         for (position, parameter) in definition.parameters.enumerated() {
+            // Names are searched one by one.
+            try take(steps: named.count / 8)
             if position < arguments.positional.count {
                 guard !named.contains(where: { $0.name == parameter.name }) else {
                     throw fail("macro '\(definition.name)': the argument '\(parameter.name)' is given twice")
@@ -35,7 +37,7 @@ extension Interpreter {
                 scope.set(parameter.name, try evaluate(fallback, in: scope))
                 offset = place
             } else {
-                let reason = "parameter '\(parameter.name)' was not provided"
+                let reason = "parameter '\(Undefined.shortened(parameter.name))' was not provided"
                 scope.set(parameter.name, .undefined(Undefined(reason: reason)))
             }
         }
@@ -70,9 +72,11 @@ extension Interpreter {
             var dictionary = PythonDictionary()
             if let first = arguments.positional.first {
                 if case .dict(let other) = first {
+                    try take(elements: 2 * other.count)
                     dictionary = other
                 } else {
                     for pair in try elements(of: first) {
+                        try take(elements: 2)
                         let parts = try elements(of: pair)
                         guard parts.count == 2 else {
                             throw fail("\(function.rawValue): expected pairs of key and value")

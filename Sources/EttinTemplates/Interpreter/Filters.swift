@@ -13,6 +13,7 @@ enum TemplateFilters {
 extension Interpreter {
     /// Applies a filter.
     func filter(_ name: String, _ value: Value, _ arguments: CallArguments) throws -> Value {
+        if case .string(let text) = value { try take(steps: text.bytes.count / 64) }
         switch name {
         case "default", "d":
             let isBoolean = try arguments.value(1, "boolean").map(isTrue) ?? false
@@ -35,7 +36,8 @@ extension Interpreter {
         case "attr":
             guard case .string(let name)? = arguments.value(0, "name") else { throw fail("attr needs a name") }
             if case .dict = value, ValueMethods.access(name.string, value) == .absent {
-                return .undefined(Undefined(reason: "'dict object' has no attribute '\(name.string)'"))
+                let shown = Undefined.shortened(name.string)
+                return .undefined(Undefined(reason: "'dict object' has no attribute '\(shown)'"))
             }
             return try attribute(name.string, of: value)
         case "regex_replace":
@@ -142,10 +144,14 @@ extension Interpreter {
 
     private func textFilter(_ name: String, _ value: Value, _ arguments: CallArguments) throws -> Value? {
         switch name {
-        case "upper", "lower", "capitalize": return .string(try string(of: value).recased(name) ?? Text(bytes: []))
-        case "title": return .string(Self.titled(try string(of: value)))
+        case "upper", "lower", "capitalize", "title":
+            let text = try string(of: value)
+            try take(bytes: text.bytes.count)
+            try take(steps: text.bytes.count / 16)
+            return .string(name == "title" ? Self.titled(text) : text.recased(name) ?? text)
         case "trim":
             let text = try string(of: value)
+            try take(bytes: text.bytes.count)
             switch arguments.value(0, "chars") {
             case nil, Value.none?: return .string(text.stripped())
             case .string(let characters)?: return .string(text.stripped(characters))
@@ -250,6 +256,7 @@ extension Interpreter {
         guard let count = try self.length(of: value) else { throw wrongOperand("truncate", value) }
         guard count > length + leeway else { return value }
         guard case .string(let text) = value else { throw wrongOperand("truncate", value) }
+        try take(bytes: text.bytes.count)
         let kept = Text(text.bytes[..<text.byteOffset(ofCharacter: length - end.count)])
         if cutsWords { return .string(kept + end) }
         let space = kept.lastRange(of: Text(" "))

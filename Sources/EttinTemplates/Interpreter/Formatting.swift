@@ -38,6 +38,7 @@ extension Interpreter {
                 result.append(scalar)
                 continue
             }
+            try take(steps: 1)
             var named: Value?
             if position < scalars.count, scalars[position] == "(" {
                 guard isMapping, let end = scalars[position...].firstIndex(of: ")") else {
@@ -72,12 +73,13 @@ extension Interpreter {
             }
             let argument = try named ?? next()
             form.type = type
-            result.bytes += try percentPiece(argument, form).bytes
+            let piece = try percentPiece(argument, form)
+            try take(bytes: piece.bytes.count)
+            result.bytes += piece.bytes
         }
         guard isMapping || values.isEmpty || (given == 1 && values.isEmpty) else {
             throw fail("not all values are used by the format")
         }
-        try take(bytes: result.bytes.count)
         return result
     }
 
@@ -89,7 +91,7 @@ extension Interpreter {
         case "s", "r":
             var text = Text(bytes: [])
             if form.type == "s" { text = try string(of: value) } else { try appendRepresentation(of: value, to: &text) }
-            if let precision = form.precision { text = Text(text.scalars.prefix(precision)) }
+            if let precision = form.precision { text = try prefix(of: text, precision) }
             form.padsZeros = false
             return try aligned(text, form)
         case "d", "i", "u":
@@ -115,6 +117,11 @@ extension Interpreter {
             return try aligned(Text([scalar]), form)
         default: throw fail("the format has an unsupported placeholder")
         }
+    }
+
+    private func prefix(of text: Text, _ count: Int) throws -> Text {
+        try take(steps: text.bytes.count / 64)
+        return Text(text.bytes[..<text.byteOffset(ofCharacter: count)])
     }
 
     private static func wholeDigits(_ number: Double) -> String { FloatFormatting.text(number, "f", 0) }
@@ -156,6 +163,7 @@ extension Interpreter {
     // MARK: - text.format(…)
 
     func formatted(_ format: Text, _ arguments: CallArguments) throws -> Text {
+        try take(bytes: format.bytes.count)
         var result = Text(bytes: [])
         let scalars = Array(format.scalars)
         var position = 0
@@ -185,6 +193,7 @@ extension Interpreter {
             let name = head.first.map { String(String.UnicodeScalarView($0)) } ?? ""
             let value = try field(named: name, &automatic, arguments)
             let form = try specification(parts.count > 1 ? Array(parts[1]) : [])
+            let piece: Text
             if head.count > 1 {
                 var text = Text(bytes: [])
                 if head[1].elementsEqual(["r"]) {
@@ -192,16 +201,19 @@ extension Interpreter {
                 } else {
                     text = try string(of: value)
                 }
-                result.bytes += try formatPiece(.string(text), form).bytes
+                piece = try formatPiece(.string(text), form)
             } else {
-                result.bytes += try formatPiece(value, form).bytes
+                piece = try formatPiece(value, form)
             }
+            try take(bytes: piece.bytes.count)
+            result.bytes += piece.bytes
         }
-        try take(bytes: result.bytes.count)
         return result
     }
 
     private func field(named name: String, _ automatic: inout Int, _ arguments: CallArguments) throws -> Value {
+        // Names are searched one by one.
+        try take(steps: 1 + arguments.named.count / 8)
         let parts = name.split(omittingEmptySubsequences: false) { $0 == "." || $0 == "[" }
         let head = parts.first.map(String.init) ?? ""
         var value: Value
@@ -291,7 +303,7 @@ extension Interpreter {
         }
         guard form.type == nil || form.type == "s" else { throw fail("format: this type needs a number") }
         var text = try string(of: value)
-        if let precision = form.precision { text = Text(text.scalars.prefix(precision)) }
+        if let precision = form.precision { text = try prefix(of: text, precision) }
         form.padsZeros = false
         form.alignment = form.alignment ?? "<"
         return try aligned(text, form)

@@ -15,7 +15,7 @@ extension Interpreter {
         if let function = TemplateFunction(rawValue: name), environment.functions.contains(function) {
             return .function(function)
         }
-        return .undefined(Undefined(reason: "'\(name)' is undefined"))
+        return .undefined(Undefined(reason: "'\(Undefined.shortened(name))' is undefined"))
     }
 
     private func evaluateInner(_ node: Expression, in scope: Scope) throws -> Value {
@@ -81,9 +81,10 @@ extension Interpreter {
             for part in parts {
                 let value = try evaluate(part, in: scope)
                 offset = part.offset
-                text.bytes += try string(of: value).bytes
+                let piece = try string(of: value)
+                try take(bytes: piece.bytes.count)
+                text.bytes += piece.bytes
             }
-            try take(bytes: text.bytes.count)
             return .string(text)
         case .conditional(let test, let first, let second):
             if try isTrue(evaluate(test, in: scope)) { return try evaluate(first, in: scope) }
@@ -115,6 +116,7 @@ extension Interpreter {
     }
 
     func requireHashable(_ key: Value) throws {
+        try walk(key)
         guard key.isHashable else { throw fail("a value of type \(key.typeName) cannot be a key") }
     }
 
@@ -145,12 +147,15 @@ extension Interpreter {
         if let node = arguments.list {
             let value = try evaluate(node, in: scope)
             offset = node.offset
-            result.positional += try elements(of: value)
+            let values = try elements(of: value)
+            try take(elements: values.count)
+            result.positional += values
         }
         if let node = arguments.mapping {
             let value = try evaluate(node, in: scope)
             offset = node.offset
             guard case .dict(let dictionary) = value else { throw fail("what follows ** is no mapping") }
+            try take(elements: 2 * dictionary.count)
             for (key, value) in zip(dictionary.keys, dictionary.values) {
                 guard case .string(let name) = key else { throw fail("a key behind ** is no string") }
                 result.named.append((name.string, value))

@@ -86,7 +86,7 @@ extension Interpreter {
         }
     }
 
-    private var tooLarge: TemplateFault { fail("integers beyond 64 bits are not supported") }
+    var tooLarge: TemplateFault { fail("integers beyond 64 bits are not supported") }
 
     private func integers(_ symbol: Symbol, _ left: Int, _ right: Int) throws -> Value {
         let result: (partialValue: Int, overflow: Bool)
@@ -196,21 +196,29 @@ extension Interpreter {
                 throw fail(undefined.reason)
             }
         }
-        try take(steps: try size(of: left))
+        // Not a number, which equals nothing unless it is the same element of containers.
+        if case .float(let number) = left, number.isNaN { return false }
+        try walk(left)
         return left == right
     }
 
-    /// The work that it takes to compare a value.
-    private func size(of value: Value) throws -> Int {
+    /// Takes the steps to compare or hash a value before that is done: values that stand in a container more than once
+    /// make it a walk without end.
+    func walk(_ value: Value) throws {
         switch value {
-        case .string(let text): return text.bytes.count / 64
-        case .list(let values), .tuple(let values):
-            return try deeper { try values.reduce(values.count) { $0 + (try size(of: $1)) } }
+        case .string(let text): try take(steps: 1 + text.bytes.count / 64)
+        case .list(let values), .tuple(let values): try walk(values)
         case .dict(let dictionary), .view(_, let dictionary):
-            return try deeper { try dictionary.values.reduce(dictionary.count) { $0 + (try size(of: $1)) } }
-        case .range(let range): return range.count
-        default: return 0
+            try walk(dictionary.keys)
+            try walk(dictionary.values)
+        case .method(let method): try walk([method.receiver])
+        default: try take(steps: 1)
         }
+    }
+
+    func walk(_ values: [Value]) throws {
+        try take(steps: 1)
+        try deeper { for value in values { try walk(value) } }
     }
 
     /// Which of two values is greater; nil where one is not a number.
@@ -221,8 +229,9 @@ extension Interpreter {
             try take(steps: first.bytes.count / 64)
             return first == second ? 0 : first < second ? -1 : 1
         case (.list(let first), .list(let second)), (.tuple(let first), .tuple(let second)):
-            for (one, other) in zip(first, second) where one != other {
-                return try deeper { try order(one, other, symbol) }
+            for (one, other) in zip(first, second) {
+                try walk(one)
+                if one != other { return try deeper { try order(one, other, symbol) } }
             }
             return first.count == second.count ? 0 : first.count < second.count ? -1 : 1
         default:

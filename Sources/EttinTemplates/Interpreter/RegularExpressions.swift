@@ -9,6 +9,10 @@ extension Interpreter {
         let text = try string(of: value)
         let limit = try arguments.value(2, "count").map { try size($0, "regex_replace: the count") } ?? 0
         try take(bytes: 4 * text.bytes.count)
+        // The parser of patterns recurses.
+        guard pattern.bytes.count <= 1000, pattern.bytes.count(where: { $0 == UInt8(ascii: "(") }) <= 50 else {
+            throw fail("regex_replace: the pattern is longer than 1000 bytes or has more than 50 parentheses")
+        }
         let expression: Regex<AnyRegexOutput>
         do {
             expression = try Regex(pattern.string).matchingSemantics(.unicodeScalar)

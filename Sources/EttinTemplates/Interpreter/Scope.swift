@@ -1,6 +1,8 @@
 /// The variables of a part of a template: the whole, one round of a loop, one call of a macro.
 final class Scope {
     private var variables: [(name: String, value: Value)] = []
+    /// Where in `variables` names are, once there are more than are found sooner one by one.
+    private var positions: [String: Int] = [:]
     private let parent: Scope?
 
     init(inside parent: Scope?) { self.parent = parent }
@@ -8,19 +10,28 @@ final class Scope {
     func value(of name: String) -> Value? {
         var scope = self
         while true {
-            if let found = scope.variables.last(where: { $0.name == name }) { return found.value }
+            if let position = scope.position(of: name) { return scope.variables[position].value }
             guard let parent = scope.parent else { return nil }
             scope = parent
         }
     }
 
-    func removeAll() { variables = [] }
+    private func position(of name: String) -> Int? {
+        positions.isEmpty ? variables.firstIndex { $0.name == name } : positions[name]
+    }
+
+    func removeAll() { (variables, positions) = ([], [:]) }
 
     func set(_ name: String, _ value: Value) {
-        if let position = variables.firstIndex(where: { $0.name == name }) {
+        if let position = position(of: name) {
             variables[position].value = value
-        } else {
-            variables.append((name, value))
+            return
+        }
+        variables.append((name, value))
+        if !positions.isEmpty {
+            positions[name] = variables.count - 1
+        } else if variables.count > 12 {
+            for (position, variable) in variables.enumerated() { positions[variable.name] = position }
         }
     }
 }

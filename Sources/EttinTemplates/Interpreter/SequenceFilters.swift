@@ -18,6 +18,7 @@ extension Interpreter {
             if let attribute = arguments.value(1, "attribute"), !isNone(attribute) {
                 values = try values.map { try item(at: attribute, of: $0) }
             }
+            try take(steps: values.count)
             let separator = try arguments.value(0, "d").map(string(of:)) ?? Text(bytes: [])
             return .string(try joined(values.map(string(of:)), by: separator))
         case "list":
@@ -26,14 +27,21 @@ extension Interpreter {
             return .list(values)
         case "items":
             switch value {
-            case .dict(let dictionary): return .iterator(ValueIterator("generator", over: dictionary.items))
+            case .dict(let dictionary):
+                try take(elements: dictionary.count)
+                return .iterator(ValueIterator("generator", over: dictionary.items))
             case .undefined: return .iterator(ValueIterator("generator", over: []))
             default: throw fail("items needs a mapping, found a value of type \(value.typeName)")
             }
         case "dictsort": return try sortedItems(value, arguments)
         case "reverse":
-            if case .string(let text) = value { return .string(Text(text.scalars.reversed())) }
-            return .iterator(ValueIterator("list_reverseiterator", over: try elements(of: value).reversed()))
+            if case .string(let text) = value {
+                try take(bytes: text.bytes.count)
+                return .string(Text(text.scalars.reversed()))
+            }
+            let values = try elements(of: value)
+            try take(elements: values.count)
+            return .iterator(ValueIterator("list_reverseiterator", over: values.reversed()))
         case "sort":
             let isDescending = try arguments.value(0, "reverse").map(isTrue) ?? false
             let key = try sortKey(arguments.value(1, "case_sensitive"), arguments.value(2, "attribute"))
@@ -68,6 +76,7 @@ extension Interpreter {
         case "sum":
             var total = arguments.value(1, "start") ?? .int(0)
             for element in try elements(of: value) {
+                try take(steps: 1)
                 let attribute = arguments.value(0, "attribute").flatMap { isNone($0) ? nil : $0 }
                 total = try arithmetic(.plus, total, try attribute.map { try item(at: $0, of: element) } ?? element)
             }
@@ -129,6 +138,7 @@ extension Interpreter {
         let by: Text = if case .string(let text)? = arguments.value(1, "by") { text } else { Text("key") }
         guard by == Text("key") || by == Text("value") else { throw fail("dictsort: expected to sort by key or value") }
         let isDescending = try arguments.value(2, "reverse").map(isTrue) ?? false
+        try take(elements: dictionary.count)
         let items = zip(dictionary.keys, dictionary.values).map { (key: $0, value: $1) }
         let sorted = try sorted(items, descending: isDescending) {
             folded(by == Text("key") ? $0.key : $0.value, keepsCase)

@@ -36,8 +36,9 @@ extension Interpreter {
             let separator = try optionalText(arguments.value(0, "sep"), name)
             let limit = try integer(arguments.value(1, "maxsplit"), name) ?? -1
             guard separator?.isEmpty != true else { throw fail("\(name): the separator is empty") }
-            let parts = name == "split" ? text.split(separator, limit) : text.splitFromEnd(separator, limit)
-            try take(elements: parts.count)
+            let note = { [unowned self] in try take(elements: 1) }
+            let parts =
+                try name == "split" ? text.split(separator, limit, note) : text.splitFromEnd(separator, limit, note)
             return .list(parts.map(Value.string))
         case "splitlines":
             let keepsEnds = try arguments.value(0, "keepends").map(isTrue) ?? false
@@ -99,6 +100,7 @@ extension Interpreter {
             )
         case "format": return .string(try formatted(text, arguments))
         default:
+            try take(steps: text.bytes.count / 16)
             if let result = text.recased(name) { return .string(result) }
             if let result = text.passes(name) { return .bool(result) }
             throw fail("strings have no method '\(name)'")

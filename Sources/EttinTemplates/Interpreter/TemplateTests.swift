@@ -57,8 +57,10 @@ extension Interpreter {
             default: return false
             }
         case "escaped": return false
-        case "lower": return try string(of: value).passes("islower") ?? false
-        case "upper": return try string(of: value).passes("isupper") ?? false
+        case "lower", "upper":
+            let text = try string(of: value)
+            try take(steps: text.bytes.count / 16)
+            return text.passes("is" + name) ?? false
         case "even", "odd", "divisibleby":
             let divisor = name == "divisibleby" ? try argument() : .int(2)
             let remainder = try arithmetic(.modulo, value, divisor)

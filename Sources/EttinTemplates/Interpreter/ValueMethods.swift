@@ -59,9 +59,8 @@ extension Interpreter {
             if method.name == "copy" { return method.receiver }
             guard let wanted = positional.first else { throw fail("\(method.name) needs a value") }
             let values = try elements(of: method.receiver)
-            let places = try values.indices.filter { try isEqual(values[$0], wanted) }
-            if method.name == "count" { return .int(places.count) }
-            guard let first = places.first else {
+            if method.name == "count" { return .int(try values.count { try isEqual($0, wanted) }) }
+            guard let first = try values.firstIndex(where: { try isEqual($0, wanted) }) else {
                 throw fail("index: the value is not in the \(method.receiver.typeName)")
             }
             return .int(first)
@@ -72,6 +71,7 @@ extension Interpreter {
                 return positional[loop.index % positional.count]
             }
             try requireShallow(positional)
+            try walk(positional)
             if loop.lastSeen == nil { hold(loop) }
             let isChanged = loop.lastSeen.map { $0 != positional } ?? true
             loop.lastSeen = positional

@@ -52,6 +52,7 @@ extension Interpreter {
             (UInt8(ascii: "<"), "\\u003c"), (UInt8(ascii: ">"), "\\u003e"), (UInt8(ascii: "&"), "\\u0026"),
             (UInt8(ascii: "'"), "\\u0027"),
         ]
+        try take(bytes: 5 * text.bytes.count { byte in escapes.contains { $0.0 == byte } })
         return Text(
             bytes: text.bytes.flatMap { byte in escapes.first { $0.0 == byte }.map { Array($0.1.utf8) } ?? [byte] }
         )
@@ -65,9 +66,7 @@ extension Interpreter {
         case .int(let value): text.bytes += String(value).utf8
         case .bigInt(let spelling): text.bytes += spelling.utf8
         case .float(let value): text.bytes += Self.jsonSpelling(of: value).utf8
-        case .string(let string):
-            try take(bytes: string.bytes.count)
-            Self.appendEscaped(string, form, to: &text)
+        case .string(let string): try appendEscaped(string, form, to: &text)
         case .list(let values), .tuple(let values):
             guard !values.isEmpty else {
                 text.bytes += "[]".utf8
@@ -104,7 +103,8 @@ extension Interpreter {
                 case .float(let value): Text(Self.jsonSpelling(of: value))
                 default: throw fail("tojson: a value of type \(key.typeName) cannot be a key of JSON")
                 }
-            Self.appendEscaped(name, form, to: &text)
+            try appendEscaped(name, form, to: &text)
+            try take(bytes: form.keySeparator.bytes.count)
             text.bytes += form.keySeparator.bytes
             try deeper { try append(value, form, level: level + 1, to: &text) }
         }
@@ -113,7 +113,10 @@ extension Interpreter {
     }
 
     private func separate(_ index: Int, _ form: JSONForm, _ level: Int, to text: inout Text) throws {
-        if index > 0 { text.bytes += form.itemSeparator.bytes }
+        if index > 0 {
+            try take(bytes: form.itemSeparator.bytes.count)
+            text.bytes += form.itemSeparator.bytes
+        }
         try breakLine(form, level, to: &text)
     }
 
@@ -129,7 +132,11 @@ extension Interpreter {
         return spelling(of: value)
     }
 
-    private static func appendEscaped(_ string: Text, _ form: JSONForm, to text: inout Text) {
+    private func appendEscaped(_ string: Text, _ form: JSONForm, to text: inout Text) throws {
+        // A control character takes six bytes, and so does, where it is escaped, any other of two or more.
+        let controls = string.bytes.count { $0 < 0x20 }
+        let others = form.escapesNonASCII ? string.bytes.count { $0 >= 0x80 } : 0
+        try take(bytes: string.bytes.count + 5 * controls + 2 * others)
         func escape(_ unit: UInt16) {
             let digits = String(unit, radix: 16)
             text.bytes += "\\u\(String(repeating: "0", count: 4 - digits.utf8.count))\(digits)".utf8

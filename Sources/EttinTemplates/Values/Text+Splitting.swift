@@ -42,66 +42,94 @@ extension Text {
         return offset
     }
 
+    /// Where the character in front of a position begins.
+    private func startOfCharacter(before end: Int) -> Int {
+        var start = end - 1
+        while start > 0, bytes[start] & 0xC0 == 0x80 { start -= 1 }
+        return start
+    }
+
+    /// The end of the stretch from a position whose characters are white space, or are not.
+    private func endOfStretch(ofSpace isSpace: Bool, from start: Int) -> Int {
+        var position = start
+        while position < bytes.count {
+            let next = endOfCharacter(at: position)
+            guard (scalar(position..<next)?.isPythonSpace == true) == isSpace else { break }
+            position = next
+        }
+        return position
+    }
+
+    /// The start of the stretch before a position whose characters are white space, or are not.
+    private func startOfStretch(ofSpace isSpace: Bool, before end: Int) -> Int {
+        var position = end
+        while position > 0 {
+            let previous = startOfCharacter(before: position)
+            guard (scalar(previous..<position)?.isPythonSpace == true) == isSpace else { break }
+            position = previous
+        }
+        return position
+    }
+
+    func split(_ separator: Text?, _ limit: Int) -> [Text] { split(separator, limit) {} }
+
     /// `split`: between separators, or between stretches of white space without one.
-    func split(_ separator: Text?, _ limit: Int) -> [Text] {
+    ///
+    /// - Parameters:
+    ///   - separator: What stands between the parts.
+    ///   - limit: How often the text is split; below 0 as often as the separator occurs.
+    ///   - note: Is called in front of each part.
+    /// - Returns: The parts.
+    func split(_ separator: Text?, _ limit: Int, _ note: () throws -> Void) rethrows -> [Text] {
         var left = limit < 0 ? Int.max : limit
         var parts: [Text] = []
         guard let separator else {
-            var rest = stripped(right: false)
-            while !rest.isEmpty {
-                guard left > 0 else { return parts + [rest] }
-                var end = 0
-                while end < rest.bytes.count {
-                    let next = rest.endOfCharacter(at: end)
-                    if rest.scalar(end..<next)?.isPythonSpace == true { break }
-                    end = next
-                }
-                parts.append(Text(rest.bytes[..<end]))
-                rest = Text(rest.bytes[end...]).stripped(right: false)
+            var position = endOfStretch(ofSpace: true, from: 0)
+            while position < bytes.count {
+                try note()
+                let end = left > 0 ? endOfStretch(ofSpace: false, from: position) : bytes.count
+                parts.append(Text(bytes[position..<end]))
+                position = endOfStretch(ofSpace: true, from: end)
                 left -= 1
             }
             return parts
         }
         var position = 0
         while left > 0, let range = firstRange(of: separator, from: position) {
+            try note()
             parts.append(Text(bytes[position..<range.lowerBound]))
             position = range.upperBound
             left -= 1
         }
-        return parts + [Text(bytes[position...])]
+        try note()
+        parts.append(Text(bytes[position...]))
+        return parts
     }
 
     /// `rsplit`: the same from the end, which differs where there is a limit.
-    func splitFromEnd(_ separator: Text?, _ limit: Int) -> [Text] {
-        guard limit >= 0 else { return split(separator, limit) }
+    func splitFromEnd(_ separator: Text?, _ limit: Int, _ note: () throws -> Void) rethrows -> [Text] {
+        guard limit >= 0 else { return try split(separator, limit, note) }
         var left = limit
         var parts: [Text] = []
         guard let separator else {
-            var rest = stripped(left: false)
-            while !rest.isEmpty {
-                guard left > 0 else {
-                    parts.append(rest)
-                    break
-                }
-                var start = rest.bytes.count
-                while start > 0 {
-                    var previous = start - 1
-                    while previous > 0, rest.bytes[previous] & 0xC0 == 0x80 { previous -= 1 }
-                    if rest.scalar(previous..<start)?.isPythonSpace == true { break }
-                    start = previous
-                }
-                parts.append(Text(rest.bytes[start...]))
-                rest = Text(rest.bytes[..<start]).stripped(left: false)
+            var position = startOfStretch(ofSpace: true, before: bytes.count)
+            while position > 0 {
+                try note()
+                let start = left > 0 ? startOfStretch(ofSpace: false, before: position) : 0
+                parts.append(Text(bytes[start..<position]))
+                position = startOfStretch(ofSpace: true, before: start)
                 left -= 1
             }
             return parts.reversed()
         }
         var end = bytes.count
         while left > 0, let range = lastRange(of: separator, before: end) {
+            try note()
             parts.append(Text(bytes[range.upperBound..<end]))
             end = range.lowerBound
             left -= 1
         }
+        try note()
         parts.append(Text(bytes[..<end]))
         return parts.reversed()
     }

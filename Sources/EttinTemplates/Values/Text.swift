@@ -56,6 +56,7 @@ struct Text: Hashable, Sendable {
         let count = needle.bytes.count
         guard count > 0 else { return start..<start }
         guard bytes.count >= count, start <= bytes.count - count else { return nil }
+        guard count <= Self.longNeedle else { return rangeByBorders(of: needle, in: start..<bytes.count) }
         let first = needle.bytes[0]
         return bytes.withUnsafeBufferPointer { hay in
             needle.bytes.withUnsafeBufferPointer { needle in
@@ -72,10 +73,39 @@ struct Text: Hashable, Sendable {
     /// Where a text begins last in this one, in bytes.
     func lastRange(of needle: Text, before end: Int? = nil) -> Range<Int>? {
         let count = needle.bytes.count
+        guard count <= Self.longNeedle else {
+            return rangeByBorders(of: needle, in: 0..<(end ?? bytes.count), isBackwards: true)
+        }
         var position = (end ?? bytes.count) - count
         while position >= 0 {
             if bytes[position..<position + count].elementsEqual(needle.bytes) { return position..<position + count }
             position -= 1
+        }
+        return nil
+    }
+
+    /// What is longer is not looked for at each position, as that is no linear search.
+    private static let longNeedle = 32
+
+    /// Knuth, Morris and Pratt's search, linear for all texts.
+    private func rangeByBorders(of needle: Text, in range: Range<Int>, isBackwards: Bool = false) -> Range<Int>? {
+        let count = needle.bytes.count
+        func wanted(_ index: Int) -> UInt8 { needle.bytes[isBackwards ? count - 1 - index : index] }
+        // How much of the needle still stands where the byte behind so much of it differs.
+        var borders = [Int](repeating: 0, count: count)
+        var length = 0
+        for index in 1..<count {
+            while length > 0, wanted(index) != wanted(length) { length = borders[length - 1] }
+            if wanted(index) == wanted(length) { length += 1 }
+            borders[index] = length
+        }
+        length = 0
+        for index in 0..<range.count {
+            let position = isBackwards ? range.upperBound - 1 - index : range.lowerBound + index
+            while length > 0, bytes[position] != wanted(length) { length = borders[length - 1] }
+            if bytes[position] == wanted(length) { length += 1 }
+            guard length == count else { continue }
+            return isBackwards ? position..<position + count : position + 1 - count..<position + 1
         }
         return nil
     }

@@ -30,6 +30,11 @@ struct Undefined {
     let reason: String
     /// Whether reading it was forbidden, so that any use is an error.
     var isForbidden = false
+
+    /// A name for a reason, which stays in the value: no template can make it large.
+    static func shortened(_ name: String) -> String {
+        name.utf8.count <= 100 ? name : String(name.unicodeScalars.prefix(100)) + "…"
+    }
 }
 
 /// What `range` gives.
@@ -41,6 +46,11 @@ struct PythonRange: Hashable {
     var count: Int {
         if step > 0 { return start < stop ? (stop - 1 - start) / step + 1 : 0 }
         return start > stop ? (start - 1 - stop) / -step + 1 : 0
+    }
+
+    /// Whether two ranges have the same elements, which is when Python's are equal.
+    func hasElements(of other: PythonRange) -> Bool {
+        count == other.count && (count == 0 || start == other.start) && (count <= 1 || step == other.step)
     }
 
     var values: [Value] { (0..<count).map { .int(start + $0 * step) } }
@@ -158,7 +168,7 @@ extension Value: Hashable {
         case (.string(let first), .string(let second)): return first == second
         case (.list(let first), .list(let second)), (.tuple(let first), .tuple(let second)): return first == second
         case (.dict(let first), .dict(let second)): return first == second
-        case (.range(let first), .range(let second)): return first.values == second.values
+        case (.range(let first), .range(let second)): return first.hasElements(of: second)
         case (.namespace(let first), .namespace(let second)): return first === second
         case (.iterator(let first), .iterator(let second)): return first === second
         case (.macro(let first), .macro(let second)): return first === second
@@ -171,7 +181,8 @@ extension Value: Hashable {
         default:
             if let first = left.integer, let second = right.integer { return first == second }
             guard let first = left.number, let second = right.number else { return false }
-            return first == second
+            // Python's containers ask first whether elements are the same object, which makes NaN one.
+            return first == second || (first.isNaN && second.isNaN)
         }
     }
 
@@ -180,7 +191,19 @@ extension Value: Hashable {
         case .string(let text): hasher.combine(text)
         case .tuple(let values), .list(let values): hasher.combine(values)
         case .dict(let dictionary): hasher.combine(dictionary.count)
-        default: if let number { hasher.combine(number) } else { hasher.combine(typeName) }
+        case .range(let range):
+            hasher.combine(range.count)
+            if range.count > 0 { hasher.combine(range.start) }
+        case .namespace(let namespace): hasher.combine(ObjectIdentifier(namespace))
+        case .iterator(let iterator): hasher.combine(ObjectIdentifier(iterator))
+        case .macro(let macro): hasher.combine(ObjectIdentifier(macro))
+        case .loop(let loop): hasher.combine(ObjectIdentifier(loop))
+        case .method(let method):
+            hasher.combine(method.name)
+            hasher.combine(method.receiver)
+        default:
+            // All NaN are equal, whatever their bits.
+            if let number { hasher.combine(number.isNaN ? 0 : number) } else { hasher.combine(typeName) }
         }
     }
 
