@@ -110,13 +110,14 @@ extension ChatTemplate {
 
     /// A message whose thoughts stand under every name that templates read, as transformers has it.
     private static func withReasoning(_ message: JSONValue) -> JSONValue {
-        guard case .object(var object) = message,
+        guard case .object(let object) = message,
             let thoughts = ["reasoning_content", "thinking", "reasoning"].lazy
                 .compactMap({ object[$0] }).first(where: { !$0.isNull })
         else { return message }
-        if object["thinking"] == nil { object["thinking"] = thoughts }
-        object["reasoning_content"] = thoughts
-        return .object(object)
+        var result: JSONObject = ["thinking": thoughts]
+        for member in object.members { result[member.key] = member.value }
+        result["reasoning_content"] = thoughts
+        return .object(result)
     }
 
     private static func contents(of file: String) throws -> [UInt8] {

@@ -53,6 +53,12 @@ struct ChatTemplateTests {
             Case("{{ [3, 1, 2] | sort | join('-') }} {{ 'hello world' | title }}", "1-2-3 Hello World"),
             Case("{{ [{'a': 1}, {'b': 2}] | selectattr('a', 'defined') | list }}", "[{'a': 1}]"),
             Case("{{ 'a\\u00e9\\x41\\101' }}", "aéAA"),
+            Case("{{ 'ΑΣ ΣΑΣ.'|lower }} {{ 'ΟΔΟΣ'.capitalize() }} {{ 'ΟΔΟΣ'.title() }}", "ας σας. Οδος Οδος"),
+            Case("{{ 'ſŉẞςıİ'.casefold() }} {{ 'αΣ'.swapcase() }}", "sʼnssσıi̇ Ας"),
+            Case("{{ '%.2d %5.3x' % (3, 255) }} {{ 'a' % [] }}", "03   0ff a"),
+            Case("{{ '{:<5}|{}|{}'.format(true, none, true) }}", "1    |None|True"),
+            Case("{{ range(5)[1:3] }} {{ range(5)[::-1] }} {{ range(9)[::2][1] }}", "range(1, 3) range(4, -1, -1) 2"),
+            Case("{{ 'nan' | float | int }} {{ 'inf' | int }} {{ -1.9 | int }}", "0 0 -1"),
         ]
     )
     func expressions(_ test: Case) throws { #expect(try render(test.source) == test.expected) }
@@ -227,6 +233,26 @@ struct ChatTemplateTests {
         let rendered = try ChatTemplate(source).rendering([:])
         #expect(rendered.generationSpans.count == 50_000)
         #expect(rendered.generationSpans.last == 99_999..<100_000)
+    }
+
+    @Test(
+        "what has no value here is refused",
+        arguments: [
+            "{{ 1e30 | int }}", "{{ '99999999999999999999' | int }}", "{{ '%#x' % 255 }}", "{{ '{:5}'.format(none) }}",
+            "{{ '{:010,.1f}'.format(1234.5) }}",
+        ]
+    )
+    func refused(_ source: String) { #expect(throws: TemplateError.self) { try render(source) } }
+
+    @Test("thoughts stand in front under the name that gpt-oss reads")
+    func reasoning() throws {
+        let message: JSONValue = ["role": "assistant", "content": "y", "reasoning": "z"]
+        let variables = ChatTemplate.variables(messages: [message])
+        #expect(
+            try render("{{ messages[0] | tojson }}", variables)
+                == "{\"thinking\": \"z\", \"role\": \"assistant\", \"content\": \"y\", \"reasoning\": \"z\", "
+                + "\"reasoning_content\": \"z\"}"
+        )
     }
 
     @Test("the harness's environment is strict")

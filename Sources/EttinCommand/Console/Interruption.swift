@@ -40,7 +40,8 @@ enum Interruption {
 
     /// Runs work that asks ``isRequested`` where it can stop.
     ///
-    /// The first signal meanwhile is a request; the next ends the program at once, as does every signal afterwards.
+    /// The first signal meanwhile is a request; the next ends the program at once, as does every signal afterwards, unless
+    /// ``takeRequest()`` has forgotten the request.
     ///
     /// - Parameters:
     ///   - notice: What to tell who has asked.

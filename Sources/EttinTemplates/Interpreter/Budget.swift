@@ -1,7 +1,7 @@
 /// How much a template may do before it is refused.
 ///
 /// Templates come with models and are other people's programs. The defaults suit any conversation, as what it holds
-/// adds to them, and end a hostile program within 100 ms and 50 MB.
+/// adds to them, and end a hostile program within about a second.
 public struct TemplateLimits: Sendable, Hashable {
     /// Maximum number of nodes that are evaluated, and elements and 64-byte stretches of text that are looked at.
     public var steps = 400_000

@@ -60,18 +60,21 @@ extension Interpreter {
         if let integer = value.integer { return .int(integer) }
         switch value {
         case .bigInt: return value
-        case .float(let number): return Int(exactly: number.rounded(.towardZero)).map(Value.int) ?? fallback
+        case .float(let number): return try number.isNaN ? fallback : .int(whole(number))
         case .string(let text):
             let base = try arguments.value(1, "base").map { try size($0, "base", limit: 36) } ?? 10
             if let integer = Self.integer(text.stripped().string, base: base) { return .int(integer) }
-            guard let number = try float(value), let integer = Int(exactly: number.rounded(.towardZero)) else {
-                return fallback
-            }
-            return .int(integer)
+            guard let number = try float(value), number.isFinite else { return fallback }
+            return .int(try whole(number))
         case .undefined(let undefined):
             throw fail(undefined.reason)
         default: return fallback
         }
+    }
+
+    private func whole(_ number: Double) throws -> Int {
+        guard let integer = Int(exactly: number.rounded(.towardZero)) else { throw tooLarge }
+        return integer
     }
 
     private static func integer(_ spelling: String, base: Int) -> Int? {

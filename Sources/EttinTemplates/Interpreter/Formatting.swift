@@ -11,6 +11,8 @@ private struct FormatSpecification {
     var grouping: Unicode.Scalar?
     var precision: Int?
     var type: Unicode.Scalar?
+    /// Whether nothing is said, so that a value is printed as it is.
+    var isEmpty = false
 }
 
 extension Interpreter {
@@ -22,7 +24,6 @@ extension Interpreter {
         try take(bytes: format.bytes.count)
         var values: [Value] = if case .tuple(let values) = value { values } else { [value] }
         let isMapping = if case .dict = value { true } else { false }
-        let given = values.count
         values.reverse()
         var result = Text(bytes: [])
         let scalars = Array(format.scalars)
@@ -77,7 +78,13 @@ extension Interpreter {
             try take(bytes: piece.bytes.count)
             result.bytes += piece.bytes
         }
-        guard isMapping || values.isEmpty || (given == 1 && values.isEmpty) else {
+        // Python takes for a mapping what has items, lists and ranges among them.
+        let mayBeLeft =
+            switch value {
+            case .dict, .list, .range: true
+            default: false
+            }
+        guard mayBeLeft || values.isEmpty else {
             throw fail("not all values are used by the format")
         }
         return result
@@ -100,14 +107,15 @@ extension Interpreter {
                 if case .float = value { Self.wholeDigits(number.rounded(.towardZero)) } else {
                     try string(of: .int(value.integer ?? 0)).string
                 }
-            form.precision = nil
-            return try aligned(signed(digits, form), form)
+            return try aligned(signed(Self.widened(digits, form.precision), form), form)
         case "x", "X", "o":
             guard let number = value.integer else { throw fail("%x needs an integer") }
+            guard !form.isAlternative else { throw fail("the format has the flag #, which is not supported") }
             let digits = String(number, radix: form.type == "o" ? 8 : 16, uppercase: form.type == "X")
-            return try aligned(signed(digits, form), form)
+            return try aligned(signed(Self.widened(digits, form.precision), form), form)
         case "f", "F", "e", "E", "g", "G":
             guard let number = value.number else { throw fail("%f needs a number") }
+            guard !form.isAlternative else { throw fail("the format has the flag #, which is not supported") }
             return try aligned(signed(FloatFormatting.text(number, form.type ?? "f", form.precision ?? 6), form), form)
         case "c":
             if case .string(let text) = value, text.count == 1 { return try aligned(text, form) }
@@ -122,6 +130,13 @@ extension Interpreter {
     private func prefix(of text: Text, _ count: Int) throws -> Text {
         try take(steps: text.bytes.count / 64)
         return Text(text.bytes[..<text.byteOffset(ofCharacter: count)])
+    }
+
+    /// An integer with zeros in front of its digits, as many as its precision asks for.
+    private static func widened(_ digits: String, _ precision: Int?) -> String {
+        let sign = digits.hasPrefix("-") ? "-" : ""
+        let missing = max(0, (precision ?? 0) - (digits.utf8.count - sign.utf8.count))
+        return sign + String(repeating: "0", count: missing) + digits.dropFirst(sign.count)
     }
 
     private static func wholeDigits(_ number: Double) -> String { FloatFormatting.text(number, "f", 0) }
@@ -241,6 +256,7 @@ extension Interpreter {
 
     private func specification(_ scalars: [Unicode.Scalar]) throws -> FormatSpecification {
         var form = FormatSpecification()
+        form.isEmpty = scalars.isEmpty
         var position = 0
         func isAlignment(_ index: Int) -> Bool {
             index < scalars.count && ["<", ">", "^", "="].contains(scalars[index])
@@ -275,10 +291,13 @@ extension Interpreter {
         var form = form
         switch value {
         case .int, .bool, .float:
-            if case .bool = value, form.type == nil { break }
+            if case .bool = value, form.isEmpty { break }
             guard let number = value.number else { break }
             form.alignment = form.alignment ?? ">"
             if form.alignment != ">" { form.padsZeros = false }
+            guard !form.padsZeros || form.grouping == nil || form.width == 0 else {
+                throw fail("format: zeros in front of grouped digits are not supported")
+            }
             let digits: String
             switch form.type {
             case nil where value.integer != nil && form.precision == nil, "d":
@@ -299,7 +318,10 @@ extension Interpreter {
                 signed(form.grouping.map { FloatFormatting.grouped(digits, by: $0) } ?? digits, form),
                 form
             )
-        default: break
+        case .string: break
+        default:
+            // Only strings and numbers have forms in Python.
+            guard form.isEmpty else { throw fail("format: a value of type \(value.typeName) takes no form") }
         }
         guard form.type == nil || form.type == "s" else { throw fail("format: this type needs a number") }
         var text = try string(of: value)

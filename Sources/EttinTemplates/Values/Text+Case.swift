@@ -9,20 +9,40 @@ extension Text {
         case "casefold": Text(scalars.map { Self.folded($0) }.joined())
         case "capitalize": capitalized
         case "title": titled
-        case "swapcase":
-            Text(
-                scalars.map { scalar in
-                    scalar.properties.isLowercase
-                        ? scalar.properties.uppercaseMapping
-                        : scalar.properties.isUppercase ? scalar.properties.lowercaseMapping : String(scalar)
-                }.joined()
-            )
+        case "swapcase": swapped
         default: nil
         }
     }
 
+    /// Lower case of upper case of lower case is what case folding gives but for these.
     private static func folded(_ scalar: Unicode.Scalar) -> String {
-        scalar == "ß" || scalar == "ẞ" ? "ss" : scalar.properties.lowercaseMapping
+        switch scalar.value {
+        // The dotless i, and Cherokee, which is folded to upper case.
+        case 0x131, 0x13A0...0x13F5: String(scalar)
+        case 0x13F8...0x13FD, 0xAB70...0xABBF: scalar.properties.uppercaseMapping
+        default:
+            scalar.properties.lowercaseMapping.unicodeScalars.map(\.properties.uppercaseMapping).joined()
+                .unicodeScalars.map(\.properties.lowercaseMapping).joined()
+        }
+    }
+
+    private var swapped: Text {
+        let scalars = Array(scalars)
+        return Text(
+            scalars.indices.map { index -> String in
+                let properties = scalars[index].properties
+                if properties.isLowercase { return properties.uppercaseMapping }
+                return properties.isUppercase ? Self.lowercase(scalars, index) : String(scalars[index])
+            }.joined()
+        )
+    }
+
+    /// The lower case of a character, which for a sigma depends on whether it ends a word.
+    private static func lowercase(_ scalars: [Unicode.Scalar], _ index: Int) -> String {
+        guard scalars[index] == "Σ" else { return scalars[index].properties.lowercaseMapping }
+        let before = scalars[..<index].last { !$0.properties.isCaseIgnorable }
+        let behind = scalars[(index + 1)...].first { !$0.properties.isCaseIgnorable }
+        return before?.properties.isCased == true && behind?.properties.isCased != true ? "ς" : "σ"
     }
 
     var uppercased: Text {
@@ -36,23 +56,28 @@ extension Text {
         guard !isASCII else {
             return Text(bytes: bytes.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 + 32 : $0 })
         }
-        // Together, as a final sigma depends on what stands before it.
-        return Text(string.lowercased())
+        let scalars = Array(scalars)
+        var result = ""
+        for index in scalars.indices { result += Self.lowercase(scalars, index) }
+        return Text(result)
     }
 
     /// The first character in title case, the others in lower case.
     var capitalized: Text {
+        let scalars = Array(scalars)
         guard let first = scalars.first else { return self }
-        return Text(first.properties.titlecaseMapping) + Text(scalars.dropFirst()).lowercased
+        let rest = scalars.indices.dropFirst().map { Self.lowercase(scalars, $0) }.joined()
+        return Text(first.properties.titlecaseMapping + rest)
     }
 
     /// `title`: the first letter of every run of letters.
     var titled: Text {
         var result = ""
         var isInside = false
-        for scalar in scalars {
+        let scalars = Array(scalars)
+        for (index, scalar) in scalars.enumerated() {
             let properties = scalar.properties
-            result += isInside ? properties.lowercaseMapping : properties.titlecaseMapping
+            result += isInside ? Self.lowercase(scalars, index) : properties.titlecaseMapping
             isInside = properties.isCased
         }
         return Text(result)
