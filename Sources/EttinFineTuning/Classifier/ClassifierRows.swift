@@ -70,6 +70,8 @@ struct ClassifierRows: TrainingRows {
     private let labelColumn: Int
     private let labelName: String
     private let labels: ClassifierLabels
+    /// The names of the table's own numbers where the model has them in another order; nil where its numbers are the model's.
+    private let classNames: [String]?
     let warnings: [String]
 
     /// Prepares a table.
@@ -94,6 +96,10 @@ struct ClassifierRows: TrainingRows {
         self.labels = labels
         labelName = found.label
         labelColumn = table.column(found.label) ?? 0
+        let own = table.classNames(ofColumn: labelColumn)
+        classNames = own.flatMap { own in
+            !labels.names.starts(with: own) && own.allSatisfy(labels.names.contains) ? own : nil
+        }
         columns = try TrainingColumns(
             table.keeping(columns: found.texts),
             dataset: dataset,
@@ -116,6 +122,9 @@ struct ClassifierRows: TrainingRows {
     func values(ofRow row: Int) throws -> [Double] {
         let value = try source.value(row: row, column: labelColumn)
         do {
+            if let classNames, case .integer(let number) = value, classNames.indices.contains(number) {
+                return try labels.values(.text(classNames[number]))
+            }
             return try labels.values(value)
         } catch {
             throw TrainingError(
