@@ -31,6 +31,13 @@ ORDER = pyarrow.table({
     "input_ids": pyarrow.array([list(range(n, n + n % 5)) for n in range(COUNT)], pyarrow.list_(pyarrow.int32())),
     "step": pyarrow.array([n // 8 for n in range(COUNT)], pyarrow.int64()),
 })
+CHAT = pyarrow.table({
+    "messages": pyarrow.array([
+        [{"role": "user", "content": f"q{n}", "thinking": None}, {"role": "assistant", "content": "ä\n" * n, "thinking": f"t{n}"}]
+        for n in range(6)
+    ]),
+    "raw": pyarrow.array([[b"a"]] * 6),
+})
 
 
 def write(name, table, **options):
@@ -46,3 +53,4 @@ write("pages-v2", TABLE, compression="zstd", data_page_version="2.0", data_page_
 write("delta", TABLE, compression="gzip", use_dictionary=False, column_encoding=DELTA, data_page_version="2.0",
       write_page_checksum=True)
 write("steps_000001_to_000005", ORDER, compression="snappy")
+parquet.write_table(CHAT, FOLDER / "chat.parquet", store_schema=False, compression="snappy")

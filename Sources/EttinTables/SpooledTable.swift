@@ -1,7 +1,8 @@
 import EttinCorpus
 import EttinFiles
+import EttinJSON
 
-/// Rows of a format that is read from front to back, copied once into a temporary file where each can be found.
+/// Rows of a Parquet file, which is read from front to back, copied once into a temporary file where each can be found.
 ///
 /// What is kept in memory is where each row begins.
 final class SpooledTable: TextTable {
@@ -11,9 +12,11 @@ final class SpooledTable: TextTable {
     /// Where each row begins.
     private let starts: [Int]
     private let kinds: [TableColumnKind]
+    /// The names of the parts of structures, which rows have by number.
+    private let partNames: [String]
 
     /// Copies a Parquet file.
-    convenience init(parquet path: String) throws {
+    init(parquet path: String) throws {
         let file = try TableError.naming { try ParquetFile(path: path) }
         // A few bytes can promise any number of rows, and the copy takes memory for each.
         guard file.rowCount <= Int32.max else {
@@ -24,34 +27,28 @@ final class SpooledTable: TextTable {
                 expected: "at most \(Int32.max) rows"
             )
         }
-        var rows = try TableError.naming { try file.rows(of: file.fields) }
-        try self.init(name: path, columnNames: file.fields) {
-            try TableError.naming { try rows.next() }?.map { TableValue($0) }
-        }
-    }
-
-    /// Copies rows; a value that is not read is nil.
-    init(name: String, columnNames: [String], _ next: () throws -> [TableValue?]?) throws {
-        var kinds = Array(repeating: TableColumnKind.null, count: columnNames.count)
+        var kinds = Array(repeating: TableColumnKind.null, count: file.fields.count)
         var starts: [Int] = []
-        var row: [UInt8] = []
+        var writer = StoredValueWriter()
         rows = try TableError.naming {
-            let spool = try SpoolFile(for: name)
-            while let values = try next() {
+            var source = try file.rows(of: file.fields)
+            let spool = try SpoolFile(for: path)
+            while let values = try source.next() {
                 starts.append(spool.count)
-                row.removeAll(keepingCapacity: true)
+                writer.bytes.removeAll(keepingCapacity: true)
                 for (column, value) in values.enumerated() {
-                    kinds[column] = kinds[column].merged(with: value.map(\.kind) ?? .other)
-                    StoredValue.append(value, to: &row)
+                    kinds[column] = kinds[column].merged(with: value.columnKind)
+                    writer.append(value)
                 }
-                try row.withUnsafeBytes { try spool.write($0) }
+                try writer.bytes.withUnsafeBytes { try spool.write($0) }
             }
-            return try spool.mapped(as: name)
+            return try spool.mapped(as: path)
         }
-        self.name = name
-        self.columnNames = columnNames
+        name = path
+        columnNames = file.fields
         self.starts = starts
         self.kinds = kinds
+        partNames = writer.partNames
     }
 
     var rowCount: Int { starts.count }
@@ -61,71 +58,149 @@ final class SpooledTable: TextTable {
     func place(ofRow row: Int) -> String { "\(name): row \(row)" }
 
     func values(row: Int, columns: [Int]) throws -> [TableValue] {
-        try rows.withUnsafeBytes { bytes in
-            let last = columns.max() ?? -1
-            var reader = ByteReader(bytes, at: starts[row])
-            var all: [TableValue?] = []
-            while all.count <= last { all.append(StoredValue.read(&reader)) }
-            return try columns.map { column in
-                guard let value = all[column] else {
-                    throw TableError(
-                        .unsupported,
-                        file: name,
-                        item: "row \(row) column \(shown(columnNames[column]))",
-                        found: "is a structure, bytes or a date",
-                        expected: "texts, numbers, Booleans or lists of those; JSON Lines may hold objects, too"
-                    )
-                }
-                if case .integer(let number) = value, kinds[column] == .real { return .real(Double(number)) }
-                return value
+        try zip(columns, stored(row: row, columns: columns)).map { column, stored in
+            guard let value = TableValue(stored) else {
+                throw refused(
+                    row,
+                    column,
+                    "is a structure, bytes or a date",
+                    "texts, numbers, Booleans or lists of those"
+                )
             }
+            if case .integer(let number) = value, kinds[column] == .real { return .real(Double(number)) }
+            return value
         }
+    }
+
+    func json(row: Int, columns: [Int]) throws -> [JSONValue] {
+        try zip(columns, stored(row: row, columns: columns)).map { column, stored in
+            guard let value = JSONValue(stored) else {
+                throw refused(row, column, "has bytes or a date", "texts, numbers, Booleans, lists or structures")
+            }
+            return value
+        }
+    }
+
+    /// The values of some columns; bytes have lost their content.
+    private func stored(row: Int, columns: [Int]) -> [ParquetValue] {
+        rows.withUnsafeBytes { bytes in
+            let last = columns.max() ?? -1
+            var reader = StoredValueReader(bytes: ByteReader(bytes, at: starts[row]), partNames: partNames)
+            var all: [ParquetValue] = []
+            while all.count <= last { all.append(reader.next()) }
+            return columns.map { all[$0] }
+        }
+    }
+
+    private func refused(_ row: Int, _ column: Int, _ found: String, _ expected: String) -> TableError {
+        TableError(
+            .unsupported,
+            file: name,
+            item: "row \(row) column \(shown(columnNames[column]))",
+            found: found,
+            expected: expected
+        )
     }
 }
 
-/// Values as a temporary file has them: a tag and the bytes of the value.
-private enum StoredValue {
-    private enum Tag: UInt8 {
-        case null, text, integer, real, no, yes, list, other
-    }
+/// What stands in front of the bytes of a value in the temporary file.
+private enum StoredTag: UInt8 {
+    case null, text, integer, real, no, yes, list, structure, other
+}
 
-    static func append(_ value: TableValue?, to bytes: inout [UInt8]) {
-        func append(_ tag: Tag, _ bits: UInt64? = nil) {
-            bytes.append(tag.rawValue)
-            if let bits { withUnsafeBytes(of: bits.littleEndian) { bytes.append(contentsOf: $0) } }
-        }
+/// Writes values as the temporary file has them: a tag and the bytes of the value.
+private struct StoredValueWriter {
+    var bytes: [UInt8] = []
+    /// The names of the parts of structures, by the numbers that stand for them.
+    private(set) var partNames: [String] = []
+    private var partNumbers: [ExactName: Int] = [:]
+
+    mutating func append(_ value: ParquetValue) {
         switch value {
-        case nil: append(.other)
-        case .null: append(.null)
-        case .text(let text):
-            append(.text, UInt64(text.utf8.count))
+        case .null: put(.null)
+        case .string(let text):
+            put(.text, UInt64(text.utf8.count))
             bytes.append(contentsOf: text.utf8)
-        case .integer(let number): append(.integer, UInt64(bitPattern: Int64(number)))
-        case .real(let number): append(.real, number.bitPattern)
-        case .boolean(let flag): append(flag ? .yes : .no)
+        case .integer(let number): put(.integer, UInt64(bitPattern: number))
+        case .unsigned(let number):
+            if number <= UInt64(Int64.max) { put(.integer, number) } else { put(.other) }
+        case .double(let number): put(.real, number.bitPattern)
+        case .bool(let flag): put(flag ? .yes : .no)
+        case .bytes: put(.other)
         case .list(let values):
-            append(.list, UInt64(values.count))
-            for value in values { self.append(value, to: &bytes) }
+            put(.list, UInt64(values.count))
+            for value in values { append(value) }
+        case .structure(let parts):
+            put(.structure, UInt64(parts.count))
+            for part in parts {
+                let number = number(ofPart: part.name)
+                put(bits: UInt64(number))
+                append(part.value)
+            }
         }
     }
 
-    /// The next value; nil for one that is not read.
-    static func read(_ reader: inout ByteReader) -> TableValue? {
-        func bits() -> UInt64 { reader.integer() ?? 0 }
-        switch reader.byte().flatMap({ Tag(rawValue: $0) }) {
+    private mutating func put(_ tag: StoredTag, _ bits: UInt64? = nil) {
+        bytes.append(tag.rawValue)
+        if let bits { put(bits: bits) }
+    }
+
+    private mutating func put(bits: UInt64) {
+        withUnsafeBytes(of: bits.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    /// Names have a number, as a long one would otherwise be written for every row.
+    private mutating func number(ofPart name: String) -> Int {
+        if let number = partNumbers[ExactName(name)] { return number }
+        partNumbers[ExactName(name)] = partNames.count
+        partNames.append(name)
+        return partNames.count - 1
+    }
+}
+
+/// Reads what ``StoredValueWriter`` wrote.
+private struct StoredValueReader {
+    var bytes: ByteReader
+    let partNames: [String]
+
+    /// The next value; without bytes for one whose content was not kept.
+    mutating func next() -> ParquetValue {
+        switch bytes.byte().flatMap({ StoredTag(rawValue: $0) }) {
         case .null: return .null
         case .text:
-            let text = reader.take(Int(clamping: bits()))
-            return text.map { .text(String(decoding: $0, as: UTF8.self)) }
-        case .integer: return .integer(Int(Int64(bitPattern: bits())))
-        case .real: return .real(Double(bitPattern: bits()))
-        case .no: return .boolean(false)
-        case .yes: return .boolean(true)
+            let length = Int(clamping: bits())
+            guard let text = bytes.take(length) else { return .bytes([]) }
+            return .string(String(decoding: text, as: UTF8.self))
+        case .integer: return .integer(Int64(bitPattern: bits()))
+        case .real: return .double(Double(bitPattern: bits()))
+        case .no: return .bool(false)
+        case .yes: return .bool(true)
         case .list:
-            let count = Int(clamping: bits())
-            return .list((0..<min(count, reader.remaining)).compactMap { _ in read(&reader) })
-        case .other, nil: return nil
+            let length = length()
+            var values: [ParquetValue] = []
+            values.reserveCapacity(length)
+            for _ in 0..<length { values.append(next()) }
+            return .list(values)
+        case .structure:
+            let length = length()
+            var parts: [ParquetValue.Field] = []
+            for _ in 0..<length {
+                let number = Int(clamping: bits())
+                let value = next()
+                guard partNames.indices.contains(number) else { return .bytes([]) }
+                parts.append(ParquetValue.Field(name: partNames[number], value: value))
+            }
+            return .structure(parts)
+        case .other, nil: return .bytes([])
         }
+    }
+
+    private mutating func bits() -> UInt64 { bytes.integer() ?? 0 }
+
+    /// The number of values that follow, of which each has a byte at least.
+    private mutating func length() -> Int {
+        let length = Int(clamping: bits())
+        return min(length, bytes.remaining)
     }
 }
 
@@ -161,6 +236,47 @@ extension TableValue {
         case .real: .real
         case .boolean: .boolean
         case .list: .list
+        }
+    }
+}
+
+extension JSONValue {
+    /// A value of Parquet with the structures in it; nil for one that is not read.
+    fileprivate init?(_ value: ParquetValue) {
+        switch value {
+        case .list(let values):
+            var elements: [JSONValue] = []
+            for value in values {
+                guard let element = JSONValue(value) else { return nil }
+                elements.append(element)
+            }
+            self = .array(elements)
+        case .structure(let parts):
+            var object = JSONObject()
+            for part in parts {
+                guard let value = JSONValue(part.value) else { return nil }
+                object[part.name] = value
+            }
+            self = .object(object)
+        default:
+            guard let value = TableValue(value) else { return nil }
+            self = value.json
+        }
+    }
+}
+
+extension ParquetValue {
+    /// What a column of such values is.
+    fileprivate var columnKind: TableColumnKind {
+        switch self {
+        case .null: .null
+        case .bool: .boolean
+        case .integer: .integer
+        case .unsigned(let number): Int(exactly: number) == nil ? .other : .integer
+        case .double: .real
+        case .string: .text
+        case .list: .list
+        case .bytes, .structure: .other
         }
     }
 }

@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinJSON
 import EttinTables
 import Foundation
 import TestSupport
@@ -194,6 +195,26 @@ import Testing
             ]
         )
         #expect(throws: TableError.self) { try table.value(row: 0, column: 5) }
+        let third: [JSONValue] = [["url": "u2", "tags": ["t0", "t1"]], "doc-2", [[2, nil], []]]
+        #expect(try table.json(row: 2, columns: [5, 0, 6]) == third)
+        let second: JSONValue = ["url": "u1", "tags": nil]
+        #expect(try table.json(row: 1, columns: [5, 5]) == [second, second])
+        #expect(try table.json(row: 5, columns: [5]) == [JSONValue.null])
+    }
+
+    @Test func readsConversationsOfParquet() throws {
+        let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "Fixtures/parquet/chat.parquet").path
+        let table = try TableOpening().open([path])
+        #expect(table.columnNames == ["messages", "raw"] && table.rowCount == 6)
+        #expect(table.kind(ofColumn: 0) == .list)
+        let expected: JSONValue = [
+            ["role": "user", "content": "q2", "thinking": nil],
+            ["role": "assistant", "content": "ä\nä\n", "thinking": "t2"],
+        ]
+        #expect(try table.json(row: 2, columns: [0]) == [expected])
+        #expect(message { _ = try table.value(row: 2, column: 0) }.contains("row 2 column \"messages\" is a structure"))
+        #expect(message { _ = try table.json(row: 0, columns: [1]) }.contains("row 0 column \"raw\" has bytes"))
     }
 
     @Test func refusesWhatIsNotThere() throws {
