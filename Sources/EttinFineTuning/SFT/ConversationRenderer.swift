@@ -5,11 +5,11 @@ import EttinTokenizer
 /// Renders conversations by a chat template, as `apply_chat_template` of transformers does.
 struct ConversationRenderer: Sendable {
     private let template: ChatTemplate
-    private let specialTokens: [(role: String, token: String)]
+    private let specialTokens: JSONObject
 
     init(_ template: ChatTemplate, _ tokenizer: Tokenizer) {
         self.template = template
-        specialTokens = tokenizer.specialTokens
+        specialTokens = JSONObject(tokenizer.specialTokens.map { ($0.role, JSONValue.string($0.token)) })
     }
 
     /// Renders a conversation.
@@ -25,19 +25,15 @@ struct ConversationRenderer: Sendable {
         _ row: TemplateVariables,
         addsGenerationPrompt: Bool = false
     ) throws -> RenderedTemplate {
-        var variables = JSONObject()
-        for (role, token) in specialTokens { variables[role] = .string(token) }
-        variables["messages"] = .array(messages)
-        variables["tools"] = row.tools
-        variables["documents"] = .null
-        variables["add_generation_prompt"] = .bool(addsGenerationPrompt)
-        for member in row.others { variables[member.key] = member.value }
-        return try template.rendering(variables)
-    }
-
-    /// Whether a template marks what the assistant says.
-    static func hasGenerationMarkers(_ source: String) -> Bool {
-        source.contains(/\{%-?\s*generation\s*-?%\}/)
+        try template.rendering(
+            ChatTemplate.variables(
+                messages: messages,
+                tools: row.tools.arrayValue,
+                addsGenerationPrompt: addsGenerationPrompt,
+                specialTokens: specialTokens,
+                arguments: row.others
+            )
+        )
     }
 
     /// The marked form of a template that has no markers; nil for one that no such form is known of.

@@ -28,7 +28,7 @@ struct SFTReading {
         case text(column: Int)
         case messages(column: Int)
         case completion(prompt: Int, completion: Int)
-        case tokens(ids: Int, labels: Int?)
+        case tokens(ids: Int, labels: Int?, masks: [Int])
         case formatted(columns: [Int])
     }
 
@@ -86,7 +86,12 @@ struct SFTReading {
         }
         let lengths = tokens.lengths
         let starts = lengths.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
-        guard tokens.ids.indices.contains(where: tokens.isLabelled) else {
+        var rows =
+            packing?.rows(lengths: lengths, maxLength: maxLength)
+            ?? lengths.indices.map { [starts[$0]..<starts[$0 + 1]] }
+        // What packing cuts off counts no longer.
+        let unlabelled = packing == nil ? 0 : rows.count { !$0.joined().contains(where: tokens.isLabelled) }
+        guard unlabelled < rows.count else {
             throw TrainingError(
                 .invalidOption,
                 table.name,
@@ -94,9 +99,6 @@ struct SFTReading {
                 expected: "a larger max_length, truncation_mode: keep_end, or data with labels"
             )
         }
-        var rows =
-            packing?.rows(lengths: lengths, maxLength: maxLength)
-            ?? lengths.indices.map { [starts[$0]..<starts[$0 + 1]] }
         if let order = permutation(rows.count) { rows = order.map { rows[Int($0)] } }
         var warnings: [String] = []
         if dropped > 0 {
@@ -104,6 +106,17 @@ struct SFTReading {
                 "\(table.name): \(dropped) of \(count) rows have no token that counts in the loss within max_length, "
                     + "\(maxLength), and are left out"
             )
+        }
+        if unlabelled > 0 {
+            warnings.append(
+                "\(table.name): \(unlabelled) of \(rows.count) packed rows have no token that counts in the loss within "
+                    + "max_length, \(maxLength)"
+            )
+        }
+        if case .tokens(_, nil, let masks) = kind, let column = table.column("completion_mask"),
+            !masks.contains(column)
+        {
+            warnings.append("\(table.name): completion_mask has no effect without completion_only_loss: true")
         }
         let places = numbers
         return SFTRows(
@@ -137,7 +150,8 @@ struct SFTReading {
         }
         let kind: Kind
         if let ids = table.column("input_ids") {
-            kind = .tokens(ids: ids, labels: table.column("labels"))
+            let labels = table.column("labels")
+            kind = .tokens(ids: ids, labels: labels, masks: labels == nil ? masks(of: table) : [])
         } else if let prompt = table.column("prompt"), let completion = table.column("completion") {
             kind = .completion(prompt: prompt, completion: completion)
         } else if let messages = table.column("messages") ?? table.column("conversations") {
@@ -164,12 +178,17 @@ struct SFTReading {
             )
         }
         if recipe.countsCompletionsOnly == true {
-            guard case .completion = kind else {
+            switch kind {
+            case .completion: break
+            case .tokens where table.column("labels") != nil || table.column("completion_mask") != nil: break
+            default:
                 throw TrainingError(
                     .invalidOption,
                     "completion_only_loss",
                     found: "is true, but \(table.name) has no column \"completion\"",
-                    expected: "columns \"prompt\" and \"completion\", or completion_only_loss: false"
+                    expected:
+                        "columns \"prompt\" and \"completion\", \"completion_mask\" beside \"input_ids\", or "
+                        + "completion_only_loss: false"
                 )
             }
         }
@@ -184,11 +203,19 @@ struct SFTReading {
         return kind
     }
 
+    /// The columns that say which token ids count, where there are no labels.
+    private func masks(of table: TableView) -> [Int] {
+        let hasCompletions = table.column("prompt") != nil && table.column("completion") != nil
+        let names = ["completion_mask", "assistant_masks"]
+        return names.dropFirst(recipe.countsCompletionsOnly ?? hasCompletions ? 0 : 1).compactMap { table.column($0) }
+    }
+
     private func names(of kind: Kind, _ table: TableView) -> [String] {
         switch kind {
         case .text(let column), .messages(let column): [table.columnNames[column]]
         case .completion(let prompt, let completion): [table.columnNames[prompt], table.columnNames[completion]]
-        case .tokens(let ids, let labels): [ids, labels].compactMap(\.self).map { table.columnNames[$0] }
+        case .tokens(let ids, let labels, let masks):
+            ([ids, labels].compactMap(\.self) + masks).map { table.columnNames[$0] }
         case .formatted: [recipe.textField]
         }
     }
@@ -197,7 +224,8 @@ struct SFTReading {
 
     private func examples(_ rows: [Int], of table: TableView, _ kind: Kind) throws -> [SFTExample] {
         switch kind {
-        case .tokens(let ids, let labels): return try rows.map { try tokens(table, $0, ids, labels) }
+        case .tokens(let ids, let labels, let masks):
+            return try rows.map { try tokens(table, $0, ids, labels, masks) }
         case .text(let column):
             let texts = try rows.map { withEnd(try text(table, $0, column)) }
             return encoded(texts, addSpecialTokens: true).map { SFTExample(ids: $0) }
@@ -333,39 +361,26 @@ struct SFTReading {
         }
         guard !messages.isEmpty else { throw malformed(table, row, column, "has no messages", "at least one") }
         return try messages.map { message in
-            guard var object = message.objectValue else {
+            if let read = ChatTemplate.message(message) { return read }
+            guard let object = message.objectValue else {
                 throw malformed(table, row, column, "has a message that is \(message.text())", "an object")
             }
-            for (old, new) in [("from", "role"), ("value", "content")] {
-                guard let value = object[old] else { continue }
-                object[old] = nil
-                object[new] = value
-            }
-            guard object["role"]?.stringValue != nil else {
-                throw malformed(
-                    table,
-                    row,
-                    column,
-                    "has a message with the keys \(listing(object.keys))",
-                    "\"role\" and \"content\", or \"from\" and \"value\""
-                )
-            }
-            return .object(object)
+            throw malformed(
+                table,
+                row,
+                column,
+                "has a message with the keys \(listing(object.keys))",
+                "\"role\" and \"content\", or \"from\" and \"value\""
+            )
         }
     }
 
     private func variables(_ table: TableView, _ row: Int) throws -> TemplateVariables {
         var variables = TemplateVariables()
         if let column = table.column("tools") {
-            var tools = try table.json(row: row, columns: [column])[0]
-            if let text = tools.stringValue {
-                guard let parsed = try? JSONValue(parsing: text) else {
-                    throw malformed(table, row, column, "is a text that is not JSON", "a list of tools")
-                }
-                tools = parsed
-            }
-            guard tools.isNull || tools.arrayValue != nil else {
-                throw malformed(table, row, column, "is not a list", "a list of tools")
+            let value = try table.json(row: row, columns: [column])[0]
+            guard let tools = ChatTemplate.tools(value) else {
+                throw malformed(table, row, column, "is not a list", "a list of tools, or the JSON text of one")
             }
             variables.tools = tools
         }
@@ -379,12 +394,19 @@ struct SFTReading {
         return variables
     }
 
-    private func tokens(_ table: TableView, _ row: Int, _ ids: Int, _ labels: Int?) throws -> SFTExample {
+    private func tokens(
+        _ table: TableView,
+        _ row: Int,
+        _ ids: Int,
+        _ labels: Int?,
+        _ masks: [Int]
+    ) throws -> SFTExample {
         func numbers(_ column: Int, _ isValid: (Int) -> Bool, _ expected: String) throws -> [Int32] {
             guard case .list(let values) = try table.value(row: row, column: column) else {
                 throw malformed(table, row, column, "is not a list", "token ids")
             }
             return try values.map { value in
+                if case .boolean(let flag) = value, masks.contains(column) { return flag ? 1 : 0 }
                 guard case .integer(let number) = value, isValid(number), let id = Int32(exactly: number) else {
                     throw malformed(table, row, column, "has \(value.pythonText)", expected)
                 }
@@ -393,7 +415,18 @@ struct SFTReading {
         }
         let bound = vocabularySize
         let read = try numbers(ids, { 0 <= $0 && $0 < bound }, "token ids below \(bound)")
-        guard let labels else { return SFTExample(ids: read) }
+        guard let labels else {
+            var example = SFTExample(ids: read)
+            for column in masks {
+                let flags = try numbers(column, { $0 == 0 || $0 == 1 }, "0 or 1")
+                guard flags.count == read.count else {
+                    let expected = "\(read.count), one for each token"
+                    throw malformed(table, row, column, "has \(flags.count) values", expected)
+                }
+                example.labels = zip(example.labels ?? read, flags).map { $1 == 0 ? SFTTokens.ignored : $0 }
+            }
+            return example
+        }
         let own = try numbers(
             labels,
             { $0 == Int(SFTTokens.ignored) || (0 <= $0 && $0 < bound) },

@@ -93,13 +93,22 @@ final class SFTSubject: FineTuningSubject {
             }
             if let end = recipe.endToken { try Self.setEnd(end, of: &tokenizer, &generation) }
             if let path = recipe.templatePath {
-                if path.hasSuffix(".jinja") || path.hasSuffix(".j2") {
+                if Self.isTemplateFile(path) {
                     template = try Self.templateText(path)
                 } else {
                     try clone(try Self.source(path, tokenizerFolder), path)
                 }
             }
             try Self.setPadding(recipe.padToken, of: &tokenizer, &generation)
+        } else if let path = recipe.templatePath, Self.isTemplateFile(path), FilePath.kind(of: path) == .file,
+            try Self.templateText(path) != template
+        {
+            throw TrainingError(
+                .invalidOption,
+                "chat_template_path",
+                found: "is \(path), which has changed since the run began",
+                expected: "the template as it was, or another output_dir"
+            )
         }
         self.notices = notices
         self.model = model
@@ -137,6 +146,9 @@ final class SFTSubject: FineTuningSubject {
         return try LanguageModel.loadForTraining(folder: folder)
     }
 
+    /// Whether a `chat_template_path` names a template, rather than a tokenizer that has one.
+    private static func isTemplateFile(_ path: String) -> Bool { path.hasSuffix(".jinja") || path.hasSuffix(".j2") }
+
     private static func templateText(_ path: String) throws -> String {
         guard FilePath.kind(of: path) == .file else {
             throw TrainingError(
@@ -166,7 +178,7 @@ final class SFTSubject: FineTuningSubject {
 
     /// The template that marks what the assistant says, where only that counts.
     private static func training(_ source: String, _ recipe: SFTRecipe) throws -> String {
-        guard recipe.countsAssistantOnly, !ConversationRenderer.hasGenerationMarkers(source) else { return source }
+        guard recipe.countsAssistantOnly, try !ChatTemplate(source).marksGeneration else { return source }
         guard let training = ConversationRenderer.trainingTemplate(for: source) else {
             throw TrainingError(
                 .unsupported,
@@ -224,9 +236,13 @@ final class SFTSubject: FineTuningSubject {
     var identity: [String: String] {
         [
             "max_length": "\(maxTokens)", "loss_type": recipe.loss.rawValue,
-            "packing": recipe.packing?.rawValue ?? "false", "truncation_mode": recipe.truncation.rawValue,
+            "packing": recipe.packing?.rawValue ?? "false",
+            "eval_packing": recipe.evaluationPacking?.rawValue ?? "false",
+            "truncation_mode": recipe.truncation.rawValue,
             "completion_only_loss": recipe.countsCompletionsOnly.map(String.init) ?? "auto",
             "assistant_only_loss": "\(recipe.countsAssistantOnly)", "shuffle_dataset": "\(recipe.shuffles)",
+            "chat_template_path": recipe.templatePath ?? "auto", "formatting_func": recipe.formatting ?? "none",
+            "eos_token": recipe.endToken ?? "auto", "pad_token": recipe.padToken ?? "auto",
             "vocab_size": "\(model.trunk.configuration.vocabularySize)",
         ]
     }

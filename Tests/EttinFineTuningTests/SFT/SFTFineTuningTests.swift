@@ -82,14 +82,14 @@ struct SFTFineTuningTests {
             [
                 [
                     "conversations": [
-                        ["from": "human", "value": "hi"], ["from": "gpt", "value": "bread"],
+                        ["from": "human", "value": "hi"], ["from": "gpt", "value": "bread", "thinking": "rain"],
                     ], "tools": "[{\"name\": \"f\"}]", "chat_template_kwargs": ["mark": "sun"],
                 ]
             ],
             to: "one.jsonl"
         )
         try """
-        {% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{{ tools[0].name }}{{ mark }}{{ eos_token }}
+        {% for m in messages %}{{ m.role }}:{{ m.reasoning_content }}{{ m.content }};{% endfor %}{{ tools[0].name }}{{ mark }}{{ eos_token }}
         """.write(toFile: chat.folder.file("own.jinja"), atomically: true, encoding: .utf8)
         let recipe = try chat.recipe(
             "run",
@@ -97,7 +97,7 @@ struct SFTFineTuningTests {
             "chat_template_path=\(chat.folder.file("own.jinja"))"
         )
         let (rows, subject) = try chat.rows(recipe, of: "one.jsonl")
-        #expect(subject.tokenizer.decode(ids(rows), skipSpecialTokens: false) == "human:hi;gpt:bread;fsun[SEP]")
+        #expect(subject.tokenizer.decode(ids(rows), skipSpecialTokens: false) == "human:hi;gpt:rainbread;fsun[SEP]")
     }
 
     @Test("Token ids and their labels are taken as they are")
@@ -116,6 +116,45 @@ struct SFTFineTuningTests {
         let batch = try subject.prepared([0], of: rows, step: 0)
         #expect(batch.columns[0].map(\.tokenIDs) == [[5, 6, 7, 8]])
         #expect(batch.targets == [[6, 9, 8, -100]])
+    }
+
+    @Test("Masks say which token ids count where there are no labels")
+    func masks() throws {
+        let chat = try TinyChat()
+        try chat.write(
+            [["input_ids": [5, 6, 7], "assistant_masks": [0, 1, 1], "completion_mask": [true, true, false]]],
+            to: "ids.jsonl"
+        )
+        let recipe = try chat.recipe("run", "train_dataset=\(chat.folder.file("ids.jsonl"))", "chat_template_path=null")
+        let (rows, _) = try chat.rows(recipe, of: "ids.jsonl")
+        #expect(labels(rows) == [-100, 6, 7])
+        #expect(rows.warnings.contains { $0.contains("completion_mask has no effect") })
+        var completions = recipe
+        completions.countsCompletionsOnly = true
+        let (both, _) = try chat.rows(completions, of: "ids.jsonl")
+        #expect(labels(both) == [-100, 6, -100] && both.warnings.isEmpty)
+    }
+
+    @Test("Rows whose labels packing cuts off are told")
+    func packedWithoutLabels() throws {
+        let chat = try TinyChat()
+        let name = "ids.jsonl"
+        try chat.write(
+            [
+                ["input_ids": [5, 6, 7, 8], "labels": [-100, -100, -100, 8]],
+                ["input_ids": [5, 6, 7], "labels": [-100, 6, 7]],
+            ],
+            to: name
+        )
+        let recipe = try chat.recipe(
+            "run",
+            "train_dataset=\(chat.folder.file(name))",
+            "chat_template_path=null",
+            "packing=true",
+            "max_length=3"
+        )
+        let (rows, _) = try chat.rows(recipe, of: name)
+        #expect(rows.rowCount == 2 && rows.warnings.contains { $0.contains("1 of 2 packed rows") })
     }
 
     @Test("A template makes the text of the columns of a row")
@@ -212,6 +251,21 @@ struct SFTFineTuningTests {
         #expect(tokens[0] == tokens[1] && tokens[0]?.isEmpty == false)
     }
 
+    @Test(
+        "A run is not resumed with another template or formatting",
+        arguments: ["chat_template_path=qwen3", "formatting_func=x", "eos_token='[CLS]'", "eval_packing=true"]
+    )
+    func resumingOthers(change: String) throws {
+        let chat = try TinyChat()
+        let values = ["autoresume=true", "max_length=32"]
+        try chat.train(chat.recipe("run", overriding: values), steps: 2)
+        let error = #expect(throws: (any Error).self) {
+            _ = try chat.train(chat.recipe("run", overriding: values + [change]))
+        }
+        let key = String(change.prefix { $0 != "=" })
+        #expect("\(try #require(error))".contains(key), "\(error.map { "\($0)" } ?? "")")
+    }
+
     @Test("TRL's defaults hold where a recipe says nothing, and names of data sets are taken apart")
     func defaults() throws {
         let recipe = try SFTRecipe(values: [
@@ -241,6 +295,12 @@ struct SFTFineTuningTests {
             ([["input_ids": [1, 2], "labels": [1]]], [], "has 1 labels"),
             ([["input_ids": [1, 2], "labels": [-100, -100]]], [], "no row with a token that counts"),
             ([["prompt": "a b c d", "completion": "e"]], ["max_length=2"], "no row with a token that counts"),
+            (
+                [["prompt": "a b c d", "completion": "e"]], ["max_length=2", "packing=true"],
+                "no row with a token that counts"
+            ),
+            ([["input_ids": [1, 2], "assistant_masks": [1]]], [], "has 1 values"),
+            ([["input_ids": [1, 2], "assistant_masks": [1, 2]]], [], "has 2; expected 0 or 1"),
             ([["text": "a"]], ["assistant_only_loss=true"], "has no conversations"),
             ([["text": "a"]], ["completion_only_loss=true"], "has no column \"completion\""),
             ([["messages": [["role": "user", "content": "a"]]]], ["assistant_only_loss=true"], "marks no answers"),
