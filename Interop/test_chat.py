@@ -77,6 +77,16 @@ def test_terminal(folder, tmp_path):
         (["chat", MODEL], "hi\n", "pass --chat-template chatml, qwen3 or a file"),
         (["generate", MODEL, "--messages", "-", "--chat-template", "chatml"], '{"messages": []}', "has no messages"),
         (["generate", MODEL, "--messages", "-", "--chat-template", "chatml"], '[{"content": "x"}]', 'message 1 has no "role"'),
+        (
+            ["generate", MODEL, "--messages", "-", "--chat-template", "chatml"],
+            '[{"role": "user", "content": "x"}]\n{"conversations": [{"from": "user", "value": "x"}], "chat_template_kwargs": 3}',
+            'standard input, line 2: "chat_template_kwargs" is a JSON number',
+        ),
+        (
+            ["generate", MODEL, "--messages", "-", "--chat-template", "qwen3"],
+            '[{"role": "user", "content": "x"}]\n{"messages": [{"role": "user", "content": "x"}], "tools": "no JSON"}',
+            'standard input, line 2: "tools" is a JSON string',
+        ),
         (["generate", MODEL, "--messages", "-", "--chat-template", "absent.jinja"], "[]", "absent.jinja"),
         (["chat", MODEL, "--chat-template", "chatml", "--template-arg", "x"], "hi\n", "expected key=JSON"),
         (["chat", MODEL, "--chat-template", "chatml"], "", "contains no text"),

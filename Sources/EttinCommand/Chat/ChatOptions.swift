@@ -85,17 +85,28 @@ struct ChatFormat {
     let specialTokens: JSONObject
     let arguments: JSONObject
 
-    /// A conversation as the model reads it, up to where it is to answer.
+    /// A conversation as the model reads it, up to where it is to answer; options override what its line says.
     func text(of conversation: Conversation) throws -> String {
-        try template.render(
-            ChatTemplate.variables(
-                messages: conversation.messages,
-                tools: conversation.tools,
-                addsGenerationPrompt: true,
-                specialTokens: specialTokens,
-                arguments: arguments
+        var arguments = conversation.arguments
+        for member in self.arguments { arguments[member.key] = member.value }
+        do {
+            return try template.render(
+                ChatTemplate.variables(
+                    messages: conversation.messages,
+                    tools: conversation.tools,
+                    addsGenerationPrompt: true,
+                    specialTokens: specialTokens,
+                    arguments: arguments
+                )
             )
-        )
+        } catch let error as TemplateError {
+            guard let place = conversation.place else { throw error }
+            throw InvalidRecord(
+                place: place,
+                found: "cannot be rendered: \(error)",
+                expected: "a conversation that the chat template takes"
+            )
+        }
     }
 
     /// Options that end an answer where the template ends a message, too.

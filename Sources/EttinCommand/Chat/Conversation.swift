@@ -1,4 +1,5 @@
 import EttinJSON
+import EttinTemplates
 import EttinTokenizer
 
 /// Messages that a template renders.
@@ -6,6 +7,10 @@ struct Conversation {
     var messages: [JSONValue]
     /// Descriptions of tools.
     var tools: [JSONValue]?
+    /// Variables of the template; `chat_template_kwargs`.
+    private(set) var arguments = JSONObject()
+    /// Where it was read, for messages; nil for one that is typed.
+    private(set) var place: String?
 
     private static let shape = "{\"messages\": [{\"role\": …, \"content\": …}, …]} or the list alone"
 
@@ -24,23 +29,32 @@ struct Conversation {
         } catch let problem {
             throw error("is not JSON: column \(problem.column): \(problem.reason)", Self.shape)
         }
-        guard let list = value.arrayValue ?? value["messages"]?.arrayValue else {
+        guard let list = value.arrayValue ?? (value["messages"] ?? value["conversations"])?.arrayValue else {
             throw error(
                 value.objectValue == nil ? "is a JSON \(value.kind.rawValue)" : "has no list \"messages\"",
                 Self.shape
             )
         }
         guard !list.isEmpty else { throw error("has no messages", "at least one message") }
-        for (index, message) in list.enumerated() where message["role"]?.stringValue == nil {
-            throw error("message \(index + 1) has no \"role\"", "an object with \"role\" and \"content\"")
-        }
-        if let tools = value["tools"], !tools.isNull {
-            guard let tools = tools.arrayValue else {
-                throw error("\"tools\" is a JSON \(tools.kind.rawValue)", "a list")
+        messages = try list.enumerated().map { index, message in
+            guard let message = ChatTemplate.message(message) else {
+                throw error("message \(index + 1) has no \"role\"", "an object with \"role\" and \"content\"")
             }
-            self.tools = tools
+            return message
         }
-        messages = list
+        if let value = value["tools"] {
+            guard let tools = ChatTemplate.tools(value) else {
+                throw error("\"tools\" is a JSON \(value.kind.rawValue)", "a list, or the JSON text of one")
+            }
+            self.tools = tools.arrayValue
+        }
+        if let value = value["chat_template_kwargs"], !value.isNull {
+            guard let object = value.objectValue else {
+                throw error("\"chat_template_kwargs\" is a JSON \(value.kind.rawValue)", "an object")
+            }
+            arguments = object
+        }
+        self.place = place
     }
 
     /// Reads the conversations of a file, one per line.
