@@ -35,7 +35,7 @@ enum ModelDownload {
 
     /// Opens an adapter with its base, which is downloaded where it is no folder; other folders are what they are.
     private static func opened(_ folder: String, _ hub: HubClient) async throws -> String {
-        guard AdapterFolder.isAdapter(folder) else { return folder }
+        guard AdapterFolder.isAdapter(folder) else { return try AdapterFolder.opened(folder) }
         let configuration = try LoRAConfiguration(folder: folder)
         do {
             return try AdapterFolder.opened(folder)

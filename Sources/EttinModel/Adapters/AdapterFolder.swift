@@ -82,7 +82,10 @@ package enum AdapterFolder {
         isMerged: Bool = true,
         resolver: Resolver = { _, _ in nil }
     ) throws -> String {
-        guard isAdapter(folder) else { return folder }
+        guard isAdapter(folder) else {
+            try requireOneModel(folder)
+            return folder
+        }
         let configuration = try LoRAConfiguration(folder: folder)
         let weights = try weights(of: folder)
         let base = try base ?? self.base(of: folder, configuration, resolver)
@@ -104,10 +107,33 @@ package enum AdapterFolder {
         }
     }
 
+    /// Refuses a model's weights beside an adapter: transformers takes the adapter, and readers of weights would not.
+    private static func requireOneModel(_ folder: String) throws {
+        let files = [LoRAConfiguration.file, AttachedLoRA.weightsFile]
+        guard !isOpened(folder), files.allSatisfy({ FilePath.exists(FilePath.joined(folder, $0)) }) else { return }
+        throw CheckpointError(
+            .unsupported,
+            file: folder,
+            found: "holds an adapter (\(files.joined(separator: ", "))) beside the weights of a model",
+            expected: "one of them in a folder of its own"
+        )
+    }
+
+    /// Refuses a folder with a model's weights, which readers would take in place of an adapter.
+    static func requireNoWeights(_ folder: String) throws {
+        guard hasWeights(folder) else { return }
+        throw CheckpointError(
+            .unsupported,
+            file: folder,
+            found: "holds the weights of a model, beside which an adapter would be saved",
+            expected: "a folder without weights"
+        )
+    }
+
     /// Opens the tensors of an adapter.
     ///
     /// - Throws: `CheckpointError` when there are none.
-    static func weights(of folder: String) throws -> TensorStore {
+    package static func weights(of folder: String) throws -> TensorStore {
         for name in [AttachedLoRA.weightsFile, "adapter_model.bin"] {
             let path = FilePath.joined(folder, name)
             if FilePath.exists(path) { return try TensorStore.open(file: path) }
@@ -178,7 +204,7 @@ package enum AdapterFolder {
     /// settings of the base alone.
     private static func link(_ folder: String, _ base: String, into opened: String) throws {
         let own = try FilePath.names(inFolder: folder)
-        let describesItself = [FeatureModules.file, configurationFile, "config.json"].contains { own.contains($0) }
+        let describesItself = try describesItself(folder, own, base)
         let hasTokenizer = own.contains("tokenizer.json") || own.contains("tokenizer_config.json")
         for name in try FilePath.names(inFolder: base) where !own.contains(name) && !name.hasPrefix(".") {
             let isTokenizer = tokenizerFiles.contains(name)
@@ -192,6 +218,23 @@ package enum AdapterFolder {
             let link = name == configurationFile ? "config.json" : name
             try FilePath.replaceLink(FilePath.joined(opened, link), to: absolute(FilePath.joined(folder, name)))
         }
+    }
+
+    /// Whether an adapter says all that the base's folder says of its model.
+    ///
+    /// A configuration alone says nothing of the modules around a transformer; one of another architecture makes
+    /// another model of it.
+    private static func describesItself(_ folder: String, _ own: [String], _ base: String) throws -> Bool {
+        if own.contains(FeatureModules.file) { return true }
+        guard let name = [configurationFile, "config.json"].first(where: { own.contains($0) }) else {
+            return false
+        }
+        guard FilePath.exists(FilePath.joined(base, FeatureModules.file)) else { return true }
+        func architectures(_ path: String) throws -> JSONValue? {
+            try JSONFile.object(path: path, name: path, sizeLimit: JSONFile.settingsSizeLimit)["architectures"]
+        }
+        let described = try architectures(FilePath.joined(folder, name))
+        return try described != architectures(FilePath.joined(base, "config.json"))
     }
 
     /// Writes what the folder is, and the base's configuration with what the adapter changes of it.
@@ -210,14 +253,18 @@ package enum AdapterFolder {
         guard !own else { return }
         var object = try JSONFile.object(path: path, name: path, sizeLimit: JSONFile.settingsSizeLimit)
         let before = object
-        change(&object, configuration, weights)
+        try change(&object, configuration, weights)
         guard object != before else { return }
         try FilePath.remove(path)
         try JSONFile.write(.object(object), toFolder: folder, name: "config.json")
     }
 
     /// PEFT stores no configuration: what differs from the base follows from the tensors and the task.
-    private static func change(_ object: inout JSONObject, _ configuration: LoRAConfiguration, _ weights: TensorStore) {
+    private static func change(
+        _ object: inout JSONObject,
+        _ configuration: LoRAConfiguration,
+        _ weights: TensorStore
+    ) throws {
         func rows(_ ending: String) -> Int? {
             weights.names.first { $0.hasSuffix(ending) }.flatMap { weights.descriptor($0)?.shape.first }
         }
@@ -232,6 +279,16 @@ package enum AdapterFolder {
             default: nil
             }
         if let architecture { object["architectures"] = .array([.string(architecture)]) }
+        // A tensor of no columns may have any number of rows.
+        guard (1...ConfigurationLimits.labels).contains(count) else {
+            throw CheckpointError(
+                .malformed,
+                file: AttachedLoRA.weightsFile,
+                item: "classifier.weight",
+                found: "has \(count) rows",
+                expected: "1 to \(ConfigurationLimits.labels) labels"
+            )
+        }
         let labels = object["id2label"]?.objectValue?.count ?? 2
         guard labels != count else { return }
         let names = (0..<count).map { "LABEL_\($0)" }

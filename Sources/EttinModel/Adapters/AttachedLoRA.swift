@@ -53,6 +53,9 @@ public final class AttachedLoRA {
         place: String
     ) throws {
         precondition(model.adapterKeys.isEmpty, "AttachedLoRA: the model has adapters")
+        var configuration = configuration
+        // Without it, PEFT finds no layers by number where nothing is in front of their list, as in a trunk alone.
+        if configuration.layers != nil, configuration.layersPattern.isEmpty { configuration.layersPattern = ["layers"] }
         let found = try LoRATargets(configuration, of: model, place: place)
         self.configuration = configuration
         savedKeys = found.savedKeys
@@ -70,6 +73,7 @@ public final class AttachedLoRA {
                 generator: Philox(seed: seed, stream: WeightStream.of(target.module.name + ".lora_A"))
             )
             configuration.initialization.draw(adapter, seed: seed, name: target.module.name)
+            if layer.weight.device != .cpu { adapter.convert(on: layer.weight.device) }
             if configuration.usesDecomposition {
                 let weight = layer.weight.detached()
                 adapter.decompose(weight.narrowed(along: 0, from: rows.lowerBound, count: rows.count).to(.float32))
@@ -150,7 +154,10 @@ public final class AttachedLoRA {
     public func load(folder: String, into model: some PretrainedModel) throws {
         let file = FilePath.joined(folder, Self.weightsFile)
         let store = try TensorStore.open(file: file)
-        storesEmbeddings = storesEmbeddings || store.names.contains { $0.hasSuffix(Self.embeddingKey) }
+        // An embedding that is trained whole is stored in any case, and an untied output matrix need not be.
+        let savesEmbedding = savedKeys.contains { $0.hasSuffix(Self.embeddingKey) }
+        let ending = savesEmbedding ? "decoder.weight" : Self.embeddingKey
+        storesEmbeddings = storesEmbeddings || store.names.contains { $0.hasSuffix(ending) }
         let own = state(of: model)
         let given = [String: Tensor](try store.stateDictionary().map { ($0.key, $0.tensor) }, uniquingKeysWith: { $1 })
         let unknown = Set(given.keys).subtracting(own.map(\.key)).sorted()

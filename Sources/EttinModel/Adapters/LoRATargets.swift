@@ -25,8 +25,9 @@ struct LoRATargets {
     init(_ configuration: LoRAConfiguration, of model: some PretrainedModel, place: String) throws {
         let modules = NamedModules(model)
         savedKeys = try Self.savedKeys(configuration, model, modules, place)
+        try Self.checkLayers(configuration, place)
         let isTarget = try Self.selection(configuration, modules, place)
-        let isExcluded = try Self.exclusion(configuration, place)
+        let isExcluded = try Self.exclusion(configuration, modules, place)
         let ranks = try PatternValues(configuration.rankPattern, key: "rank_pattern", file: place)
         let alphas = try PatternValues(configuration.alphaPattern, key: "alpha_pattern", file: place)
         let saved = savedKeys
@@ -99,13 +100,51 @@ struct LoRATargets {
         return { name in expressions.contains { $0.contains { $0.matches(name) } } }
     }
 
-    private static func exclusion(_ configuration: LoRAConfiguration, _ place: String) throws -> (String) -> Bool {
+    /// Refuses keys of layers where PEFT refuses them: an expression has the layers in it.
+    private static func checkLayers(_ configuration: LoRAConfiguration, _ place: String) throws {
+        func refusal(_ key: String, _ found: String, _ expected: String) -> CheckpointError {
+            CheckpointError(.unsupported, file: place, item: key, found: found, expected: expected)
+        }
+        guard configuration.layers != nil else {
+            guard !configuration.layersPattern.isEmpty else { return }
+            throw refusal("layers_pattern", "is set without layers_to_transform", "both, or neither")
+        }
+        if case .names? = configuration.targets { return }
+        throw refusal(
+            "layers_to_transform",
+            "is set beside target_modules that are not a list of names",
+            "a list of names, or an expression that says which layers"
+        )
+    }
+
+    /// Whether a module gets no adapter although it is a target.
+    private static func exclusion(
+        _ configuration: LoRAConfiguration,
+        _ modules: NamedModules,
+        _ place: String
+    ) throws -> (String) -> Bool {
+        func require(_ text: String, _ isMet: (String) -> Bool) throws {
+            guard !modules.entries.contains(where: { isMet($0.name) }) else { return }
+            throw CheckpointError(
+                .unsupported,
+                file: place,
+                item: "exclude_modules",
+                found: "has \(quoted(text, limit: 80)), which meets no module of the model",
+                expected: "a list of names such as \(listing(modules.layerNames)), or an expression for whole names"
+            )
+        }
         switch configuration.excluded {
         case nil: return { _ in false }
-        case .allLinear: return { $0 == ModuleSelection.allLinearName }
-        case .names(let names): return { module in names.contains { ModuleSelection.matches(module, $0) } }
+        case .allLinear:
+            try require(ModuleSelection.allLinearName) { $0 == ModuleSelection.allLinearName }
+            return { _ in false }
+        case .names(let names):
+            for name in names { try require(name) { ModuleSelection.matches($0, name) } }
+            return { module in names.contains { ModuleSelection.matches(module, $0) } }
         case .expression(let pattern):
-            return try ModuleExpression(pattern, key: "exclude_modules", file: place).matches
+            let expression = try ModuleExpression(pattern, key: "exclude_modules", file: place)
+            try require(pattern, expression.matches)
+            return expression.matches
         }
     }
 

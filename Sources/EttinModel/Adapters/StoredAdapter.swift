@@ -56,6 +56,7 @@ package struct StoredAdapter {
             numbers[module] = number
             products[number].product[keyPath: part] = tensor
         }
+        try requireComplete(Set(products.map(\.module)), in: stored)
         keepOutput(of: stored, in: &result, places)
         let hasOwnHead = places["classifier.weight"] == nil && result.contains { $0.key == "classifier.weight" }
         if isMerged { try merge(products, into: &result, places) }
@@ -131,6 +132,32 @@ package struct StoredAdapter {
         return try output.shape != embedding.shape || !output.isEqual(to: embedding)
     }
 
+    /// Refuses an adapter without matrices of layers, or modules stored whole, that its configuration names and the base
+    /// has: what a file lacks would pass for what was not trained.
+    private func requireComplete(_ given: Set<String>, in stored: StateDictionary) throws {
+        guard !state.isEmpty else { throw problem("has no tensors", "those of an adapter") }
+        func has(_ key: String, _ module: String) -> Bool { ("." + key).contains("." + module + ".") }
+        for name in configuration.modulesToSave where stored.contains(where: { has($0.key, name) }) {
+            guard state.contains(where: { has($0.key, name) }) else {
+                throw problem("lacks the module \(quoted(name, limit: 80))", "it, as \"modules_to_save\" says")
+            }
+        }
+        // Layers that are named one by one or left out are not counted.
+        guard case .names(let names)? = configuration.targets, configuration.layers == nil,
+            configuration.excluded == nil
+        else { return }
+        let prefix = "model."
+        let known = Set(given.map { $0.hasPrefix(prefix) ? String($0.dropFirst(prefix.count)) : $0 })
+        for (key, tensor) in stored where key.hasSuffix(".weight") && tensor.rank == 2 {
+            let path = key.hasPrefix(prefix) ? key.dropFirst(prefix.count) : key[...]
+            let module = String(path.dropLast(".weight".count))
+            guard module.hasPrefix("layers."), !known.contains(module) else { continue }
+            guard names.contains(where: { ModuleSelection.matches(prefix + module, $0) }) else { continue }
+            guard !configuration.modulesToSave.contains(where: { has(prefix + module + ".", $0) }) else { continue }
+            throw problem("lacks the matrices of \(quoted(module))", "them, as \"target_modules\" says")
+        }
+    }
+
     // MARK: Names
 
     private func moduleName(_ key: String) throws -> String {
@@ -177,7 +204,9 @@ package struct StoredAdapter {
         let isHead = ["head.", "lm_head.", "decoder.", "classifier."].contains { name.hasPrefix($0) }
         guard let place = place(name, places) else {
             guard isHead else { throw misfit("has \(quoted(name))", "has no such tensor") }
-            return state.append((name, tensor))
+            // A model has one dtype; that of a base in half precision is not the adapter's.
+            let trunk = state.first { $0.key.hasSuffix(AttachedLoRA.embeddingKey) }?.tensor.dtype
+            return state.append((name, tensor.to(dtype ?? trunk ?? tensor.dtype)))
         }
         let old = state[place].tensor
         let isResizable = isHead || name.hasSuffix(AttachedLoRA.embeddingKey)

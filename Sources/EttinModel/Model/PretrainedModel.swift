@@ -199,6 +199,7 @@ extension PretrainedModel {
     ) throws {
         try requireOwnWeights(of: trunk, toSave: folder)
         if let lora = trunk.lora, hasUnmergedAdapters {
+            try AdapterFolder.requireNoWeights(folder)
             try lora.save(self, toFolder: folder)
         } else {
             let tensors = checkpointState.map { TensorToWrite(name: $0.key, tensor: $0.tensor) }

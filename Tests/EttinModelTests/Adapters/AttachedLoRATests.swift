@@ -1,4 +1,5 @@
 import EttinFiles
+import EttinJSON
 import TestSupport
 import Testing
 import Torch
@@ -128,6 +129,96 @@ import Torch
         let loaded = try LanguageModel.load(folder: AdapterFolder.opened(adapter))
         #expect(loaded.configuration.vocabularySize == size && loaded.configuration.tiesWordEmbeddings)
         #expect(try KVCacheTests.largestDifference(loaded(Self.batch), withoutGradients { model(Self.batch) }) < 1e-5)
+    }
+
+    @Test func aBaseInHalfPrecisionStaysTiedAndOfOneType() throws {
+        let folder = try TemporaryFolder()
+        let (base, adapter) = (folder.file("base"), folder.file("adapter"))
+        for path in [base, adapter] { try FilePath.makeFolder(path) }
+        let half = LanguageModelLossTests.model(.decoder)
+        withoutGradients { half.convert(to: .bfloat16) }
+        try half.save(folder: base)
+        let model = try LanguageModel.loadForTraining(folder: base)
+        model.resizeTokenEmbeddings(model.configuration.vocabularySize + 8, seed: 2)
+        var configuration = LoRAConfiguration(targets: .names(["q_proj"]))
+        configuration.baseModel = base
+        try AttachedLoRA(configuration, to: model, seed: 4).save(model, toFolder: adapter)
+        let loaded = try LanguageModel.load(folder: AdapterFolder.opened(adapter))
+        #expect(loaded.configuration.tiesWordEmbeddings)
+        #expect(loaded.parameters.allSatisfy { $0.tensor.dtype == .bfloat16 })
+    }
+
+    @Test func anUntiedEmbeddingIsSavedWithoutTheOutputMatrix() throws {
+        let folder = try TemporaryFolder()
+        let test = Case(tied: false, description: "") { $0.modulesToSave = ["tok_embeddings"] }
+        let (model, lora) = try Self.trained(test, in: folder)
+        let output = withoutGradients { model(Self.batch) }
+        let adapter = folder.file("adapter")
+        try FilePath.makeFolder(adapter)
+        try model.save(folder: adapter)
+        let resumed = try LanguageModel.loadForTraining(folder: AdapterFolder.opened(adapter, isMerged: false))
+        let again = try AttachedLoRA(lora.configuration, to: resumed, seed: 99)
+        try again.load(folder: adapter, into: resumed)
+        #expect(try withoutGradients { resumed(Self.batch) }.isEqual(to: output))
+    }
+
+    @Test(
+        "An adapter that lacks what its configuration names is refused",
+        arguments: [
+            ("layers.1.mlp.Wi.", "lacks the matrices of \"layers.1.mlp.Wi\""), ("final_norm", "lacks the module"),
+        ]
+    )
+    func anIncompleteAdapterIsRefused(dropped: String, text: String) throws {
+        let folder = try TemporaryFolder()
+        let (model, _) = try Self.trained(Case(description: "") { $0.modulesToSave = ["final_norm"] }, in: folder)
+        let adapter = folder.file("adapter")
+        try FilePath.makeFolder(adapter)
+        try model.save(folder: adapter)
+        let file = adapter + "/adapter_model.safetensors"
+        let state = try TensorStore.open(file: file).stateDictionary().filter { !$0.key.contains(dropped) }
+        let kept = state.map { TensorToWrite(name: $0.key, tensor: $0.tensor.copy()) }
+        try SafetensorsWriter.write(kept, to: file, metadata: SafetensorsWriter.defaultMetadata)
+        #expect {
+            try LanguageModel.load(folder: AdapterFolder.opened(adapter))
+        } throws: {
+            "\($0)".contains(text)
+        }
+    }
+
+    @Test func anAdapterIsNeitherSavedNorReadBesideWeights() throws {
+        let folder = try TemporaryFolder()
+        let (model, lora) = try Self.trained(Case(description: ""), in: folder)
+        let base = folder.file("base")
+        #expect {
+            try model.save(folder: base)
+        } throws: {
+            "\($0)".contains("holds the weights of a model")
+        }
+        try lora.save(model, toFolder: base)
+        #expect {
+            try AdapterFolder.opened(base)
+        } throws: {
+            "\($0)".contains("beside the weights of a model")
+        }
+    }
+
+    @Test func aClassifierOfTooManyLabelsIsRefused() throws {
+        let folder = try TemporaryFolder()
+        let (_, lora) = try Self.trained(Case(description: ""), in: folder)
+        let adapter = folder.file("adapter")
+        try FilePath.makeFolder(adapter)
+        try JSONFile.write(.object(lora.configuration.json), toFolder: adapter, name: LoRAConfiguration.file)
+        let tensor = TensorToWrite(name: "base_model.model.classifier.weight", tensor: .zeros([2_000_000, 0]))
+        try SafetensorsWriter.write(
+            [tensor],
+            to: adapter + "/adapter_model.safetensors",
+            metadata: SafetensorsWriter.defaultMetadata
+        )
+        #expect {
+            try AdapterFolder.opened(adapter)
+        } throws: {
+            "\($0)".contains("has 2000000 rows")
+        }
     }
 
     @Test func anAdapterOfAnotherBaseIsRefusedNamingBoth() throws {

@@ -88,6 +88,24 @@ import Torch
         #expect(target("1.mlp.Wi")?.scale == 0.8 && target("0.mlp.Wo")?.scale == 1)
     }
 
+    @Test("Layers beside an expression, and exclusions that meet nothing, are refused by name")
+    func layersAndExclusionsWithoutAnEffect() throws {
+        let model = LanguageModelLossTests.model(.encoder)
+        func refused(_ text: String, _ targets: ModuleSelection, _ change: @escaping (inout LoRAConfiguration) -> Void)
+        {
+            #expect {
+                try Self.names(targets, model, change)
+            } throws: {
+                "\($0)".contains(text)
+            }
+        }
+        refused("layers_to_transform", .allLinear) { $0.layers = [0] }
+        refused("layers_to_transform", .expression(".*Wo")) { $0.layers = [0] }
+        refused("layers_pattern", .names(["Wo"])) { $0.layersPattern = ["layers"] }
+        refused("exclude_modules", .names(["Wo"])) { $0.excluded = .expression("Wo") }
+        refused("\"q_proj\", which meets no module", .names(["Wo"])) { $0.excluded = .names(["mlp.Wo", "q_proj"]) }
+    }
+
     @Test func modulesThatAreSavedGetNoAdapter() throws {
         let model = LanguageModelLossTests.model(.decoder)
         var configuration = LoRAConfiguration(targets: .allLinear)
