@@ -1,6 +1,7 @@
 import EttinFiles
 import EttinJSON
 public import EttinModel
+import EttinTraining
 import Torch
 
 /// Makes a model of an adapter and the model that it changes, whatever it gives.
@@ -18,6 +19,14 @@ public struct AdapterMerge {
     /// The configuration of the adapter.
     public let configuration: LoRAConfiguration
     private let opened: String
+    /// The base where it is not the one that the adapter names.
+    private let otherBase: String?
+
+    /// What a checkpoint has for resuming its run, here and in transformers.
+    private static let trainingFiles = [
+        OptimizerFile.name, TrainerState.fileName, TrainerState.strategiesFileName, JSONLinesLogger.fileName,
+        "run.json", "training_args.bin", "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth",
+    ]
 
     /// Reads an adapter and finds its base.
     ///
@@ -47,6 +56,7 @@ public struct AdapterMerge {
         }
         self.folder = folder
         configuration = try LoRAConfiguration(folder: folder)
+        otherBase = base
         opened = try AdapterFolder.opened(folder, base: base, resolver: resolver)
     }
 
@@ -61,8 +71,10 @@ public struct AdapterMerge {
         let target = try CheckpointError.translating { try AtomicFolder(path: output) }
         let store = try TensorStore.open(folder: opened)
         try store.requireFiniteValues(folder: opened)
+        try AdapterFolder.weights(of: folder).requireFiniteValues(folder: folder)
         let parameters = try withRecovery { try writeWeights(of: store, toFolder: target.temporaryPath) }
-        let skipped = Set(TensorStore.Form.allCases.map(\.rawValue) + store.files + ["README.md", "config.json"])
+        let others = ["README.md", "config.json"] + Self.trainingFiles
+        let skipped = Set(TensorStore.Form.allCases.map(\.rawValue) + store.files + others)
         try CheckpointError.translating {
             try copy(opened, to: target.temporaryPath) { !skipped.contains($0) && !$0.hasPrefix("adapter_") }
         }
@@ -107,7 +119,10 @@ public struct AdapterMerge {
     private func card(named name: String, parameters: Int) throws -> ModelCard {
         var card = ModelCard(title: name)
         let base = configuration.baseModel.flatMap { $0.split(separator: "/").count == 2 ? $0 : nil }
-        card.baseModel = base.flatMap { $0.hasPrefix("/") || $0.hasPrefix(".") ? nil : $0 }
+        let isPath = base.map { name in
+            ["/", ".", "~"].contains { name.hasPrefix($0) } || FilePath.kind(of: name) != .absent
+        }
+        if otherBase == nil, isPath == false { card.baseModel = base }
         card.summary =
             "A model of \(parameters) parameters: a base with a LoRA adapter of rank \(configuration.rank) merged into its "
             + "weights."

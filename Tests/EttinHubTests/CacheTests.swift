@@ -107,6 +107,9 @@ struct CacheTests {
         #expect(sharded.weights == .sharded(index: "model.safetensors.index.json"))
         #expect(ModelFiles(available: ["pytorch_model.bin"]).weights == .single("pytorch_model.bin"))
         #expect(ModelFiles(available: ["tf_model.h5"]).weights == nil)
+        let adapter = ["adapter_config.json", "adapter_model.bin"]
+        #expect(ModelFiles(available: adapter).companions == adapter)
+        #expect(ModelFiles(available: adapter + ["adapter_model.safetensors"]).companions.count == 2)
         // A Router has everything in folders of its routes.
         let routed = [
             "config_sentence_transformers.json", "document_0_Transformer/config.json",

@@ -51,7 +51,7 @@ struct Merge: ParsableCommand {
         guard json.isOn else { return }
         try StandardOutput.write(
             document: [
-                "folder": .string(output), "base": merge.configuration.baseModel.map { .string($0) } ?? .null,
+                "folder": .string(output), "base": (base ?? merge.configuration.baseModel).map { .string($0) } ?? .null,
                 "parameters": JSONValue(parameters),
             ]
         )

@@ -33,6 +33,7 @@ struct ModelFiles: Sendable, Hashable {
         weights = form.map { $0.isIndex ? .sharded(index: $0.name) : .single($0.name) }
         companions = available.filter { path in
             Self.companionNames.contains(path) || Self.isModulePart(path, available: names)
+                || path == "adapter_model.bin" && !names.contains("adapter_model.safetensors")
         }
     }
 
