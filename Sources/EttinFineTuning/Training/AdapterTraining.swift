@@ -38,9 +38,10 @@ struct AdapterTraining {
         model = try Self.transformer(of: subject, recipe.model)
         self.base = base
         var configuration = configuration
-        configuration.baseModel = FilePath.kind(of: recipe.model) == .folder ? FilePath.absolute(base) : recipe.model
+        (configuration.baseModel, configuration.revision) = Self.reference(recipe.model, folder: base)
         let kind = model.configuration.kind
         configuration.targets = configuration.targets ?? LoRAConfiguration.defaultTargets(of: kind)
+        try Self.checkTask(configuration.taskType, of: model)
         configuration.taskType = configuration.taskType ?? Self.taskType(of: model)
         let added = try Self.modulesOfTask(configuration.taskType) + Self.newModules(of: model, base: base)
         for name in added where !configuration.modulesToSave.contains(name) { configuration.modulesToSave.append(name) }
@@ -118,7 +119,7 @@ struct AdapterTraining {
 
     private static func identity(of configuration: LoRAConfiguration) -> String {
         var configuration = configuration
-        configuration.baseModel = nil
+        (configuration.baseModel, configuration.revision) = (nil, nil)
         return configuration.json.filter { !$0.value.isNull }.map { "\($0.key)=\($0.value.text())" }
             .joined(separator: " ")
     }
@@ -151,6 +152,28 @@ struct AdapterTraining {
         case is QuestionAnsweringModel: "QUESTION_ANS"
         default: nil
         }
+    }
+
+    /// Refuses another task than that of a classifier, whose last layer would then be neither trained nor saved.
+    private static func checkTask(_ task: String?, of model: any PretrainedModel) throws {
+        guard let task, let own = taskType(of: model), task != own, !modulesOfTask(own).isEmpty else { return }
+        throw TrainingError(
+            .invalidOption,
+            "lora_task_type",
+            found: "is \(task), but the run trains a classifier",
+            expected: "\(own), which is the default"
+        )
+    }
+
+    /// How PEFT finds a base: a folder, or a name on the Hub with the revision apart.
+    private static func reference(_ name: String, folder: String) -> (String?, String?) {
+        guard FilePath.kind(of: FilePath.expandingHome(name)) == .absent else {
+            return (FilePath.absolute(folder), nil)
+        }
+        let parts = name.split(separator: "@", maxSplits: 1).map(String.init)
+        guard let first = parts.first else { return (name, nil) }
+        let repository = EttinSuite.model(named: first)?.repository ?? first
+        return (repository, parts.count == 2 ? parts[1] : nil)
     }
 
     /// What PEFT trains whole for a task besides what it is told.

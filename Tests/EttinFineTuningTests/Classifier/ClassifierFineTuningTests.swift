@@ -181,6 +181,16 @@ struct ClassifierFineTuningTests {
         #expect(further.notices.contains { $0.contains("of which the data has 2") })
     }
 
+    @Test("Adapters on a transferred model are refused, naming both keys and the way out")
+    func transferredAdapters() throws {
+        let run = try TinyClassifier()
+        #expect {
+            try run.recipe("named.jsonl", "run", "use_peft=true", "transfer_from=elsewhere")
+        } throws: { error in
+            ["transfer_from", "use_peft", "model_name_or_path"].allSatisfy { "\(error)".contains($0) }
+        }
+    }
+
     struct BadInput: CustomStringConvertible, Sendable {
         let data: String
         let values: [String]

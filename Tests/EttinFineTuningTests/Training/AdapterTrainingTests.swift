@@ -67,6 +67,26 @@ import Testing
         #expect(try reranker.rank("cat", ["the cat", "bread"]).count == 2)
     }
 
+    @Test func aClassifierIsTrainedAsOne() throws {
+        let tiny = try TinyReranker()
+        #expect {
+            try tiny.train(tiny.recipe("run", overriding: Self.values + ["lora_task_type=CAUSAL_LM"]))
+        } throws: {
+            "\($0)".contains("lora_task_type") && "\($0)".contains("expected SEQ_CLS")
+        }
+    }
+
+    @Test func theBaseIsNamedAsOthersFindIt() throws {
+        let run = try TinyRun()
+        var options = FineTuningSession.Options()
+        options.modelFolder = { _ in run.folder.file("model") }
+        let name = "model_name_or_path=owner/model@step5"
+        let session = try FineTuningSession(run.recipe("run", overriding: Self.values + [name]), options)
+        #expect(try session.run() == .finished)
+        let configuration = try LoRAConfiguration(folder: session.finalFolder)
+        #expect(configuration.baseModel == "owner/model" && configuration.revision == "step5")
+    }
+
     @Test func keysWithoutAnEffectAreNamed() throws {
         let run = try TinyRun()
         let recipe = try run.recipe("run", "lora_r=4", "use_dora=true")
